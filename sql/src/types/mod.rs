@@ -1,0 +1,142 @@
+//! Types and values. A [`Type`] is PostgreSQL's OID of it; what a value looks like in memory is its [`Repr`], which
+//! many types share (text, varchar, name and json are all `Text`).
+
+mod datum;
+
+pub use datum::{ArrayValue, Datum, Interval, Numeric};
+
+/// An object identifier, PostgreSQL's numbering for everything built in.
+pub type Oid = u32;
+
+/// A type by its OID (pg_type.oid).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Type(pub Oid);
+
+/// How values of a type are held in memory and in columns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Repr {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    /// text, varchar, bpchar, name, "char", json, unknown, cstring, …
+    Text,
+    Bytea,
+    /// Days since 2000-01-01; `i32::MIN`/`MAX` are -infinity/infinity.
+    Date,
+    /// Microseconds since midnight.
+    Time,
+    /// Microseconds since 2000-01-01 (UTC for timestamptz); `i64::MIN`/`MAX` are -infinity/infinity.
+    Timestamp,
+    Interval,
+    Uuid,
+    /// oid, regclass, regtype, regproc, xid, cid: unsigned 32 bit.
+    Oid,
+    Array,
+    Record,
+}
+
+macro_rules! types {
+    ($($name:ident = $oid:literal, $array:literal, $text:literal, $repr:ident, $size:literal;)*) => {
+        impl Type { $(pub const $name: Type = Type($oid);)* }
+        /// Every built-in scalar type: (type, its array type's OID (0: none), typname, representation, typlen).
+        pub const BUILTIN: &[(Type, Oid, &str, Repr, i16)] =
+            &[$((Type($oid), $array, $text, Repr::$repr, $size),)*];
+    };
+}
+
+types! {
+    BOOL = 16, 1000, "bool", Bool, 1;
+    BYTEA = 17, 1001, "bytea", Bytea, -1;
+    CHAR = 18, 1002, "char", Text, 1;
+    NAME = 19, 1003, "name", Text, 64;
+    INT8 = 20, 1016, "int8", Int8, 8;
+    INT2 = 21, 1005, "int2", Int2, 2;
+    INT2VECTOR = 22, 1006, "int2vector", Array, -1;
+    INT4 = 23, 1007, "int4", Int4, 4;
+    REGPROC = 24, 1008, "regproc", Oid, 4;
+    TEXT = 25, 1009, "text", Text, -1;
+    OID = 26, 1028, "oid", Oid, 4;
+    TID = 27, 1010, "tid", Text, 6;
+    XID = 28, 1011, "xid", Oid, 4;
+    CID = 29, 1012, "cid", Oid, 4;
+    OIDVECTOR = 30, 1013, "oidvector", Array, -1;
+    JSON = 114, 199, "json", Text, -1;
+    PG_NODE_TREE = 194, 0, "pg_node_tree", Text, -1;
+    FLOAT4 = 700, 1021, "float4", Float4, 4;
+    FLOAT8 = 701, 1022, "float8", Float8, 8;
+    UNKNOWN = 705, 0, "unknown", Text, -2;
+    ACLITEM = 1033, 1034, "aclitem", Text, 12;
+    BPCHAR = 1042, 1014, "bpchar", Text, -1;
+    VARCHAR = 1043, 1015, "varchar", Text, -1;
+    DATE = 1082, 1182, "date", Date, 4;
+    TIME = 1083, 1183, "time", Time, 8;
+    TIMESTAMP = 1114, 1115, "timestamp", Timestamp, 8;
+    TIMESTAMPTZ = 1184, 1185, "timestamptz", Timestamp, 8;
+    INTERVAL = 1186, 1187, "interval", Interval, 16;
+    NUMERIC = 1700, 1231, "numeric", Numeric, -1;
+    REGPROCEDURE = 2202, 2207, "regprocedure", Oid, 4;
+    REGOPER = 2203, 2208, "regoper", Oid, 4;
+    REGCLASS = 2205, 2210, "regclass", Oid, 4;
+    REGTYPE = 2206, 2211, "regtype", Oid, 4;
+    RECORD = 2249, 2287, "record", Record, -1;
+    CSTRING = 2275, 1263, "cstring", Text, -2;
+    ANY = 2276, 0, "any", Text, 4;
+    ANYARRAY = 2277, 0, "anyarray", Array, -1;
+    VOID = 2278, 0, "void", Text, 4;
+    TRIGGER = 2279, 0, "trigger", Text, 4;
+    ANYELEMENT = 2283, 0, "anyelement", Text, 4;
+    UUID = 2950, 2951, "uuid", Uuid, 16;
+    REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
+    REGROLE = 4096, 4097, "regrole", Oid, 4;
+    XID8 = 5069, 271, "xid8", Int8, 8;
+}
+
+/// What text output depends on: a snapshot of the session's settings, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RenderSettings {
+    pub date_style: DateStyle,
+    pub interval_style: IntervalStyle,
+    pub time_zone: std::sync::Arc<TimeZone>,
+    pub extra_float_digits: i32,
+    pub bytea_escape: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateFormat {
+    Iso,
+    Sql,
+    Postgres,
+    German,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateOrder {
+    Mdy,
+    Dmy,
+    Ymd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DateStyle {
+    pub format: DateFormat,
+    pub order: DateOrder,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IntervalStyle {
+    Postgres,
+    PostgresVerbose,
+    SqlStandard,
+    Iso8601,
+}
+
+/// A named zone or fixed offset, with the name that SHOW timezone prints.
+#[derive(Debug)]
+pub struct TimeZone {
+    pub name: String,
+    pub(crate) zone: jiff::tz::TimeZone,
+}

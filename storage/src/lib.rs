@@ -1,0 +1,21 @@
+//! Versioned ordered trees of byte keys to byte values, durable through a write-ahead log.
+//!
+//! A [`Store`] is a directory: `data.serin` (pages), `wal/` (segments) and a lock file. It holds [`Tree`]s.
+//! Each tree is a *delta* (an in-memory ordered map of version chains, where every write goes) over a *base*
+//! (an immutable copy-on-write B+tree on disk, read through a page cache). The *fold* moves committed versions
+//! from delta to base in the background; the WAL makes commits durable before that.
+//!
+//! Storage knows versions, writers and timestamps. It does not know isolation levels, locks or protocols:
+//! what a writer may overwrite and what a reader must remember is decided by `txn`.
+
+mod error;
+mod ids;
+mod store;
+mod tree;
+mod writer;
+
+pub use error::{Error, Result};
+pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};
+pub use store::{Blocking, Inline, Snapshot, Store, StoreOptions, StoreStats};
+pub use tree::{BulkLoader, Cursor, Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
+pub use writer::{Intent, Mark, WriteConflict, Writer, WriterState, WriterStatus};
