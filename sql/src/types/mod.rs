@@ -9,7 +9,7 @@ pub use datum::{ArrayValue, Datum, Interval, Numeric};
 pub type Oid = u32;
 
 /// A type by its OID (pg_type.oid).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Type(pub Oid);
 
 /// How values of a type are held in memory and in columns.
