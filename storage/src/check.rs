@@ -62,7 +62,7 @@ pub fn check_with(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<CheckReport> {
             return Ok(report);
         }
     };
-    let pager = Pager::new(data, data_path, 8 << 20, Arc::new(Inline));
+    let pager = Pager::new(data, data_path, 8 << 20, Arc::new(Inline), meta.generation);
     let mut checker = Checker { pager, report, owners: vec![Owner::Nobody; meta.page_count as usize] };
     checker.check_pages(&meta);
     checker.check_log(&*vfs, &dir.join("wal"), &meta);
@@ -274,7 +274,7 @@ impl Checker {
         for (first, count) in extents {
             let end = first.0.saturating_add(*count);
             if end > self.owners.len() as u64 {
-                if end > u64::from(u32::MAX) << 8 {
+                if end > u64::from(u32::MAX) {
                     self.problem(format!("the bulk load of tree {tree} names pages {first}+{count}"));
                     return;
                 }

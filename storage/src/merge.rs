@@ -270,7 +270,7 @@ impl Merge<'_, '_> {
         let cells = &run.cells;
         let mut from = 0;
         for to in ends.iter().copied() {
-            let id = self.writer.write(|page, id| encode_node(page, id, self.tree, level, cells, from, to))?;
+            let id = self.writer.write(self.tree, |page, stamp| encode_node(page, stamp, level, cells, from, to))?;
             self.pages += 1;
             if level > 0 {
                 self.written_interior.insert(id);

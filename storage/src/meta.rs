@@ -4,6 +4,10 @@
 //! one, syncs. Whichever valid one has the higher generation is the truth. A crash in between leaves the
 //! other intact, and with it a complete older generation, whose pages nothing has overwritten yet.
 //!
+//! A meta page that is lost later (rot rather than a torn write) makes the store fall back to the older generation, too.
+//! That is right only as long as its log and pages are still there. If not, it is an error: the log segment is missing,
+//! or a page is stamped with a generation that should not exist yet (`page.rs`). It never is wrong data.
+//!
 //! | offset | size | meaning |
 //! | --- | --- | --- |
 //! | 0 | 4 | CRC32C of bytes 4..128 |

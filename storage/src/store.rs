@@ -366,7 +366,7 @@ impl Store {
         meta: Meta,
     ) -> Result<Arc<Shared>> {
         let wal_dir = options.dir.join("wal");
-        let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone());
+        let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone(), meta.generation);
         let roots = fold::read_directory(&pager, &meta.directory)?;
         let (free, free_list) = fold::read_free_list(&pager, &meta)?;
         let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
@@ -423,7 +423,13 @@ impl Store {
         )?;
         let shared = Arc::new(Shared {
             vfs,
-            pager: Pager::new(data, data_path, options.page_cache_bytes, options.blocking.clone()),
+            pager: Pager::new(
+                data,
+                data_path,
+                options.page_cache_bytes,
+                options.blocking.clone(),
+                meta.generation,
+            ),
             wal,
             registry: Registry::new(Generation { number: meta.generation, fold_ts: meta.fold_ts, roots }),
             trees: RwLock::new(HashMap::new()),
