@@ -69,8 +69,15 @@ pub enum Format {
 pub trait Output {
     /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).
     fn row_description(&mut self, fields: &[Field]);
-    /// A batch of result rows. `formats` has one entry a column. `render` holds what text output depends on.
-    fn rows(&mut self, batch: &Batch, formats: &[Format], render: &crate::types::RenderSettings) -> Result<()>;
+    /// A batch of result rows. `fields` and `formats` have one entry a column: a vector alone does not say whether its
+    /// microseconds are a timestamp or a timestamptz. `render` holds what text output depends on.
+    fn rows(
+        &mut self,
+        batch: &Batch,
+        fields: &[Field],
+        formats: &[Format],
+        render: &crate::types::RenderSettings,
+    ) -> Result<()>;
     /// A chunk of COPY TO data, one or more whole lines.
     fn copy_data(&mut self, data: &[u8]);
     /// NOTICE, WARNING, …
