@@ -52,9 +52,19 @@ impl ReadObserver for () {}
 /// The newest version of a key, whoever wrote it.
 pub enum Head {
     /// Nothing in the delta: the base of the current generation tells.
-    Base { exists: bool },
-    Committed { at: Timestamp, exists: bool, writer: Arc<WriterState> },
-    InProgress { writer: Arc<WriterState>, intent: crate::Intent, exists: bool },
+    Base {
+        exists: bool,
+    },
+    Committed {
+        at: Timestamp,
+        exists: bool,
+        writer: Arc<WriterState>,
+    },
+    InProgress {
+        writer: Arc<WriterState>,
+        intent: crate::Intent,
+        exists: bool,
+    },
 }
 
 pub struct Tree {
@@ -67,7 +77,12 @@ impl Tree {
     pub fn id(&self) -> TreeId {
         todo!()
     }
-    pub fn get(&self, _view: View<'_>, _key: &[u8], _observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
+    pub fn get(
+        &self,
+        _view: View<'_>,
+        _key: &[u8],
+        _observer: &mut dyn ReadObserver,
+    ) -> Result<Option<Value>> {
         todo!()
     }
     /// The state a writer must judge: an in-progress version if there is one, else the latest committed one.

@@ -188,7 +188,12 @@ impl TransactionManager {
         todo!()
     }
     /// Session-scope advisory locks outlive transactions: released here or when the session ends.
-    pub fn advisory_unlock(&self, _session: &Arc<SessionHandle>, _key: (u32, u32, u16), _shared: bool) -> bool {
+    pub fn advisory_unlock(
+        &self,
+        _session: &Arc<SessionHandle>,
+        _key: (u32, u32, u16),
+        _shared: bool,
+    ) -> bool {
         todo!()
     }
     pub fn advisory_unlock_all(&self, _session: &Arc<SessionHandle>) {
@@ -211,7 +216,9 @@ pub enum Inserted {
     Done,
     /// A live row with this key exists in the latest committed state, or was inserted by ourselves.
     /// `visible` tells whether the statement's snapshot sees it (for ON CONFLICT under snapshot isolation).
-    Duplicate { visible: bool },
+    Duplicate {
+        visible: bool,
+    },
 }
 
 /// A savepoint; `rollback_to` keeps it usable, `release` (or rollback to an outer one) ends it.
@@ -309,7 +316,13 @@ impl Transaction {
 
     /// Locks a row that this statement has read, waiting for its writer by `wait`. REPEATABLE READ and SERIALIZABLE
     /// (ssi) fail with `ConcurrentUpdate` where READ COMMITTED answers `Changed`.
-    pub fn lock_row(&mut self, _tree: &Arc<Tree>, _key: &[u8], _mode: RowLockMode, _wait: WaitPolicy) -> Result<RowLock> {
+    pub fn lock_row(
+        &mut self,
+        _tree: &Arc<Tree>,
+        _key: &[u8],
+        _mode: RowLockMode,
+        _wait: WaitPolicy,
+    ) -> Result<RowLock> {
         todo!()
     }
     /// Inserts a key that must not exist in the latest committed state, waiting for an in-progress writer of it.
@@ -344,7 +357,12 @@ impl Transaction {
     pub fn finish_bulk(&mut self, _loader: serin_storage::BulkLoader) -> Result<u64> {
         todo!()
     }
-    pub fn lock_relation(&mut self, _relation: u32, _mode: RelationLockMode, _wait: WaitPolicy) -> Result<()> {
+    pub fn lock_relation(
+        &mut self,
+        _relation: u32,
+        _mode: RelationLockMode,
+        _wait: WaitPolicy,
+    ) -> Result<()> {
         todo!()
     }
     /// False only for `NoWait` (`pg_try_advisory_lock`): it is not an error there.
@@ -394,4 +412,3 @@ impl Scan {
         todo!()
     }
 }
-
