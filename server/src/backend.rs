@@ -4,7 +4,9 @@
 //! The methods are those of `serin_sql::Session`, documented there. Static dispatch: the seam costs nothing.
 
 use serin_sql::types::Oid;
-use serin_sql::{Engine, Error, Field, Format, Output, Progress, Result, Session, Startup, TransactionStatus};
+use serin_sql::{
+    Engine, Error, Field, Format, Output, Progress, Result, Session, Startup, TransactionStatus,
+};
 use serin_storage::Timestamp;
 use std::sync::Arc;
 

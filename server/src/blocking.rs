@@ -16,7 +16,9 @@ impl Blocking for BlockInPlace {
 /// `block_in_place`, where there is a worker to give up.
 pub fn block_in_place<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current() {
-        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(work)
+        }
         _ => work(),
     }
 }

@@ -19,18 +19,31 @@ enum Kind {
     Text,
     Choice(&'static [&'static str]),
     Bool,
-    Count { min: u64, max: u64 },
+    Count {
+        min: u64,
+        max: u64,
+    },
     /// With a unit: B, kB, MB, GB, TB; bare numbers are bytes.
-    Bytes { min: u64, max: u64 },
+    Bytes {
+        min: u64,
+        max: u64,
+    },
     /// With a unit: ms, s, min, h; bare numbers are seconds.
-    Time { min_ms: u64, max_ms: u64 },
+    Time {
+        min_ms: u64,
+        max_ms: u64,
+    },
 }
 
 enum Default {
     Is(&'static str),
     Unset,
     /// A share of the machine's memory, within bounds.
-    OfMemory { percent: f64, min: u64, max: u64 },
+    OfMemory {
+        percent: f64,
+        min: u64,
+        max: u64,
+    },
 }
 
 struct Setting {
@@ -229,7 +242,9 @@ fn command() -> Command {
         let arg = Arg::new(setting.name).long(flag).global(true).help(help);
         let arg = arg.env(format!("SERIN_{}", setting.name.to_ascii_uppercase())).hide_env_values(true);
         match setting.kind {
-            Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("on").value_name("BOOL"),
+            Kind::Bool => {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("on").value_name("BOOL")
+            }
             Kind::Choice(choices) => arg.value_name(choices.join("|")),
             Kind::Count { .. } => arg.value_name("N"),
             Kind::Bytes { .. } => arg.value_name("SIZE"),
@@ -397,7 +412,10 @@ impl Values<'_> {
                 ((memory_bytes() as f64 * percent / 100.0) as u64).clamp(*min, *max).to_string()
             }
         };
-        setting.kind.number(&value).map_err(|why| format!("invalid value for {name}: \"{value}\" ({why})"))?;
+        setting
+            .kind
+            .number(&value)
+            .map_err(|why| format!("invalid value for {name}: \"{value}\" ({why})"))?;
         Ok(Some(value))
     }
 
@@ -495,7 +513,8 @@ mod tests {
         let text = "page_cache = \"96MB\"\nmax_connections = 7\nallow_insecure_listen = true\n[sql]\nwork_mem = \"8MB\"\n";
         std::fs::write(file.path(), text).unwrap();
         let path = file.path().to_str().unwrap();
-        let config = config(&["serve", "--config", path, "--max-connections", "9", "-c", "Work_Mem=1MB"]).unwrap();
+        let config =
+            config(&["serve", "--config", path, "--max-connections", "9", "-c", "Work_Mem=1MB"]).unwrap();
         assert_eq!(config.page_cache_bytes, 96 * MIB);
         assert_eq!(config.max_connections, 9);
         assert!(config.allow_insecure_listen);
@@ -505,7 +524,10 @@ mod tests {
     #[test]
     fn mistakes_name_what_is_wrong() {
         let message = |arguments: &[&str]| config(arguments).unwrap_err();
-        assert!(message(&["--page-cache", "lots"]).contains("page_cache: \"lots\" (a size such as 64MB is expected)"));
+        assert!(
+            message(&["--page-cache", "lots"])
+                .contains("page_cache: \"lots\" (a size such as 64MB is expected)")
+        );
         assert!(message(&["--page-cache", "1kB"]).contains("out of range"));
         assert!(message(&["--concurrency-mode", "none"]).contains("one of ssi, 2pl, serial"));
         assert!(message(&["--nonsense"]).contains("--nonsense"));

@@ -214,7 +214,10 @@ impl<B: Backend> Connection<B> {
 
     /// Space for the next read. A large message's buffer grows with what has arrived, not with what its length claims.
     fn make_room(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_BYTES && self.link.mode == Mode::Normal {
+        if self.input.is_empty()
+            && self.input.capacity() > IDLE_BUFFER_BYTES
+            && self.link.mode == Mode::Normal
+        {
             self.input = BytesMut::new();
         }
         let wanted = match self.link.mode {
@@ -304,7 +307,9 @@ impl<B: Backend> Link<B> {
             Frontend::Describe(Target::Portal, name) => {
                 self.call(|session, replies| {
                     match session.describe_portal(name)? {
-                        (Some(fields), formats) => wire::row_description(&mut replies.buffer, fields, formats),
+                        (Some(fields), formats) => {
+                            wire::row_description(&mut replies.buffer, fields, formats)
+                        }
                         (None, _) => wire::no_data(&mut replies.buffer),
                     }
                     Ok(())
@@ -338,7 +343,8 @@ impl<B: Backend> Link<B> {
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
             Frontend::FunctionCall => Err(self.fail(Error::unsupported("the FunctionCall message"))),
             Frontend::Password => Err(End::Fatal(
-                Error::new(SqlState::PROTOCOL_VIOLATION, format!("invalid frontend message type {tag}")).fatal(),
+                Error::new(SqlState::PROTOCOL_VIOLATION, format!("invalid frontend message type {tag}"))
+                    .fatal(),
             )
             .into()),
             Frontend::Terminate => Err(End::Terminated.into()),
@@ -436,10 +442,7 @@ impl<B: Backend> Link<B> {
     }
 
     /// Calls the session; a panic in it becomes an error.
-    fn call<R>(
-        &mut self,
-        work: impl FnOnce(&mut B::Session, &mut Replies) -> SqlResult<R>,
-    ) -> SqlResult<R> {
+    fn call<R>(&mut self, work: impl FnOnce(&mut B::Session, &mut Replies) -> SqlResult<R>) -> SqlResult<R> {
         self.replies.mark();
         let (session, replies) = (&mut self.session, &mut self.replies);
         // Unwind safety: what the panic left behind is given up. The session's transaction is rolled back below, half a
@@ -513,12 +516,7 @@ impl<B: Backend> Link<B> {
     }
 
     /// A message that is not CopyData while a COPY runs.
-    async fn copy_message(
-        &mut self,
-        message: Frontend<'_>,
-        extended: bool,
-        tag: u8,
-    ) -> Result<(), Stop> {
+    async fn copy_message(&mut self, message: Frontend<'_>, extended: bool, tag: u8) -> Result<(), Stop> {
         match message {
             // Flush and Sync may come from a pipelining client that did not know that its statement is a COPY.
             Frontend::Flush | Frontend::Sync => Ok(()),
@@ -531,9 +529,10 @@ impl<B: Backend> Link<B> {
                 self.mode = Mode::Normal;
                 if extended { Ok(()) } else { self.run_simple().await }
             }
-            Frontend::CopyFail(reason) => {
-                Err(self.call(|session, _| Err::<(), _>(session.copy_in_fail(reason))).expect_err("always").into())
-            }
+            Frontend::CopyFail(reason) => Err(self
+                .call(|session, _| Err::<(), _>(session.copy_in_fail(reason)))
+                .expect_err("always")
+                .into()),
             Frontend::Terminate => Err(End::Terminated.into()),
             _ => {
                 let reason = format!("unexpected message type 0x{tag:02X} during COPY from stdin");

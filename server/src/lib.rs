@@ -31,6 +31,6 @@ mod tls;
 mod wire;
 
 #[cfg(test)]
-mod fake;
+mod tests;
 
 pub use config::Config;

@@ -145,7 +145,8 @@ async fn accept_all<B: Backend>(shared: Arc<Shared<B>>, listener: Listener, aliv
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
                 // Mostly a lack of file descriptors, which the next attempt would meet at once.
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+                {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

@@ -150,11 +150,12 @@ fn listen(config: &Config) -> Result<Listeners, String> {
     let mut listeners = Listeners { sockets: Vec::new(), addresses: Vec::new(), unix_file: None };
     let mut port = 5432;
     for name in &config.listen {
-        let addresses = name.to_socket_addrs().map_err(|error| format!("could not resolve \"{name}\": {error}"))?;
+        let addresses =
+            name.to_socket_addrs().map_err(|error| format!("could not resolve \"{name}\": {error}"))?;
         for address in addresses {
             auth::check_listen(address, config.allow_insecure_listen)?;
-            let (listener, bound) = listen_on(address)
-                .map_err(|error| format!("could not listen on {address}: {error}"))?;
+            let (listener, bound) =
+                listen_on(address).map_err(|error| format!("could not listen on {address}: {error}"))?;
             port = bound.port();
             listeners.addresses.push(bound.to_string());
             listeners.sockets.push(listener);

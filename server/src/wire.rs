@@ -335,7 +335,8 @@ pub fn decode_initial(input: &mut BytesMut) -> Result<Option<Initial>> {
         )
         .fatal());
     }
-    if packet.last() != Some(&0) || packet.len() == 8 {
+    // The last value's zero and the list's.
+    if !(packet.ends_with(&[0, 0]) || packet[8..] == [0]) {
         return Err(violation("invalid startup packet layout: expected terminator as last byte").fatal());
     }
     if let Err(error) = std::str::from_utf8(&packet[8..]) {
@@ -542,14 +543,14 @@ mod tests {
     #[test]
     fn bodies_that_lie_are_errors() {
         for (tag, body) in [
-            (b'Q', &b"select 1"[..]),                                // no terminator
-            (b'Q', b"select 1\0x"),                                  // something behind it
-            (b'P', b"\0select 1\0"),                                 // no count
-            (b'P', b"\0select 1\0\xff\xff\0\0\0\x17"),               // a count with nothing behind it
-            (b'B', b"\0\0\0\0\0\x01\0\0\0\x05abcd\0\0"),             // a parameter longer than the message
-            (b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"),           // length -2
-            (b'B', b"\0\0\0\0\0\0\0\x05\0\0\0\0\0\0"),               // five result formats in six bytes
-            (b'D', b"X\0"),                                          // neither statement nor portal
+            (b'Q', &b"select 1"[..]),                      // no terminator
+            (b'Q', b"select 1\0x"),                        // something behind it
+            (b'P', b"\0select 1\0"),                       // no count
+            (b'P', b"\0select 1\0\xff\xff\0\0\0\x17"),     // a count with nothing behind it
+            (b'B', b"\0\0\0\0\0\x01\0\0\0\x05abcd\0\0"),   // a parameter longer than the message
+            (b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"), // length -2
+            (b'B', b"\0\0\0\0\0\0\0\x05\0\0\0\0\0\0"),     // five result formats in six bytes
+            (b'D', b"X\0"),                                // neither statement nor portal
             (b'C', b""),
             (b'E', b"\0\0\0"),
             (b'S', b"\0"),
@@ -563,8 +564,10 @@ mod tests {
     #[test]
     fn every_prefix_and_every_flipped_byte_of_a_bind_is_survived() {
         let good = b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x03abc\xff\xff\xff\xff\0\x01\0\x01";
-        assert!(matches!(decode(b'B', good), Ok(Frontend::Bind(bind)) if bind.parameters[0] == Some(&b"abc"[..])
-            && bind.parameters[1].is_none() && bind.result_formats[..] == [Format::Binary]));
+        assert!(
+            matches!(decode(b'B', good), Ok(Frontend::Bind(bind)) if bind.parameters[0] == Some(&b"abc"[..])
+            && bind.parameters[1].is_none() && bind.result_formats[..] == [Format::Binary])
+        );
         for end in 0..good.len() {
             assert!(decode(b'B', &good[..end]).is_err());
         }
