@@ -189,7 +189,7 @@ const SETTINGS: &[Setting] = &[
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Action {
-    Serve(Config),
+    Serve(Box<Config>),
     Check(PathBuf),
 }
 
@@ -320,7 +320,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         _ => return Err("tls_cert and tls_key are needed together".to_owned().into()),
     };
     let listen = values.text("listen")?.unwrap_or_default();
-    Ok(Action::Serve(Config {
+    Ok(Action::Serve(Box::new(Config {
         data: values.text("data")?.unwrap_or_default().into(),
         listen: listen.split(',').map(|address| address.trim().to_owned()).collect(),
         unix_socket_dir: values.text("unix_socket_dir")?.map(PathBuf::from),
@@ -339,7 +339,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         tls,
         log: values.text("log")?.unwrap_or_default(),
         sql: sql.into_iter().collect(),
-    }))
+    })))
 }
 
 /// The configuration file.
@@ -489,7 +489,7 @@ mod tests {
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = ["serin"].iter().chain(arguments).map(Into::into);
         match from_command_line(arguments) {
-            Ok(Action::Serve(config)) => Ok(config),
+            Ok(Action::Serve(config)) => Ok(*config),
             Ok(Action::Check(_)) => Err("check".into()),
             Err(Exit::Clap(error)) => Err(error.to_string()),
             Err(Exit::Invalid(error)) => Err(error),

@@ -22,7 +22,7 @@ const BACKLOG: u32 = 1024;
 /// The program: everything that can go wrong ends in one line on standard error and a non-zero exit code.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let outcome = match crate::config::from_command_line(arguments) {
-        Ok(Action::Serve(config)) => serve(config),
+        Ok(Action::Serve(config)) => serve(*config),
         Ok(Action::Check(data)) => check(&data),
         Err(Exit::Clap(error)) => error.exit(),
         Err(Exit::Invalid(message)) => Err(message),
