@@ -181,9 +181,3 @@ pub struct TimeZone {
     pub name: String,
     pub(crate) zone: jiff::tz::TimeZone,
 }
-
-impl TimeZone {
-    pub fn utc() -> TimeZone {
-        TimeZone { name: "UTC".into(), zone: jiff::tz::TimeZone::UTC }
-    }
-}
