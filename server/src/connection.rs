@@ -120,7 +120,7 @@ impl<B: Backend> Connection<B> {
         socket: Socket,
         session: B::Session,
         input: BytesMut,
-        replies: BytesMut,
+        replies: Vec<u8>,
     ) -> Connection<B> {
         let mut link = Link {
             shared,
@@ -569,7 +569,7 @@ impl<B: Backend> Link<B> {
         self.socket.write_all(&self.replies.buffer).await?;
         self.socket.flush().await?; // TLS keeps records back; nothing for plain sockets
         if self.replies.buffer.capacity() > IDLE_BUFFER_BYTES {
-            self.replies.buffer = BytesMut::new();
+            self.replies.buffer = Vec::new();
         } else {
             self.replies.buffer.clear();
         }
