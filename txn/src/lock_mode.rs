@@ -54,6 +54,9 @@ impl ModeSet {
     pub(crate) fn remove(&mut self, mode: LockMode) {
         self.0 &= !(1 << mode as u8);
     }
+    pub(crate) fn contains(self, mode: LockMode) -> bool {
+        self.0 & (1 << mode as u8) != 0
+    }
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }

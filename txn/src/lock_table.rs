@@ -97,6 +97,9 @@ impl LockObject {
             LockObject::SerialToken => ObjectRef::SerialToken,
         }
     }
+    pub(crate) fn describe_ref(object: ObjectRef<'_>) -> String {
+        object.to_owned().describe()
+    }
     /// For `LockNotAvailable`; `sql` replaces it where it knows names.
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -137,8 +140,6 @@ pub(crate) struct Owner {
     pub(crate) transaction: AtomicU64,
     /// Passed the serial gate without registering in the table (`serial.rs`). Guarded by the registry's shard.
     pub(crate) gate_fast: AtomicBool,
-    /// Its reads and writes take part in the SSI graph.
-    pub(crate) serializable: AtomicBool,
     /// Milliseconds on [`LockTable::clock_ms`] since which the owner, holding the serial token, idles; 0: it doesn't.
     pub(crate) idle_since_ms: AtomicU64,
     /// The transaction must end: it held the serial token while idle.
@@ -173,7 +174,6 @@ impl Owner {
             session,
             transaction: AtomicU64::new(0),
             gate_fast: AtomicBool::new(false),
-            serializable: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
             doomed: AtomicBool::new(false),
             held: Mutex::new(Held::default()),
@@ -538,6 +538,22 @@ impl LockTable {
         ticket
     }
 
+    /// A writer ran into a version in progress, now materialised: behind it, giving way if it held the lock itself.
+    pub(crate) fn queue_behind(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        object: ObjectRef<'_>,
+        owner: &Arc<Owner>,
+        mode: LockMode,
+    ) -> u64 {
+        let held = shard.queue(hash, object).map_or(ModeSet::EMPTY, |queue| queue.held_by(owner));
+        if held.contains(mode) {
+            return self.give_way(shard, hash, object, owner, mode);
+        }
+        self.enqueue(shard, hash, object, owner, mode, Place::Back)
+    }
+
     /// Removes the newest entry for the lock from the owner's list.
     fn forget(&self, owner: &Arc<Owner>, object: ObjectRef<'_>, mode: LockMode) {
         let mut held = owner.held.lock();
@@ -587,12 +603,17 @@ impl LockTable {
         self.drop_holder(shard, hash, object, owner, mode);
     }
 
-    /// Releases what `owner` acquired from `position` on (rollback to a savepoint), newest first.
+    /// Releases what `owner` acquired from `position` on (rollback to a savepoint), newest first. The serial token
+    /// belongs to the transaction as a whole and stays.
     pub(crate) fn release_from(&self, owner: &Arc<Owner>, position: usize) {
         let locks = {
             let mut held = owner.held.lock();
             let from = position.min(held.locks.len());
-            held.locks.split_off(from)
+            let mut locks = held.locks.split_off(from);
+            let token = locks.iter_mut().find(|l| l.as_ref().is_some_and(|l| l.object == LockObject::SerialToken));
+            let token = token.and_then(Option::take);
+            held.locks.extend(token.map(Some));
+            locks
         };
         for lock in locks.into_iter().flatten().rev() {
             self.release_held(owner, &lock);

@@ -31,7 +31,6 @@ use crate::ssi::{Kind, LockedReads, Participant, Ssi};
 use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub(crate) struct TwoPhase {
     pub(crate) level: Isolation,
@@ -243,14 +242,5 @@ impl Transaction {
             conflicting.is_none()
         });
         conflicting
-    }
-
-    pub(crate) fn mark_serializable(&mut self) {
-        let serializable = match &self.protocol {
-            Protocol::Ssi(_) | Protocol::Serial(_) => true,
-            Protocol::TwoPhase(two_phase) => two_phase.level == Isolation::Serializable,
-            _ => false,
-        };
-        self.owner().serializable.store(serializable, Ordering::Relaxed);
     }
 }
