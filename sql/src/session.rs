@@ -69,10 +69,12 @@ pub enum Format {
 pub trait Output {
     /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).
     fn row_description(&mut self, fields: &[Field]);
-    /// A batch of result rows. `formats` has one entry a column. `render` holds what text output depends on.
+    /// A batch of result rows. `fields` and `formats` have one entry a column: a vector alone does not say whether its
+    /// microseconds are a timestamp or a timestamptz. `render` holds what text output depends on.
     fn rows(
         &mut self,
         batch: &Batch,
+        fields: &[Field],
         formats: &[Format],
         render: &crate::types::RenderSettings,
     ) -> Result<()>;
@@ -99,15 +101,9 @@ pub enum Progress {
     /// The output buffer is full: write it out, then call again.
     Paused,
     /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
-    CopyIn {
-        binary: bool,
-        columns: usize,
-    },
+    CopyIn { binary: bool, columns: usize },
     /// COPY TO STDOUT starts: answer CopyOutResponse, then call again for the data.
-    CopyOut {
-        binary: bool,
-        columns: usize,
-    },
+    CopyOut { binary: bool, columns: usize },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
