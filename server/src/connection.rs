@@ -29,6 +29,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
 /// Free space that a read is given; more while COPY data comes in.
 const READ_BYTES: usize = 8 * 1024;
@@ -120,7 +121,7 @@ impl<B: Backend> Connection<B> {
         socket: Socket,
         session: B::Session,
         input: BytesMut,
-        replies: BytesMut,
+        replies: Vec<u8>,
     ) -> Connection<B> {
         let mut link = Link {
             shared,
@@ -160,8 +161,15 @@ impl<B: Backend> Connection<B> {
     }
 
     async fn serve(&mut self) -> End {
-        let shared = self.link.shared.clone();
-        let mut stopping = std::pin::pin!(shared.stopping());
+        let woken = Arc::new(Notify::new());
+        let waker = woken.clone();
+        self.link.session.set_waker(Box::new(move || waker.notify_one()));
+        // A shutdown that began before the session was there to be told.
+        if self.link.shared.is_stopping() {
+            return End::Fatal(shutting_down());
+        }
+        // Polled at every wait for the client, and pinned across them: registering anew each time would cost more.
+        let mut termination = std::pin::pin!(woken.notified());
         loop {
             if let Err(end) = self.handle_input().await {
                 return end;
@@ -178,7 +186,12 @@ impl<B: Backend> Connection<B> {
                     Ok(_) => {}
                     Err(error) => return End::Lost(error),
                 },
-                () = &mut stopping => return End::Fatal(shutting_down()),
+                () = &mut termination => {
+                    termination.set(woken.notified());
+                    if let Some(error) = self.link.session.termination() {
+                        return End::Fatal(error);
+                    }
+                }
             }
         }
     }
@@ -569,7 +582,7 @@ impl<B: Backend> Link<B> {
         self.socket.write_all(&self.replies.buffer).await?;
         self.socket.flush().await?; // TLS keeps records back; nothing for plain sockets
         if self.replies.buffer.capacity() > IDLE_BUFFER_BYTES {
-            self.replies.buffer = BytesMut::new();
+            self.replies.buffer = Vec::new();
         } else {
             self.replies.buffer.clear();
         }

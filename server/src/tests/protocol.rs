@@ -396,3 +396,12 @@ fn shutdown_tells_clients() {
     let ended = silent.until_closed();
     assert!(ended.is_empty() || ended == "FATAL(57P01)", "{ended}");
 }
+
+#[test]
+fn an_idle_session_can_be_terminated() {
+    let server = start();
+    let mut client = server.connect();
+    server.world.terminate(client.pid);
+    assert_eq!(client.until_closed(), "FATAL(57P01)");
+    assert_eq!(server.connect().query("rows 1"), "T D*1 C(SELECT 1) Z(I)");
+}
