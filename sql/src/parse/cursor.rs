@@ -33,6 +33,11 @@ impl<'a> Parser<'a> {
             return Err(self.too_deep());
         }
         self.depth += 1;
+        #[cfg(test)]
+        {
+            let x = 0u8;
+            super::tests::LOW.with(|l| l.set(l.get().min(&x as *const u8 as usize)));
+        }
         let outer = std::mem::take(&mut self.height);
         let result = parse(self);
         self.depth -= 1;
