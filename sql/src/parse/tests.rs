@@ -50,7 +50,7 @@ fn precedence_is_postgresqls() {
         ("-2^2", "(-2 ^ 2)"),
         ("a>-1", "(a > -1)"),
         ("a<>-1", "(a <> -1)"),
-        ("a||-1", "(a || -1)"),
+        ("a||-1", "(a ||- 1)"),
         ("a @- b", "(a @- b)"),
         ("~ a = b", "((~ a) = b)"),
         ("~ a + b", "(~ (a + b))"),
@@ -137,6 +137,8 @@ fn deep_nesting_is_refused() {
             assert!(is_too_deep(&format!("select {}1{}", "f(".repeat(depth), close)));
             assert!(is_too_deep(&format!("select {}a", "not ".repeat(depth))));
             assert!(is_too_deep(&format!("select {}a", "- ".repeat(depth))));
+            assert!(is_too_deep(&format!("select {}1", "f() over (order by ".repeat(depth))));
+            assert!(is_too_deep(&format!("select {}1", "a in (".repeat(depth))));
             assert!(is_too_deep(&format!(
                 "select {}1{}",
                 "case when ".repeat(depth),
@@ -155,7 +157,7 @@ fn deep_nesting_is_refused() {
         let chain = " + 1".repeat(200);
         assert!(is_too_deep(&format!("select ((1{chain}){chain})")));
         // Just within bounds.
-        let depth = DEPTH_MAX / 2 - 4;
+        let depth = 100;
         let sql = format!("select {}1{}", "(".repeat(depth), ")".repeat(depth));
         parse(&sql).expect("within bounds");
     });
@@ -219,64 +221,4 @@ fn names_are_quoted_where_needed() {
     }
     assert_eq!(parse_name("\"My\".tab").expect("a name"), ["My", "tab"]);
     assert!(parse_name("a.").is_err());
-}
-#[test]
-fn sizes() {
-    eprintln!(
-        "expr {} query {} select {} tableref {} kind {} setexpr {} target {} typename {} call {} res {}",
-        size_of::<Expr>(),
-        size_of::<Query>(),
-        size_of::<Select>(),
-        size_of::<TableRef>(),
-        size_of::<StatementKind>(),
-        size_of::<SetExpr>(),
-        size_of::<Target>(),
-        size_of::<TypeName>(),
-        size_of::<FunctionCall>(),
-        size_of::<Result<Expr>>()
-    );
-}
-thread_local! { pub static LOW: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) }; }
-#[test]
-fn stack_use() {
-    std::thread::Builder::new()
-        .stack_size(64 << 20)
-        .spawn(|| {
-            let depth = 300;
-            let close = ")".repeat(depth);
-            for (name, sql) in [
-                ("paren", format!("select {}1", "(".repeat(depth))),
-                ("sub", format!("{}1", "select (".repeat(depth))),
-                ("queryparen", format!("{}select 1{close}", "(".repeat(depth))),
-                ("from", format!("select * from {}t", "(".repeat(depth))),
-                ("fromsub", format!("{}t", "select * from (".repeat(depth))),
-                ("f", format!("select {}1", "f(".repeat(depth))),
-                ("not", format!("select {}1", "not ".repeat(depth))),
-                ("case", format!("select {}1", "case when ".repeat(depth))),
-                ("arr", format!("select array{}1", "[".repeat(depth))),
-                ("in", format!("select {}1", "a in (".repeat(depth))),
-                ("bin", format!("select {}1", "a + (".repeat(depth))),
-                ("pow", format!("select {}1", "a = a + (".repeat(depth))),
-                ("with", format!("{}1", "with a as (".repeat(depth))),
-                ("exists", format!("select {}1", "exists(select ".repeat(depth))),
-                ("join", format!("select 1 from t {}1", " join t".repeat(depth))),
-                ("case2", format!("select {}1", "case a when ".repeat(depth))),
-                ("over", format!("select {}1", "f() over (order by ".repeat(depth))),
-                ("like", format!("select {}1", "a like (".repeat(depth))),
-            ] {
-                LOW.with(|l| l.set(usize::MAX));
-                let here = 0u8;
-                let base = &here as *const u8 as usize;
-                let r = parse(&sql);
-                let low = LOW.with(|l| l.get());
-                eprintln!(
-                    "use {name}: {} KB {:?}",
-                    (base - low) / 1024,
-                    r.err().map(|e| e.message().to_owned())
-                );
-            }
-        })
-        .unwrap()
-        .join()
-        .unwrap();
 }
