@@ -169,7 +169,9 @@ impl Parser<'_> {
             K::In => (BETWEEN, Infix::In),
             K::Like => (BETWEEN, Infix::Like(LikeKind::Like)),
             K::Ilike => (BETWEEN, Infix::Like(LikeKind::ILike)),
-            K::Similar => (BETWEEN, Infix::Like(LikeKind::SimilarTo)),
+            K::Similar if self.keyword_ahead(1 + usize::from(negated)) == Some(K::To) => {
+                (BETWEEN, Infix::Like(LikeKind::SimilarTo))
+            }
             _ if negated => return None,
             K::And => (AND, Infix::And),
             K::Or => (OR, Infix::Or),
