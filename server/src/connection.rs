@@ -420,10 +420,10 @@ impl<B: Backend> Link<B> {
         self.replies.start_counting();
         let mut copying_out = false;
         loop {
-            let remaining = max_rows.saturating_sub(self.replies.rows());
+            let remaining = max_rows.saturating_sub(self.replies.row_count());
             let long = self.session.is_long(portal);
             let progress = self.call_long(long, |session, out| session.execute(portal, remaining, out))?;
-            let rows = self.replies.rows();
+            let rows = self.replies.row_count();
             let out = &mut self.replies.buffer;
             match progress {
                 Progress::Complete(tag) => {

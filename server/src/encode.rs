@@ -28,7 +28,7 @@ impl Replies {
     pub fn start_counting(&mut self) {
         self.rows = 0;
     }
-    pub fn rows(&self) -> u64 {
+    pub fn row_count(&self) -> u64 {
         self.rows
     }
     /// Everything up to here is whole messages.
