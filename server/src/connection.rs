@@ -196,7 +196,7 @@ impl<B: Backend> Connection<B> {
                     Ok(_) => {}
                     Err(error) => return End::Lost(error),
                 },
-                () = self.link.alarm.rings() => if let Some(error) = self.link.session.termination() {
+                () = self.link.alarm.rings() => if let Some(error) = self.link.session.pending_fatal() {
                     return End::Fatal(error);
                 },
             }
