@@ -11,6 +11,7 @@
 mod alloc;
 mod base;
 mod bulk;
+mod check;
 mod cursor;
 mod delta;
 mod error;
@@ -31,6 +32,7 @@ mod wal;
 mod writer;
 
 pub use bulk::BulkLoader;
+pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};

@@ -482,9 +482,12 @@ impl Store {
         self.shared.trees.read().get(&id).cloned()
     }
 
-    /// All trees that exist, or will if their creator commits, by id.
+    /// The trees that exist as of the watermark, by id.
     pub fn trees(&self) -> Vec<TreeId> {
-        let mut ids: Vec<TreeId> = self.shared.trees.read().keys().copied().collect();
+        let now = self.watermark();
+        let trees = self.shared.trees.read();
+        let mut ids: Vec<TreeId> =
+            trees.values().filter(|tree| tree.exists_at(now)).map(|tree| tree.id()).collect();
         ids.sort_unstable();
         ids
     }

@@ -598,6 +598,8 @@ impl Wal {
             let segment = &chunk.segment;
             if !flush.segments.back().is_some_and(|newest| Arc::ptr_eq(newest, segment)) {
                 activate(&*self.vfs, &self.dir, segment)?;
+                // A segment that the first record of all was too large for: this one took its name and its place.
+                flush.segments.pop_back_if(|newest| newest.start == segment.start);
                 flush.segments.push_back(segment.clone());
             }
             segment.file.write_at(&chunk.bytes, chunk.offset).context("write", &self.path(segment))?;
