@@ -36,8 +36,25 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     }
 }
 
+/// `serin check`: a line for each problem, or one that sums up.
 fn check(data: &Path) -> Result<(), String> {
-    Err(format!("checking \"{}\" is not supported yet", data.display()))
+    let report = serin_storage::check(data).map_err(|error| error.to_string())?;
+    for problem in &report.problems {
+        eprintln!("serin: {problem}");
+    }
+    if !report.is_clean() {
+        return Err(format!("{} problems found in \"{}\"", report.problems.len(), data.display()));
+    }
+    println!(
+        "serin: \"{}\" is sound ({} trees, {} entries, {} pages of which {} free, {} log records)",
+        data.display(),
+        report.trees,
+        report.entries,
+        report.pages,
+        report.free_pages,
+        report.wal_records,
+    );
+    Ok(())
 }
 
 fn serve(config: Config) -> Result<(), String> {
