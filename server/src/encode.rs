@@ -5,7 +5,7 @@
 //! takes real formatting goes to `serin_sql::types`.
 
 use crate::wire;
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use serin_sql::column::{Batch, Bitmap, Column, Values};
 use serin_sql::types::{RenderSettings, Type};
 use serin_sql::{Error, Field, Format, Output, Result, SqlState};
@@ -13,7 +13,7 @@ use serin_sql::{Error, Field, Format, Output, Result, SqlState};
 /// What was appended for the client and not written to the socket yet.
 #[derive(Default)]
 pub struct Replies {
-    pub buffer: BytesMut,
+    pub buffer: Vec<u8>,
     /// Rows sent since [`Replies::start_counting`]: an Execute with a row limit spans several calls of the executor.
     rows: u64,
     /// Where the last whole message ended, in case the next one is never finished.
@@ -91,7 +91,7 @@ impl Output for Replies {
 }
 
 fn data_row(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     columns: &[(&Column, Type, Format)],
     row: usize,
     render: &RenderSettings,
@@ -122,7 +122,7 @@ fn data_row(
 }
 
 /// Writes the number of bytes from `from` to the end at `at`.
-fn patch_length(out: &mut BytesMut, at: usize, from: usize) {
+fn patch_length(out: &mut Vec<u8>, at: usize, from: usize) {
     let length = (out.len() - from) as u32;
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }
@@ -136,7 +136,7 @@ fn bit(bitmap: &Bitmap, index: usize) -> bool {
 }
 
 fn text(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     column: &Column,
     data_type: Type,
     row: usize,
@@ -153,7 +153,7 @@ fn text(
     Ok(())
 }
 
-fn binary(out: &mut BytesMut, column: &Column, data_type: Type, row: usize) -> Result<()> {
+fn binary(out: &mut Vec<u8>, column: &Column, data_type: Type, row: usize) -> Result<()> {
     match &column.values {
         Values::Bool(values) => out.put_u8(values[row] as u8),
         Values::Int2(values) => out.put_i16(values[row]),
@@ -181,7 +181,7 @@ fn binary(out: &mut BytesMut, column: &Column, data_type: Type, row: usize) -> R
 }
 
 fn formatted(
-    _out: &mut BytesMut,
+    _out: &mut Vec<u8>,
     _column: &Column,
     data_type: Type,
     _row: usize,
@@ -191,7 +191,7 @@ fn formatted(
 }
 
 /// Decimal digits of an integer, two at a time from the right.
-fn integer(out: &mut BytesMut, value: i64) {
+fn integer(out: &mut Vec<u8>, value: i64) {
     const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
         2021222324252627282930313233343536373839\
         4041424344454647484950515253545556575859\
@@ -228,9 +228,9 @@ mod tests {
     #[test]
     fn integers_as_text() {
         for value in [0, 1, 9, 10, 99, 100, 101, -1, -10, 12345, -987654321, i64::MAX, i64::MIN] {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             integer(&mut out, value);
-            assert_eq!(out, value.to_string());
+            assert_eq!(out, value.to_string().as_bytes());
         }
     }
 }

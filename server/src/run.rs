@@ -121,6 +121,7 @@ fn open(config: &Config) -> Result<(Arc<Store>, Arc<Engine>), String> {
     options.delta_bytes_high = config.delta_bytes / 4 * 3;
     options.delta_bytes_soft = config.delta_bytes / 4;
     options.wal_segment_bytes = config.wal_segment_bytes;
+    options.wal_bytes_soft = config.wal_bytes_soft;
     options.fold_interval_ms = config.fold_interval.as_millis() as u64;
     options.blocking = Arc::new(BlockInPlace);
     let started = std::time::Instant::now();

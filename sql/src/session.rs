@@ -129,6 +129,15 @@ impl Session {
     pub fn secret(&self) -> i32 {
         todo!()
     }
+    /// `waker` is called, from any thread, when [`Session::termination`] has become something: the connection may be
+    /// waiting for its client.
+    pub fn set_waker(&self, _waker: Box<dyn Fn() + Send>) {
+        todo!()
+    }
+    /// The FATAL error that ends the session, once an administrator or a timeout has terminated it.
+    pub fn termination(&self) -> Option<Error> {
+        todo!()
+    }
     pub fn transaction_status(&self) -> TransactionStatus {
         todo!()
     }
