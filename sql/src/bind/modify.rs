@@ -555,14 +555,14 @@ impl Binder<'_> {
         self.scopes.push(Scope::new(items));
         let bound = (|| -> Result<_> {
             let assignments = self.assignments(change.assignments, &table)?;
-            if let Some(filter) = change.filter {
-                let conditions = self.condition(filter, "WHERE")?;
-                input = Logical::Filter { input: Box::new(input), conditions };
-            }
-            Ok(assignments)
+            let conditions = change.filter.map(|filter| self.condition(filter, "WHERE")).transpose()?;
+            Ok((assignments, conditions))
         })();
         self.scopes.pop();
-        let assignments = bound?;
+        let (assignments, conditions) = bound?;
+        if let Some(conditions) = conditions {
+            input = Logical::Filter { input: Box::new(input), conditions };
+        }
         let recheck = rechecks(&input);
         let (returning, returning_columns) =
             self.bind_returning(change.returning, &table, &label, schema, from_items)?;

@@ -25,7 +25,6 @@ pub struct RunState {
 
 #[derive(Default)]
 pub struct SubqueryState {
-    /// Taken while it runs, so that a recursion would be seen.
     pub executor: Option<Executor>,
     /// An uncorrelated subquery's rows.
     pub rows: Option<Arc<Vec<Batch>>>,
@@ -48,6 +47,16 @@ pub struct Counter {
     pub startup: std::time::Duration,
     pub total: std::time::Duration,
     pub removed_by_filter: u64,
+}
+
+impl RunState {
+    /// Room for what a plan's operators keep here.
+    pub fn prepare(&self, plan: &crate::plan::Plan) {
+        self.slots.borrow_mut().resize(plan.slots, Datum::Null);
+        self.subqueries.borrow_mut().resize_with(plan.subqueries.len(), SubqueryState::default);
+        self.ctes.borrow_mut().resize_with(plan.ctes.len(), CteState::default);
+        self.work_tables.borrow_mut().resize_with(plan.work_tables, Default::default);
+    }
 }
 
 /// What evaluation and operators are given: the caller's context and the run's state.

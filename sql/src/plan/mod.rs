@@ -21,6 +21,7 @@ mod rules;
 pub mod short;
 
 pub use explain::explain;
+pub(crate) use fold::fold_expression;
 pub use node::{Node, Operator};
 
 use crate::catalog::Catalog;

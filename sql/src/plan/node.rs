@@ -6,7 +6,7 @@ use crate::catalog::{SystemRelation, Table};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::Function;
 use crate::parse::ast::SetOperator;
-use crate::types::{Datum, Type};
+use crate::types::Type;
 use serin_txn::{RowLockMode, WaitPolicy};
 use std::sync::Arc;
 
@@ -63,8 +63,6 @@ pub enum Operator {
 pub struct TableScan {
     pub table: Arc<Table>,
     pub alias: Arc<str>,
-    pub types: Vec<Type>,
-    pub missing: Vec<Datum>,
     pub decode: Vec<usize>,
     pub key: bool,
     pub row: bool,
@@ -201,8 +199,6 @@ pub struct LockRows {
 
 pub struct LockTarget {
     pub table: Arc<Table>,
-    pub types: Vec<Type>,
-    pub missing: Vec<Datum>,
     /// (input column, table column) of what the input has of the row.
     pub columns: Vec<(usize, usize)>,
     /// Input column of the row's key.
@@ -215,8 +211,6 @@ pub struct Modify {
     pub kind: ModifyKind,
     pub table: Arc<Table>,
     pub alias: Arc<str>,
-    pub types: Vec<Type>,
-    pub missing: Vec<Datum>,
     /// Update, delete: input columns of the target's key and encoded row.
     pub key: usize,
     pub row: usize,
