@@ -2,9 +2,20 @@
 //!
 //! The server sees [`Engine`] and [`Session`] and the types of `session.rs`; nothing else is promised upwards.
 
+pub mod bind;
+pub mod catalog;
 pub mod column;
+pub mod copy;
 mod error;
+pub mod exec;
+pub mod expr;
+pub mod functions;
+pub mod parse;
+pub mod plan;
+mod sequence;
 mod session;
+pub mod settings;
+pub mod table;
 pub mod types;
 
 pub use error::{Error, Fields, Result, Severity, SqlState};

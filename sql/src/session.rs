@@ -69,8 +69,15 @@ pub enum Format {
 pub trait Output {
     /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).
     fn row_description(&mut self, fields: &[Field]);
-    /// A batch of result rows. `formats` has one entry a column. `render` holds what text output depends on.
-    fn rows(&mut self, batch: &Batch, formats: &[Format], render: &crate::types::RenderSettings) -> Result<()>;
+    /// A batch of result rows. `fields` and `formats` have one entry a column: a vector alone does not say whether its
+    /// microseconds are a timestamp or a timestamptz. `render` holds what text output depends on.
+    fn rows(
+        &mut self,
+        batch: &Batch,
+        fields: &[Field],
+        formats: &[Format],
+        render: &crate::types::RenderSettings,
+    ) -> Result<()>;
     /// A chunk of COPY TO data, one or more whole lines.
     fn copy_data(&mut self, data: &[u8]);
     /// NOTICE, WARNING, …
@@ -94,9 +101,15 @@ pub enum Progress {
     /// The output buffer is full: write it out, then call again.
     Paused,
     /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
-    CopyIn { binary: bool, columns: usize },
+    CopyIn {
+        binary: bool,
+        columns: usize,
+    },
     /// COPY TO STDOUT starts: answer CopyOutResponse, then call again for the data.
-    CopyOut { binary: bool, columns: usize },
+    CopyOut {
+        binary: bool,
+        columns: usize,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,6 +133,15 @@ impl Session {
         todo!()
     }
     pub fn secret(&self) -> i32 {
+        todo!()
+    }
+    /// `waker` is called, from any thread, when [`Session::pending_fatal`] has become something: the connection may be
+    /// waiting for its client.
+    pub fn set_waker(&self, _waker: Box<dyn Fn() + Send>) {
+        todo!()
+    }
+    /// The FATAL error that ends the session, once an administrator or a timeout has terminated it.
+    pub fn pending_fatal(&self) -> Option<Error> {
         todo!()
     }
     pub fn transaction_status(&self) -> TransactionStatus {

@@ -1,9 +1,27 @@
 //! Types and values. A [`Type`] is PostgreSQL's OID of it; what a value looks like in memory is its [`Repr`], which
 //! many types share (text, varchar, name and json are all `Text`).
 
+pub mod array_text;
+pub mod binary;
+pub mod calendar;
+pub mod datetime_input;
+pub mod datetime_output;
 mod datum;
+pub mod float;
+pub mod format;
+pub mod interval;
+pub mod interval_input;
+mod names;
+pub mod numeric;
+mod timezone;
 
-pub use datum::{ArrayValue, Datum, Interval, Numeric};
+pub use binary::{read_binary, write_binary, write_binary_datum};
+pub use datum::{
+    ArrayValue, Datum, Interval, Numeric, compare, compare_as, compare_floats, hash_as, hash_float,
+};
+pub use format::{apply_modifier, format_datum, parse_datum, write_datum, write_text};
+pub use interval::{interval_modifier_text, make_interval_modifier};
+pub use names::{format_type, make_numeric_modifier, numeric_modifier};
 
 /// An object identifier, PostgreSQL's numbering for everything built in.
 pub type Oid = u32;
@@ -45,6 +63,21 @@ macro_rules! types {
         /// Every built-in scalar type: (type, its array type's OID (0: none), typname, representation, typlen).
         pub const BUILTIN: &[(Type, Oid, &str, Repr, i16)] =
             &[$((Type($oid), $array, $text, Repr::$repr, $size),)*];
+        /// The entry of a scalar type: a jump table, as every value's decoding may ask.
+        const fn builtin(oid: Oid) -> Option<&'static (Type, Oid, &'static str, Repr, i16)> {
+            match oid {
+                $($oid => Some(&(Type($oid), $array, $text, Repr::$repr, $size)),)*
+                _ => None,
+            }
+        }
+        /// The entry of an array type's element.
+        const fn builtin_of_array(oid: Oid) -> Option<&'static (Type, Oid, &'static str, Repr, i16)> {
+            match oid {
+                0 => None,
+                $($array if $array != 0 => Some(&(Type($oid), $array, $text, Repr::$repr, $size)),)*
+                _ => None,
+            }
+        }
     };
 }
 
@@ -88,7 +121,12 @@ types! {
     ANYARRAY = 2277, 0, "anyarray", Array, -1;
     VOID = 2278, 0, "void", Text, 4;
     TRIGGER = 2279, 0, "trigger", Text, 4;
+    INTERNAL = 2281, 0, "internal", Text, 8;
     ANYELEMENT = 2283, 0, "anyelement", Text, 4;
+    ANYNONARRAY = 2776, 0, "anynonarray", Text, 4;
+    ANYCOMPATIBLE = 5077, 0, "anycompatible", Text, 4;
+    ANYCOMPATIBLEARRAY = 5078, 0, "anycompatiblearray", Array, -1;
+    ANYCOMPATIBLENONARRAY = 5079, 0, "anycompatiblenonarray", Text, 4;
     UUID = 2950, 2951, "uuid", Uuid, 16;
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
     REGROLE = 4096, 4097, "regrole", Oid, 4;
@@ -132,6 +170,19 @@ pub enum IntervalStyle {
     PostgresVerbose,
     SqlStandard,
     Iso8601,
+}
+
+impl Default for RenderSettings {
+    /// PostgreSQL's built-in defaults.
+    fn default() -> RenderSettings {
+        RenderSettings {
+            date_style: DateStyle { format: DateFormat::Iso, order: DateOrder::Mdy },
+            interval_style: IntervalStyle::Postgres,
+            time_zone: std::sync::Arc::new(TimeZone::utc()),
+            extra_float_digits: 1,
+            bytea_escape: false,
+        }
+    }
 }
 
 /// A named zone or fixed offset, with the name that SHOW timezone prints.

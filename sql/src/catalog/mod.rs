@@ -1,0 +1,429 @@
+//! The catalog: databases, schemas, tables, indexes, sequences, constraints, roles, settings. Descriptors are kept in
+//! trees of the same store, so that DDL is transactional like any other write; sessions read an immutable [`Catalog`]
+//! snapshot that is rebuilt when its version changes.
+
+mod objects;
+mod publish;
+mod runtime;
+pub(crate) mod store;
+
+pub(crate) use objects::{Change, Kind, Object, Objects};
+pub(crate) use publish::{CatalogView, Publisher};
+pub use runtime::Runtime;
+
+use crate::types::{Oid, Type};
+use serde::{Deserialize, Serialize};
+use serin_storage::{Tree, TreeId};
+use std::sync::Arc;
+
+/// OIDs below this are PostgreSQL's own; ours are given out from here.
+pub const FIRST_USER_OID: Oid = 16384;
+pub const PG_CATALOG: Oid = 11;
+pub const PUBLIC: Oid = 2200;
+pub const INFORMATION_SCHEMA: Oid = 13000;
+pub const DATABASE_POSTGRES: Oid = 5;
+pub const ROLE_POSTGRES: Oid = 10;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Database {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+    #[serde(default)]
+    pub is_template: bool,
+    /// ALTER ROLE … IN DATABASE … SET: (role or 0 for ALL, name, value).
+    #[serde(default)]
+    pub role_settings: Vec<(Oid, String, String)>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Role {
+    pub oid: Oid,
+    pub name: String,
+    pub superuser: bool,
+    pub login: bool,
+    pub create_database: bool,
+    pub create_role: bool,
+    pub inherit: bool,
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+    /// As given (or its SCRAM verifier): for the server's authentication.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// -1: no limit.
+    #[serde(default = "no_limit")]
+    pub connection_limit: i32,
+    #[serde(default)]
+    pub replication: bool,
+    #[serde(default)]
+    pub bypass_rls: bool,
+    #[serde(default)]
+    pub valid_until: Option<String>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+fn no_limit() -> i32 {
+    -1
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Schema {
+    pub oid: Oid,
+    pub database: Oid,
+    pub name: String,
+    pub owner: Oid,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Persistence {
+    Permanent,
+    Temporary,
+}
+
+/// A table. Its rows live in `tree`, clustered on the primary key, or on a hidden 8-byte row id if there is none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Table {
+    pub oid: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub persistence: Persistence,
+    #[serde(with = "tree_id")]
+    pub tree: TreeId,
+    /// In order of attnum; dropped columns stay, marked.
+    pub columns: Vec<Column>,
+    /// Positions in `columns` of the primary key; empty: clustered on the row id.
+    pub primary_key: Vec<usize>,
+    /// The primary key is among them as `clustered`.
+    pub indexes: Vec<Index>,
+    pub constraints: Vec<Constraint>,
+    #[serde(default)]
+    pub options: Vec<(String, Option<String>)>,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Present for a view: its definition; then `tree` is unused.
+    #[serde(default)]
+    pub view: Option<String>,
+    /// From ANALYZE (or kept roughly by writers).
+    #[serde(default)]
+    pub statistics: Option<Statistics>,
+    /// A view: the relations its query reads.
+    #[serde(default)]
+    pub depends_on: Vec<Oid>,
+    /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
+    #[serde(skip)]
+    pub(crate) shape: crate::table::ShapeCell,
+    /// The catalog version that gave the table or one of its indexes a new tree (0: before this process started). A snapshot
+    /// older than that would read the new trees as empty.
+    #[serde(skip)]
+    pub(crate) trees_since: u64,
+}
+
+impl Table {
+    /// Position of a live column.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| !column.dropped && column.name == name)
+    }
+    pub fn is_view(&self) -> bool {
+        self.view.is_some()
+    }
+    pub fn index(&self, oid: Oid) -> Option<(usize, &Index)> {
+        self.indexes.iter().enumerate().find(|(_, index)| index.oid == oid)
+    }
+    /// Column types by position; a dropped column keeps the type its old values have.
+    pub fn types(&self) -> Vec<Type> {
+        self.columns.iter().map(Column::data_type).collect()
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// From 1, never reused.
+    pub number: i16,
+    pub data_type: Oid,
+    pub modifier: i32,
+    pub not_null: bool,
+    /// SQL text of the default (or of the generation expression).
+    #[serde(default)]
+    pub default: Option<String>,
+    #[serde(default)]
+    pub generated: bool,
+    /// GENERATED { ALWAYS (true) | BY DEFAULT (false) } AS IDENTITY.
+    #[serde(default)]
+    pub identity: Option<bool>,
+    /// The sequence owned by this column (serial or identity).
+    #[serde(default)]
+    pub sequence: Option<Oid>,
+    /// Rows written before the column was added have this value (text form); none: null.
+    #[serde(default)]
+    pub missing: Option<String>,
+    #[serde(default)]
+    pub dropped: bool,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+impl Column {
+    pub fn data_type(&self) -> Type {
+        Type(self.data_type)
+    }
+}
+
+/// An index. Key of its tree = indexed columns, then the table's key (clustering key or row id); a UNIQUE index without
+/// nulls in the key leaves the suffix to the value, so that its key is unique by itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Index {
+    pub oid: Oid,
+    pub name: String,
+    #[serde(with = "tree_id")]
+    pub tree: TreeId,
+    pub keys: Vec<IndexKey>,
+    #[serde(default)]
+    pub include: Vec<usize>,
+    pub unique: bool,
+    pub primary: bool,
+    /// The primary key's index is the table's own tree.
+    pub clustered: bool,
+    #[serde(default)]
+    pub nulls_not_distinct: bool,
+    /// SQL text of a partial index's WHERE.
+    #[serde(default)]
+    pub predicate: Option<String>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexKey {
+    /// Position in `Table::columns`; None for an expression.
+    pub column: Option<usize>,
+    #[serde(default)]
+    pub expression: Option<String>,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ConstraintKind,
+    #[serde(default)]
+    pub deferrable: bool,
+    #[serde(default)]
+    pub initially_deferred: bool,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    /// SQL text.
+    Check(String),
+    /// By index OID.
+    PrimaryKey(Oid),
+    Unique(Oid),
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Statistics {
+    pub rows: f64,
+    pub bytes: f64,
+    /// By position in `Table::columns`.
+    pub columns: Vec<Option<ColumnStatistics>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ColumnStatistics {
+    pub null_fraction: f64,
+    /// Distinct non-null values; negative: minus their fraction of the rows (pg_statistic.stadistinct).
+    pub distinct: f64,
+    pub average_width: f64,
+    /// Key-encoded histogram bounds of equal frequency.
+    #[serde(default)]
+    pub histogram: Vec<Vec<u8>>,
+    #[serde(default)]
+    pub most_common: Vec<(Vec<u8>, f64)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sequence {
+    pub oid: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub data_type: Oid,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cache: i64,
+    pub cycle: bool,
+    /// (table, column number)
+    #[serde(default)]
+    pub owned_by: Option<(Oid, i16)>,
+    /// Names the sequence's value (see `sequence.rs`): RESTART and TRUNCATE … RESTART IDENTITY take a new one, which makes them
+    /// transactional although the value itself is not.
+    #[serde(default)]
+    pub state: Oid,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+mod tree_id {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serin_storage::TreeId;
+
+    pub fn serialize<S: Serializer>(id: &TreeId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(id.0)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreeId, D::Error> {
+        u64::deserialize(deserializer).map(TreeId)
+    }
+}
+
+/// What a name in FROM can be.
+#[derive(Clone)]
+pub enum Relation {
+    Table(Arc<Table>),
+    Sequence(Arc<Sequence>),
+    /// An index, with its table.
+    Index(Arc<Table>, usize),
+    /// A pg_catalog or information_schema relation, computed when scanned.
+    System(&'static crate::catalog::SystemRelation),
+}
+
+/// A relation whose rows are computed from the catalog (or the live state) when it is scanned.
+pub struct SystemRelation {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, Type)],
+    pub rows: fn(&crate::functions::EvalContext<'_>) -> crate::Result<Vec<Vec<crate::types::Datum>>>,
+}
+
+/// An immutable snapshot of every descriptor, as one database sees it.
+pub struct Catalog {
+    /// Changes whenever any descriptor does: the key of plan caches.
+    pub version: u64,
+    database: Oid,
+    objects: Arc<Objects>,
+    runtime: Arc<Runtime>,
+}
+
+impl Catalog {
+    pub(crate) fn new(version: u64, database: Oid, objects: Arc<Objects>, runtime: Arc<Runtime>) -> Catalog {
+        Catalog { version, database, objects, runtime }
+    }
+    pub(crate) fn objects(&self) -> &Arc<Objects> {
+        &self.objects
+    }
+    /// What belongs to the descriptors but lives only in this process: open trees, row-id counters.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+    /// The tree of a table or index of this catalog.
+    pub fn tree(&self, id: TreeId) -> crate::Result<Arc<Tree>> {
+        self.runtime.tree(id)
+    }
+    /// `schema` None: along `search_path` (pg_catalog first unless listed; then "$user" is resolved by the caller).
+    pub fn find_relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        search_path: &[String],
+    ) -> Option<Relation> {
+        match schema {
+            Some(schema) => self.find_in_schema(self.find_schema(schema)?.oid, name),
+            None => {
+                let listed = search_path.iter().any(|schema| schema == "pg_catalog");
+                if !listed && let Some(system) = system_relation(PG_CATALOG, name) {
+                    return Some(Relation::System(system));
+                }
+                search_path
+                    .iter()
+                    .filter_map(|schema| self.find_schema(schema))
+                    .find_map(|schema| self.find_in_schema(schema.oid, name))
+            }
+        }
+    }
+    pub fn find_in_schema(&self, schema: Oid, name: &str) -> Option<Relation> {
+        if schema == PG_CATALOG || schema == INFORMATION_SCHEMA {
+            return system_relation(schema, name).map(Relation::System);
+        }
+        self.relation(self.objects.relation_named(schema, name)?)
+    }
+    pub fn relation(&self, oid: Oid) -> Option<Relation> {
+        if oid < FIRST_USER_OID {
+            return system_relation_by_oid(oid).map(Relation::System);
+        }
+        if let Some(table) = self.objects.table(oid) {
+            return Some(Relation::Table(table.clone()));
+        }
+        if let Some(sequence) = self.objects.sequence(oid) {
+            return Some(Relation::Sequence(sequence.clone()));
+        }
+        let table = self.objects.table(self.objects.table_of_index(oid)?)?;
+        let (position, _) = table.index(oid)?;
+        Some(Relation::Index(table.clone(), position))
+    }
+    pub fn table(&self, oid: Oid) -> Option<Arc<Table>> {
+        self.objects.table(oid).cloned()
+    }
+    pub fn sequence(&self, oid: Oid) -> Option<Arc<Sequence>> {
+        self.objects.sequence(oid).cloned()
+    }
+    pub fn schema(&self, oid: Oid) -> Option<&Schema> {
+        self.objects.schema(oid)
+    }
+    pub fn find_schema(&self, name: &str) -> Option<&Schema> {
+        self.objects.find_schema(self.database, name)
+    }
+    pub fn database(&self) -> &Database {
+        self.objects.database(self.database).expect("a database with sessions is not dropped")
+    }
+    pub fn find_database(&self, name: &str) -> Option<&Database> {
+        self.databases().find(|database| database.name == name)
+    }
+    pub fn databases(&self) -> impl Iterator<Item = &Database> {
+        self.objects.databases()
+    }
+    pub fn role(&self, oid: Oid) -> Option<&Role> {
+        self.objects.role(oid)
+    }
+    pub fn find_role(&self, name: &str) -> Option<&Role> {
+        self.roles().find(|role| role.name == name)
+    }
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.objects.roles()
+    }
+    pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        self.objects.schemas().filter(|schema| schema.database == self.database || schema.database == 0)
+    }
+    /// Of this database, without system relations; by OID.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.objects.tables().filter(|table| table.database == self.database)
+    }
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.objects.sequences().filter(|sequence| sequence.database == self.database)
+    }
+}
+
+/// The relation of pg_catalog or information_schema with this name.
+fn system_relation(_schema: Oid, _name: &str) -> Option<&'static SystemRelation> {
+    None
+}
+
+fn system_relation_by_oid(_oid: Oid) -> Option<&'static SystemRelation> {
+    None
+}

@@ -1,0 +1,182 @@
+//! Functions, operators, casts and aggregates: which exist, how a call is resolved to one (PostgreSQL's rules:
+//! exact match, then implicit casts, preferred types), and the code that computes them.
+//!
+//! Every function has a scalar form; the hot ones also have a kernel that loops over typed columns. A macro makes
+//! both from one Rust closure over typed values, so that they can't disagree.
+
+use crate::column::Column;
+use crate::error::Result;
+use crate::types::{Datum, Oid, RenderSettings, Type};
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Volatility {
+    /// Foldable when planning.
+    Immutable,
+    /// Constant within a statement.
+    Stable,
+    Volatile,
+}
+
+/// An argument of a kernel: a column of the batch's length or one value for all rows.
+#[derive(Clone)]
+pub enum Operand {
+    Column(Arc<Column>),
+    Constant(Datum),
+}
+
+pub type Scalar = fn(&[Datum], &EvalContext<'_>) -> Result<Datum>;
+/// Computes `rows` results. Strictness is the caller's: a kernel may compute garbage where an argument is null, but must
+/// not fail there (the null bitmap is passed in the columns).
+pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
+/// Rows of a set-returning function, produced lazily; each row has as many values as the function has columns.
+pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
+pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
+
+pub enum Body {
+    Scalar { scalar: Scalar, kernel: Option<Kernel> },
+    Set { function: SetFunction, columns: &'static [(&'static str, Type)] },
+    Aggregate(Aggregate),
+}
+
+/// An entry of pg_proc (or, when it implements an operator, of pg_operator too).
+pub struct Function {
+    pub oid: Oid,
+    pub name: &'static str,
+    pub arguments: &'static [Type],
+    /// The last argument repeats (VARIADIC).
+    pub variadic: bool,
+    pub result: Type,
+    /// A null argument gives null without a call.
+    pub strict: bool,
+    pub volatility: Volatility,
+    pub body: Body,
+}
+
+/// A resolved call: the function and, after polymorphism, what its arguments must be cast to and what it returns.
+pub struct Resolved {
+    pub function: &'static Function,
+    pub arguments: Vec<Type>,
+    pub result: Type,
+}
+
+/// How an aggregate is computed: one accumulator a group.
+pub struct Aggregate {
+    pub new: fn(arguments: &[Type]) -> Box<dyn Accumulator>,
+}
+
+pub trait Accumulator: Send {
+    /// Adds rows `rows` of the argument columns (one entry per argument; `count(*)` has none).
+    fn add(&mut self, arguments: &[Operand], rows: &[u32], context: &EvalContext<'_>) -> Result<()>;
+    fn finish(&mut self, context: &EvalContext<'_>) -> Result<Datum>;
+    /// For the memory budget.
+    fn bytes(&self) -> usize {
+        64
+    }
+}
+
+/// What functions may ask of the session that runs them. Implemented by the session; a null object for tests.
+pub trait Services {
+    fn current_user(&self) -> Arc<str>;
+    fn session_user(&self) -> Arc<str>;
+    fn database(&self) -> Arc<str>;
+    fn search_path(&self) -> Arc<[String]>;
+    fn backend_pid(&self) -> i32;
+    /// current_setting: None if there is no such setting.
+    fn setting(&self, name: &str) -> Option<String>;
+    fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
+    fn catalog(&self) -> Arc<crate::catalog::Catalog>;
+    fn nextval(&self, sequence: Oid) -> Result<i64>;
+    fn currval(&self, sequence: Oid) -> Result<i64>;
+    fn lastval(&self) -> Result<i64>;
+    fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;
+    fn transaction_id(&self) -> Result<u64>;
+    fn transaction_id_if_assigned(&self) -> Option<u64>;
+    /// pg_advisory_lock family. False: a try-lock found it taken.
+    fn advisory_lock(
+        &self,
+        key: (u32, u32, u16),
+        shared: bool,
+        transaction: bool,
+        wait: bool,
+    ) -> Result<bool>;
+    fn advisory_unlock(&self, key: Option<(u32, u32, u16)>, shared: bool) -> Result<bool>;
+    /// Sleeps interruptibly.
+    fn sleep(&self, seconds: f64) -> Result<()>;
+    /// pg_cancel_backend (terminate: false), pg_terminate_backend.
+    fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool>;
+    fn blocking_pids(&self, pid: i32) -> Vec<i32>;
+    /// Size of a relation's trees in bytes (pg_relation_size …).
+    fn relation_size(&self, relation: Oid) -> Result<Option<i64>>;
+    fn notice(&self, notice: crate::error::Error);
+    /// 57014 and friends, if the statement shall stop: called by long loops.
+    fn check_interrupt(&self) -> Result<()>;
+}
+
+/// What an evaluation depends on besides its arguments.
+pub struct EvalContext<'a> {
+    pub render: &'a RenderSettings,
+    /// Microseconds since 2000-01-01 UTC.
+    pub transaction_time: i64,
+    pub statement_time: i64,
+    pub services: &'a dyn Services,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CastContext {
+    Implicit,
+    Assignment,
+    Explicit,
+}
+
+/// A way to convert values. `function` has the value (and the type modifier and whether the cast is explicit, as int4 and
+/// bool, if it takes three arguments).
+#[derive(Clone, Copy)]
+pub enum CastMethod {
+    /// Same representation: nothing to do.
+    Relabel,
+    Function(&'static Function),
+    /// Through the text form: output function of the one, input function of the other.
+    InputOutput,
+    /// Element by element.
+    Array,
+}
+
+/// Resolves a call by name. `None` in `arguments` for an untyped literal or parameter. Errors as PostgreSQL words them (42883 with its
+/// hint, 42725).
+pub fn resolve_function(_name: &str, _arguments: &[Option<Type>], _variadic_array: bool) -> Result<Resolved> {
+    todo!()
+}
+
+/// Resolves an infix (two arguments) or prefix (one) operator.
+pub fn resolve_operator(_operator: &str, _arguments: &[Option<Type>]) -> Result<Resolved> {
+    todo!()
+}
+
+/// The cast from one type to another allowed in this context.
+pub fn find_cast(_from: Type, _to: Type, _context: CastContext) -> Option<CastMethod> {
+    todo!()
+}
+
+/// Applies a cast to one value, with the target's type modifier (length, precision); `explicit` truncates where an assignment
+/// would fail (varchar(n)).
+pub fn cast_datum(
+    _value: Datum,
+    _from: Type,
+    _to: Type,
+    _modifier: i32,
+    _explicit: bool,
+    _context: &EvalContext<'_>,
+) -> Result<Datum> {
+    todo!()
+}
+
+/// The type to which UNION, CASE, VALUES, ARRAY, … bring their inputs (PostgreSQL's "UNION, CASE, and Related Constructs").
+pub fn common_type(_types: &[Option<Type>], _construct: &str) -> Result<Type> {
+    todo!()
+}
+
+/// All functions, for pg_proc.
+pub fn all() -> &'static [Function] {
+    todo!()
+}

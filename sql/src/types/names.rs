@@ -1,0 +1,208 @@
+//! What a type is called and which family it belongs to: facts of pg_type.
+
+use super::{BUILTIN, Oid, Repr, Type, builtin, builtin_of_array};
+
+/// Words the grammar has for types besides their catalog names (`integer` is `int4`).
+const ALIASES: &[(&str, Type)] = &[
+    ("bigint", Type::INT8),
+    ("bigserial", Type::INT8),
+    ("boolean", Type::BOOL),
+    ("char varying", Type::VARCHAR),
+    ("character", Type::BPCHAR),
+    ("character varying", Type::VARCHAR),
+    ("dec", Type::NUMERIC),
+    ("decimal", Type::NUMERIC),
+    ("double precision", Type::FLOAT8),
+    ("float", Type::FLOAT8),
+    ("int", Type::INT4),
+    ("integer", Type::INT4),
+    ("real", Type::FLOAT4),
+    ("smallint", Type::INT2),
+    ("time without time zone", Type::TIME),
+    ("timestamp with time zone", Type::TIMESTAMPTZ),
+    ("timestamp without time zone", Type::TIMESTAMP),
+];
+
+impl Type {
+    pub fn repr(self) -> Repr {
+        match builtin(self.0) {
+            Some(entry) => entry.3,
+            None if builtin_of_array(self.0).is_some() => Repr::Array,
+            None => Repr::Text,
+        }
+    }
+    /// pg_type.typname: "int4", "_int4".
+    pub fn name(self) -> String {
+        match (builtin(self.0), builtin_of_array(self.0)) {
+            (Some(entry), _) => entry.2.to_string(),
+            (None, Some(element)) => format!("_{}", element.2),
+            (None, None) => format!("oid{}", self.0),
+        }
+    }
+    pub fn is_known(self) -> bool {
+        builtin(self.0).is_some() || builtin_of_array(self.0).is_some()
+    }
+    /// The type of arrays of this type; None for pseudo-types and for arrays (whose arrays are of the same type).
+    pub fn array_of(self) -> Option<Type> {
+        builtin(self.0).filter(|entry| entry.1 != 0).map(|entry| Type(entry.1))
+    }
+    /// The element type of an array type (also int2vector and oidvector).
+    pub fn element(self) -> Option<Type> {
+        match self {
+            Type::INT2VECTOR => Some(Type::INT2),
+            Type::OIDVECTOR => Some(Type::OID),
+            _ => builtin_of_array(self.0).map(|entry| entry.0),
+        }
+    }
+    /// A true array type: int2vector and oidvector are fixed-length types that can be subscripted.
+    pub fn is_array(self) -> bool {
+        builtin_of_array(self.0).is_some()
+    }
+    pub fn is_polymorphic(self) -> bool {
+        matches!(
+            self,
+            Type::ANYELEMENT
+                | Type::ANYARRAY
+                | Type::ANYNONARRAY
+                | Type::ANYCOMPATIBLE
+                | Type::ANYCOMPATIBLEARRAY
+                | Type::ANYCOMPATIBLENONARRAY
+        )
+    }
+    /// pg_type.typlen.
+    pub fn typlen(self) -> i16 {
+        builtin(self.0).map_or(-1, |entry| entry.4)
+    }
+    /// pg_type.typcategory.
+    pub fn category(self) -> char {
+        match self {
+            Type::BOOL => 'B',
+            Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC => 'N',
+            Type::OID
+            | Type::REGPROC
+            | Type::REGPROCEDURE
+            | Type::REGOPER
+            | Type::REGCLASS
+            | Type::REGTYPE
+            | Type::REGNAMESPACE
+            | Type::REGROLE => 'N',
+            Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => 'S',
+            Type::CHAR | Type::PG_NODE_TREE => 'Z',
+            Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 'D',
+            Type::INTERVAL => 'T',
+            Type::UNKNOWN => 'X',
+            Type::INT2VECTOR | Type::OIDVECTOR => 'A',
+            _ if self.is_array() => 'A',
+            _ if self.is_pseudo() => 'P',
+            _ => 'U',
+        }
+    }
+    /// pg_type.typispreferred: the type its category falls back to.
+    pub fn is_preferred(self) -> bool {
+        matches!(
+            self,
+            Type::BOOL | Type::FLOAT8 | Type::OID | Type::TEXT | Type::TIMESTAMPTZ | Type::INTERVAL
+        )
+    }
+    pub fn is_pseudo(self) -> bool {
+        matches!(self, Type::RECORD | Type::CSTRING | Type::ANY | Type::VOID | Type::TRIGGER | Type::INTERNAL)
+            || self.is_polymorphic()
+    }
+    pub fn from_oid(oid: Oid) -> Option<Type> {
+        let known = Type(oid);
+        known.is_known().then_some(known)
+    }
+    /// By catalog name ("int4", "_int4") or by the grammar's words ("integer"). Expects folded case.
+    pub fn from_name(name: &str) -> Option<Type> {
+        if let Some(entry) = BUILTIN.iter().find(|entry| entry.2 == name) {
+            return Some(entry.0);
+        }
+        if let Ok(found) = ALIASES.binary_search_by(|alias| alias.0.cmp(name)) {
+            return Some(ALIASES[found].1);
+        }
+        if let Some(element) = name.strip_prefix('_') {
+            return Type::from_name(element).and_then(Type::array_of);
+        }
+        name.strip_suffix("[]").and_then(|element| Type::from_name(element.trim_end())?.array_of())
+    }
+    /// For error messages: `integer`, `character varying`.
+    pub fn display(self) -> String {
+        format_type(self, -1)
+    }
+}
+
+/// A type as PostgreSQL's format_type() prints it, with its modifier (-1: none).
+pub fn format_type(data_type: Type, modifier: i32) -> String {
+    if data_type.is_array() {
+        let element = data_type.element().expect("array types have elements");
+        return format!("{}[]", format_type(element, modifier));
+    }
+    let length = |name: &str| match modifier {
+        0.. => format!("{name}({})", modifier - 4),
+        _ => name.to_string(),
+    };
+    let precision = |name: &str, rest: &str| match modifier {
+        0.. => format!("{name}({modifier}){rest}"),
+        _ => format!("{name}{rest}"),
+    };
+    match data_type {
+        Type::BOOL => "boolean".into(),
+        Type::INT2 => "smallint".into(),
+        Type::INT4 => "integer".into(),
+        Type::INT8 => "bigint".into(),
+        Type::FLOAT4 => "real".into(),
+        Type::FLOAT8 => "double precision".into(),
+        Type::CHAR => "\"char\"".into(),
+        Type::ANY => "\"any\"".into(),
+        Type::BPCHAR if modifier < 0 => "bpchar".into(),
+        Type::BPCHAR => length("character"),
+        Type::VARCHAR => length("character varying"),
+        Type::NUMERIC => match numeric_modifier(modifier) {
+            Some((precision, scale)) => format!("numeric({precision},{scale})"),
+            None => "numeric".into(),
+        },
+        Type::TIME => precision("time", " without time zone"),
+        Type::TIMESTAMP => precision("timestamp", " without time zone"),
+        Type::TIMESTAMPTZ => precision("timestamp", " with time zone"),
+        Type::INTERVAL => super::interval_modifier_text(modifier),
+        Type::UNKNOWN => "unknown".into(),
+        _ => data_type.name(),
+    }
+}
+
+/// Precision and scale in a numeric's type modifier. The scale is 11 bits, signed.
+pub fn numeric_modifier(modifier: i32) -> Option<(i32, i32)> {
+    (modifier >= 4).then(|| {
+        let packed = modifier - 4;
+        (packed >> 16 & 0xffff, ((packed & 0x7ff) ^ 1024) - 1024)
+    })
+}
+
+/// The type modifier of numeric(precision, scale).
+pub fn make_numeric_modifier(precision: i32, scale: i32) -> i32 {
+    (precision << 16 | scale & 0x7ff) + 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_are_sorted_for_the_binary_search() {
+        assert!(ALIASES.is_sorted_by_key(|alias| alias.0));
+    }
+
+    #[test]
+    fn names_round_trip_and_print_as_postgresql_does() {
+        for entry in BUILTIN {
+            assert_eq!(Type::from_name(entry.2), Some(entry.0));
+        }
+        assert_eq!(Type::from_name("_int4"), Type::INT4.array_of());
+        assert_eq!(Type::from_name("integer[]"), Type::INT4.array_of());
+        assert_eq!(format_type(Type::VARCHAR, 24), "character varying(20)");
+        assert_eq!(format_type(Type::NUMERIC, make_numeric_modifier(10, 2)), "numeric(10,2)");
+        assert_eq!(format_type(Type::NUMERIC, make_numeric_modifier(3, -2)), "numeric(3,-2)");
+        assert_eq!(format_type(Type(1185), 3), "timestamp(3) with time zone[]");
+        assert_eq!(format_type(Type::INTERVAL, -1), "interval");
+    }
+}
