@@ -62,9 +62,7 @@ impl BulkLoader {
     }
 
     pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if key.len() > Tree::KEY_BYTES_MAX {
-            return Err(Error::KeyTooLarge { bytes: key.len(), max: Tree::KEY_BYTES_MAX });
-        }
+        Tree::check_size(key, Some(value))?;
         if self.entries > 0 && *key <= *self.last_key {
             return Err(Error::NotAscending);
         }

@@ -136,7 +136,8 @@ pub(crate) fn decode_root(bytes: &[u8]) -> Option<TreeRoot> {
     if bytes.len() != ROOT_BYTES {
         return None;
     }
-    let field = |index: usize| u64::from_le_bytes(bytes[index * 8..index * 8 + 8].try_into().expect("eight bytes"));
+    let field =
+        |index: usize| u64::from_le_bytes(bytes[index * 8..index * 8 + 8].try_into().expect("eight bytes"));
     Some(TreeRoot {
         page: PageId(field(0)),
         height: u8::try_from(field(1)).ok()?,

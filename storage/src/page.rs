@@ -78,7 +78,10 @@ pub(crate) struct Page {
 pub(crate) enum CellValue {
     /// Offset and length in the page.
     Inline(u16, u16),
-    Overflow { first: PageId, bytes: u32 },
+    Overflow {
+        first: PageId,
+        bytes: u32,
+    },
 }
 
 impl Page {
@@ -398,7 +401,14 @@ pub(crate) struct PageStamp {
 
 /// Finishes `page` with the cells `from..to` as a leaf or interior page. An interior page's first separator is
 /// written empty.
-pub(crate) fn encode_node(page: &mut [u8], stamp: PageStamp, level: u8, cells: &Cells, from: usize, to: usize) {
+pub(crate) fn encode_node(
+    page: &mut [u8],
+    stamp: PageStamp,
+    level: u8,
+    cells: &Cells,
+    from: usize,
+    to: usize,
+) {
     let kind = if level == 0 { PageKind::Leaf } else { PageKind::Interior };
     encode_header(page, kind, level, (to - from) as u16, stamp, PageId(0));
     let mut at = PAGE_HEADER_BYTES + (to - from) * SLOT_BYTES;

@@ -170,7 +170,7 @@ impl Pager {
 
     /// Writes pages with consecutive ids. They enter the cache if `keep`; what it had under these ids leaves it.
     pub fn write(&self, first: PageId, bytes: &[u8], keep: bool) -> Result<()> {
-        debug_assert!(bytes.len() % PAGE_SIZE == 0 && first.0 >= 2);
+        debug_assert!(bytes.len().is_multiple_of(PAGE_SIZE) && first.0 >= 2);
         self.file.write_at(bytes, first.0 * PAGE_SIZE as u64).context("write", &self.path)?;
         for (index, page) in bytes.chunks_exact(PAGE_SIZE).enumerate() {
             let id = PageId(first.0 + index as u64);

@@ -27,7 +27,8 @@ fn amount(value: &[u8]) -> i64 {
 /// Adds to a row: first claims it, then reads the latest committed state, which can't change any more.
 fn add(writer: &mut Writer, store: &Arc<Store>, tree: &Arc<Tree>, account: u32, delta: i64) -> bool {
     let key = account.to_be_bytes();
-    let mut install = |value: &[u8]| writer.install(tree, &key, Some(value), Intent::Modify, CommandId(0)).unwrap();
+    let mut install =
+        |value: &[u8]| writer.install(tree, &key, Some(value), Intent::Modify, CommandId(0)).unwrap();
     if install(&[]).is_err() {
         return false;
     }
@@ -113,7 +114,7 @@ fn sums_agree_in_every_snapshot_under_folds() {
 fn durable_future_resolves_on_any_executor() {
     use std::future::Future;
     use std::pin::pin;
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::{Context, Wake, Waker};
     struct Unpark(std::thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -129,7 +130,7 @@ fn durable_future_resolves_on_any_executor() {
         let at = writer.commit().unwrap().unwrap();
         let mut future = pin!(store.durable(at));
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        while let Poll::Pending = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
             std::thread::park();
         }
         assert!(store.watermark() >= at);

@@ -66,7 +66,9 @@ fn observer_is_told_of_what_was_passed_over_and_seen() {
         let mut seen = Seen::default();
         if by_scan {
             let mut cursor = tree.cursor(ALL, Direction::Forward);
-            cursor.next_batch(at_snapshot(&snapshot), 10, &mut seen, &mut |_, value| value[..] == *b"1").unwrap();
+            cursor
+                .next_batch(at_snapshot(&snapshot), 10, &mut seen, &mut |_, value| value[..] == *b"1")
+                .unwrap();
         } else {
             let value = tree.get(at_snapshot(&snapshot), b"k", &mut seen).unwrap().unwrap();
             assert_eq!(&*value, b"1");
@@ -76,7 +78,10 @@ fn observer_is_told_of_what_was_passed_over_and_seen() {
     }
     let mut seen = Seen::default();
     assert_eq!(&*tree.get(latest(&snapshot), b"k", &mut seen).unwrap().unwrap(), b"2");
-    assert_eq!(seen, Seen { skipped: vec![(b"k".to_vec(), third_id)], saw: vec![(b"k".to_vec(), second_at)] });
+    assert_eq!(
+        seen,
+        Seen { skipped: vec![(b"k".to_vec(), third_id)], saw: vec![(b"k".to_vec(), second_at)] }
+    );
 }
 
 #[test]
@@ -116,9 +121,8 @@ fn one_writer_in_progress_per_key() {
     let (_dir, store, tree) = new_store();
     let (mut first, mut second) = (store.writer(), store.writer());
     put(&mut first, &tree, b"k", b"1");
-    let install = |writer: &mut Writer| {
-        writer.install(&tree, b"k", Some(b"2"), Intent::Modify, CommandId(0)).unwrap()
-    };
+    let install =
+        |writer: &mut Writer| writer.install(&tree, b"k", Some(b"2"), Intent::Modify, CommandId(0)).unwrap();
     let conflict = install(&mut second).err().unwrap();
     assert_eq!((conflict.writer.id(), conflict.intent), (first.state().id(), Intent::Replace));
     assert!(matches!(tree.head(b"k").unwrap(), Head::InProgress { exists: true, .. }));
@@ -136,7 +140,9 @@ fn commands_do_not_see_themselves() {
     let mut writer = store.writer();
     for command in 0..3u32 {
         let value = command.to_be_bytes();
-        assert!(writer.install(&tree, b"k", Some(&value), Intent::Modify, CommandId(command)).unwrap().is_ok());
+        assert!(
+            writer.install(&tree, b"k", Some(&value), Intent::Modify, CommandId(command)).unwrap().is_ok()
+        );
     }
     let snapshot = store.snapshot();
     for command in 0..4u32 {
@@ -181,7 +187,9 @@ fn keys_and_values_at_their_limits() {
     let refused = writer.install(&tree, &too_long, None, Intent::Replace, CommandId(0));
     assert!(matches!(refused, Err(Error::KeyTooLarge { .. })));
     let mut expected = Vec::new();
-    for (index, bytes) in [0, 1, 2047, 2048, 2049, 8159, 8160, 8161, 8192 * 3, 3 << 20].into_iter().enumerate() {
+    for (index, bytes) in
+        [0, 1, 2047, 2048, 2049, 8159, 8160, 8161, 8192 * 3, 3 << 20].into_iter().enumerate()
+    {
         let mut key = vec![index as u8; Tree::KEY_BYTES_MAX];
         key[Tree::KEY_BYTES_MAX - 1] = 7;
         put(&mut writer, &tree, &key, &vec![index as u8; bytes]);
@@ -234,7 +242,8 @@ fn data_twenty_times_the_cache() {
             let found = scan_in_batches(tree, at_snapshot(&snapshot), ALL, direction, 1000);
             assert_eq!(found.len(), rows as usize);
             for (index, (key, value)) in found.iter().enumerate() {
-                let expected = if direction == Direction::Forward { index as u32 } else { rows - 1 - index as u32 };
+                let expected =
+                    if direction == Direction::Forward { index as u32 } else { rows - 1 - index as u32 };
                 assert!(*key == expected.to_be_bytes() && *value == row(expected));
             }
         }
@@ -266,7 +275,9 @@ fn pages_are_reused_and_the_file_stays_small() {
     assert!(store.stats().data_file_bytes < 300 * 8192, "{:?}", store.stats());
     let mut writer = store.writer();
     for key in 0..5000u32 {
-        assert!(writer.install(&tree, &key.to_be_bytes(), None, Intent::Replace, CommandId(0)).unwrap().is_ok());
+        assert!(
+            writer.install(&tree, &key.to_be_bytes(), None, Intent::Replace, CommandId(0)).unwrap().is_ok()
+        );
     }
     commit(&store, writer);
     store.fold_now().unwrap();
@@ -416,4 +427,13 @@ fn stopping_early_counts_the_entry_as_read() {
     }
     assert!(!cursor.next_batch(at_snapshot(&snapshot), 100, &mut (), &mut |_, _| unreachable!()).unwrap());
     assert_eq!(found, [8, 7, 6, 5, 4, 3, 2]);
+}
+
+#[test]
+fn nothing_commits_after_shutdown() {
+    let (_dir, store, tree) = new_store();
+    let mut writer = store.writer();
+    put(&mut writer, &tree, b"k", b"v");
+    store.shutdown().unwrap();
+    assert!(matches!(writer.commit(), Err(Error::Stopped(_))));
 }
