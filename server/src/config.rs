@@ -122,14 +122,22 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "wal_segment",
         kind: Kind::Bytes { min: MIB, max: GIB },
-        default: Default::Is("64MB"),
+        default: Default::Is("16MB"),
         sql: None,
         help: "Size of a write-ahead log file",
     },
     Setting {
+        name: "max_wal_size",
+        kind: Kind::Bytes { min: 4 * MIB, max: u64::MAX },
+        default: Default::Is("512MB"),
+        sql: None,
+        help: "Fold changes into the data file when the log that a restart would replay reaches this size; larger makes \
+               for less writing and a longer restart after a crash",
+    },
+    Setting {
         name: "fold_interval",
         kind: Kind::Time { min_ms: 100, max_ms: 24 * HOUR_MS },
-        default: Default::Is("5min"),
+        default: Default::Is("1min"),
         sql: None,
         help: "Fold changes into the data file at least this often; shorter makes for a quicker restart after a crash \
                and more writing",
@@ -205,6 +213,7 @@ pub struct Config {
     pub page_cache_bytes: u64,
     pub delta_bytes: u64,
     pub wal_segment_bytes: u64,
+    pub wal_bytes_soft: u64,
     pub fold_interval: Duration,
     pub worker_threads: usize,
     pub message_max: usize,
@@ -331,6 +340,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         page_cache_bytes: values.number("page_cache")?,
         delta_bytes: values.number("delta_memory")?,
         wal_segment_bytes: values.number("wal_segment")?,
+        wal_bytes_soft: values.number("max_wal_size")?,
         fold_interval: Duration::from_millis(values.number("fold_interval")?),
         worker_threads: values.number("worker_threads")? as usize,
         message_max: values.number("message_max")? as usize,

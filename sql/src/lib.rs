@@ -12,6 +12,7 @@ pub mod expr;
 pub mod functions;
 pub mod parse;
 pub mod plan;
+mod sequence;
 mod session;
 pub mod settings;
 pub mod table;

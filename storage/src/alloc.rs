@@ -189,15 +189,19 @@ impl Allocator {
         }
     }
 
-    /// The free list to persist with a generation that replaces `replaced`.
-    pub fn free_after(&self, replaced: &[PageId]) -> Extents {
+    /// The free list to persist with a generation that replaces `replaced` and reaches the bulk loads `included`.
+    pub fn free_after(&self, replaced: &[PageId], included: &[(PageId, u64)]) -> Extents {
         let mut free = self.free.clone();
+        let mut loading = self.loading.clone();
+        for (first, count) in included {
+            loading.subtract(*first, *count);
+        }
+        for (first, count) in loading.iter() {
+            assert!(free.add(first, count), "a page being loaded is not free");
+        }
         let pending = self.pending.iter().flat_map(|(_, pages)| pages).chain(replaced);
         for page in pending {
             assert!(free.add(*page, 1), "page {page} is freed twice");
-        }
-        for (first, count) in self.loading.iter() {
-            assert!(free.add(first, count), "a page being loaded is not free");
         }
         free
     }

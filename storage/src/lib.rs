@@ -11,14 +11,17 @@
 mod alloc;
 mod base;
 mod bulk;
+mod check;
 mod cursor;
 mod delta;
 mod error;
 mod fold;
 mod ids;
+mod merge;
 mod meta;
 mod page;
 mod page_cache;
+mod page_writer;
 mod recovery;
 mod snapshot;
 mod store;
@@ -29,6 +32,7 @@ mod wal;
 mod writer;
 
 pub use bulk::BulkLoader;
+pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};

@@ -357,8 +357,20 @@ impl Cells {
         &cell[LEAF_CELL_HEADER..LEAF_CELL_HEADER + u16::from_le_bytes([cell[0], cell[1]]) as usize]
     }
 
+    pub fn child(&self, index: usize) -> PageId {
+        PageId(u64::from_le_bytes(self.cell(index)[..8].try_into().expect("eight bytes")))
+    }
+
     pub fn separator(&self, index: usize) -> &[u8] {
         &self.cell(index)[INTERIOR_CELL_HEADER..]
+    }
+
+    /// Takes off the first `count` cells.
+    pub fn drop_front(&mut self, count: usize) {
+        let cut = self.start(count);
+        self.bytes.drain(..cut);
+        self.ends.drain(..count);
+        self.ends.iter_mut().for_each(|end| *end -= cut as u32);
     }
 
     pub fn append(&mut self, other: &Cells) {

@@ -17,7 +17,7 @@ use crate::sync::{self, Mutex};
 use crate::tree::NEVER;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{Operation, RecordHeader, Wal, WalOptions, WalPosition, decode_operation};
-use crate::{CommandId, Error, Intent, Lsn, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId, WriterState};
+use crate::{CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId, WriterState};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
@@ -160,6 +160,10 @@ impl Shared {
         self.delta_bytes.load(Ordering::Relaxed).max(0) as u64
     }
 
+    pub fn add_bulk_load(&self, tree: TreeId, load: &BulkLoad) {
+        self.bulk_loads.lock().insert(tree, load.clone());
+    }
+
     pub fn abandon_bulk_load(&self, load: BulkLoad) {
         let mut alloc = self.alloc.lock();
         for (first, count) in load.extents {
@@ -249,7 +253,6 @@ impl Shared {
                 Operation::BulkInstall { tree: id, root, extents } => {
                     let Some(tree) = find(id)? else { continue };
                     tree.set_initial_base(Some(root));
-                    tree.last_commit.store(header.timestamp.0, Ordering::Release);
                     let mut alloc = self.alloc.lock();
                     for (first, count) in &extents {
                         if first.0 < META_PAGES || *count > u64::MAX / 2 - first.0 {
@@ -349,7 +352,7 @@ impl Store {
         let position =
             WalPosition { end: Lsn(0), last: Timestamp::ZERO, segments: Vec::new(), spares: Vec::new() };
         let dir = options.dir.clone();
-        let shared = Store::assemble(vfs, options, data, data_path, meta, Extents::default(), HashMap::new(), position)?;
+        let shared = Store::assemble(vfs, options, data, data_path, meta, (Extents::default(), Vec::new()), HashMap::new(), position)?;
         fold::write_meta(&shared.pager, &meta)?;
         shared.vfs.sync_dir(&dir).context("sync", &dir)?;
         Ok(shared)
@@ -365,7 +368,7 @@ impl Store {
         let wal_dir = options.dir.join("wal");
         let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone());
         let roots = fold::read_directory(&pager, &meta.directory)?;
-        let free = fold::read_free_list(&pager, &meta)?;
+        let (free, free_list) = fold::read_free_list(&pager, &meta)?;
         let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         // Twice over the log: first to find its end, for the store is put together around it; then to apply it.
         // The second time it comes from the operating system's cache.
@@ -378,7 +381,7 @@ impl Store {
         let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         let position = reader.cut(&*vfs, &wal_dir, &end, last)?;
         let shared =
-            Store::assemble(vfs, options, data, data_path, meta, free, roots, position)?;
+            Store::assemble(vfs, options, data, data_path, meta, (free, free_list), roots, position)?;
         let mut done = Timestamp::ZERO;
         again.replay(meta.replay_start, Some(end.lsn), &mut |header, body| {
             if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
@@ -403,7 +406,7 @@ impl Store {
         data: Arc<dyn VfsFile>,
         data_path: PathBuf,
         meta: Meta,
-        free: Extents,
+        (free, free_list): (Extents, Vec<PageId>),
         roots: HashMap<TreeId, crate::base::TreeRoot>,
         position: WalPosition,
     ) -> Result<Arc<Shared>> {
@@ -425,7 +428,7 @@ impl Store {
             registry: Registry::new(Generation { number: meta.generation, fold_ts: meta.fold_ts, roots }),
             trees: RwLock::new(HashMap::new()),
             alloc: Mutex::new(Allocator::new(free, meta.page_count)),
-            fold: Mutex::new(fold::FoldState::new(meta)),
+            fold: Mutex::new(fold::FoldState::new(meta, free_list)),
             delta_bytes: Arc::new(AtomicI64::new(0)),
             next_tree: AtomicU64::new(meta.next_tree.0),
             next_writer: AtomicU64::new(meta.next_writer.0),
@@ -479,9 +482,12 @@ impl Store {
         self.shared.trees.read().get(&id).cloned()
     }
 
-    /// All trees that exist, or will if their creator commits, by id.
+    /// The trees that exist as of the watermark, by id.
     pub fn trees(&self) -> Vec<TreeId> {
-        let mut ids: Vec<TreeId> = self.shared.trees.read().keys().copied().collect();
+        let now = self.watermark();
+        let trees = self.shared.trees.read();
+        let mut ids: Vec<TreeId> =
+            trees.values().filter(|tree| tree.exists_at(now)).map(|tree| tree.id()).collect();
         ids.sort_unstable();
         ids
     }

@@ -102,7 +102,7 @@ pub enum Head {
     /// Nothing in the delta: the base of the current generation tells.
     Base { exists: bool },
     Committed { at: Timestamp, exists: bool, writer: Arc<WriterState> },
-    InProgress { writer: Arc<WriterState>, intent: crate::Intent, exists: bool },
+    InProgress { writer: Arc<WriterState>, intent: crate::Intent, command: CommandId, exists: bool },
 }
 
 pub struct Tree {
@@ -179,7 +179,8 @@ impl Tree {
             match writer.status() {
                 WriterStatus::Aborted => continue,
                 WriterStatus::InProgress => {
-                    return Some(Head::InProgress { writer, intent: version.intent, exists });
+                    let (intent, command) = (version.intent, version.command);
+                    return Some(Head::InProgress { writer, intent, command, exists });
                 }
                 WriterStatus::Committed(at) => return Some(Head::Committed { at, exists, writer }),
             }

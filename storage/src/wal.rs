@@ -577,10 +577,13 @@ impl Wal {
             self.stop(&error);
             return Err(Error::Stopped(error.to_string()));
         }
+        // First the watermark: a fold reads the position, then the watermark, and must not find it below.
+        self.durable.fetch_max(last.0, Ordering::AcqRel);
+        self.watermark.fetch_max(last.0, Ordering::AcqRel);
         flush.durable = end;
         drop(flush);
         self.flushes.fetch_add(1, Ordering::Relaxed);
-        self.publish(last);
+        self.wake_waiters(last);
         if let Some(mut chunk) = chunks.into_iter().next()
             && chunk.bytes.capacity() <= 1 << 20
         {
@@ -595,6 +598,8 @@ impl Wal {
             let segment = &chunk.segment;
             if !flush.segments.back().is_some_and(|newest| Arc::ptr_eq(newest, segment)) {
                 activate(&*self.vfs, &self.dir, segment)?;
+                // A segment that the first record of all was too large for: this one took its name and its place.
+                flush.segments.pop_back_if(|newest| newest.start == segment.start);
                 flush.segments.push_back(segment.clone());
             }
             segment.file.write_at(&chunk.bytes, chunk.offset).context("write", &self.path(segment))?;
@@ -611,10 +616,8 @@ impl Wal {
         self.dir.join(segment_name(segment.start))
     }
 
-    fn publish(&self, durable: Timestamp) {
+    fn wake_waiters(&self, durable: Timestamp) {
         assert!(durable.0 <= self.last_commit.load(Ordering::Acquire), "only what was committed becomes durable");
-        self.durable.fetch_max(durable.0, Ordering::AcqRel);
-        self.watermark.fetch_max(durable.0, Ordering::AcqRel);
         let mut ready = Vec::new();
         {
             let mut waiters = self.waiters.lock();
@@ -653,7 +656,7 @@ impl Wal {
             return Some(Ok(()));
         }
         let mut waiters = self.waiters.lock();
-        // Again, under the mutex: `publish` raises `durable` before it looks at the wakers.
+        // Again, under the mutex: `flush` raises `durable` before it looks at the wakers.
         if self.durable.load(Ordering::Acquire) >= ts.0 {
             return Some(Ok(()));
         }
@@ -724,8 +727,7 @@ impl Wal {
         self.work.notify_all();
     }
 
-    /// A durable position and its timestamp bound: every record at or above the LSN has a higher timestamp than any
-    /// commit below it.
+    /// A durable position: every commit logged below it is at or below the watermark.
     pub fn durable_lsn(&self) -> Lsn {
         self.flush.lock().durable
     }

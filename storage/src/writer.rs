@@ -266,7 +266,7 @@ impl Writer {
                 match change {
                     Change::Version { .. } => {}
                     Change::CreateTree(tree) => tree.created_at.store(at.0, Ordering::Release),
-                    Change::BulkLoad(tree, _) => tree.last_commit.store(at.0, Ordering::Release),
+                    Change::BulkLoad(tree, load) => self.shared.add_bulk_load(tree.id(), load),
                     Change::DropTree(id) => self.shared.mark_dropped(*id, at),
                 }
             }

@@ -2,9 +2,18 @@
 //! trees of the same store, so that DDL is transactional like any other write; sessions read an immutable [`Catalog`]
 //! snapshot that is rebuilt when its version changes.
 
+mod objects;
+mod publish;
+mod runtime;
+pub(crate) mod store;
+
+pub(crate) use objects::{Change, Kind, Object, Objects};
+pub(crate) use publish::{CatalogView, Publisher};
+pub use runtime::Runtime;
+
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
-use serin_storage::TreeId;
+use serin_storage::{Tree, TreeId};
 use std::sync::Arc;
 
 /// OIDs below this are PostgreSQL's own; ours are given out from here.
@@ -24,6 +33,11 @@ pub struct Database {
     pub settings: Vec<(String, String)>,
     #[serde(default)]
     pub is_template: bool,
+    /// ALTER ROLE … IN DATABASE … SET: (role or 0 for ALL, name, value).
+    #[serde(default)]
+    pub role_settings: Vec<(Oid, String, String)>,
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +51,24 @@ pub struct Role {
     pub inherit: bool,
     #[serde(default)]
     pub settings: Vec<(String, String)>,
+    /// As given (or its SCRAM verifier): for the server's authentication.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// -1: no limit.
+    #[serde(default = "no_limit")]
+    pub connection_limit: i32,
+    #[serde(default)]
+    pub replication: bool,
+    #[serde(default)]
+    pub bypass_rls: bool,
+    #[serde(default)]
+    pub valid_until: Option<String>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+fn no_limit() -> i32 {
+    -1
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +77,8 @@ pub struct Schema {
     pub database: Oid,
     pub name: String,
     pub owner: Oid,
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -81,6 +115,33 @@ pub struct Table {
     /// From ANALYZE (or kept roughly by writers).
     #[serde(default)]
     pub statistics: Option<Statistics>,
+    /// A view: the relations its query reads.
+    #[serde(default)]
+    pub depends_on: Vec<Oid>,
+    /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
+    #[serde(skip)]
+    pub(crate) shape: crate::table::ShapeCell,
+    /// The catalog version that gave the table or one of its indexes a new tree (0: before this process started). A snapshot
+    /// older than that would read the new trees as empty.
+    #[serde(skip)]
+    pub(crate) trees_since: u64,
+}
+
+impl Table {
+    /// Position of a live column.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| !column.dropped && column.name == name)
+    }
+    pub fn is_view(&self) -> bool {
+        self.view.is_some()
+    }
+    pub fn index(&self, oid: Oid) -> Option<(usize, &Index)> {
+        self.indexes.iter().enumerate().find(|(_, index)| index.oid == oid)
+    }
+    /// Column types by position; a dropped column keeps the type its old values have.
+    pub fn types(&self) -> Vec<Type> {
+        self.columns.iter().map(Column::data_type).collect()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -211,6 +272,12 @@ pub struct Sequence {
     /// (table, column number)
     #[serde(default)]
     pub owned_by: Option<(Oid, i16)>,
+    /// Names the sequence's value (see `sequence.rs`): RESTART and TRUNCATE … RESTART IDENTITY take a new one, which makes them
+    /// transactional although the value itself is not.
+    #[serde(default)]
+    pub state: Oid,
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 mod tree_id {
@@ -249,48 +316,114 @@ pub struct SystemRelation {
 pub struct Catalog {
     /// Changes whenever any descriptor does: the key of plan caches.
     pub version: u64,
-    _private: (),
+    database: Oid,
+    objects: Arc<Objects>,
+    runtime: Arc<Runtime>,
 }
 
 impl Catalog {
+    pub(crate) fn new(version: u64, database: Oid, objects: Arc<Objects>, runtime: Arc<Runtime>) -> Catalog {
+        Catalog { version, database, objects, runtime }
+    }
+    pub(crate) fn objects(&self) -> &Arc<Objects> {
+        &self.objects
+    }
+    /// What belongs to the descriptors but lives only in this process: open trees, row-id counters.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+    /// The tree of a table or index of this catalog.
+    pub fn tree(&self, id: TreeId) -> crate::Result<Arc<Tree>> {
+        self.runtime.tree(id)
+    }
     /// `schema` None: along `search_path` (pg_catalog first unless listed; then "$user" is resolved by the caller).
     pub fn find_relation(
         &self,
-        _schema: Option<&str>,
-        _name: &str,
-        _search_path: &[String],
+        schema: Option<&str>,
+        name: &str,
+        search_path: &[String],
     ) -> Option<Relation> {
-        todo!()
+        match schema {
+            Some(schema) => self.find_in_schema(self.find_schema(schema)?.oid, name),
+            None => {
+                let listed = search_path.iter().any(|schema| schema == "pg_catalog");
+                if !listed && let Some(system) = system_relation(PG_CATALOG, name) {
+                    return Some(Relation::System(system));
+                }
+                search_path
+                    .iter()
+                    .filter_map(|schema| self.find_schema(schema))
+                    .find_map(|schema| self.find_in_schema(schema.oid, name))
+            }
+        }
     }
-    pub fn relation(&self, _oid: Oid) -> Option<Relation> {
-        todo!()
+    pub fn find_in_schema(&self, schema: Oid, name: &str) -> Option<Relation> {
+        if schema == PG_CATALOG || schema == INFORMATION_SCHEMA {
+            return system_relation(schema, name).map(Relation::System);
+        }
+        self.relation(self.objects.relation_named(schema, name)?)
     }
-    pub fn table(&self, _oid: Oid) -> Option<Arc<Table>> {
-        todo!()
+    pub fn relation(&self, oid: Oid) -> Option<Relation> {
+        if oid < FIRST_USER_OID {
+            return system_relation_by_oid(oid).map(Relation::System);
+        }
+        if let Some(table) = self.objects.table(oid) {
+            return Some(Relation::Table(table.clone()));
+        }
+        if let Some(sequence) = self.objects.sequence(oid) {
+            return Some(Relation::Sequence(sequence.clone()));
+        }
+        let table = self.objects.table(self.objects.table_of_index(oid)?)?;
+        let (position, _) = table.index(oid)?;
+        Some(Relation::Index(table.clone(), position))
     }
-    pub fn schema(&self, _oid: Oid) -> Option<&Schema> {
-        todo!()
+    pub fn table(&self, oid: Oid) -> Option<Arc<Table>> {
+        self.objects.table(oid).cloned()
     }
-    pub fn find_schema(&self, _name: &str) -> Option<&Schema> {
-        todo!()
+    pub fn sequence(&self, oid: Oid) -> Option<Arc<Sequence>> {
+        self.objects.sequence(oid).cloned()
+    }
+    pub fn schema(&self, oid: Oid) -> Option<&Schema> {
+        self.objects.schema(oid)
+    }
+    pub fn find_schema(&self, name: &str) -> Option<&Schema> {
+        self.objects.find_schema(self.database, name)
     }
     pub fn database(&self) -> &Database {
-        todo!()
+        self.objects.database(self.database).expect("a database with sessions is not dropped")
+    }
+    pub fn find_database(&self, name: &str) -> Option<&Database> {
+        self.databases().find(|database| database.name == name)
     }
     pub fn databases(&self) -> impl Iterator<Item = &Database> {
-        std::iter::empty()
+        self.objects.databases()
+    }
+    pub fn role(&self, oid: Oid) -> Option<&Role> {
+        self.objects.role(oid)
+    }
+    pub fn find_role(&self, name: &str) -> Option<&Role> {
+        self.roles().find(|role| role.name == name)
     }
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
-        std::iter::empty()
+        self.objects.roles()
     }
     pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
-        std::iter::empty()
+        self.objects.schemas().filter(|schema| schema.database == self.database || schema.database == 0)
     }
-    /// Of this database, without system relations.
+    /// Of this database, without system relations; by OID.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
-        std::iter::empty()
+        self.objects.tables().filter(|table| table.database == self.database)
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
-        std::iter::empty()
+        self.objects.sequences().filter(|sequence| sequence.database == self.database)
     }
+}
+
+/// The relation of pg_catalog or information_schema with this name.
+fn system_relation(_schema: Oid, _name: &str) -> Option<&'static SystemRelation> {
+    None
+}
+
+fn system_relation_by_oid(_oid: Oid) -> Option<&'static SystemRelation> {
+    None
 }

@@ -2,7 +2,12 @@
 //! step. `key.rs` and `row.rs` are pure; `reader.rs` and `writer.rs` go through the transaction.
 
 pub mod key;
+pub(crate) mod loader;
 pub mod row;
+mod shape;
+pub(crate) mod sorter;
 mod writer;
 
+pub use shape::{IndexShape, KeyPart, Shape};
+pub(crate) use shape::{ShapeCell, from_text, to_text};
 pub use writer::{Arbiter, InsertOutcome, TableWriter};

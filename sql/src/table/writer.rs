@@ -1,10 +1,20 @@
 //! Changes rows of a table and its indexes together.
+//!
+//! What protects what: a row's key in the table's tree is the thing that is locked. Entries of non-unique indexes end in that key,
+//! so only the row's owner ever writes them: [`Transaction::put`]. Entries of unique indexes stand for themselves and are contended:
+//! they are made with [`Transaction::insert`], which waits for whoever else is at the same key; taken away with `put`, since a live
+//! entry belongs to a row that we hold. Old entries are tombstoned at once, not left to a vacuum: a version chain keeps
+//! what older snapshots need.
 
+use super::shape::{IndexShape, Shape, encode_parts, to_text};
 use crate::catalog::Table;
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
+use crate::exec::eval::eval_row;
 use crate::types::Datum;
+use serin_txn::Inserted;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of an insert.
 pub enum InsertOutcome {
@@ -23,46 +33,356 @@ pub enum Arbiter {
     Indexes(Vec<usize>),
 }
 
+impl Arbiter {
+    fn includes(&self, index: usize) -> bool {
+        match self {
+            Arbiter::None => false,
+            Arbiter::Any => true,
+            Arbiter::Indexes(indexes) => indexes.contains(&index),
+        }
+    }
+}
+
 /// Made once per statement. Rows have one datum per table column (dropped columns null), already cast to the column types.
 pub struct TableWriter {
-    _private: (),
+    table: Arc<Table>,
+    shape: Arc<Shape>,
+    row_ids: Option<Arc<AtomicU64>>,
+    /// Reused from row to row.
+    row: Vec<u8>,
+    entry: Vec<u8>,
+    old_entry: Vec<u8>,
 }
 
 impl TableWriter {
-    pub fn new(_table: &Arc<Table>, _context: &ExecContext<'_>) -> Result<TableWriter> {
-        todo!()
+    pub fn new(table: &Arc<Table>, context: &ExecContext<'_>) -> Result<TableWriter> {
+        let shape = Shape::of(table, context)?;
+        let row_ids = match shape.key.is_empty() {
+            true => Some(context.catalog.runtime().row_ids(&shape.tree)?),
+            false => None,
+        };
+        let table = table.clone();
+        Ok(TableWriter { table, shape, row_ids, row: Vec::new(), entry: Vec::new(), old_entry: Vec::new() })
     }
+
     /// Checks NOT NULL (23502) and CHECK (23514) of a new row version; generated columns are computed by `fill_generated`.
-    pub fn check(&self, _row: &[Datum], _context: &ExecContext<'_>) -> Result<()> {
-        todo!()
+    pub fn check(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+        for &column in &self.shape.not_null {
+            if matches!(row[column], Datum::Null) {
+                return Err(self.null_violation(column, row, context));
+            }
+        }
+        for (name, condition) in &self.shape.checks {
+            // Unknown passes.
+            if matches!(eval_row(condition, row, context)?, Datum::Bool(false)) {
+                let message = format!(
+                    "new row for relation \"{}\" violates check constraint \"{name}\"",
+                    self.table.name
+                );
+                let error = Error::new(SqlState::CHECK_VIOLATION, message).on_constraint(name);
+                return Err(self.failing_row(error, row, context));
+            }
+        }
+        Ok(())
     }
-    pub fn fill_generated(&self, _row: &mut [Datum], _context: &ExecContext<'_>) -> Result<()> {
-        todo!()
+
+    pub fn fill_generated(&self, row: &mut [Datum], context: &ExecContext<'_>) -> Result<()> {
+        for (column, expr) in &self.shape.generated {
+            row[*column] = eval_row(expr, row, context)?;
+        }
+        Ok(())
     }
+
     pub fn insert(
         &mut self,
-        _row: &[Datum],
-        _arbiter: &Arbiter,
-        _context: &ExecContext<'_>,
+        row: &[Datum],
+        arbiter: &Arbiter,
+        context: &ExecContext<'_>,
     ) -> Result<InsertOutcome> {
-        todo!()
+        let shape = self.shape.clone();
+        let mut key = Vec::with_capacity(16);
+        match &self.row_ids {
+            Some(row_ids) => key.extend_from_slice(&row_ids.fetch_add(1, Ordering::Relaxed).to_be_bytes()),
+            None => shape.encode_key(row, &mut key),
+        }
+        self.row.clear();
+        super::row::encode(row, &shape.types, &mut self.row);
+
+        if matches!(arbiter, Arbiter::None) {
+            if let Inserted::Duplicate { .. } =
+                context.transaction.borrow_mut().insert(&shape.tree, &key, &self.row)?
+            {
+                return Err(self.clustered_duplicate(row, context));
+            }
+            for (position, index) in shape.indexes.iter().enumerate() {
+                if self.add_entry(index, row, &key, context)?.is_some() {
+                    return Err(self.duplicate(position, row, context));
+                }
+            }
+            return Ok(InsertOutcome::Inserted(key));
+        }
+        self.insert_arbitrated(row, key, arbiter, context)
     }
+
+    /// ON CONFLICT: the arbiters' keys go first, so that their conflict is found before another index's violation, and a savepoint
+    /// takes back what was written when a later one conflicts.
+    fn insert_arbitrated(
+        &mut self,
+        row: &[Datum],
+        key: Vec<u8>,
+        arbiter: &Arbiter,
+        context: &ExecContext<'_>,
+    ) -> Result<InsertOutcome> {
+        let shape = self.shape.clone();
+        let mut order: Vec<usize> = (0..shape.indexes.len()).collect();
+        order.sort_by_key(|&position| !(shape.indexes[position].unique && arbiter.includes(position)));
+        // The first step conflicts before anything is written; with one arbiter there is nothing to take back.
+        let arbiters =
+            order.iter().filter(|&&position| shape.indexes[position].unique && arbiter.includes(position)).count();
+        loop {
+            let savepoint = (arbiters > 1).then(|| context.transaction.borrow_mut().savepoint());
+            let mut conflict = None;
+            let mut row_written = false;
+            for &position in &order {
+                let index = &shape.indexes[position];
+                let duplicate = if index.clustered {
+                    row_written = true;
+                    match context.transaction.borrow_mut().insert(&shape.tree, &key, &self.row)? {
+                        Inserted::Done => None,
+                        Inserted::Duplicate { visible } => Some((Some(key.clone()), visible)),
+                    }
+                } else {
+                    self.add_entry(index, row, &key, context)?
+                };
+                if let Some((holder, visible)) = duplicate {
+                    if !arbiter.includes(position) {
+                        return Err(self.duplicate(position, row, context));
+                    }
+                    conflict = Some((position, holder, visible));
+                    break;
+                }
+            }
+            let Some((index, holder, visible)) = conflict else {
+                if !row_written {
+                    let inserted = context.transaction.borrow_mut().insert(&shape.tree, &key, &self.row)?;
+                    if let Inserted::Duplicate { .. } = inserted {
+                        return Err(self.clustered_duplicate(row, context));
+                    }
+                }
+                return Ok(InsertOutcome::Inserted(key));
+            };
+            if let Some(savepoint) = savepoint {
+                context.transaction.borrow_mut().rollback_to(&savepoint)?;
+            }
+            // None: the holder went away between the conflict and our look at it. Try again.
+            if let Some(key) = holder {
+                return Ok(InsertOutcome::Conflict { index, key, visible });
+            }
+        }
+    }
+
+    /// Adds a row's entry to a secondary index. A duplicate answers the table key of the row that has the entry (None: it is gone
+    /// by now) and whether the statement sees it.
+    fn add_entry(
+        &mut self,
+        index: &IndexShape,
+        row: &[Datum],
+        key: &[u8],
+        context: &ExecContext<'_>,
+    ) -> Result<Option<(Option<Vec<u8>>, bool)>> {
+        if index.clustered || !self.is_indexed(index, row, context)? {
+            return Ok(None);
+        }
+        self.entry.clear();
+        let mut transaction = context.transaction.borrow_mut();
+        if !index.encode_entry(row, key, &mut self.entry) {
+            transaction.put(&index.tree, &self.entry, Some(&[]))?;
+            return Ok(None);
+        }
+        match transaction.insert(&index.tree, &self.entry, key)? {
+            Inserted::Done => Ok(None),
+            Inserted::Duplicate { visible } => {
+                let holder = transaction.catalog_get(&index.tree, &self.entry)?;
+                Ok(Some((holder.map(|key| key.to_vec()), visible)))
+            }
+        }
+    }
+
+    /// Whether a partial index has an entry for the row.
+    fn is_indexed(&self, index: &IndexShape, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {
+        match &index.predicate {
+            None => Ok(true),
+            Some(predicate) => Ok(matches!(eval_row(predicate, row, context)?, Datum::Bool(true))),
+        }
+    }
+
     /// The row at `key` was locked by `lock_row` (`NoKeyUpdate`, or `Update` if [`TableWriter::changes_key`]).
     pub fn update(
         &mut self,
-        _key: &[u8],
-        _old: &[Datum],
-        _new: &[Datum],
-        _context: &ExecContext<'_>,
+        key: &[u8],
+        old: &[Datum],
+        new: &[Datum],
+        context: &ExecContext<'_>,
     ) -> Result<()> {
-        todo!()
+        let shape = self.shape.clone();
+        self.row.clear();
+        super::row::encode(new, &shape.types, &mut self.row);
+        self.entry.clear();
+        encode_parts(&shape.key, new, &mut self.entry);
+        if shape.key.is_empty() || self.entry == key {
+            context.transaction.borrow_mut().update(&shape.tree, key, &self.row)?;
+            return self.update_entries(key, key, old, new, context);
+        }
+        // A new clustering key: another row, as far as trees are concerned.
+        let new_key = self.entry.clone();
+        {
+            let mut transaction = context.transaction.borrow_mut();
+            transaction.delete(&shape.tree, key)?;
+            if let Inserted::Done = transaction.insert(&shape.tree, &new_key, &self.row)? {
+                drop(transaction);
+                return self.update_entries(key, &new_key, old, new, context);
+            }
+        }
+        Err(self.clustered_duplicate(new, context))
     }
+
+    fn update_entries(
+        &mut self,
+        old_key: &[u8],
+        new_key: &[u8],
+        old: &[Datum],
+        new: &[Datum],
+        context: &ExecContext<'_>,
+    ) -> Result<()> {
+        let shape = self.shape.clone();
+        for (position, index) in shape.indexes.iter().enumerate().filter(|(_, index)| !index.clustered) {
+            let was = self.is_indexed(index, old, context)?;
+            let is = self.is_indexed(index, new, context)?;
+            self.old_entry.clear();
+            let old_by_itself = index.encode_entry(old, old_key, &mut self.old_entry);
+            self.entry.clear();
+            let new_by_itself = index.encode_entry(new, new_key, &mut self.entry);
+            if was && is && self.entry == self.old_entry && old_by_itself == new_by_itself {
+                if new_by_itself && old_key != new_key {
+                    // The same unique key, but the row moved.
+                    context.transaction.borrow_mut().put(&index.tree, &self.entry, Some(new_key))?;
+                }
+                continue;
+            }
+            if was {
+                context.transaction.borrow_mut().put(&index.tree, &self.old_entry, None)?;
+            }
+            if is && self.add_entry(index, new, new_key, context)?.is_some() {
+                return Err(self.duplicate(position, new, context));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an update of these columns (positions) can change a key that others may reference.
-    pub fn changes_key(&self, _columns: &[usize]) -> bool {
-        todo!()
+    pub fn changes_key(&self, columns: &[usize]) -> bool {
+        let unique = self.shape.indexes.iter().filter(|index| index.unique);
+        unique.flat_map(|index| &index.parts).any(|part| columns.contains(&part.column))
     }
+
     /// The row at `key` was locked by `lock_row` (`Update`).
-    pub fn delete(&mut self, _key: &[u8], _old: &[Datum], _context: &ExecContext<'_>) -> Result<()> {
-        todo!()
+    pub fn delete(&mut self, key: &[u8], old: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+        let shape = self.shape.clone();
+        for index in shape.indexes.iter().filter(|index| !index.clustered) {
+            if self.is_indexed(index, old, context)? {
+                self.entry.clear();
+                index.encode_entry(old, key, &mut self.entry);
+                context.transaction.borrow_mut().put(&index.tree, &self.entry, None)?;
+            }
+        }
+        Ok(context.transaction.borrow_mut().delete(&shape.tree, key)?)
     }
+
+    // ---- errors ----
+
+    fn null_violation(&self, column: usize, row: &[Datum], context: &ExecContext<'_>) -> Error {
+        let name = &self.table.columns[column].name;
+        let message = format!(
+            "null value in column \"{name}\" of relation \"{}\" violates not-null constraint",
+            self.table.name
+        );
+        let error = Error::new(SqlState::NOT_NULL_VIOLATION, message).on_column(name);
+        self.failing_row(error, row, context)
+    }
+
+    fn failing_row(&self, error: Error, row: &[Datum], context: &ExecContext<'_>) -> Error {
+        let live = self.table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
+        let values: Vec<String> = live
+            .map(|(column, value)| {
+                let text = to_text(value, column.data_type(), &context.eval).ok().flatten();
+                text.map_or_else(|| "null".to_string(), |text| shortened(&text))
+            })
+            .collect();
+        let error = error.detail(format!("Failing row contains ({}).", values.join(", ")));
+        on_table(error, &self.table, context)
+    }
+
+    fn clustered_duplicate(&self, row: &[Datum], context: &ExecContext<'_>) -> Error {
+        match self.shape.clustered {
+            Some(index) => self.duplicate(index, row, context),
+            None => Error::internal("a row id was given out twice"),
+        }
+    }
+
+    fn duplicate(&self, index: usize, row: &[Datum], context: &ExecContext<'_>) -> Error {
+        unique_violation(&self.table, index, row, context)
+    }
+}
+
+fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
+    let schema = context.catalog.schema(table.schema).map_or("", |schema| &schema.name);
+    error.on_table(schema, &table.name)
+}
+
+/// 23505 for a row that goes into a table with another like it.
+pub(super) fn unique_violation(
+    table: &Table,
+    index: usize,
+    row: &[Datum],
+    context: &ExecContext<'_>,
+) -> Error {
+    let name = &table.indexes[index].name;
+    let message = format!("duplicate key value violates unique constraint \"{name}\"");
+    let error = Error::new(SqlState::UNIQUE_VIOLATION, message).on_constraint(name);
+    let error = match key_description(table, index, row, context) {
+        Some(key) => error.detail(format!("Key {key} already exists.")),
+        None => error,
+    };
+    on_table(error, table, context)
+}
+
+/// `(a, b)=(1, x)`
+pub(super) fn key_description(
+    table: &Table,
+    index: usize,
+    row: &[Datum],
+    context: &ExecContext<'_>,
+) -> Option<String> {
+    let mut names = Vec::new();
+    let mut values = Vec::new();
+    for key in &table.indexes[index].keys {
+        let column = key.column?;
+        names.push(table.columns[column].name.as_str());
+        let text = to_text(&row[column], table.columns[column].data_type(), &context.eval).ok()?;
+        values.push(text.unwrap_or_else(|| "null".into()));
+    }
+    Some(format!("({})=({})", names.join(", "), values.join(", ")))
+}
+
+/// PostgreSQL shows at most 64 bytes of a value in such a message.
+fn shortened(text: &str) -> String {
+    const BYTES_MAX: usize = 64;
+    if text.len() <= BYTES_MAX {
+        return text.to_string();
+    }
+    let mut end = BYTES_MAX;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}...", &text[..end])
 }

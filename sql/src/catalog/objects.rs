@@ -1,0 +1,234 @@
+//! Every descriptor of the store, by OID and by name, and the changes that turn one state into the next. Cloning shares
+//! the descriptors, so that a DDL statement copies pointers only.
+
+use super::{Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Schema, Sequence, Table};
+use crate::types::Oid;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What a descriptor describes; the byte is its prefix in the catalog's tree.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Database = b'd',
+    Role = b'r',
+    Schema = b's',
+    Table = b't',
+    Sequence = b'q',
+    /// ALTER SYSTEM's values; OID 0.
+    Settings = b'g',
+}
+
+#[derive(Clone)]
+pub(crate) enum Object {
+    Database(Arc<Database>),
+    Role(Arc<Role>),
+    Schema(Arc<Schema>),
+    Table(Arc<Table>),
+    Sequence(Arc<Sequence>),
+    Settings(Arc<Vec<(String, String)>>),
+}
+
+impl Object {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::Database(_) => Kind::Database,
+            Object::Role(_) => Kind::Role,
+            Object::Schema(_) => Kind::Schema,
+            Object::Table(_) => Kind::Table,
+            Object::Sequence(_) => Kind::Sequence,
+            Object::Settings(_) => Kind::Settings,
+        }
+    }
+    pub fn oid(&self) -> Oid {
+        match self {
+            Object::Database(database) => database.oid,
+            Object::Role(role) => role.oid,
+            Object::Schema(schema) => schema.oid,
+            Object::Table(table) => table.oid,
+            Object::Sequence(sequence) => sequence.oid,
+            Object::Settings(_) => 0,
+        }
+    }
+}
+
+/// A descriptor's new state; none: it is gone.
+#[derive(Clone)]
+pub(crate) struct Change {
+    pub kind: Kind,
+    pub oid: Oid,
+    pub object: Option<Object>,
+}
+
+impl Change {
+    pub fn put(object: Object) -> Change {
+        Change { kind: object.kind(), oid: object.oid(), object: Some(object) }
+    }
+    pub fn remove(kind: Kind, oid: Oid) -> Change {
+        Change { kind, oid, object: None }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Objects {
+    databases: BTreeMap<Oid, Arc<Database>>,
+    roles: BTreeMap<Oid, Arc<Role>>,
+    schemas: BTreeMap<Oid, Arc<Schema>>,
+    tables: BTreeMap<Oid, Arc<Table>>,
+    sequences: BTreeMap<Oid, Arc<Sequence>>,
+    settings: Arc<Vec<(String, String)>>,
+    /// Tables, views, sequences and indexes share a name space in each schema.
+    relation_names: HashMap<Oid, HashMap<String, Oid>>,
+    schema_names: HashMap<Oid, HashMap<String, Oid>>,
+    index_tables: HashMap<Oid, Oid>,
+}
+
+impl Objects {
+    /// Without anything but the schemas that every database has, which are not stored.
+    pub fn new() -> Objects {
+        let mut objects = Objects {
+            databases: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            settings: Arc::default(),
+            relation_names: HashMap::new(),
+            schema_names: HashMap::new(),
+            index_tables: HashMap::new(),
+        };
+        for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
+            let schema = Schema { oid, database: 0, name: name.into(), owner: ROLE_POSTGRES, comment: None };
+            objects.apply(&Change::put(Object::Schema(Arc::new(schema))));
+        }
+        objects
+    }
+
+    pub fn apply(&mut self, change: &Change) {
+        self.remove(change.kind, change.oid);
+        match &change.object {
+            None => {}
+            Some(Object::Database(database)) => {
+                self.databases.insert(change.oid, database.clone());
+            }
+            Some(Object::Role(role)) => {
+                self.roles.insert(change.oid, role.clone());
+            }
+            Some(Object::Schema(schema)) => {
+                self.schema_names.entry(schema.database).or_default().insert(schema.name.clone(), schema.oid);
+                self.schemas.insert(change.oid, schema.clone());
+            }
+            Some(Object::Table(table)) => {
+                let names = self.relation_names.entry(table.schema).or_default();
+                names.insert(table.name.clone(), table.oid);
+                for index in &table.indexes {
+                    names.insert(index.name.clone(), index.oid);
+                    self.index_tables.insert(index.oid, table.oid);
+                }
+                self.tables.insert(change.oid, table.clone());
+            }
+            Some(Object::Sequence(sequence)) => {
+                let names = self.relation_names.entry(sequence.schema).or_default();
+                names.insert(sequence.name.clone(), sequence.oid);
+                self.sequences.insert(change.oid, sequence.clone());
+            }
+            Some(Object::Settings(settings)) => self.settings = settings.clone(),
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, oid: Oid) {
+        match kind {
+            Kind::Database => {
+                self.databases.remove(&oid);
+            }
+            Kind::Role => {
+                self.roles.remove(&oid);
+            }
+            Kind::Schema => {
+                if let Some(schema) = self.schemas.remove(&oid) {
+                    forget(&mut self.schema_names, schema.database, &schema.name, oid);
+                }
+            }
+            Kind::Table => {
+                if let Some(table) = self.tables.remove(&oid) {
+                    forget(&mut self.relation_names, table.schema, &table.name, oid);
+                    for index in &table.indexes {
+                        forget(&mut self.relation_names, table.schema, &index.name, index.oid);
+                        self.index_tables.remove(&index.oid);
+                    }
+                }
+            }
+            Kind::Sequence => {
+                if let Some(sequence) = self.sequences.remove(&oid) {
+                    forget(&mut self.relation_names, sequence.schema, &sequence.name, oid);
+                }
+            }
+            Kind::Settings => self.settings = Arc::default(),
+        }
+    }
+
+    pub fn relation_named(&self, schema: Oid, name: &str) -> Option<Oid> {
+        self.relation_names.get(&schema)?.get(name).copied()
+    }
+    pub fn table(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.tables.get(&oid)
+    }
+    pub fn sequence(&self, oid: Oid) -> Option<&Arc<Sequence>> {
+        self.sequences.get(&oid)
+    }
+    pub fn table_of_index(&self, index: Oid) -> Option<Oid> {
+        self.index_tables.get(&index).copied()
+    }
+    pub fn schema(&self, oid: Oid) -> Option<&Schema> {
+        self.schemas.get(&oid).map(|schema| &**schema)
+    }
+    pub fn find_schema(&self, database: Oid, name: &str) -> Option<&Schema> {
+        let named = |database| self.schema_names.get(&database)?.get(name);
+        self.schema(*named(database).or_else(|| named(0))?)
+    }
+    pub fn database(&self, oid: Oid) -> Option<&Database> {
+        self.databases.get(&oid).map(|database| &**database)
+    }
+    pub fn databases(&self) -> impl Iterator<Item = &Database> {
+        self.databases.values().map(|database| &**database)
+    }
+    pub fn role(&self, oid: Oid) -> Option<&Role> {
+        self.roles.get(&oid).map(|role| &**role)
+    }
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values().map(|role| &**role)
+    }
+    pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        self.schemas.values().map(|schema| &**schema)
+    }
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences.values()
+    }
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+    /// Marks tables whose trees changed from `before`, so that older snapshots keep away from them.
+    pub fn mark_new_trees(&mut self, before: &Objects, changes: &[Change], version: u64) {
+        for change in changes {
+            let (Kind::Table, Some(table)) = (change.kind, self.tables.get(&change.oid)) else { continue };
+            let Some(old) = before.table(change.oid) else { continue };
+            let is_new = table.tree != old.tree
+                || table.indexes.iter().any(|index| old.indexes.iter().all(|old| old.tree != index.tree));
+            let mut marked = (**table).clone();
+            marked.trees_since = if is_new { version } else { old.trees_since };
+            self.tables.insert(change.oid, Arc::new(marked));
+        }
+    }
+}
+
+/// Takes a name off, unless it means another object by now (a change may have given it away already).
+fn forget(names: &mut HashMap<Oid, HashMap<String, Oid>>, scope: Oid, name: &str, oid: Oid) {
+    if let Some(names) = names.get_mut(&scope)
+        && names.get(name) == Some(&oid)
+    {
+        names.remove(name);
+    }
+}

@@ -1,0 +1,207 @@
+//! What a table's descriptor means for reading and writing its rows: open trees, key orders, bound expressions. Worked out once per
+//! descriptor and kept beside it, so that a statement starts without parsing a CHECK or looking a tree up.
+
+use super::key::{self, KeyOrder};
+use crate::catalog::{ConstraintKind, Table};
+use crate::error::{Error, Result};
+use crate::exec::ExecContext;
+use crate::expr::Expr;
+use crate::functions::EvalContext;
+use crate::plan::{PlanContext, PlannerSettings};
+use crate::types::{Datum, Type};
+use parking_lot::Mutex;
+use serin_storage::Tree;
+use std::sync::Arc;
+
+/// Where a [`Table`] keeps its shape. Not part of the descriptor: a copy starts empty, for it is about to be changed.
+#[derive(Default)]
+pub(crate) struct ShapeCell(Mutex<Option<Arc<Shape>>>);
+
+impl Clone for ShapeCell {
+    fn clone(&self) -> ShapeCell {
+        ShapeCell::default()
+    }
+}
+
+impl std::fmt::Debug for ShapeCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ShapeCell")
+    }
+}
+
+pub struct Shape {
+    pub types: Vec<Type>,
+    pub tree: Arc<Tree>,
+    /// Of the clustering key; empty: row id.
+    pub key: Vec<KeyPart>,
+    /// Position in `Table::indexes` of the clustered one.
+    pub clustered: Option<usize>,
+    /// As `Table::indexes`.
+    pub indexes: Vec<IndexShape>,
+    pub not_null: Vec<usize>,
+    /// Constraint name and condition.
+    pub checks: Vec<(String, Expr)>,
+    pub generated: Vec<(usize, Expr)>,
+    /// By column: the value of rows that end before it.
+    pub missing: Vec<Datum>,
+}
+
+pub struct KeyPart {
+    pub column: usize,
+    pub data_type: Type,
+    pub order: KeyOrder,
+}
+
+pub struct IndexShape {
+    pub tree: Arc<Tree>,
+    pub parts: Vec<KeyPart>,
+    pub unique: bool,
+    pub nulls_not_distinct: bool,
+    /// The table's own tree: has no entries beside the rows.
+    pub clustered: bool,
+    pub predicate: Option<Expr>,
+}
+
+impl Shape {
+    pub fn of(table: &Table, context: &ExecContext<'_>) -> Result<Arc<Shape>> {
+        let mut cell = table.shape.0.lock();
+        if let Some(shape) = &*cell {
+            return Ok(shape.clone());
+        }
+        let shape = Arc::new(Shape::new(table, context.catalog, &context.eval)?);
+        *cell = Some(shape.clone());
+        Ok(shape)
+    }
+
+    fn new(
+        table: &Table,
+        catalog: &Arc<crate::catalog::Catalog>,
+        eval: &EvalContext<'_>,
+    ) -> Result<Shape> {
+        let search_path = eval.services.search_path();
+        let settings = PlannerSettings {
+            enable_index_scan: true,
+            enable_hash_join: true,
+            enable_nested_loop: true,
+            enable_sequential_scan: true,
+            enable_sort: true,
+            work_mem_bytes: 4 << 20,
+        };
+        let context = PlanContext { catalog, search_path: &search_path, eval, settings };
+        let bind = |text: &str, target| {
+            crate::bind::table_expression(&crate::parse::parse_expression(text)?, table, target, &context)
+        };
+        let types = table.types();
+        let ascending = KeyOrder { descending: false, nulls_first: false };
+        let part = |column: usize, order| KeyPart { column, data_type: types[column], order };
+        let mut indexes = Vec::with_capacity(table.indexes.len());
+        for index in &table.indexes {
+            let mut parts = Vec::with_capacity(index.keys.len());
+            for key in &index.keys {
+                let column = key.column.ok_or_else(|| Error::unsupported("an index on an expression"))?;
+                parts.push(part(
+                    column,
+                    KeyOrder { descending: key.descending, nulls_first: key.nulls_first },
+                ));
+            }
+            indexes.push(IndexShape {
+                tree: catalog.tree(index.tree)?,
+                parts,
+                unique: index.unique,
+                nulls_not_distinct: index.nulls_not_distinct,
+                clustered: index.clustered,
+                predicate: index
+                    .predicate
+                    .as_deref()
+                    .map(|text| bind(text, Some((Type::BOOL, -1))))
+                    .transpose()?,
+            });
+        }
+        let mut checks = Vec::new();
+        for constraint in &table.constraints {
+            if let ConstraintKind::Check(text) = &constraint.kind {
+                checks.push((constraint.name.clone(), bind(text, Some((Type::BOOL, -1)))?));
+            }
+        }
+        // PostgreSQL checks constraints in the order of their names.
+        checks.sort_by(|a, b| a.0.cmp(&b.0));
+        let live = || table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
+        let mut generated = Vec::new();
+        for (position, column) in live().filter(|(_, column)| column.generated) {
+            let text = column.default.as_deref().unwrap_or("NULL");
+            generated.push((position, bind(text, Some((column.data_type(), column.modifier)))?));
+        }
+        let mut missing = Vec::with_capacity(table.columns.len());
+        for column in &table.columns {
+            missing.push(match &column.missing {
+                Some(text) => from_text(text, column.data_type(), eval)?,
+                None => Datum::Null,
+            });
+        }
+        Ok(Shape {
+            tree: catalog.tree(table.tree)?,
+            key: table.primary_key.iter().map(|&column| part(column, ascending)).collect(),
+            clustered: table.indexes.iter().position(|index| index.clustered),
+            indexes,
+            not_null: live().filter(|(_, column)| column.not_null).map(|(position, _)| position).collect(),
+            checks,
+            generated,
+            missing,
+            types,
+        })
+    }
+
+    /// Appends the row's clustering key. Not for tables with row ids.
+    pub fn encode_key(&self, row: &[Datum], out: &mut Vec<u8>) {
+        encode_parts(&self.key, row, out);
+    }
+
+    /// The whole row at a place in the table's tree.
+    pub fn decode_row(&self, bytes: &[u8]) -> Result<Vec<Datum>> {
+        (0..self.types.len())
+            .map(|column| {
+                let stored = super::row::decode_column(bytes, &self.types, column)?;
+                Ok(stored.unwrap_or_else(|| self.missing[column].clone()))
+            })
+            .collect()
+    }
+}
+
+impl IndexShape {
+    /// The entry of a row: appends the key, and answers whether the table's key is the entry's value (else it is part of the
+    /// key and the value is empty).
+    pub fn encode_entry(&self, row: &[Datum], table_key: &[u8], out: &mut Vec<u8>) -> bool {
+        encode_parts(&self.parts, row, out);
+        let by_itself = self.is_unique_entry(row);
+        if !by_itself {
+            out.extend_from_slice(table_key);
+        }
+        by_itself
+    }
+    /// A unique index tells rows with nulls in the key apart by the table's key, as nulls are not equal.
+    pub fn is_unique_entry(&self, row: &[Datum]) -> bool {
+        let has_null = || self.parts.iter().any(|part| matches!(row[part.column], Datum::Null));
+        self.unique && (self.nulls_not_distinct || !has_null())
+    }
+}
+
+pub fn encode_parts(parts: &[KeyPart], row: &[Datum], out: &mut Vec<u8>) {
+    for part in parts {
+        key::encode(&row[part.column], part.data_type, part.order, out);
+    }
+}
+
+/// A value from its text form, as the catalog keeps constants.
+pub fn from_text(text: &str, data_type: Type, eval: &EvalContext<'_>) -> Result<Datum> {
+    let value = Datum::Text(text.into());
+    crate::functions::cast_datum(value, Type::TEXT, data_type, -1, true, eval)
+}
+
+/// A value's text form.
+pub fn to_text(value: &Datum, data_type: Type, eval: &EvalContext<'_>) -> Result<Option<Arc<str>>> {
+    match crate::functions::cast_datum(value.clone(), data_type, Type::TEXT, -1, true, eval)? {
+        Datum::Text(text) => Ok(Some(text)),
+        Datum::Null => Ok(None),
+        other => Err(Error::internal(format!("cast to text gave {other:?}"))),
+    }
+}
