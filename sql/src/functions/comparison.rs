@@ -22,7 +22,7 @@ macro_rules! six {
 
 /// The same without kernels, by any function of two arguments.
 macro_rules! six_scalar {
-    ($registry:expr, $eq:literal, $ne:literal, $lt:literal, $le:literal, $gt:literal, $ge:literal,
+    ($registry:expr, $eq:expr, $ne:expr, $lt:expr, $le:expr, $gt:expr, $ge:expr,
      |$context:ident; $a:ident : $ta:ty, $b:ident : $tb:ty| $order:expr) => {
         scalar!($registry, $eq, |$context; $a: $ta, $b: $tb| { let _ = $context; $order.map(Ordering::is_eq) });
         scalar!($registry, $ne, |$context; $a: $ta, $b: $tb| { let _ = $context; $order.map(Ordering::is_ne) });

@@ -187,6 +187,11 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
     Ok(found)
 }
 
+/// concat, concat_ws, format, text || any, any || text. (The first three show a boolean as t or f, a cast as true or false.)
+fn takes_text(function: &Function) -> bool {
+    matches!(function.name, "concat" | "concat_ws" | "format" | "textanycat" | "anytextcat")
+}
+
 fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<Resolved> {
     let meanings = polymorphic_types(&candidate.arguments, arguments)?;
     let undetermined = || {
@@ -212,6 +217,11 @@ fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<Resolved
     let mut types = Vec::with_capacity(candidate.arguments.len());
     for (declared, given) in candidate.arguments.iter().zip(arguments) {
         types.push(match (*declared, given) {
+            // These want the text of whatever it is, which only its type can tell.
+            (Type::ANY | Type::ANYNONARRAY, given) if takes_text(candidate.function) => match given {
+                Some(Type::BOOL) if *declared == Type::ANY => Type::BOOL,
+                _ => Type::TEXT,
+            },
             // Taken as it is; an untyped literal becomes text.
             (Type::ANY, given) => given.unwrap_or(Type::TEXT),
             // int2vector and oidvector pass for arrays of their elements.
@@ -382,7 +392,7 @@ mod tests {
         assert_eq!(operator("=", &[t(Type::BPCHAR), None]), "1048(character, character)".replace("character", "bpchar"));
         assert_eq!(operator("+", &[t(Type::DATE), t(Type::INT4)]), "1141(date, integer)");
         assert_eq!(operator("-", &[t(Type::TIMESTAMPTZ), None]), "1188(timestamp with time zone, timestamp with time zone)");
-        assert_eq!(operator("||", &[t(Type::TEXT), t(Type::INT4)]), "2003(text, integer)");
+        assert_eq!(operator("||", &[t(Type::TEXT), t(Type::INT4)]), "2003(text, text)");
         assert_eq!(operator("||", &[None, None]), "1258(text, text)");
         assert_eq!(operator("+", &[None, None]), "operator is not unique: unknown + unknown");
         assert_eq!(operator("+", &[t(Type::INT4), t(Type::TEXT)]), "operator does not exist: integer + text");
@@ -415,7 +425,7 @@ mod tests {
         assert_eq!(common(&[Some(Type::INT4), Some(Type::NUMERIC)]), Ok(Type::NUMERIC));
         assert_eq!(common(&[None, Some(Type::INT4), None]), Ok(Type::INT4));
         assert_eq!(common(&[None]), Ok(Type::TEXT));
-        assert_eq!(common(&[Some(Type::VARCHAR), Some(Type::TEXT)]), Ok(Type::TEXT));
+        assert_eq!(common(&[Some(Type::VARCHAR), Some(Type::TEXT)]), Ok(Type::VARCHAR));
         assert_eq!(common(&[Some(Type::INT4), Some(Type::TEXT)]), Err("UNION types integer and text cannot be matched".into()));
     }
 }
