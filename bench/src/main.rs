@@ -1,1 +1,63 @@
-fn main() {}
+//! `serin-bench`: Serin and PostgreSQL side by side, on the same machine, with the same durability, under the same
+//! client.
+//!
+//! `compare` starts both, loads both, and runs each workload in alternating rounds, so that what else the machine does
+//! hits both alike. It reports medians, their ratio, and what the server's processes spent: CPU seconds per 1,000
+//! transactions say more about a small machine, where the client takes a core of its own, than throughput does.
+//! PostgreSQL is stock but for `shared_buffers = 1GB`; fsync and synchronous_commit are on on both sides.
+
+mod pgbench;
+mod target;
+mod workloads;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "serin-bench", about = "Side-by-side benchmarks of Serin and PostgreSQL")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the workloads and print a Markdown table
+    Compare(Compare),
+}
+
+#[derive(clap::Args)]
+struct Compare {
+    /// Only workloads whose name contains this; may be repeated
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seconds of each pgbench run
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// Runs on each side, alternating
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// pgbench's scale factor
+    #[arg(long, default_value_t = 10)]
+    scale: u32,
+    /// Clients of select and TPC-B runs
+    #[arg(long, default_value_t = 16)]
+    clients: u32,
+    /// More flags for serin, as in --serin=--concurrency-mode=2pl
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    /// Only one of the two: for profiling, and where no PostgreSQL is installed
+    #[arg(long)]
+    side: Option<target::Side>,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command: Command::Compare(options) } = Arguments::parse();
+    match workloads::compare(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("serin-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -122,14 +122,22 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "wal_segment",
         kind: Kind::Bytes { min: MIB, max: GIB },
-        default: Default::Is("64MB"),
+        default: Default::Is("16MB"),
         sql: None,
         help: "Size of a write-ahead log file",
     },
     Setting {
+        name: "max_wal_size",
+        kind: Kind::Bytes { min: 4 * MIB, max: u64::MAX },
+        default: Default::Is("512MB"),
+        sql: None,
+        help: "Fold changes into the data file when the log that a restart would replay reaches this size; larger makes \
+               for less writing and a longer restart after a crash",
+    },
+    Setting {
         name: "fold_interval",
         kind: Kind::Time { min_ms: 100, max_ms: 24 * HOUR_MS },
-        default: Default::Is("5min"),
+        default: Default::Is("1min"),
         sql: None,
         help: "Fold changes into the data file at least this often; shorter makes for a quicker restart after a crash \
                and more writing",
@@ -189,7 +197,7 @@ const SETTINGS: &[Setting] = &[
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Action {
-    Serve(Config),
+    Serve(Box<Config>),
     Check(PathBuf),
 }
 
@@ -205,6 +213,7 @@ pub struct Config {
     pub page_cache_bytes: u64,
     pub delta_bytes: u64,
     pub wal_segment_bytes: u64,
+    pub wal_bytes_soft: u64,
     pub fold_interval: Duration,
     pub worker_threads: usize,
     pub message_max: usize,
@@ -320,7 +329,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         _ => return Err("tls_cert and tls_key are needed together".to_owned().into()),
     };
     let listen = values.text("listen")?.unwrap_or_default();
-    Ok(Action::Serve(Config {
+    Ok(Action::Serve(Box::new(Config {
         data: values.text("data")?.unwrap_or_default().into(),
         listen: listen.split(',').map(|address| address.trim().to_owned()).collect(),
         unix_socket_dir: values.text("unix_socket_dir")?.map(PathBuf::from),
@@ -331,6 +340,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         page_cache_bytes: values.number("page_cache")?,
         delta_bytes: values.number("delta_memory")?,
         wal_segment_bytes: values.number("wal_segment")?,
+        wal_bytes_soft: values.number("max_wal_size")?,
         fold_interval: Duration::from_millis(values.number("fold_interval")?),
         worker_threads: values.number("worker_threads")? as usize,
         message_max: values.number("message_max")? as usize,
@@ -339,7 +349,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         tls,
         log: values.text("log")?.unwrap_or_default(),
         sql: sql.into_iter().collect(),
-    }))
+    })))
 }
 
 /// The configuration file.
@@ -489,7 +499,7 @@ mod tests {
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = ["serin"].iter().chain(arguments).map(Into::into);
         match from_command_line(arguments) {
-            Ok(Action::Serve(config)) => Ok(config),
+            Ok(Action::Serve(config)) => Ok(*config),
             Ok(Action::Check(_)) => Err("check".into()),
             Err(Exit::Clap(error)) => Err(error.to_string()),
             Err(Exit::Invalid(error)) => Err(error),

@@ -24,10 +24,14 @@ use crate::listener::Shared;
 use crate::socket::Socket;
 use crate::wire::{self, Frontend, Target};
 use bytes::BytesMut;
+use futures_util::task::AtomicWaker;
 use serin_sql::{Error, OUTPUT_BYTES_MAX, Progress, Result as SqlResult, Severity, SqlState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Free space that a read is given; more while COPY data comes in.
@@ -37,6 +41,8 @@ const COPY_READ_BYTES: usize = 64 * 1024;
 const IDLE_BUFFER_BYTES: usize = 16 * 1024;
 /// Work on more input than this is expected to take about a millisecond.
 const LONG_INPUT_BYTES: usize = 16 * 1024;
+/// For a client to read why its connection ends.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a connection ended.
 pub enum End {
@@ -111,6 +117,7 @@ struct Link<B: Backend> {
     simple: Option<Simple<<B::Session as BackendSession>::Parsed>>,
     /// Bytes of a CopyData message's body that are still to come.
     copy_rest: usize,
+    alarm: Arc<Alarm>,
 }
 
 impl<B: Backend> Connection<B> {
@@ -120,7 +127,7 @@ impl<B: Backend> Connection<B> {
         socket: Socket,
         session: B::Session,
         input: BytesMut,
-        replies: BytesMut,
+        replies: Vec<u8>,
     ) -> Connection<B> {
         let mut link = Link {
             shared,
@@ -130,38 +137,49 @@ impl<B: Backend> Connection<B> {
             mode: Mode::Normal,
             simple: None,
             copy_rest: 0,
+            alarm: Arc::default(),
         };
         link.replies.buffer = replies;
         Connection { input, link }
     }
 
-    /// Serves the client until one side ends it. Dropping the session rolls back what was open.
+    /// Serves the client until one side ends it.
     pub async fn run(mut self) {
-        let end = self.serve().await;
-        if let Mode::CopyIn { .. } = self.link.mode {
-            let _ = self.link.call(|session, _| Err::<(), _>(session.copy_in_fail("client connection lost")));
+        let mut end = self.serve().await;
+        let mut link = self.link;
+        if let Mode::CopyIn { .. } = link.mode {
+            let _ = link.call(|session, _| Err::<(), _>(session.copy_in_fail("client connection lost")));
         }
-        match end {
-            End::Terminated => tracing::debug!("disconnected"),
-            End::Lost(error) => tracing::debug!(%error, "connection lost"),
-            End::Fatal(error) => {
-                tracing::debug!(%error, "connection ended");
-                // Replies before the error are answers to statements that ran; they still want durability.
-                match self.link.durable().await {
-                    Ok(()) => self.link.farewell(&error).await,
-                    Err(error) => self.link.instead(&error).await,
-                }
-            }
+        if let End::Fatal(_) = end {
+            // Replies before the error are answers to statements that ran; they still want durability.
+            end = link.durable().await.map_or_else(End::NotDurable, |()| end);
+        }
+        // What the session had open is rolled back, its locks are free: before the last words, which the client may
+        // take for ever to read.
+        let Link { session, socket, mut replies, .. } = link;
+        drop(session);
+        let error = match end {
+            End::Terminated => return tracing::debug!("disconnected"),
+            End::Lost(error) => return tracing::debug!(%error, "connection lost"),
+            End::Fatal(error) => error,
             End::NotDurable(error) => {
                 tracing::error!(%error, "commits can't be made durable");
-                self.link.instead(&error).await
+                replies.buffer.clear();
+                error.fatal()
             }
-        }
+        };
+        tracing::debug!(%error, "connection ended");
+        wire::error_response(&mut replies.buffer, &error);
+        farewell(socket, &replies.buffer).await;
     }
 
     async fn serve(&mut self) -> End {
-        let shared = self.link.shared.clone();
-        let mut stopping = std::pin::pin!(shared.stopping());
+        let alarm = self.link.alarm.clone();
+        self.link.session.set_waker(Box::new(move || alarm.ring()));
+        // A shutdown that began before the session was there to be told.
+        if self.link.shared.is_stopping() {
+            return End::Fatal(shutting_down());
+        }
         loop {
             if let Err(end) = self.handle_input().await {
                 return end;
@@ -178,7 +196,9 @@ impl<B: Backend> Connection<B> {
                     Ok(_) => {}
                     Err(error) => return End::Lost(error),
                 },
-                () = &mut stopping => return End::Fatal(shutting_down()),
+                () = self.link.alarm.rings() => if let Some(error) = self.link.session.pending_fatal() {
+                    return End::Fatal(error);
+                },
             }
         }
     }
@@ -398,12 +418,13 @@ impl<B: Backend> Link<B> {
     /// Runs a portal until it completes, suspends or wants COPY data, writing the output as the buffer fills.
     async fn execute(&mut self, portal: &str, max_rows: u64) -> Result<Outcome, Stop> {
         self.replies.start_counting();
-        let mut copying_out = false;
+        let (mut copying_out, mut paused) = (false, false);
         loop {
-            let remaining = max_rows.saturating_sub(self.replies.rows());
-            let long = self.session.is_long(portal);
+            let remaining = max_rows.saturating_sub(self.replies.row_count());
+            // What has filled a buffer is no short statement, whatever was expected of it.
+            let long = paused || self.session.is_long(portal);
             let progress = self.call_long(long, |session, out| session.execute(portal, remaining, out))?;
-            let rows = self.replies.rows();
+            let rows = self.replies.row_count();
             let out = &mut self.replies.buffer;
             match progress {
                 Progress::Complete(tag) => {
@@ -428,6 +449,7 @@ impl<B: Backend> Link<B> {
                         return Ok(Outcome::Done);
                     }
                     self.flush().await?;
+                    paused = true;
                 }
                 Progress::CopyIn { binary, columns } => {
                     wire::copy_in_response(out, binary, columns);
@@ -566,27 +588,58 @@ impl<B: Backend> Link<B> {
     }
 
     async fn write(&mut self) -> io::Result<()> {
-        self.socket.write_all(&self.replies.buffer).await?;
-        self.socket.flush().await?; // TLS keeps records back; nothing for plain sockets
+        let written = async {
+            self.socket.write_all(&self.replies.buffer).await?;
+            self.socket.flush().await // TLS keeps records back; nothing for plain sockets
+        };
+        tokio::select! {
+            biased;
+            written = written => written?,
+            // A client that does not read can't be told, half a message being under way; but its session ends.
+            () = self.alarm.rings() => return Err(io::Error::other("terminated while the client did not read")),
+        }
         if self.replies.buffer.capacity() > IDLE_BUFFER_BYTES {
-            self.replies.buffer = BytesMut::new();
+            self.replies.buffer = Vec::new();
         } else {
             self.replies.buffer.clear();
         }
         Ok(())
     }
+}
 
-    /// The last message on this connection. Whether it arrives is not our concern any more.
-    async fn farewell(&mut self, error: &Error) {
-        wire::error_response(&mut self.replies.buffer, error);
-        let _ = self.write().await;
-        let _ = self.socket.shutdown().await;
+/// The last words on a connection, for a client that reads them in time.
+pub async fn farewell(mut socket: Socket, words: &[u8]) {
+    let said = async {
+        socket.write_all(words).await?;
+        socket.flush().await?;
+        socket.shutdown().await
+    };
+    let _ = tokio::time::timeout(FAREWELL_TIMEOUT, said).await;
+}
+
+/// Rings when the session is terminated from outside: heard wherever its connection waits for the client.
+#[derive(Default)]
+struct Alarm {
+    rung: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        self.waker.wake();
     }
-
-    /// The last message, in place of those that were buffered.
-    async fn instead(&mut self, error: &Error) {
-        self.replies.buffer.clear();
-        self.farewell(&error.clone().fatal()).await
+    /// Registering is one atomic operation while the task stays the same: cheap enough for every wait.
+    async fn rings(&self) {
+        std::future::poll_fn(|context| {
+            self.waker.register(context.waker());
+            // Behind the registration, so that a ring in between is not missed.
+            match self.rung.swap(false, Ordering::Acquire) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 

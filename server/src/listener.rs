@@ -68,6 +68,9 @@ impl<B: Backend> Shared<B> {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
     /// Resolves when the server shuts down.
     pub async fn stopping(&self) {
         // An error means that the sender is gone, which is this very object.

@@ -7,7 +7,7 @@
 
 use crate::auth;
 use crate::backend::{Backend, BackendSession};
-use crate::connection::{Connection, shutting_down};
+use crate::connection::{Connection, farewell, shutting_down};
 use crate::listener::Shared;
 use crate::socket::Socket;
 use crate::wire::{self, Initial};
@@ -56,15 +56,10 @@ pub async fn serve<B: Backend>(shared: Arc<Shared<B>>, socket: Socket) {
         }
         Ok(Err(Refusal::Because(error))) => {
             tracing::debug!(%error, "connection refused");
-            if let Some(mut socket) = opening.socket {
-                let mut reply = BytesMut::new();
-                wire::error_response(&mut reply, &error);
-                // Bounded like the rest of the phase: the client may not read.
-                let farewell = async {
-                    socket.write_all(&reply).await?;
-                    socket.shutdown().await
-                };
-                let _ = tokio::time::timeout(shared.authentication_timeout, farewell).await;
+            if let Some(socket) = opening.socket {
+                let mut words = Vec::new();
+                wire::error_response(&mut words, &error);
+                farewell(socket, &words).await;
             }
         }
         Ok(Err(Refusal::Silent)) => {}
@@ -90,11 +85,11 @@ impl<B: Backend> Drop for Slot<B> {
 }
 
 impl<B: Backend> Opening<'_, B> {
-    async fn open(&mut self) -> Result<(B::Session, BytesMut, Slot<B>), Refusal> {
+    async fn open(&mut self) -> Result<(B::Session, Vec<u8>, Slot<B>), Refusal> {
         let (minor, parameters) = self.startup_packet().await?;
         let client_address = self.socket.as_ref().and_then(Socket::peer);
 
-        let mut replies = BytesMut::new();
+        let mut replies = Vec::new();
         let (mut session_parameters, mut unsupported) = (Vec::new(), Vec::new());
         let (mut user, mut database, mut options) = (None, None, None);
         for (name, value) in parameters {

@@ -354,7 +354,7 @@ pub fn decode_initial(input: &mut BytesMut) -> Result<Option<Initial>> {
 // ---- replies ----
 
 /// A message whose length is not known beforehand.
-fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
+fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.put_u8(tag);
     let start = out.len();
     out.put_u32(0);
@@ -364,43 +364,43 @@ fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
 }
 
 /// A string and its zero. A zero inside would end it early and shift the rest of the message: it is cut there.
-fn cstring(out: &mut BytesMut, text: &str) {
+fn cstring(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.put_slice(&bytes[..memchr(bytes).unwrap_or(bytes.len())]);
     out.put_u8(0);
 }
 
-fn bare(out: &mut BytesMut, tag: u8) {
+fn bare(out: &mut Vec<u8>, tag: u8) {
     out.put_slice(&[tag, 0, 0, 0, 4]);
 }
 
-pub fn parse_complete(out: &mut BytesMut) {
+pub fn parse_complete(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_PARSE_COMPLETE)
 }
-pub fn bind_complete(out: &mut BytesMut) {
+pub fn bind_complete(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_BIND_COMPLETE)
 }
-pub fn close_complete(out: &mut BytesMut) {
+pub fn close_complete(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_CLOSE_COMPLETE)
 }
-pub fn no_data(out: &mut BytesMut) {
+pub fn no_data(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_NO_DATA)
 }
-pub fn portal_suspended(out: &mut BytesMut) {
+pub fn portal_suspended(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_PORTAL_SUSPENDED)
 }
-pub fn empty_query_response(out: &mut BytesMut) {
+pub fn empty_query_response(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_EMPTY_QUERY_RESPONSE)
 }
-pub fn copy_done(out: &mut BytesMut) {
+pub fn copy_done(out: &mut Vec<u8>) {
     bare(out, MESSAGE_TYPE_BYTE_COPY_DONE)
 }
 
-pub fn command_complete(out: &mut BytesMut, tag: &str) {
+pub fn command_complete(out: &mut Vec<u8>, tag: &str) {
     message(out, MESSAGE_TYPE_BYTE_COMMAND_COMPLETE, |out| cstring(out, tag))
 }
 
-pub fn ready_for_query(out: &mut BytesMut, status: TransactionStatus) {
+pub fn ready_for_query(out: &mut Vec<u8>, status: TransactionStatus) {
     let status = match status {
         TransactionStatus::Idle => READY_STATUS_IDLE,
         TransactionStatus::InBlock => READY_STATUS_TRANSACTION_BLOCK,
@@ -409,14 +409,14 @@ pub fn ready_for_query(out: &mut BytesMut, status: TransactionStatus) {
     out.put_slice(&[MESSAGE_TYPE_BYTE_READY_FOR_QUERY, 0, 0, 0, 5, status]);
 }
 
-pub fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
+pub fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
     message(out, MESSAGE_TYPE_BYTE_PARAMETER_STATUS, |out| {
         cstring(out, name);
         cstring(out, value);
     })
 }
 
-pub fn parameter_description(out: &mut BytesMut, types: &[Oid]) {
+pub fn parameter_description(out: &mut Vec<u8>, types: &[Oid]) {
     message(out, MESSAGE_TYPE_BYTE_PARAMETER_DESCRITION, |out| {
         out.put_u16(types.len() as u16);
         types.iter().for_each(|&oid| out.put_u32(oid));
@@ -424,7 +424,7 @@ pub fn parameter_description(out: &mut BytesMut, types: &[Oid]) {
 }
 
 /// `formats`: as chosen by Bind; empty where it is not known yet (text).
-pub fn row_description(out: &mut BytesMut, fields: &[Field], formats: &[Format]) {
+pub fn row_description(out: &mut Vec<u8>, fields: &[Field], formats: &[Format]) {
     message(out, MESSAGE_TYPE_BYTE_ROW_DESCRITION, |out| {
         out.put_u16(fields.len() as u16);
         for (index, field) in fields.iter().enumerate() {
@@ -444,31 +444,33 @@ pub fn row_description(out: &mut BytesMut, fields: &[Field], formats: &[Format])
     })
 }
 
-pub fn copy_data(out: &mut BytesMut, data: &[u8]) {
+pub fn copy_data(out: &mut Vec<u8>, data: &[u8]) {
     message(out, MESSAGE_TYPE_BYTE_COPY_DATA, |out| out.put_slice(data))
 }
 
 /// Replies of bounded size, in pgwire's encoding.
-fn bounded(out: &mut BytesMut, message: impl Message) {
-    message.encode(out).expect("below pgwire's limit by construction: see each caller")
+fn bounded(out: &mut Vec<u8>, message: impl Message) {
+    let mut encoded = BytesMut::new();
+    message.encode(&mut encoded).expect("below pgwire's limit by construction: see each caller");
+    out.put_slice(&encoded);
 }
 
 /// 1600 columns, at most, are far below pgwire's limit of 15000.
-pub fn copy_in_response(out: &mut BytesMut, binary: bool, columns: usize) {
+pub fn copy_in_response(out: &mut Vec<u8>, binary: bool, columns: usize) {
     bounded(out, CopyInResponse::new(binary as i8, columns as i16, vec![binary as i16; columns]))
 }
-pub fn copy_out_response(out: &mut BytesMut, binary: bool, columns: usize) {
+pub fn copy_out_response(out: &mut Vec<u8>, binary: bool, columns: usize) {
     bounded(out, CopyOutResponse::new(binary as i8, columns as i16, vec![binary as i16; columns]))
 }
 
-pub fn authentication_ok(out: &mut BytesMut) {
+pub fn authentication_ok(out: &mut Vec<u8>) {
     bounded(out, Authentication::Ok)
 }
-pub fn backend_key_data(out: &mut BytesMut, pid: i32, secret: i32) {
+pub fn backend_key_data(out: &mut Vec<u8>, pid: i32, secret: i32) {
     bounded(out, BackendKeyData::new(pid, SecretKey::I32(secret)))
 }
 /// The options came in a packet of at most 10,000 bytes.
-pub fn negotiate_protocol_version(out: &mut BytesMut, unsupported: Vec<String>) {
+pub fn negotiate_protocol_version(out: &mut Vec<u8>, unsupported: Vec<String>) {
     bounded(out, NegotiateProtocolVersion::new(0, unsupported))
 }
 
@@ -476,15 +478,15 @@ pub fn negotiate_protocol_version(out: &mut BytesMut, unsupported: Vec<String>) 
 pub const ENCRYPTION_ACCEPTED: u8 = b'S';
 pub const ENCRYPTION_REFUSED: u8 = b'N';
 
-pub fn error_response(out: &mut BytesMut, error: &Error) {
+pub fn error_response(out: &mut Vec<u8>, error: &Error) {
     message(out, MESSAGE_TYPE_BYTE_ERROR_RESPONSE, |out| error_fields(out, error))
 }
 
-pub fn notice_response(out: &mut BytesMut, notice: &Error) {
+pub fn notice_response(out: &mut Vec<u8>, notice: &Error) {
     message(out, MESSAGE_TYPE_BYTE_NOTICE_RESPONSE, |out| error_fields(out, notice))
 }
 
-fn error_fields(out: &mut BytesMut, error: &Error) {
+fn error_fields(out: &mut Vec<u8>, error: &Error) {
     let fields = error.fields();
     let severity = match fields.severity {
         Severity::Debug => "DEBUG",

@@ -8,14 +8,35 @@
 //! Storage knows versions, writers and timestamps. It does not know isolation levels, locks or protocols:
 //! what a writer may overwrite and what a reader must remember is decided by `txn`.
 
+mod alloc;
+mod base;
+mod bulk;
+mod check;
+mod cursor;
+mod delta;
 mod error;
+mod fold;
 mod ids;
+mod merge;
+mod meta;
+mod page;
+mod page_cache;
+mod page_writer;
+mod recovery;
+mod snapshot;
 mod store;
+mod sync;
 mod tree;
+pub mod vfs;
+mod wal;
 mod writer;
 
+pub use bulk::BulkLoader;
+pub use check::{CheckReport, check, check_with};
+pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};
-pub use store::{Blocking, Inline, Snapshot, Store, StoreOptions, StoreStats};
-pub use tree::{BulkLoader, Cursor, Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
+pub use snapshot::Snapshot;
+pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
+pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
 pub use writer::{Intent, Mark, WriteConflict, Writer, WriterState, WriterStatus};

@@ -1,8 +1,32 @@
 //! The store: opening (recovery), snapshots, trees, durability, shutdown.
+//!
+//! [`Store`] is the handle and owns the background threads; what they and the trees share is [`Shared`]. Two threads:
+//! the *flusher* (group commit, `wal.rs`) and the *folder* (`fold.rs`: checkpoints and trimming). With
+//! [`StoreOptions::threads`] off there are none: `wait_durable` flushes in the caller, `fold_now` folds, and nothing
+//! depends on time, which is what the simulation needs.
 
-use crate::{Result, Timestamp, Tree, TreeId, Writer};
+use crate::alloc::{Allocator, Extents};
+use crate::bulk::BulkLoad;
+use crate::delta::LiveSnapshots;
+use crate::fold;
+use crate::meta::{META_PAGES, Meta};
+use crate::page_cache::Pager;
+use crate::recovery::{self, LogReader};
+use crate::snapshot::{Generation, Registry, Request};
+use crate::sync::{self, Mutex};
+use crate::tree::NEVER;
+use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
+use crate::wal::{Operation, RecordHeader, Wal, WalOptions, WalPosition, decode_operation};
+use crate::{CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId, WriterState};
+use hashbrown::HashMap;
+use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Told before anything that may block or run long, so that an async edge can move its other work elsewhere.
 /// The server's implementation is `tokio::task::block_in_place`.
@@ -27,26 +51,43 @@ pub struct StoreOptions {
     pub delta_bytes_high: u64,
     pub delta_bytes_max: u64,
     pub wal_segment_bytes: u64,
+    /// Fold when the log that a restart would replay has this size.
+    pub wal_bytes_soft: u64,
     /// Fold at least this often while there is anything to fold.
     pub fold_interval_ms: u64,
     pub blocking: Arc<dyn Blocking>,
+    /// Background threads for flushing and folding. Without them waiters flush, and only `fold_now` folds.
+    pub threads: bool,
 }
 
 impl StoreOptions {
-    pub fn new(_dir: &Path) -> StoreOptions {
-        todo!()
+    /// Budgets from the machine's memory: a quarter for the page cache, an eighth for the delta at most.
+    pub fn new(dir: &Path) -> StoreOptions {
+        let memory = machine_memory_bytes();
+        let delta_bytes_max = (memory / 8).clamp(64 << 20, 16 << 30);
+        StoreOptions {
+            dir: dir.to_owned(),
+            page_cache_bytes: (memory / 4).clamp(32 << 20, 64 << 30),
+            delta_bytes_soft: delta_bytes_max / 4,
+            delta_bytes_high: delta_bytes_max / 4 * 3,
+            delta_bytes_max,
+            wal_segment_bytes: 16 << 20,
+            wal_bytes_soft: 512 << 20,
+            fold_interval_ms: 60_000,
+            blocking: Arc::new(Inline),
+            threads: true,
+        }
     }
 }
 
-/// A timestamp and the base generation it reads; versions and pages it needs stay until it is dropped.
-pub struct Snapshot {
-    _private: (),
-}
-
-impl Snapshot {
-    pub fn timestamp(&self) -> Timestamp {
-        todo!()
-    }
+/// What `/proc/meminfo` says, or 2 GiB where there is none.
+fn machine_memory_bytes() -> u64 {
+    let parse = || -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    };
+    parse().unwrap_or(2 << 30)
 }
 
 #[derive(Clone, Default, Debug)]
@@ -60,59 +101,541 @@ pub struct StoreStats {
     pub page_cache_hits: u64,
     pub page_cache_misses: u64,
     pub data_file_bytes: u64,
+    pub free_pages: u64,
+    /// Keys with versions in memory.
+    pub delta_keys: u64,
+    pub generation: u64,
+    pub fold_ts: Timestamp,
+    pub snapshots: u64,
+    /// Who pins old versions: the timestamp of the oldest live snapshot.
+    pub oldest_snapshot: Option<Timestamp>,
+    /// Log that a restart would replay.
+    pub wal_replay_bytes: u64,
+    /// Writers that were made to wait because the delta was too large.
+    pub writer_delays: u64,
+}
+
+/// What the store's threads, trees and writers share.
+pub(crate) struct Shared {
+    pub vfs: Arc<dyn Vfs>,
+    pub options: StoreOptions,
+    pub wal: Wal,
+    pub registry: Arc<Registry>,
+    pub pager: Pager,
+    pub trees: RwLock<HashMap<TreeId, Arc<Tree>>>,
+    pub alloc: Mutex<{ sync::ALLOC }, Allocator>,
+    /// The meta page in force. Its mutex is held by whoever folds or trims.
+    pub fold: Mutex<{ sync::FOLD }, fold::FoldState>,
+    /// Of all trees together.
+    pub delta_bytes: Arc<AtomicI64>,
+    pub next_tree: AtomicU64,
+    pub next_writer: AtomicU64,
+    /// Bulk loads that no fold has included yet.
+    pub bulk_loads: Mutex<{ sync::CACHE }, HashMap<TreeId, BulkLoad>>,
+    pub replay_start: AtomicU64,
+    pub folds: AtomicU64,
+    writer_delays: AtomicU64,
+}
+
+impl Shared {
+    pub fn snapshot(&self) -> Snapshot {
+        self.registry.snapshot(|| self.wal.watermark())
+    }
+
+    pub fn with_live_snapshots<T>(&self, work: impl FnOnce(&LiveSnapshots<'_>) -> T) -> T {
+        self.registry.with_live(|| self.wal.watermark(), work)
+    }
+
+    pub fn forget_tree(&self, id: TreeId) {
+        self.trees.write().remove(&id);
+    }
+
+    pub fn mark_dropped(&self, id: TreeId, at: Timestamp) {
+        if let Some(tree) = self.trees.read().get(&id) {
+            tree.dropped_at.store(at.0, Ordering::Release);
+        }
+    }
+
+    pub fn delta_bytes(&self) -> u64 {
+        self.delta_bytes.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    pub fn add_bulk_load(&self, tree: TreeId, load: &BulkLoad) {
+        self.bulk_loads.lock().insert(tree, load.clone());
+    }
+
+    pub fn abandon_bulk_load(&self, load: BulkLoad) {
+        let mut alloc = self.alloc.lock();
+        for (first, count) in load.extents {
+            alloc.abandon_loading(first, count);
+        }
+    }
+
+    /// Back-pressure on a writer whose own uncommitted changes take `own_bytes`: nothing up to `high`, then delays
+    /// that grow towards `max`, then a refusal.
+    #[inline]
+    pub fn admit(&self, own_bytes: u64) -> Result<()> {
+        if self.delta_bytes() <= self.options.delta_bytes_high { Ok(()) } else { self.admit_under_pressure(own_bytes) }
+    }
+
+    #[cold]
+    fn admit_under_pressure(&self, own_bytes: u64) -> Result<()> {
+        let (high, max) = (self.options.delta_bytes_high, self.options.delta_bytes_max);
+        let used = self.delta_bytes();
+        // A fold can't help against what this very writer has not committed.
+        let may_shrink = self.wal.is_threaded() && own_bytes < used / 2;
+        if may_shrink {
+            self.writer_delays.fetch_add(1, Ordering::Relaxed);
+            self.registry.requests.fold();
+            if used > max {
+                for _ in 0..2 {
+                    self.options.blocking.run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
+                    if self.delta_bytes() <= max {
+                        return Ok(());
+                    }
+                }
+            } else {
+                let excess = (used - high) as f64 / (max - high).max(1) as f64;
+                let delay = Duration::from_micros((excess * excess * 2000.0) as u64);
+                if delay >= Duration::from_micros(50) {
+                    self.options.blocking.run(&mut || self.registry.requests.wait_pass(delay));
+                }
+            }
+        }
+        let used = self.delta_bytes();
+        if used > max { Err(Error::DeltaFull { used_bytes: used, budget_bytes: max }) } else { Ok(()) }
+    }
+
+    /// Asks for a fold when the delta or the log has grown enough.
+    pub fn after_commit(&self) {
+        if self.delta_bytes() > self.options.delta_bytes_soft {
+            self.registry.requests.fold();
+        }
+    }
+
+    pub fn replay_bytes(&self) -> u64 {
+        self.wal.bytes_since(Lsn(self.replay_start.load(Ordering::Relaxed)))
+    }
+
+    fn create_tree(self: &Arc<Self>, id: TreeId, created_at: u64) -> Arc<Tree> {
+        let tree = Arc::new(Tree::new(id, self.clone(), created_at));
+        self.trees.write().insert(id, tree.clone());
+        tree
+    }
+
+    /// Applies one logged transaction. `None`: the record makes no sense.
+    fn replay(self: &Arc<Self>, header: &RecordHeader, mut body: &[u8]) -> Option<()> {
+        let writer = Arc::new(WriterState::committed(header.writer, header.timestamp));
+        let next_tree = |id: TreeId| self.next_tree.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.next_writer.fetch_max(header.writer.0 + 1, Ordering::Relaxed);
+        // A tree that was dropped before the fold may still be named by a record after it.
+        let find = |id: TreeId| match self.trees.read().get(&id).cloned() {
+            Some(tree) => Some(Some(tree)),
+            None => (id.0 < self.next_tree.load(Ordering::Relaxed)).then_some(None),
+        };
+        while !body.is_empty() {
+            match decode_operation(&mut body)? {
+                Operation::CreateTree(id) => {
+                    next_tree(id);
+                    self.create_tree(id, header.timestamp.0);
+                }
+                Operation::DropTree(id) => self.mark_dropped(id, header.timestamp),
+                Operation::Put { tree, key, value } => {
+                    if let Some(tree) = find(tree)? {
+                        tree.replay_version(&writer, header.timestamp, key, Some(value));
+                    }
+                }
+                Operation::Delete { tree, key } => {
+                    if let Some(tree) = find(tree)? {
+                        tree.replay_version(&writer, header.timestamp, key, None);
+                    }
+                }
+                Operation::BulkInstall { tree: id, root, extents } => {
+                    let Some(tree) = find(id)? else { continue };
+                    tree.set_initial_base(Some(root));
+                    let mut alloc = self.alloc.lock();
+                    for (first, count) in &extents {
+                        if first.0 < META_PAGES || *count > u64::MAX / 2 - first.0 {
+                            return None;
+                        }
+                        alloc.occupy_loading(*first, *count);
+                    }
+                    self.bulk_loads.lock().insert(id, BulkLoad { root, extents });
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl Tree {
+    fn replay_version(&self, writer: &Arc<WriterState>, at: Timestamp, key: &[u8], value: Option<&[u8]>) {
+        let chain = self.delta.get_or_insert(key);
+        let mut state = chain.lock();
+        // Nobody has a snapshot yet: only the newest version matters.
+        let freed = state.drop_where(|_| true);
+        let version = crate::delta::Version {
+            writer: writer.clone(),
+            value: value.map(Arc::from),
+            command: CommandId(0),
+            write_index: 0,
+            intent: Intent::Replace,
+        };
+        let bytes = version.bytes() as i64 - freed as i64;
+        state.versions.push(version);
+        drop(state);
+        self.delta.account(bytes);
+        self.last_commit.store(at.0, Ordering::Release);
+    }
 }
 
 pub struct Store {
-    _private: (),
+    shared: Arc<Shared>,
+    threads: Mutex<{ sync::WAITERS }, Vec<JoinHandle<()>>>,
+    closed: AtomicBool,
+    lock: Mutex<{ sync::WAITERS }, Option<Box<dyn Send + Sync>>>,
 }
+
+/// Writer ids are skipped at each start by this many: ids of transactions that never reached the log since the last
+/// fold may have been shown to users.
+const WRITER_IDS_SKIPPED: u64 = 1 << 16;
 
 impl Store {
     /// Opens the store at `options.dir`, creating it if the directory is empty or absent; replays the log.
-    pub fn open(_options: StoreOptions) -> Result<Arc<Store>> {
-        todo!()
+    pub fn open(options: StoreOptions) -> Result<Arc<Store>> {
+        Store::open_with(Arc::new(RealVfs), options)
     }
+
+    pub fn open_with(vfs: Arc<dyn Vfs>, options: StoreOptions) -> Result<Arc<Store>> {
+        let dir = options.dir.clone();
+        let wal_dir = dir.join("wal");
+        vfs.create_dir_all(&dir).context("create", &dir)?;
+        let lock_path = dir.join("lock");
+        let Some(lock) = vfs.lock(&lock_path).context("lock", &lock_path)? else {
+            return Err(Error::Locked { dir });
+        };
+        vfs.create_dir_all(&wal_dir).context("create", &wal_dir)?;
+        let data_path = dir.join("data.serin");
+        let data = vfs.open(&data_path, true).context("open", &data_path)?;
+        let shared = match recovery::read_meta(&*data, &data_path)? {
+            Some(meta) => Store::recover(vfs, options, data, data_path, meta)?,
+            None => Store::create(vfs, options, data, data_path)?,
+        };
+        let store = Arc::new(Store {
+            shared,
+            threads: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
+        });
+        if store.shared.options.threads {
+            store.start_threads()?;
+        }
+        Ok(store)
+    }
+
+    /// A new store: first the log segment that a replay would start in, then the meta page that makes it a store.
+    fn create(
+        vfs: Arc<dyn Vfs>,
+        options: StoreOptions,
+        data: Arc<dyn VfsFile>,
+        data_path: PathBuf,
+    ) -> Result<Arc<Shared>> {
+        let wal_dir = options.dir.join("wal");
+        for name in vfs.list(&wal_dir).context("list", &wal_dir)? {
+            // Left over from a creation that did not get to its end; a log without data is never deleted.
+            if crate::wal::parse_segment_name(&name).is_some_and(|start| start != Lsn(0)) {
+                let detail = "there is a log, but no valid data file".to_owned();
+                return Err(Error::Corrupt { file: wal_dir.join(name), offset: 0, detail });
+            }
+        }
+        let meta = Meta::initial();
+        let position =
+            WalPosition { end: Lsn(0), last: Timestamp::ZERO, segments: Vec::new(), spares: Vec::new() };
+        let dir = options.dir.clone();
+        let shared = Store::assemble(vfs, options, data, data_path, meta, (Extents::default(), Vec::new()), HashMap::new(), position)?;
+        fold::write_meta(&shared.pager, &meta)?;
+        shared.vfs.sync_dir(&dir).context("sync", &dir)?;
+        Ok(shared)
+    }
+
+    fn recover(
+        vfs: Arc<dyn Vfs>,
+        options: StoreOptions,
+        data: Arc<dyn VfsFile>,
+        data_path: PathBuf,
+        meta: Meta,
+    ) -> Result<Arc<Shared>> {
+        let wal_dir = options.dir.join("wal");
+        let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone());
+        let roots = fold::read_directory(&pager, &meta.directory)?;
+        let (free, free_list) = fold::read_free_list(&pager, &meta)?;
+        let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
+        // Twice over the log: first to find its end, for the store is put together around it; then to apply it.
+        // The second time it comes from the operating system's cache.
+        let mut last = meta.fold_ts;
+        let end = reader.replay(meta.replay_start, None, &mut |header, _| {
+            let ascends = header.timestamp <= meta.fold_ts || header.timestamp.0 == last.0 + 1;
+            last = last.max(header.timestamp);
+            ascends.then_some(())
+        })?;
+        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
+        let position = reader.cut(&*vfs, &wal_dir, &end, last)?;
+        let shared =
+            Store::assemble(vfs, options, data, data_path, meta, (free, free_list), roots, position)?;
+        let mut done = Timestamp::ZERO;
+        again.replay(meta.replay_start, Some(end.lsn), &mut |header, body| {
+            if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
+                return Some(());
+            }
+            done = header.timestamp;
+            shared.replay(header, body)
+        })?;
+        if done < last && last > meta.fold_ts {
+            let detail = format!("the log could be read up to timestamp {last} once, but only to {done} again");
+            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail });
+        }
+        shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
+        tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");
+        Ok(shared)
+    }
+
+    #[allow(clippy::too_many_arguments)] // The parts, each from its own source, called from two places above.
+    fn assemble(
+        vfs: Arc<dyn Vfs>,
+        options: StoreOptions,
+        data: Arc<dyn VfsFile>,
+        data_path: PathBuf,
+        meta: Meta,
+        (free, free_list): (Extents, Vec<PageId>),
+        roots: HashMap<TreeId, crate::base::TreeRoot>,
+        position: WalPosition,
+    ) -> Result<Arc<Shared>> {
+        let ids: Vec<TreeId> = roots.keys().copied().collect();
+        let wal = Wal::open(
+            WalOptions {
+                vfs: vfs.clone(),
+                dir: options.dir.join("wal"),
+                segment_bytes: options.wal_segment_bytes,
+                threaded: options.threads,
+                blocking: options.blocking.clone(),
+            },
+            position,
+        )?;
+        let shared = Arc::new(Shared {
+            vfs,
+            pager: Pager::new(data, data_path, options.page_cache_bytes, options.blocking.clone()),
+            wal,
+            registry: Registry::new(Generation { number: meta.generation, fold_ts: meta.fold_ts, roots }),
+            trees: RwLock::new(HashMap::new()),
+            alloc: Mutex::new(Allocator::new(free, meta.page_count)),
+            fold: Mutex::new(fold::FoldState::new(meta, free_list)),
+            delta_bytes: Arc::new(AtomicI64::new(0)),
+            next_tree: AtomicU64::new(meta.next_tree.0),
+            next_writer: AtomicU64::new(meta.next_writer.0),
+            bulk_loads: Mutex::new(HashMap::new()),
+            replay_start: AtomicU64::new(meta.replay_start.0),
+            folds: AtomicU64::new(0),
+            writer_delays: AtomicU64::new(0),
+            options,
+        });
+        for id in ids {
+            shared.create_tree(id, 0);
+        }
+        Ok(shared)
+    }
+
+    fn start_threads(&self) -> Result<()> {
+        let spawn = |name: &str, work: fn(&Shared)| -> Result<JoinHandle<()>> {
+            let shared = self.shared.clone();
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&shared))
+                .context("start a thread for", &self.shared.options.dir)
+        };
+        let flusher = spawn("serin-flusher", |shared| shared.wal.run_flusher())?;
+        let folder = spawn("serin-folder", run_folder)?;
+        self.threads.lock().extend([flusher, folder]);
+        Ok(())
+    }
+
     /// The durable state now: timestamp = watermark, generation = current.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        self.shared.snapshot()
     }
+
     /// The highest timestamp whose commit is durable (or acknowledged by `synchronous_commit = off`).
     pub fn watermark(&self) -> Timestamp {
-        todo!()
+        self.shared.wal.watermark()
     }
+
     /// The timestamp of the newest commit, durable or not.
     pub fn last_commit(&self) -> Timestamp {
-        todo!()
+        self.shared.wal.last_commit()
     }
+
     pub fn writer(self: &Arc<Self>) -> Writer {
-        todo!()
+        let id = WriterId(self.shared.next_writer.fetch_add(1, Ordering::Relaxed));
+        Writer::new(self.shared.clone(), id)
     }
-    pub fn tree(&self, _id: TreeId) -> Option<Arc<Tree>> {
-        todo!()
+
+    pub fn tree(&self, id: TreeId) -> Option<Arc<Tree>> {
+        self.shared.trees.read().get(&id).cloned()
     }
+
+    /// The trees that exist as of the watermark, by id.
+    pub fn trees(&self) -> Vec<TreeId> {
+        let now = self.watermark();
+        let trees = self.shared.trees.read();
+        let mut ids: Vec<TreeId> =
+            trees.values().filter(|tree| tree.exists_at(now)).map(|tree| tree.id()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// A new empty tree, private to `writer` until it commits, gone if it rolls back.
-    pub fn create_tree(self: &Arc<Self>, _writer: &mut Writer) -> Arc<Tree> {
-        todo!()
+    pub fn create_tree(self: &Arc<Self>, writer: &mut Writer) -> Arc<Tree> {
+        let id = TreeId(self.shared.next_tree.fetch_add(1, Ordering::Relaxed));
+        let tree = self.shared.create_tree(id, NEVER);
+        writer.add_created(tree.clone());
+        tree
     }
+
     /// Resolves when every commit at or below `ts` is durable; fails when the store stopped.
-    pub fn durable(self: &Arc<Self>, _ts: Timestamp) -> impl Future<Output = Result<()>> + Send + use<> {
-        async { todo!() }
+    pub fn durable(self: &Arc<Self>, ts: Timestamp) -> impl Future<Output = Result<()>> + Send + use<> {
+        Durable { shared: self.shared.clone(), ts }
     }
-    pub fn wait_durable(&self, _ts: Timestamp) -> Result<()> {
-        todo!()
+
+    pub fn wait_durable(&self, ts: Timestamp) -> Result<()> {
+        self.shared.wal.wait_durable(ts)
     }
+
     /// `synchronous_commit = off`: let readers see `ts` now; the flush follows within milliseconds.
-    pub fn publish_early(&self, _ts: Timestamp) {
-        todo!()
+    pub fn publish_early(&self, ts: Timestamp) {
+        self.shared.wal.publish_early(ts);
     }
+
     /// Folds everything committed so far; returns when it is durable.
     pub fn fold_now(&self) -> Result<()> {
-        todo!()
+        let last = self.last_commit();
+        self.wait_durable(last)?;
+        let mut result = Ok(());
+        self.shared.options.blocking.run(&mut || result = fold::fold(&self.shared));
+        result
     }
+
     pub fn stats(&self) -> StoreStats {
-        todo!()
+        let shared = &self.shared;
+        let generation = shared.registry.current();
+        let (page_count, free_pages) = {
+            let alloc = shared.alloc.lock();
+            (alloc.page_count(), alloc.free_pages())
+        };
+        StoreStats {
+            wal_bytes: shared.wal.bytes_written.load(Ordering::Relaxed),
+            wal_flushes: shared.wal.flushes.load(Ordering::Relaxed),
+            commits: shared.wal.commits.load(Ordering::Relaxed),
+            folds: shared.folds.load(Ordering::Relaxed),
+            pages_written: shared.pager.pages_written.load(Ordering::Relaxed),
+            delta_bytes: shared.delta_bytes(),
+            page_cache_hits: shared.pager.hits.load(Ordering::Relaxed),
+            page_cache_misses: shared.pager.misses.load(Ordering::Relaxed),
+            data_file_bytes: page_count * crate::page::PAGE_SIZE as u64,
+            free_pages,
+            delta_keys: shared.trees.read().values().map(|tree| tree.delta.len() as u64).sum(),
+            generation: generation.number,
+            fold_ts: generation.fold_ts,
+            snapshots: shared.registry.snapshot_count() as u64,
+            oldest_snapshot: shared.registry.oldest_snapshot(),
+            wal_replay_bytes: shared.replay_bytes(),
+            writer_delays: shared.writer_delays.load(Ordering::Relaxed),
+        }
     }
+
     /// Flushes the log, folds, closes. Idempotent.
     pub fn shutdown(&self) -> Result<()> {
-        todo!()
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let result = self.fold_now();
+        self.stop_threads();
+        // Trees hold what the map's owner holds: let go, or it would never be freed.
+        self.shared.trees.write().clear();
+        self.lock.lock().take();
+        result
+    }
+
+    fn stop_threads(&self) {
+        self.shared.registry.requests.close();
+        self.shared.wal.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a storage thread ended in a panic");
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Store {
+    /// Without `shutdown` this is like a crash, but for the threads: what was acknowledged is in the log.
+    fn drop(&mut self) {
+        self.stop_threads();
+        self.shared.trees.write().clear();
+    }
+}
+
+/// The folder thread.
+fn run_folder(shared: &Shared) {
+    const TICK_MS: u64 = 1000;
+    let tick = Duration::from_millis(shared.options.fold_interval_ms.clamp(1, TICK_MS));
+    let ticks_per_interval = (shared.options.fold_interval_ms / TICK_MS).max(1);
+    let mut ticks = 0;
+    loop {
+        let result = match shared.registry.requests.next(tick) {
+            Request::Close => return,
+            Request::Trim => {
+                fold::trim(shared);
+                Ok(())
+            }
+            Request::Fold => fold::fold(shared),
+            Request::Tick => {
+                ticks += 1;
+                if ticks < ticks_per_interval && shared.replay_bytes() < shared.options.wal_bytes_soft {
+                    continue;
+                }
+                ticks = 0;
+                fold::fold(shared)
+            }
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "the fold failed");
+        }
+        shared.registry.requests.pass_done();
+    }
+}
+
+/// [`Store::durable`]: any executor can await it.
+struct Durable {
+    shared: Arc<Shared>,
+    ts: Timestamp,
+}
+
+impl Future for Durable {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let wal = &self.shared.wal;
+        if !wal.is_threaded() {
+            return Poll::Ready(wal.wait_durable(self.ts));
+        }
+        match wal.poll_durable(self.ts, Some(context.waker())) {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
     }
 }

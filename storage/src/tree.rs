@@ -1,17 +1,65 @@
-//! A tree as its users see it: point reads, cursors, bulk loads.
+//! A tree as its users see it: point reads, heads, cursors.
 
-use crate::{CommandId, Result, Snapshot, Timestamp, TreeId, Writer, WriterState};
+use crate::base::{self, TreeRoot};
+use crate::bulk::BulkLoader;
+use crate::cursor::Cursor;
+use crate::delta::{DeltaIndex, Found, Skipped};
+use crate::page::Page;
+use crate::snapshot::Generation;
+use crate::store::Shared;
+use crate::{CommandId, Result, Snapshot, Timestamp, TreeId, WriterState, WriterStatus};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value read from a tree: shares the page or the version it lives in, so cloning copies no bytes.
 #[derive(Clone)]
-pub struct Value(Arc<[u8]>);
+pub struct Value(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Owned(Arc<[u8]>),
+    InPage { page: Arc<Page>, start: u16, bytes: u16 },
+    Empty,
+}
+
+impl Value {
+    pub(crate) fn empty() -> Value {
+        Value(Bytes::Empty)
+    }
+
+    pub(crate) fn from_bytes(bytes: Arc<[u8]>) -> Value {
+        Value(Bytes::Owned(bytes))
+    }
+
+    pub(crate) fn in_page(page: Arc<Page>, start: u16, bytes: u16) -> Value {
+        Value(Bytes::InPage { page, start, bytes })
+    }
+
+    /// Like assigning `in_page`, but keeps the share of the page when it is the same one.
+    #[inline]
+    pub(crate) fn move_in_page(&mut self, page: &Arc<Page>, start: u16, bytes: u16) {
+        if let Bytes::InPage { page: held, start: held_start, bytes: held_bytes } = &mut self.0
+            && Arc::ptr_eq(held, page)
+        {
+            (*held_start, *held_bytes) = (start, bytes);
+        } else {
+            *self = Value::in_page(page.clone(), start, bytes);
+        }
+    }
+}
 
 impl std::ops::Deref for Value {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::InPage { page, start, bytes } => {
+                &page.bytes()[*start as usize..*start as usize + *bytes as usize]
+            }
+            Bytes::Empty => &[],
+        }
     }
 }
 
@@ -52,90 +100,135 @@ impl ReadObserver for () {}
 /// The newest version of a key, whoever wrote it.
 pub enum Head {
     /// Nothing in the delta: the base of the current generation tells.
-    Base {
-        exists: bool,
-    },
-    Committed {
-        at: Timestamp,
-        exists: bool,
-        writer: Arc<WriterState>,
-    },
-    InProgress {
-        writer: Arc<WriterState>,
-        intent: crate::Intent,
-        exists: bool,
-    },
+    Base { exists: bool },
+    Committed { at: Timestamp, exists: bool, writer: Arc<WriterState> },
+    InProgress { writer: Arc<WriterState>, intent: crate::Intent, command: CommandId, exists: bool },
 }
 
 pub struct Tree {
-    _private: (),
+    id: TreeId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) delta: DeltaIndex,
+    /// A bulk-loaded base, for generations older than the first fold that knows the tree.
+    initial_base: parking_lot::RwLock<Option<TreeRoot>>,
+    /// Commit timestamps, [`NEVER`] until then.
+    pub(crate) created_at: AtomicU64,
+    pub(crate) dropped_at: AtomicU64,
+    /// The newest commit that wrote here: tells whether a fold has anything to do.
+    pub(crate) last_commit: AtomicU64,
 }
+
+pub(crate) const NEVER: u64 = u64::MAX;
 
 impl Tree {
     pub const KEY_BYTES_MAX: usize = 2048;
 
+    pub(crate) fn new(id: TreeId, shared: Arc<Shared>, created_at: u64) -> Tree {
+        Tree {
+            id,
+            delta: DeltaIndex::new(shared.delta_bytes.clone()),
+            shared,
+            initial_base: parking_lot::RwLock::new(None),
+            created_at: AtomicU64::new(created_at),
+            dropped_at: AtomicU64::new(NEVER),
+            last_commit: AtomicU64::new(0),
+        }
+    }
+
     pub fn id(&self) -> TreeId {
-        todo!()
+        self.id
     }
-    pub fn get(
-        &self,
-        _view: View<'_>,
-        _key: &[u8],
-        _observer: &mut dyn ReadObserver,
-    ) -> Result<Option<Value>> {
-        todo!()
+
+    pub fn get(&self, view: View<'_>, key: &[u8], observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
+        if !self.delta.is_empty() {
+            let mut skipped = Skipped::new();
+            let (found, seen_at) = self.delta.read(key, &view, &mut skipped);
+            skipped.iter().for_each(|writer| observer.skipped(key, writer));
+            if let Some(at) = seen_at {
+                observer.saw(key, at);
+            }
+            match found {
+                Found::Value(bytes) => return Ok(Some(Value::from_bytes(bytes))),
+                Found::Tombstone => return Ok(None),
+                Found::Nothing => {}
+            }
+        }
+        base::get(&self.shared.pager, &self.root_in(&view.snapshot.generation), key)
     }
+
     /// The state a writer must judge: an in-progress version if there is one, else the latest committed one.
-    pub fn head(&self, _key: &[u8]) -> Result<Head> {
-        todo!()
+    pub fn head(&self, key: &[u8]) -> Result<Head> {
+        if let Some(head) = self.head_in_delta(key) {
+            return Ok(head);
+        }
+        // Pin the generation, then look again: while it is pinned, what is newer than it stays in the delta, so
+        // absence there means that this generation's base is the latest state.
+        let snapshot = self.shared.snapshot();
+        if let Some(head) = self.head_in_delta(key) {
+            return Ok(head);
+        }
+        let exists = base::get(&self.shared.pager, &self.root_in(&snapshot.generation), key)?.is_some();
+        Ok(Head::Base { exists })
     }
+
+    fn head_in_delta(&self, key: &[u8]) -> Option<Head> {
+        let chain = self.delta.get(key)?;
+        let state = chain.lock();
+        for version in state.versions.iter().rev() {
+            let (writer, exists) = (version.writer.clone(), version.value.is_some());
+            match writer.status() {
+                WriterStatus::Aborted => continue,
+                WriterStatus::InProgress => {
+                    let (intent, command) = (version.intent, version.command);
+                    return Some(Head::InProgress { writer, intent, command, exists });
+                }
+                WriterStatus::Committed(at) => return Some(Head::Committed { at, exists, writer }),
+            }
+        }
+        None
+    }
+
     /// A cursor at one end of the range. It holds no latch and no epoch guard between batches.
-    pub fn cursor(self: &Arc<Self>, _range: KeyRange, _direction: Direction) -> Cursor {
-        todo!()
+    pub fn cursor(self: &Arc<Self>, range: KeyRange, direction: Direction) -> Cursor {
+        Cursor::new(self.clone(), range, direction)
     }
+
     /// Entries in base and delta, roughly; for the planner.
     pub fn entry_count_estimate(&self) -> u64 {
-        todo!()
+        self.root_in(&self.shared.registry.current()).entries + self.delta.len() as u64
     }
+
     /// Bytes of base pages and delta, roughly.
     pub fn size_bytes_estimate(&self) -> u64 {
-        todo!()
+        let root = self.root_in(&self.shared.registry.current());
+        root.pages * crate::page::PAGE_SIZE as u64 + self.delta.bytes()
     }
+
     /// Loads strictly ascending keys straight into base pages: only for a tree that the writer created and that is
     /// still empty. Nothing of it is logged but the pages' extents; they are synced before the commit record.
     pub fn bulk_loader(self: &Arc<Self>) -> Result<BulkLoader> {
-        todo!()
+        BulkLoader::new(self.clone())
     }
-}
 
-pub struct Cursor {
-    _private: (),
-}
-
-impl Cursor {
-    /// Hands up to `max` visible entries to `visit`, in order; it returns false to stop early (that entry counts as
-    /// read). Returns false once the range is exhausted. The view may differ between calls.
-    pub fn next_batch(
-        &mut self,
-        _view: View<'_>,
-        _max: usize,
-        _observer: &mut dyn ReadObserver,
-        _visit: &mut dyn FnMut(&[u8], &Value) -> bool,
-    ) -> Result<bool> {
-        todo!()
+    /// The base as `generation` sees it.
+    #[inline]
+    pub(crate) fn root_in(&self, generation: &Generation) -> TreeRoot {
+        match generation.roots.get(&self.id) {
+            Some(root) => *root,
+            None => self.initial_base.read().unwrap_or_default(),
+        }
     }
-}
 
-pub struct BulkLoader {
-    _private: (),
-}
-
-impl BulkLoader {
-    pub fn append(&mut self, _key: &[u8], _value: &[u8]) -> Result<()> {
-        todo!()
+    pub(crate) fn set_initial_base(&self, root: Option<TreeRoot>) {
+        *self.initial_base.write() = root;
     }
-    /// Makes the loaded pages the tree's base for the writer, and for everyone when it commits.
-    pub fn finish(self, _writer: &mut Writer) -> Result<u64> {
-        todo!()
+
+    pub(crate) fn initial_base(&self) -> Option<TreeRoot> {
+        *self.initial_base.read()
+    }
+
+    /// A statement about the past of commits at or below `ts`, which must not be in flux.
+    pub(crate) fn exists_at(&self, ts: Timestamp) -> bool {
+        self.created_at.load(Ordering::Acquire) <= ts.0 && self.dropped_at.load(Ordering::Acquire) > ts.0
     }
 }

@@ -1,12 +1,42 @@
 //! Transactions over `serin-storage`: snapshots, locks, savepoints, deadlocks, and the three protocols that make
 //! transactions serializable: two-phase locking (`two_phase.rs`), serial execution (`serial.rs`) and serializable
-//! snapshot isolation (`ssi.rs`).
+//! snapshot isolation (`ssi.rs`). How they differ, and why they can be mixed, is in `protocol.rs`.
 //!
 //! Everything that `sql` reads or writes goes through [`Transaction`]: there is one read path, so that no access
 //! method can bypass the protocol that runs.
 
-mod error;
-mod transaction;
+#![forbid(unsafe_code)]
 
+mod conflict;
+mod error;
+mod key_ranges;
+mod lock_mode;
+mod lock_table;
+mod manager;
+mod options;
+mod protocol;
+mod registry;
+mod row_locks;
+mod scan;
+mod serial;
+mod session;
+mod siread;
+mod ssi;
+mod transaction;
+mod two_phase;
+mod waits_for;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
+pub use conflict::{Conflict, ConflictStep};
 pub use error::{Error, Result};
-pub use transaction::*;
+pub use manager::TransactionManager;
+pub use options::{
+    AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode, Savepoint,
+    TransactionOptions, TransactionStats, WaitPolicy,
+};
+pub use scan::Scan;
+pub use session::SessionHandle;
+pub use transaction::Transaction;

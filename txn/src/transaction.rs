@@ -1,414 +1,403 @@
 //! The one type through which everything above reads and writes.
+//!
+//! What it has is made when it is needed: a transaction that reads one row by key at READ COMMITTED takes a
+//! snapshot and nothing else; writer, lock owner and SSI node come with the first operation that wants them.
 
-use crate::Result;
-use serin_storage::{Direction, KeyRange, Store, Timestamp, Tree, TreeId, Value};
+use crate::lock_table::{Acquired, ObjectRef, Owner};
+use crate::manager::{advisory_mode, advisory_object};
+use crate::protocol::{Observations, Protocol, granted, refused};
+use crate::{
+    AdvisoryScope, Committed, Isolation, Mode, RelationLockMode, Result, Savepoint, TransactionManager,
+    TransactionOptions, WaitPolicy,
+};
+use serin_storage::{CommandId, Mark, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How SERIALIZABLE (and, in 2PL, every level) is brought about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub enum Mode {
-    #[default]
-    Ssi,
-    TwoPhase,
-    Serial,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
-pub enum Isolation {
-    #[default]
-    ReadCommitted,
-    RepeatableRead,
-    Serializable,
-}
-
-/// PostgreSQL's row-lock strengths, weakest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum RowLockMode {
-    KeyShare,
-    Share,
-    NoKeyUpdate,
-    Update,
-}
-
-/// PostgreSQL's eight table-lock modes, weakest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum RelationLockMode {
-    AccessShare,
-    RowShare,
-    RowExclusive,
-    ShareUpdateExclusive,
-    Share,
-    ShareRowExclusive,
-    Exclusive,
-    AccessExclusive,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum WaitPolicy {
-    #[default]
-    Block,
-    /// `Error::LockNotAvailable` instead of waiting.
-    NoWait,
-    /// `RowLock::Skipped` instead of waiting.
-    SkipLocked,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum AdvisoryScope {
-    Session,
-    Transaction,
-}
-
-/// What the transaction layer needs to know of the session that runs a transaction. One per connection, shared;
-/// waits poll `interrupted` when woken, and the canceller calls [`SessionHandle::interrupt`].
-pub struct SessionHandle {
-    pub pid: i32,
-    _private: (),
-}
-
-impl SessionHandle {
-    pub fn new(_pid: i32) -> Arc<SessionHandle> {
-        todo!()
-    }
-    /// Sets the interrupt flag and wakes the session out of any lock wait (cancel, timeout, termination).
-    pub fn interrupt(&self) {
-        todo!()
-    }
-    /// A relaxed load: cheap enough for every batch.
-    pub fn interrupted(&self) -> bool {
-        todo!()
-    }
-    /// Called by the session when it has acted on the interrupt.
-    pub fn clear_interrupt(&self) {
-        todo!()
-    }
-    /// 0 = wait for ever.
-    pub fn set_lock_timeout(&self, _timeout: Duration) {
-        todo!()
-    }
-    /// How long a wait lasts before a deadlock check is repeated (the first is made when the wait starts).
-    pub fn set_deadlock_timeout(&self, _timeout: Duration) {
-        todo!()
-    }
-    /// The statement now running, for conflict reports and `serin_conflicts`.
-    pub fn set_statement(&self, _text: Arc<str>) {
-        todo!()
-    }
-}
-
-#[derive(Clone)]
-pub struct TransactionOptions {
-    pub mode: Mode,
-    pub isolation: Isolation,
-    pub read_only: bool,
-    pub deferrable: bool,
-    pub session: Arc<SessionHandle>,
-}
-
-/// The story of an abort: who, on what, doing what. Names are filled in by `sql`, which knows the relations.
-#[derive(Clone, Debug, Default)]
-pub struct Conflict {
-    pub steps: Vec<ConflictStep>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ConflictStep {
-    pub pid: i32,
-    /// The transaction's identity as users see it (`txid`).
-    pub transaction: u64,
-    /// What it did: "read", "wrote", "waits for ShareLock on", …
-    pub action: &'static str,
-    pub tree: Option<TreeId>,
-    pub relation: Option<u32>,
-    pub key: Option<Vec<u8>>,
-    /// The transaction it did it to, or waits for.
-    pub other: Option<u64>,
-    pub other_pid: Option<i32>,
-    pub statement: Option<Arc<str>>,
-}
-
-/// A row of `pg_locks`.
-#[derive(Clone, Debug)]
-pub struct LockInfo {
-    /// "relation", "tuple", "keyrange", "transactionid", "advisory", "serialtoken".
-    pub kind: &'static str,
-    pub relation: Option<u32>,
-    pub tree: Option<TreeId>,
-    pub key: Option<Vec<u8>>,
-    pub advisory: Option<(u32, u32, u16)>,
-    pub transaction: Option<u64>,
-    /// PostgreSQL's name: "AccessShareLock", …, "SIReadLock".
-    pub mode: &'static str,
-    pub pid: i32,
-    pub granted: bool,
-}
-
-#[derive(Clone, Default, Debug)]
-pub struct TransactionStats {
-    pub commits: u64,
-    pub rollbacks: u64,
-    pub serialization_failures: u64,
-    pub deadlocks: u64,
-    pub lock_waits: u64,
-}
-
-/// Owns the lock table, the SSI graph and the serial token over one store.
-pub struct TransactionManager {
-    _private: (),
-}
-
-impl TransactionManager {
-    pub fn new(_store: Arc<Store>) -> Arc<TransactionManager> {
-        todo!()
-    }
-    pub fn store(&self) -> &Arc<Store> {
-        todo!()
-    }
-    /// Cheap: takes no snapshot, no id and no lock until the first statement needs one.
-    pub fn begin(self: &Arc<Self>, _options: TransactionOptions) -> Transaction {
-        todo!()
-    }
-    pub fn locks(&self) -> Vec<LockInfo> {
-        todo!()
-    }
-    /// The pids that `pid` waits for, directly or behind them in a queue (`pg_blocking_pids`).
-    pub fn blocking_pids(&self, _pid: i32) -> Vec<i32> {
-        todo!()
-    }
-    /// Of the waiting session: kind and name for `pg_stat_activity.wait_event_type/wait_event`.
-    pub fn wait_event(&self, _pid: i32) -> Option<(&'static str, &'static str)> {
-        todo!()
-    }
-    /// The most recent aborts, newest last.
-    pub fn recent_conflicts(&self) -> Vec<Conflict> {
-        todo!()
-    }
-    pub fn stats(&self) -> TransactionStats {
-        todo!()
-    }
-    /// Session-scope advisory locks outlive transactions: released here or when the session ends.
-    pub fn advisory_unlock(
-        &self,
-        _session: &Arc<SessionHandle>,
-        _key: (u32, u32, u16),
-        _shared: bool,
-    ) -> bool {
-        todo!()
-    }
-    pub fn advisory_unlock_all(&self, _session: &Arc<SessionHandle>) {
-        todo!()
-    }
-}
-
-/// What `lock_row` found once the lock was granted.
-pub enum RowLock {
-    /// The version the statement sees is the latest; go on.
-    Unchanged,
-    /// READ COMMITTED (and 2PL, serial): somebody committed a newer version while or before we waited. `None`: the
-    /// row is gone. The caller re-evaluates its predicate on the new value (PostgreSQL's EvalPlanQual).
-    Changed(Option<Value>),
-    /// SKIP LOCKED, and someone else holds it.
-    Skipped,
-}
-
-pub enum Inserted {
-    Done,
-    /// A live row with this key exists in the latest committed state, or was inserted by ourselves.
-    /// `visible` tells whether the statement's snapshot sees it (for ON CONFLICT under snapshot isolation).
-    Duplicate {
-        visible: bool,
-    },
-}
-
-/// A savepoint; `rollback_to` keeps it usable, `release` (or rollback to an outer one) ends it.
-#[derive(Clone, Debug)]
-pub struct Savepoint {
-    _private: (),
-}
-
-/// What the client's answer has to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// Await `Store::durable` for this before the answer: the own commit's timestamp, or the newest not yet durable
-    /// commit whose data was read.
-    pub durable_at: Option<Timestamp>,
-}
+use std::sync::atomic::Ordering;
 
 pub struct Transaction {
-    _private: (),
+    pub(crate) manager: Arc<TransactionManager>,
+    pub(crate) options: TransactionOptions,
+    pub(crate) protocol: Protocol,
+    /// The statement's or the transaction's; in 2PL and serial mode it only pins what the latest state needs.
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// For catalog reads before the first statement.
+    catalog_snapshot: Option<Arc<Snapshot>>,
+    pub(crate) command: CommandId,
+    pub(crate) writer: Option<Writer>,
+    /// The writer's mark when it was made, for savepoints older than it.
+    first_mark: Option<Mark>,
+    /// Passed the serial gate and joined the protocol's graph: may install versions.
+    writing: bool,
+    pub(crate) registered: bool,
+    pub(crate) counted_serial: bool,
+    pub(crate) owner: Option<Arc<Owner>>,
+    pub(crate) savepoints: Vec<SavepointRecord>,
+    next_savepoint: u64,
+    /// Trees created by this transaction, in order.
+    pub(crate) created: Vec<TreeId>,
+    /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
+    pub(crate) seen: Timestamp,
+    ended: bool,
+}
+
+pub(crate) struct SavepointRecord {
+    serial: u64,
+    mark: Option<Mark>,
+    lock_position: usize,
+    pub(crate) created: usize,
 }
 
 impl Transaction {
+    pub(crate) fn new(manager: Arc<TransactionManager>, options: TransactionOptions) -> Transaction {
+        Transaction {
+            manager,
+            options,
+            protocol: Protocol::Undecided,
+            snapshot: None,
+            catalog_snapshot: None,
+            command: CommandId(0),
+            writer: None,
+            first_mark: None,
+            writing: false,
+            registered: false,
+            counted_serial: false,
+            owner: None,
+            savepoints: Vec::new(),
+            next_savepoint: 0,
+            created: Vec::new(),
+            seen: Timestamp::ZERO,
+            ended: false,
+        }
+    }
+
     pub fn mode(&self) -> Mode {
-        todo!()
+        self.options.mode
     }
     pub fn isolation(&self) -> Isolation {
-        todo!()
+        self.options.isolation
     }
     pub fn read_only(&self) -> bool {
-        todo!()
+        self.options.read_only
     }
-    /// SET TRANSACTION / SET LOCAL concurrency_mode: only before the first statement took a snapshot.
+    /// SET TRANSACTION / SET LOCAL concurrency_mode: only before the first statement took a snapshot, which the caller
+    /// checks (`has_snapshot`) to raise 25001. Later calls may only turn a transaction that has not written read-only
+    /// or repeat what is set.
     pub fn set_characteristics(
         &mut self,
-        _mode: Mode,
-        _isolation: Isolation,
-        _read_only: bool,
-        _deferrable: bool,
+        mode: Mode,
+        isolation: Isolation,
+        read_only: bool,
+        deferrable: bool,
     ) -> Result<()> {
-        todo!()
+        if matches!(self.protocol, Protocol::Undecided) {
+            self.options.mode = mode;
+            self.options.isolation = isolation;
+            self.options.deferrable = deferrable;
+        } else {
+            assert!(
+                mode == self.options.mode && isolation == self.options.isolation,
+                "mode and isolation level are fixed once a statement has started"
+            );
+        }
+        self.options.read_only = read_only;
+        Ok(())
     }
     pub fn has_snapshot(&self) -> bool {
-        todo!()
+        self.snapshot.is_some()
     }
     /// The user-visible transaction id, assigned on demand (`txid_current()`).
     pub fn id(&mut self) -> u64 {
-        todo!()
+        self.writer_id().0
     }
     pub fn id_if_assigned(&self) -> Option<u64> {
-        todo!()
+        self.own_id().map(|id| id.0)
     }
+
+    // ---- statements ----
+
     /// Starts a statement: a fresh snapshot in READ COMMITTED, the first one otherwise; the next command id, so that
     /// earlier statements' writes become visible and this one's do not. Serial mode takes the token here; a
     /// DEFERRABLE transaction waits for a safe snapshot here.
+    ///
+    /// The snapshot covers the session's own last commit. A client that waits for its answers finds that commit durable
+    /// already; one that pipelines makes the statement wait for it here.
     pub fn start_statement(&mut self) -> Result<()> {
-        todo!()
+        if let (true, Some(owner)) = (self.counted_serial, &self.owner) {
+            owner.idle_since_ms.store(0, Ordering::Release);
+        }
+        self.check()?;
+        if matches!(self.protocol, Protocol::Undecided) {
+            self.begin_protocol()?;
+        }
+        let fresh = match &self.protocol {
+            Protocol::Snapshot { per_statement: true } | Protocol::TwoPhase(_) | Protocol::Serial(_) => true,
+            _ => self.snapshot.is_none(),
+        };
+        if fresh {
+            self.snapshot = None;
+            self.snapshot = Some(self.fresh_snapshot()?);
+        }
+        self.next_command();
+        Ok(())
     }
     /// Within a statement: makes its writes so far visible to what follows (volatile functions, constraint checks).
     pub fn next_command(&mut self) {
-        todo!()
+        self.command = CommandId(self.command.0.saturating_add(1));
     }
-    /// Ends a statement: short read locks of 2PL READ COMMITTED go.
+    /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {
-        todo!()
+        if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
+            two_phase.intent = None;
+        }
+        if let (true, Some(owner)) = (self.counted_serial, &self.owner) {
+            owner.idle_since_ms.store(self.manager.locks.clock_ms(), Ordering::Release);
+        }
+    }
+
+    /// Every operation starts here: a statement runs, and nobody has condemned the transaction.
+    pub(crate) fn before_operation(&mut self) -> Result<()> {
+        if self.snapshot.is_none() {
+            self.start_statement()?;
+        }
+        self.check()
     }
 
     // ---- reading ----
 
-    pub fn get(&mut self, _tree: &Arc<Tree>, _key: &[u8]) -> Result<Option<Value>> {
-        todo!()
+    pub fn get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+        self.before_operation()?;
+        match &mut self.protocol {
+            Protocol::Undecided | Protocol::Snapshot { .. } => {
+                return Ok(tree.get(self.view(), key, &mut ())?);
+            }
+            Protocol::TwoPhase(_) => return self.two_phase_get(tree, key),
+            Protocol::Ssi(participant) => self.manager.ssi.read_key(participant, tree.id(), key),
+            Protocol::Serial(_) => {}
+        }
+        let mut met = self.observe(true);
+        let value = tree.get(self.view(), key, &mut met)?;
+        self.after_read(tree, met)?;
+        Ok(value)
     }
-    /// Registers the range with the protocol before anything is read (SIREAD, range lock).
-    pub fn scan(&mut self, _tree: &Arc<Tree>, _range: KeyRange, _direction: Direction) -> Result<Scan> {
-        todo!()
-    }
+
     /// Reads for the catalog: latest committed state plus own writes, invisible to the protocols (relation locks and
     /// catalog versions guard it instead).
-    pub fn catalog_get(&mut self, _tree: &Arc<Tree>, _key: &[u8]) -> Result<Option<Value>> {
-        todo!()
-    }
-    pub fn catalog_scan(&mut self, _tree: &Arc<Tree>, _range: KeyRange) -> Result<Scan> {
-        todo!()
-    }
-    /// Uniqueness and foreign keys: the latest committed state plus own writes. Waits for an in-progress writer of
-    /// the key, takes the lock in `mode` and returns the value then current.
-    pub fn get_latest_locked(
-        &mut self,
-        _tree: &Arc<Tree>,
-        _key: &[u8],
-        _mode: RowLockMode,
-    ) -> Result<Option<Value>> {
-        todo!()
+    pub fn catalog_get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+        self.check()?;
+        self.ensure_snapshot()?;
+        let mut met = self.observe(false);
+        let view = View {
+            snapshot: self.pinned(),
+            horizon: Timestamp::MAX,
+            own: self.writer.as_ref().map(|writer| (&**writer.state(), CommandId(u32::MAX))),
+        };
+        let value = tree.get(view, key, &mut met)?;
+        self.seen = self.seen.max(met.seen);
+        Ok(value)
     }
 
-    // ---- locking and writing ----
+    pub(crate) fn ensure_snapshot(&mut self) -> Result<()> {
+        if self.snapshot.is_none() && self.catalog_snapshot.is_none() {
+            self.catalog_snapshot = Some(Arc::new(self.manager.store.snapshot()));
+        }
+        Ok(())
+    }
+    /// Pins what reads of the latest state need: any snapshot does.
+    pub(crate) fn pinned(&self) -> &Arc<Snapshot> {
+        self.snapshot.as_ref().or(self.catalog_snapshot.as_ref()).expect("ensure_snapshot comes first")
+    }
+    /// The statement's view.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            snapshot: self.snapshot.as_ref().expect("a statement has started"),
+            horizon: self.horizon(),
+            own: self.writer.as_ref().map(|writer| (&**writer.state(), self.command)),
+        }
+    }
+    pub(crate) fn observe(&self, skipped: bool) -> Observations {
+        Observations::new(self.own_id(), skipped)
+    }
 
-    /// Locks a row that this statement has read, waiting for its writer by `wait`. REPEATABLE READ and SERIALIZABLE
-    /// (ssi) fail with `ConcurrentUpdate` where READ COMMITTED answers `Changed`.
-    pub fn lock_row(
-        &mut self,
-        _tree: &Arc<Tree>,
-        _key: &[u8],
-        _mode: RowLockMode,
-        _wait: WaitPolicy,
-    ) -> Result<RowLock> {
-        todo!()
+    // ---- identity ----
+
+    pub(crate) fn own_id(&self) -> Option<WriterId> {
+        self.writer.as_ref().map(|writer| writer.state().id())
     }
-    /// Inserts a key that must not exist in the latest committed state, waiting for an in-progress writer of it.
-    pub fn insert(&mut self, _tree: &Arc<Tree>, _key: &[u8], _value: &[u8]) -> Result<Inserted> {
-        todo!()
+    pub(crate) fn owner(&mut self) -> &Arc<Owner> {
+        let session = &self.options.session;
+        self.owner.get_or_insert_with(|| Owner::new(session.clone()))
     }
-    /// Replaces the value of a row locked by `lock_row` (`NoKeyUpdate` or stronger).
-    pub fn update(&mut self, _tree: &Arc<Tree>, _key: &[u8], _value: &[u8]) -> Result<()> {
-        todo!()
+    /// Makes the writer if there is none yet. It may not install anything before [`Transaction::ensure_writing`].
+    pub(crate) fn writer_id(&mut self) -> WriterId {
+        if self.writer.is_none() {
+            let writer = self.manager.store.writer();
+            self.first_mark = Some(writer.mark());
+            self.owner().transaction.store(writer.state().id().0, Ordering::Relaxed);
+            self.writer = Some(writer);
+        }
+        self.own_id().expect("made just now")
     }
-    /// Deletes a row locked by `lock_row` (`Update`).
-    pub fn delete(&mut self, _tree: &Arc<Tree>, _key: &[u8]) -> Result<()> {
-        todo!()
+    pub(crate) fn ensure_writing(&mut self) -> Result<()> {
+        if !self.writing {
+            self.before_first_write()?;
+            self.writing = true;
+        }
+        Ok(())
     }
-    /// Writes without conflict checks of any kind, for keys that another lock already protects: entries of non-unique
-    /// secondary indexes (their row is locked; the key ends in its primary key), catalog rows. Still checks the
-    /// range locks and SIREADs on the tree: that is how phantoms are caught.
-    pub fn put(&mut self, _tree: &Arc<Tree>, _key: &[u8], _value: Option<&[u8]>) -> Result<()> {
-        todo!()
+
+    // ---- relation and advisory locks ----
+
+    pub fn lock_relation(&mut self, relation: u32, mode: RelationLockMode, wait: WaitPolicy) -> Result<()> {
+        self.check()?;
+        let object = ObjectRef::Relation(relation);
+        let owner = self.owner().clone();
+        match self.manager.locks.acquire(&owner, object, mode, wait)? {
+            Acquired::Refused => Err(refused(object)),
+            Acquired::Before | Acquired::Now => Ok(()),
+        }
     }
-    pub fn create_tree(&mut self) -> Result<Arc<Tree>> {
-        todo!()
-    }
-    pub fn drop_tree(&mut self, _tree: TreeId) -> Result<()> {
-        todo!()
-    }
-    /// The tree was created by this transaction, at this or a later savepoint level, and is empty: a bulk load may
-    /// fill it.
-    pub fn bulk_loader(&mut self, _tree: &Arc<Tree>) -> Result<Option<serin_storage::BulkLoader>> {
-        todo!()
-    }
-    pub fn finish_bulk(&mut self, _loader: serin_storage::BulkLoader) -> Result<u64> {
-        todo!()
-    }
-    pub fn lock_relation(
-        &mut self,
-        _relation: u32,
-        _mode: RelationLockMode,
-        _wait: WaitPolicy,
-    ) -> Result<()> {
-        todo!()
-    }
+
     /// False only for `NoWait` (`pg_try_advisory_lock`): it is not an error there.
     pub fn lock_advisory(
         &mut self,
-        _key: (u32, u32, u16),
-        _shared: bool,
-        _scope: AdvisoryScope,
-        _wait: WaitPolicy,
+        key: (u32, u32, u16),
+        shared: bool,
+        scope: AdvisoryScope,
+        wait: WaitPolicy,
     ) -> Result<bool> {
-        todo!()
+        self.check()?;
+        let session = self.options.session.clone();
+        let owner = match scope {
+            AdvisoryScope::Transaction => self.owner().clone(),
+            AdvisoryScope::Session => self.manager.session_owner(&session),
+        };
+        let (object, mode) = (advisory_object(key), advisory_mode(shared));
+        let taken = granted(self.manager.locks.acquire(&owner, object, mode, wait)?);
+        if taken && scope == AdvisoryScope::Session {
+            self.manager.count_session_lock(&session, key, shared);
+        }
+        Ok(taken)
     }
 
     // ---- ending ----
 
     pub fn savepoint(&mut self) -> Savepoint {
-        todo!()
+        self.next_savepoint += 1;
+        let lock_position = self.owner.as_ref().map_or(0, |owner| owner.position());
+        self.savepoints.push(SavepointRecord {
+            serial: self.next_savepoint,
+            mark: self.writer.as_ref().map(|writer| writer.mark()),
+            lock_position,
+            created: self.created.len(),
+        });
+        if let Some(owner) = &self.owner {
+            owner.set_floor(lock_position);
+        }
+        Savepoint { serial: self.next_savepoint }
     }
-    pub fn rollback_to(&mut self, _savepoint: &Savepoint) -> Result<()> {
-        todo!()
+
+    /// Forgets a savepoint and those inside it; what was done since belongs to the level around it.
+    pub fn release(&mut self, savepoint: &Savepoint) {
+        self.savepoints.retain(|record| record.serial < savepoint.serial);
+        self.reset_floor();
     }
+
+    /// Undoes what was done since, and releases the locks taken since; the savepoint stays usable. Read locks of 2PL
+    /// above READ COMMITTED stay: the client has seen what they protect.
+    pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        self.savepoints.retain(|record| record.serial <= savepoint.serial);
+        let Some(record) = self.savepoints.last() else { return Ok(()) };
+        let (mark, lock_position) = (record.mark.or(self.first_mark), record.lock_position);
+        self.created.truncate(record.created);
+        if let (Some(writer), Some(mark)) = (&mut self.writer, mark) {
+            writer.rollback_to(mark);
+        }
+        self.recheck_materialised()?;
+        let keeps_reads = matches!(&self.protocol,
+            Protocol::TwoPhase(two_phase) if two_phase.level != Isolation::ReadCommitted);
+        if let (Some(owner), false) = (&self.owner, keeps_reads) {
+            self.manager.locks.release_from(owner, lock_position);
+        }
+        self.reset_floor();
+        Ok(())
+    }
+
+    fn reset_floor(&mut self) {
+        if let Some(owner) = &self.owner {
+            owner.set_floor(self.savepoints.last().map_or(0, |record| record.lock_position));
+        }
+    }
+
     /// Checks the protocol's rules, appends the commit record, releases the locks (early lock release). Not durable
     /// yet: see [`Committed`]. On an error the transaction is rolled back.
-    pub fn commit(self) -> Result<Committed> {
-        todo!()
+    pub fn commit(mut self) -> Result<Committed> {
+        // On an error `self` is dropped, which rolls back.
+        self.before_commit()?;
+        let ts = match self.writer.take() {
+            Some(writer) => {
+                let id = writer.state().id();
+                let committed = writer.commit();
+                if committed.is_err() {
+                    self.leave_registry(id);
+                }
+                let ts = committed?;
+                self.after_commit(ts);
+                self.leave_registry(id);
+                ts
+            }
+            None => {
+                self.after_commit(None);
+                None
+            }
+        };
+        if let Some(ts) = ts {
+            self.options.session.set_last_commit(ts);
+        }
+        self.release_everything();
+        self.manager.commit_count.fetch_add(1, Ordering::Relaxed);
+        let newest = ts.unwrap_or(Timestamp::ZERO).max(self.seen);
+        let pending = newest > Timestamp::ZERO && (ts.is_some() || newest > self.manager.store.watermark());
+        Ok(Committed { durable_at: pending.then_some(newest) })
     }
+
     /// Also what dropping does.
-    pub fn rollback(self) {
-        todo!()
+    pub fn rollback(self) {}
+
+    fn roll_back(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let id = writer.state().id();
+            // The versions go first: whoever waits for their locks must not find them.
+            writer.rollback();
+            self.leave_registry(id);
+        }
+        self.after_rollback();
+        self.release_everything();
+        self.manager.rollback_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn leave_registry(&mut self, writer: WriterId) {
+        if std::mem::take(&mut self.registered) {
+            self.manager.registry.remove(writer);
+        }
+    }
+
+    fn release_everything(&mut self) {
+        self.ended = true;
+        self.snapshot = None;
+        self.catalog_snapshot = None;
+        if let Some(owner) = self.owner.take() {
+            self.manager.locks.finish(&owner);
+        }
+        if std::mem::take(&mut self.counted_serial) {
+            self.manager.registry.serial_leaves();
+        }
     }
 }
 
-/// A registered range scan. Pull batches with the transaction that made it; it may outlive statements (portals),
-/// and then keeps reading the snapshot and command it was opened with.
-pub struct Scan {
-    _private: (),
-}
-
-impl Scan {
-    /// Hands up to `max` rows to `visit` in order; false from `visit` stops early. Returns false when exhausted.
-    pub fn next_batch(
-        &mut self,
-        _transaction: &mut Transaction,
-        _max: usize,
-        _visit: &mut dyn FnMut(&[u8], &Value) -> bool,
-    ) -> Result<bool> {
-        todo!()
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.roll_back();
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! "engine" does by the SQL text it sends.
 
 use crate::backend::{Backend, BackendSession};
+use crate::connection::shutting_down;
 use parking_lot::{Condvar, Mutex};
 use serin_sql::column::{Batch, Column, Strings, Values};
 use serin_sql::types::{
@@ -26,6 +27,8 @@ pub struct World {
     canceled: Mutex<Vec<i32>>,
     cancel: Condvar,
     pids: Mutex<i32>,
+    terminated: Mutex<Vec<i32>>,
+    wakers: Mutex<HashMap<i32, Box<dyn Fn() + Send>>>,
 }
 
 impl World {
@@ -39,6 +42,14 @@ impl World {
         while !log.iter().any(|line| line == what) {
             let timeout = self.logged.wait_for(&mut log, std::time::Duration::from_secs(20));
             assert!(!timeout.timed_out(), "{what:?} not in {log:?}");
+        }
+    }
+    pub fn terminate(&self, pid: i32) {
+        self.terminated.lock().push(pid);
+        self.canceled.lock().push(pid);
+        self.cancel.notify_all();
+        if let Some(wake) = self.wakers.lock().get(&pid) {
+            wake();
         }
     }
     pub fn log(&self) -> Vec<String> {
@@ -91,8 +102,8 @@ impl Backend for Fake {
         }
     }
     fn terminate_all(&self) {
-        self.0.canceled.lock().extend(1..=*self.0.pids.lock());
-        self.0.cancel.notify_all();
+        let pids = *self.0.pids.lock();
+        (1..=pids).for_each(|pid| self.0.terminate(pid));
     }
     async fn durable(&self, ts: Timestamp) -> Result<()> {
         self.0.note(format!("durable {}", ts.0));
@@ -161,6 +172,12 @@ impl BackendSession for FakeSession {
     }
     fn secret(&self) -> i32 {
         4711
+    }
+    fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
+        self.world.wakers.lock().insert(self.pid, waker);
+    }
+    fn pending_fatal(&self) -> Option<Error> {
+        self.world.terminated.lock().contains(&self.pid).then(shutting_down)
     }
     fn transaction_status(&self) -> TransactionStatus {
         self.status

@@ -396,3 +396,23 @@ fn shutdown_tells_clients() {
     let ended = silent.until_closed();
     assert!(ended.is_empty() || ended == "FATAL(57P01)", "{ended}");
 }
+
+#[test]
+fn an_idle_session_can_be_terminated() {
+    let server = start();
+    let mut client = server.connect();
+    server.world.terminate(client.pid);
+    assert_eq!(client.until_closed(), "FATAL(57P01)");
+    assert_eq!(server.connect().query("rows 1"), "T D*1 C(SELECT 1) Z(I)");
+}
+
+#[test]
+fn a_session_that_does_not_read_can_be_terminated() {
+    let server = start();
+    let mut client = server.connect();
+    // Far more than the sockets' buffers take.
+    client.send(&message(b'Q', b"rows 10000000\0"));
+    assert_eq!(client.receive().unwrap().0, b'T');
+    server.world.terminate(client.pid);
+    server.world.wait_for(&format!("drop {}", client.pid));
+}

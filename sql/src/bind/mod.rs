@@ -1,33 +1,258 @@
-//! Names to columns, syntax to typed expressions.
+//! Names to columns, syntax to typed expressions, statements to logical plans.
+//!
+//! - `scope.rs`: what a name can mean: FROM items with their aliases, merged USING columns, enclosing queries.
+//! - `expression.rs`, `call.rs`: expressions; `coerce.rs`: untyped literals, parameters and implicit casts.
+//! - `from.rs`: FROM; `select.rs`: one SELECT; `grouping.rs`: GROUP BY's rules; `query.rs`: WITH, set operations, VALUES, LIMIT.
+//! - `modify.rs`: INSERT, UPDATE, DELETE; `naming.rs`: what result columns are called.
+//!
+//! Every column gets an id that is unique in the statement (`ColumnId`), so a reference to an enclosing query's column is an
+//! ordinary column reference: that the subquery is correlated shows in what it reads and does not make.
+//!
+//! PostgreSQL's counterpart is `src/backend/parser/parse_*.c`; error texts are its own.
+
+mod call;
+mod coerce;
+mod expression;
+mod from;
+mod grouping;
+mod modify;
+mod naming;
+mod query;
+mod scope;
+mod select;
 
 use crate::catalog::Table;
-use crate::error::Result;
-use crate::expr::Expr;
+use crate::error::{Error, Result, SqlState};
+use crate::expr::{ColumnId, Expr};
+use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::PlanContext;
-use crate::types::Type;
+use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
+use crate::types::{Oid, Type};
+use scope::{NamedItem, Scope};
+use serin_txn::RelationLockMode;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Binds a Query, Insert, Update or Delete.
+pub fn statement(
+    statement: &ast::StatementKind,
+    parameter_types: &[Option<Type>],
+    context: &PlanContext<'_>,
+) -> Result<BoundStatement> {
+    let mut binder = Binder::new(context);
+    binder.parameters = parameter_types.iter().map(|t| t.filter(|t| *t != Type::UNKNOWN)).collect();
+    let (plan, results) = match statement {
+        ast::StatementKind::Query(query) => {
+            let bound = binder.query(query)?;
+            (bound.plan, Some(bound.columns))
+        }
+        ast::StatementKind::Insert(insert) => binder.insert(insert)?,
+        ast::StatementKind::Update(update) => binder.update(update)?,
+        ast::StatementKind::Delete(delete) => binder.delete(delete)?,
+        _ => return Err(Error::internal("this statement has no plan")),
+    };
+    let results = results.map(|columns| {
+        columns.into_iter().map(|id| (id, binder.columns[id].name.clone())).collect::<Vec<_>>()
+    });
+    let mut parameter_types = Vec::with_capacity(binder.parameters.len());
+    for (i, parameter) in binder.parameters.iter().enumerate() {
+        parameter_types.push(parameter.ok_or_else(|| {
+            Error::new(
+                SqlState::INDETERMINATE_DATATYPE,
+                format!("could not determine data type of parameter ${}", i + 1),
+            )
+        })?);
+    }
+    Ok(BoundStatement {
+        plan,
+        results,
+        ctes: binder.ctes,
+        columns: binder.columns,
+        parameter_types,
+        relations: binder.relations,
+        slots: binder.slots,
+        work_tables: binder.work_tables,
+    })
+}
 
 /// Binds an expression over one table's columns (position in `Table::columns` = input column): CHECK, generated columns, index
 /// expressions and predicates, ALTER … USING, COPY … WHERE. With `target`, an assignment cast to that type and modifier is added.
 pub fn table_expression(
-    _expr: &ast::Expr,
-    _table: &Table,
-    _target: Option<(Type, i32)>,
-    _context: &PlanContext<'_>,
+    expr: &ast::Expr,
+    table: &Table,
+    target: Option<(Type, i32)>,
+    context: &PlanContext<'_>,
 ) -> Result<Expr> {
-    todo!()
+    let mut binder = Binder::new(context);
+    let alias: Arc<str> = table.name.as_str().into();
+    // Ids are given from 0, so that they are the positions.
+    let ids: Vec<ColumnId> = table
+        .columns
+        .iter()
+        .map(|c| binder.new_column(&c.name, c.data_type(), c.modifier, (table.oid, c.number), alias.clone()))
+        .collect();
+    let item = NamedItem::of_table(table, alias, &ids, None);
+    binder.scopes.push(Scope::new(vec![item]));
+    binder.finish_single(expr, target)
 }
 
 /// Binds an expression without input columns (DEFAULT, EXECUTE arguments, partition bounds), cast for assignment to `target`.
 pub fn standalone_expression(
-    _expr: &ast::Expr,
-    _target: (Type, i32),
-    _context: &PlanContext<'_>,
+    expr: &ast::Expr,
+    target: (Type, i32),
+    context: &PlanContext<'_>,
 ) -> Result<Expr> {
-    todo!()
+    let mut binder = Binder::new(context);
+    binder.scopes.push(Scope::new(Vec::new()));
+    binder.finish_single(expr, Some(target))
 }
 
 /// The type a written type name stands for, with its modifier (-1: none): 42704 if there is none.
-pub fn resolve_type(_name: &ast::TypeName, _context: &PlanContext<'_>) -> Result<(Type, i32)> {
-    todo!()
+pub fn resolve_type(name: &ast::TypeName, _context: &PlanContext<'_>) -> Result<(Type, i32)> {
+    coerce::type_name(name)
+}
+
+struct Binder<'a> {
+    context: &'a PlanContext<'a>,
+    columns: Vec<ColumnInfo>,
+    parameters: Vec<Option<Type>>,
+    /// Of the queries around the point being bound, outermost first.
+    scopes: Vec<Scope>,
+    ctes: Vec<CteDefinition>,
+    /// Names that WITH clauses around the point define, outermost first.
+    cte_names: Vec<CteName>,
+    relations: Vec<(Oid, RelationLockMode)>,
+    slots: usize,
+    work_tables: usize,
+    /// What is being bound, for errors: "WHERE", "GROUP BY", …
+    clause: Clause,
+    /// Scans of FROM get a row key: the query locks rows.
+    row_keys: bool,
+    /// Where a column was first mentioned.
+    mentions: HashMap<ColumnId, usize>,
+    view_depth: usize,
+}
+
+#[derive(Clone)]
+struct CteName {
+    name: String,
+    binding: CteBinding,
+}
+
+#[derive(Clone)]
+enum CteBinding {
+    /// Position in `Binder::ctes`; what its columns are called.
+    Defined { index: usize, names: Vec<String> },
+    /// The recursive query's own name inside of its second half.
+    WorkTable { index: usize, columns: Vec<(String, Type, i32)> },
+    /// Inside of the recursive query's first half, and where WITH lacks RECURSIVE.
+    Forbidden,
+}
+
+/// Where an expression stands decides what it may contain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Clause {
+    /// As errors name it.
+    name: &'static str,
+    aggregates: bool,
+    sets: bool,
+}
+
+impl Clause {
+    const fn plain(name: &'static str) -> Clause {
+        Clause { name, aggregates: false, sets: false }
+    }
+}
+
+impl<'a> Binder<'a> {
+    fn new(context: &'a PlanContext<'a>) -> Binder<'a> {
+        Binder {
+            context,
+            columns: Vec::new(),
+            parameters: Vec::new(),
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            cte_names: Vec::new(),
+            relations: Vec::new(),
+            slots: 0,
+            work_tables: 0,
+            clause: Clause::plain("expressions"),
+            row_keys: false,
+            mentions: HashMap::new(),
+            view_depth: 0,
+        }
+    }
+
+    fn finish_single(&mut self, expr: &ast::Expr, target: Option<(Type, i32)>) -> Result<Expr> {
+        let mut bound = self.expr(expr)?;
+        if bound.has_subquery() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot use subquery in this expression",
+            ));
+        }
+        if let Some((data_type, modifier)) = target {
+            let from = bound.data_type();
+            bound = self.coerce(bound, data_type, modifier, CastContext::Assignment, 0)?.ok_or_else(|| {
+                Error::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("cannot cast type {} to {}", coerce::display(from), coerce::display(data_type)),
+                )
+            })?;
+        }
+        let bound = self.resolve_unknown(bound)?;
+        Ok(crate::plan::fold_expression(bound, self.context))
+    }
+
+    fn new_column(
+        &mut self,
+        name: &str,
+        data_type: Type,
+        modifier: i32,
+        (table, number): (Oid, i16),
+        relation: Arc<str>,
+    ) -> ColumnId {
+        self.columns.push(ColumnInfo { name: name.into(), data_type, modifier, table, number, relation });
+        self.columns.len() - 1
+    }
+
+    /// A new id for a computed column; a plain column keeps telling which table it comes from.
+    fn output_column(&mut self, name: &str, expr: &Expr) -> ColumnId {
+        let origin = match expr {
+            Expr::Column { index, .. } => (self.columns[*index].table, self.columns[*index].number),
+            _ => (0, 0),
+        };
+        let modifier = self.modifier(expr);
+        self.new_column(name, expr.data_type(), modifier, origin, "".into())
+    }
+
+    fn column(&self, id: ColumnId) -> Expr {
+        Expr::Column { index: id, data_type: self.columns[id].data_type }
+    }
+
+    fn lock_relation(&mut self, oid: Oid, mode: RelationLockMode) {
+        match self.relations.iter_mut().find(|(relation, _)| *relation == oid) {
+            Some((_, strongest)) => *strongest = (*strongest).max(mode),
+            None => self.relations.push((oid, mode)),
+        }
+    }
+
+    /// Runs `body` with another clause in force.
+    fn within<T>(&mut self, clause: Clause, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.clause, clause);
+        let result = body(self);
+        self.clause = outer;
+        result
+    }
+
+    fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("expressions are bound inside of a scope")
+    }
+}
+
+/// A bound query: its plan, and which of the plan's columns are the result, in order.
+struct BoundQuery {
+    plan: Logical,
+    columns: Vec<ColumnId>,
 }

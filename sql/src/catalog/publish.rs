@@ -45,7 +45,8 @@ struct Published {
 
 impl Publisher {
     pub fn new(objects: Objects, runtime: Arc<Runtime>) -> Publisher {
-        let published = Published { version: 1, objects: Arc::new(objects), committed: None, catalogs: HashMap::new() };
+        let published =
+            Published { version: 1, objects: Arc::new(objects), committed: None, catalogs: HashMap::new() };
         Publisher {
             version: AtomicU64::new(1),
             next_version: AtomicU64::new(2),

@@ -13,7 +13,7 @@ use crate::functions::Volatility;
 use crate::parse::ast::{
     AlterTable, AlterTableAction as Action, ColumnDefinition, Expr, ObjectKind, ObjectName, TypeName,
 };
-use crate::table::{Shape, loader, to_text};
+use crate::table::{Shape, loader, to_catalog_text};
 use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 
@@ -71,7 +71,9 @@ impl Ddl<'_> {
 
     fn alter(&self, table: &mut Table, action: &Action) -> Result<()> {
         match action {
-            Action::AddColumn { column, if_not_exists } => self.alter_add_column(table, column, *if_not_exists),
+            Action::AddColumn { column, if_not_exists } => {
+                self.alter_add_column(table, column, *if_not_exists)
+            }
             Action::DropColumn { name, if_exists, cascade } => {
                 self.alter_drop_column(table, name, *if_exists, *cascade)
             }
@@ -215,8 +217,7 @@ impl Ddl<'_> {
         };
         if added.identity.is_none() && is_constant(&bound) {
             let value = self.with_exec(|context| eval_row(&bound, &[], context))?;
-            let text = to_text(&value, added.data_type(), self.eval)?;
-            table.columns[position].missing = text.map(|text| text.to_string());
+            table.columns[position].missing = to_catalog_text(&value, added.data_type());
             return Ok(());
         }
         let sequence = added.identity.and(added.sequence);
@@ -239,7 +240,8 @@ impl Ddl<'_> {
     fn alter_drop_column(&self, table: &mut Table, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
         let Some(position) = table.column_index(name) else {
             if if_exists {
-                let message = format!("column \"{name}\" of relation \"{}\" does not exist, skipping", table.name);
+                let message =
+                    format!("column \"{name}\" of relation \"{}\" does not exist, skipping", table.name);
                 self.notice(message);
                 return Ok(());
             }
@@ -541,9 +543,9 @@ impl Ddl<'_> {
             self.give_relation_name(table.schema, &name)?;
         }
         table.schema = schema;
-        let owned = |sequence: &&std::sync::Arc<Sequence>| {
-            sequence.owned_by.is_some_and(|(owner, _)| owner == table.oid)
-        };
+        let oid = table.oid;
+        let owned =
+            |sequence: &&std::sync::Arc<Sequence>| sequence.owned_by.is_some_and(|(owner, _)| owner == oid);
         for sequence in catalog.sequences().filter(owned) {
             self.take_relation_name(schema, &sequence.name, sequence.oid)?;
             self.give_relation_name(sequence.schema, &sequence.name)?;
@@ -563,7 +565,13 @@ impl Ddl<'_> {
         }
     }
 
-    pub(super) fn rename(&self, object: ObjectKind, name: &ObjectName, if_exists: bool, to: &str) -> Result<()> {
+    pub(super) fn rename(
+        &self,
+        object: ObjectKind,
+        name: &ObjectName,
+        if_exists: bool,
+        to: &str,
+    ) -> Result<()> {
         match object {
             ObjectKind::Schema => return self.rename_schema(&names::display(name), to),
             ObjectKind::Database => return self.rename_database(&names::display(name), to),
@@ -602,7 +610,9 @@ impl Ddl<'_> {
                 self.give_relation_name(table.schema, &index.name)?;
                 let before = std::mem::replace(&mut index.name, to.to_string());
                 // A constraint and its index have one name.
-                for constraint in changed.constraints.iter_mut().filter(|constraint| constraint.name == before) {
+                for constraint in
+                    changed.constraints.iter_mut().filter(|constraint| constraint.name == before)
+                {
                     constraint.name = to.to_string();
                 }
                 self.put_table(changed)?;

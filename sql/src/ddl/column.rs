@@ -4,7 +4,8 @@ use super::{Ddl, names};
 use crate::catalog::{Column, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{
-    ColumnConstraintKind, ColumnDefinition, Expr, SequenceOptions, TableConstraint, TableConstraintKind, TypeName,
+    ColumnConstraintKind, ColumnDefinition, Expr, SequenceOptions, TableConstraint, TableConstraintKind,
+    TypeName,
 };
 use crate::types::Type;
 
@@ -56,7 +57,10 @@ impl Ddl<'_> {
             .ok()
             .filter(|&number| number as usize <= COLUMNS_MAX)
             .ok_or_else(|| {
-                Error::new(SqlState::TOO_MANY_COLUMNS, format!("tables can have at most {COLUMNS_MAX} columns"))
+                Error::new(
+                    SqlState::TOO_MANY_COLUMNS,
+                    format!("tables can have at most {COLUMNS_MAX} columns"),
+                )
             })?;
         table.columns.push(Column {
             name: name.clone(),
@@ -126,7 +130,8 @@ impl Ddl<'_> {
                     crate::bind::table_expression(expr, table, Some(target), context)
                 })?;
                 if super::expression::names_column(text, &name) {
-                    let message = format!("cannot use generated column \"{name}\" in column generation expression");
+                    let message =
+                        format!("cannot use generated column \"{name}\" in column generation expression");
                     return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
                 }
                 table.columns[position].default = Some(text.clone());
@@ -136,7 +141,11 @@ impl Ddl<'_> {
                 self.set_identity(table, position, *always, options)?;
             }
             ColumnConstraintKind::Check(expr, text) => {
-                queue(TableConstraintKind::Check { expr: expr.clone(), text: text.clone(), no_inherit: false });
+                queue(TableConstraintKind::Check {
+                    expr: expr.clone(),
+                    text: text.clone(),
+                    no_inherit: false,
+                });
             }
             ColumnConstraintKind::PrimaryKey { deferrable } => queue(TableConstraintKind::PrimaryKey {
                 columns: vec![name.clone()],
@@ -168,7 +177,8 @@ impl Ddl<'_> {
         let column = &table.columns[position];
         if column.identity.is_some() || column.generated {
             let kind = if column.generated { "a generated" } else { "an identity" };
-            let message = format!("column \"{}\" of relation \"{}\" is {kind} column", column.name, table.name);
+            let message =
+                format!("column \"{}\" of relation \"{}\" is {kind} column", column.name, table.name);
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
         }
         let target = (column.data_type(), column.modifier);

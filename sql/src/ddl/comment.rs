@@ -48,14 +48,17 @@ impl Ddl<'_> {
                 self.require_owner(table.owner, "table", &table.name)?;
                 let mut changed = Table::clone(&table);
                 if object == ObjectKind::Constraint {
-                    let constraint = changed.constraints.iter_mut().find(|constraint| constraint.name == part);
+                    let constraint =
+                        changed.constraints.iter_mut().find(|constraint| constraint.name == part);
                     let missing = || {
-                        let message = format!("constraint \"{part}\" for table \"{}\" does not exist", table.name);
+                        let message =
+                            format!("constraint \"{part}\" for table \"{}\" does not exist", table.name);
                         Error::new(SqlState::UNDEFINED_OBJECT, message)
                     };
                     constraint.ok_or_else(missing)?.comment = text;
                 } else {
-                    let position = changed.column_index(part).ok_or_else(|| names::no_column(&table, part))?;
+                    let position =
+                        changed.column_index(part).ok_or_else(|| names::no_column(&table, part))?;
                     changed.columns[position].comment = text;
                 }
                 self.put_table(changed)?;

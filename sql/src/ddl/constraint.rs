@@ -53,7 +53,8 @@ impl Ddl<'_> {
             TableConstraintKind::PrimaryKey { columns, include, using_index, deferrable } => {
                 refuse_deferrable(*deferrable)?;
                 if table.indexes.iter().any(|index| index.primary) {
-                    let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
+                    let message =
+                        format!("multiple primary keys for table \"{}\" are not allowed", table.name);
                     return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
                 }
                 if using_index.is_some() {

@@ -40,7 +40,10 @@ impl Ddl<'_> {
             self.add_column(&mut table, column, &mut pending).map_err(|error| error.at(column.position))?;
         }
         pending.extend(
-            create.constraints.iter().map(|constraint| Pending { constraint: constraint.clone(), column: None }),
+            create
+                .constraints
+                .iter()
+                .map(|constraint| Pending { constraint: constraint.clone(), column: None }),
         );
         // As PostgreSQL does: the primary key's index comes first, checks do not depend on the order.
         pending.sort_by_key(|pending| {
@@ -126,7 +129,9 @@ impl Ddl<'_> {
         let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
         self.lock(source.oid, RelationLockMode::AccessShare)?;
         let including = |wanted: &str| {
-            options.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case("all"))
+            options
+                .iter()
+                .rfind(|(name, _)| name.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case("all"))
                 .is_some_and(|(_, including)| *including)
         };
         for column in source.columns.iter().filter(|column| !column.dropped) {
@@ -197,8 +202,8 @@ impl Ddl<'_> {
 
     pub(super) fn select_into(&self, query: &Query) -> Result<String> {
         let mut query = query.clone();
-        let (name, temporary) = take_into(&mut query.body)
-            .ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
+        let (name, temporary) =
+            take_into(&mut query.body).ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
         let statement = StatementKind::Query(Box::new(query));
         self.create_table_as(&name, &[], false, temporary, true, &statement)
     }
@@ -213,8 +218,7 @@ impl Ddl<'_> {
         query: &StatementKind,
     ) -> Result<String> {
         let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
-        let plan =
-            crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
+        let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
         for &(relation, mode) in &plan.relations {
             self.lock(relation, mode)?;
         }

@@ -77,9 +77,8 @@ impl Ddl<'_> {
     }
 
     pub(super) fn open_database(&self, name: &str) -> Result<Database> {
-        let no_database = || {
-            Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
-        };
+        let no_database =
+            || Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"));
         let oid = self.catalog().find_database(name).ok_or_else(no_database)?.oid;
         self.lock(oid, RelationLockMode::AccessExclusive)?;
         let database = self.catalog().find_database(name).cloned().ok_or_else(no_database)?;

@@ -24,7 +24,9 @@ impl Ddl<'_> {
             ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence | ObjectKind::Index => {
                 self.drop_relations(object, objects, if_exists, cascade)
             }
-            ObjectKind::Schema => objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade)),
+            ObjectKind::Schema => {
+                objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
+            }
             ObjectKind::Role => objects.iter().try_for_each(|name| self.drop_role(name, if_exists)),
             ObjectKind::Database => {
                 objects.iter().try_for_each(|name| self.drop_database(&names::display(name), if_exists))
@@ -154,9 +156,10 @@ impl Ddl<'_> {
             }
             return Ok(());
         }
-        let lines = dependents.iter().take(REPORTED_MAX).map(|(view, on)| {
-            format!("view {} depends on {}", view.name, describe(&catalog, *on))
-        });
+        let lines = dependents
+            .iter()
+            .take(REPORTED_MAX)
+            .map(|(view, on)| format!("view {} depends on {}", view.name, describe(&catalog, *on)));
         let what = match relations {
             [one] => describe(&catalog, *one),
             _ => "desired object(s)".to_string(),
@@ -167,7 +170,9 @@ impl Ddl<'_> {
     /// The table with its indexes and owned sequences; dependents have been cleared.
     pub(super) fn remove_table(&self, table: &Table) -> Result<()> {
         let catalog = self.catalog();
-        for sequence in catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == table.oid)) {
+        for sequence in
+            catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == table.oid))
+        {
             self.remove_sequence(sequence)?;
         }
         for index in &table.indexes {

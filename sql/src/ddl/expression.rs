@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn renaming_touches_only_the_column() {
-        assert_eq!(rename_column("a + ab > length('a') + A", "a", "New"), "\"New\" + ab > length('a') + \"New\"");
+        assert_eq!(
+            rename_column("a + ab > length('a') + A", "a", "New"),
+            "\"New\" + ab > length('a') + \"New\""
+        );
         assert_eq!(rename_column("a(a)", "a", "b"), "a(b)");
         assert_eq!(rename_column("'unfinished", "a", "b"), "'unfinished");
     }

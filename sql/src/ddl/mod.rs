@@ -111,7 +111,14 @@ impl Ddl<'_> {
             S::Query(query) => return self.select_into(query),
             S::CreateIndex(create) => self.create_index(create)?,
             S::CreateSequence { name, if_not_exists, temporary, options, data_type, owned_by } => self
-                .create_sequence(name, *if_not_exists, *temporary, options, data_type.as_ref(), owned_by.as_ref())?,
+                .create_sequence(
+                    name,
+                    *if_not_exists,
+                    *temporary,
+                    options,
+                    data_type.as_ref(),
+                    owned_by.as_ref(),
+                )?,
             S::AlterSequence { name, if_exists, options, restart, owned_by } => {
                 self.alter_sequence(name, *if_exists, options, *restart, owned_by.as_ref())?;
             }

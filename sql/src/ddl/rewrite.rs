@@ -35,7 +35,12 @@ impl Ddl<'_> {
 
     /// Copies all rows of `old` into fresh trees for `new`, which it gets here; drops the old trees. `transform` None: rows stay
     /// as they are, only their place changes.
-    pub(super) fn rewrite(&self, old: &Table, new: &mut Table, mut transform: Option<Transform<'_>>) -> Result<()> {
+    pub(super) fn rewrite(
+        &self,
+        old: &Table,
+        new: &mut Table,
+        mut transform: Option<Transform<'_>>,
+    ) -> Result<()> {
         self.transaction.borrow_mut().next_command();
         self.fresh_trees(new)?;
         self.drop_trees(old)?;

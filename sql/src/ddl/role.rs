@@ -117,7 +117,8 @@ impl Ddl<'_> {
     pub(super) fn alter_role(&self, name: &str, options: &[(String, Option<String>)]) -> Result<()> {
         let mut role = self.open_role(name)?;
         // Everyone may change the own password.
-        let only_password = options.iter().all(|(option, _)| option.to_ascii_lowercase().ends_with("password"));
+        let only_password =
+            options.iter().all(|(option, _)| option.to_ascii_lowercase().ends_with("password"));
         if !(only_password && role.oid == self.core.user_oid) {
             self.require_create_role("alter")?;
         }
@@ -253,7 +254,9 @@ impl Ddl<'_> {
             SettingTarget::RoleInDatabase(role, database) => {
                 let role = role.as_deref().map_or(Ok(0), |role| self.role_oid(role))?;
                 let mut database = self.open_database(database)?;
-                database.role_settings.retain(|(of, existing, _)| *of != role || (name != "all" && *existing != name));
+                database
+                    .role_settings
+                    .retain(|(of, existing, _)| *of != role || (name != "all" && *existing != name));
                 if let Some(text) = text {
                     database.role_settings.push((role, name, text));
                 }

@@ -69,7 +69,11 @@ impl Ddl<'_> {
             state: oid,
             comment: None,
         };
-        let start = if increment > 0 { options.min.flatten().unwrap_or(min) } else { options.max.flatten().unwrap_or(max) };
+        let start = if increment > 0 {
+            options.min.flatten().unwrap_or(min)
+        } else {
+            options.max.flatten().unwrap_or(max)
+        };
         sequence.start = options.start.unwrap_or(start);
         apply(&mut sequence, options)?;
         self.take_relation_name(schema, &sequence.name, oid)?;
@@ -98,8 +102,7 @@ impl Ddl<'_> {
     pub(super) fn nextval_text(&self, sequence: &Sequence) -> String {
         let catalog = self.catalog();
         let schema = catalog.schema(sequence.schema).map_or("", |schema| &schema.name);
-        let name =
-            format!("{}.{}", names::quote_identifier(schema), names::quote_identifier(&sequence.name));
+        let name = format!("{}.{}", names::quote_identifier(schema), names::quote_identifier(&sequence.name));
         format!("nextval('{}'::regclass)", name.replace('\'', "''"))
     }
 

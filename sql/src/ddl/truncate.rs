@@ -23,7 +23,8 @@ impl Ddl<'_> {
             self.put_table(new)?;
             if restart_identity {
                 let catalog = self.catalog();
-                let owned = catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == old.oid));
+                let owned =
+                    catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == old.oid));
                 for sequence in owned {
                     let mut restarted = Sequence::clone(sequence);
                     self.restart_sequence(&mut restarted, None)?;

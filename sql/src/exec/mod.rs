@@ -1,15 +1,41 @@
 //! Execution: operators pull batches of typed columns from each other; expressions are evaluated a batch at a time.
+//!
+//! An [`Execution`] owns the operators' state and borrows nothing, so that a portal can keep it between calls. Single-row
+//! statements by key (`plan::short`) run without operators.
 
 pub mod eval;
 
-use crate::column::Batch;
+mod aggregate;
+mod arrays;
+mod basic;
+mod cte;
+mod function;
+mod join;
+mod lock;
+mod modify;
+mod operator;
+pub mod runtime;
+mod scan;
+mod set;
+mod short;
+mod sort;
+mod subquery;
+mod window;
+
+use crate::column::{BATCH_ROWS, Batch};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::plan::Plan;
+use crate::table::key::KeyOrder;
 use crate::types::Datum;
+use operator::Executor;
+use runtime::{RunState, Runtime};
 use serin_txn::Transaction;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+/// How values are encoded where only equality matters.
+pub const PLAIN_ORDER: KeyOrder = KeyOrder { descending: false, nulls_first: false };
 
 /// What a running statement works with. The transaction is borrowed only for single operations, never across an expression's
 /// evaluation: functions reach it too, through `Services`.
@@ -23,20 +49,72 @@ pub struct ExecContext<'a> {
 
 /// One run of a plan. Owns all its state, so that it can be suspended between calls (portals).
 pub struct Execution {
-    _private: (),
+    plan: Arc<Plan>,
+    state: RunState,
+    root: Option<Executor>,
+    started: bool,
+    done: bool,
 }
 
 impl Execution {
-    pub fn new(_plan: Arc<Plan>) -> Execution {
-        todo!()
+    pub fn new(plan: Arc<Plan>) -> Execution {
+        Execution { plan, state: RunState::default(), root: None, started: false, done: false }
     }
+
+    /// As [`Execution::new`], keeping figures for EXPLAIN ANALYZE.
+    pub fn instrumented(plan: Arc<Plan>) -> Execution {
+        let state = RunState::default();
+        *state.counters.borrow_mut() = vec![runtime::Counter::default(); plan.nodes];
+        Execution { plan, state, root: None, started: false, done: false }
+    }
+
     /// The next batch of result rows (never empty); None at the end. A statement without RETURNING answers None when it
     /// has done everything.
-    pub fn next(&mut self, _context: &ExecContext<'_>) -> Result<Option<Batch>> {
-        todo!()
+    pub fn next(&mut self, context: &ExecContext<'_>) -> Result<Option<Batch>> {
+        self.next_rows(context, BATCH_ROWS)
     }
+
+    /// As [`Execution::next`], when no more than about `max` rows are wanted now (a portal's row limit).
+    pub fn next_rows(&mut self, context: &ExecContext<'_>, max: usize) -> Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        let plan = self.plan.clone();
+        let rt = Runtime { context, state: &self.state, plan: Some(&plan) };
+        if let (Some(short), true) = (&plan.short, self.state.counters.borrow().is_empty()) {
+            self.done = true;
+            return short::run(short, &rt);
+        }
+        if !self.started {
+            self.started = true;
+            self.state.prepare(&plan);
+            self.root = Some(operator::build(&plan.root, &rt));
+        }
+        let Some(root) = &mut self.root else { return Ok(None) };
+        loop {
+            context.eval.services.check_interrupt()?;
+            match root.next(&rt, max.clamp(1, BATCH_ROWS))? {
+                Some(batch) if batch.rows == 0 => continue,
+                Some(batch) => return Ok(Some(batch)),
+                None => break,
+            }
+        }
+        cte::finish_writers(&plan, &rt)?;
+        self.done = true;
+        self.root = None;
+        Ok(None)
+    }
+
     /// Rows inserted, updated or deleted so far.
     pub fn rows_affected(&self) -> u64 {
-        todo!()
+        self.state.rows_affected.get()
+    }
+
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn counters(&self) -> Vec<runtime::Counter> {
+        self.state.counters.borrow().clone()
     }
 }

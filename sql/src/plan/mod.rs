@@ -1,7 +1,32 @@
 //! From a bound statement to a physical plan: logical plan → rules → access paths and join order.
 
+//!
+//! - `logical.rs`: the algebra that the binder yields; columns have statement-wide ids.
+//! - `rules.rs`: constant folding, predicate push-down, subqueries to semi-joins, outer joins to inner ones.
+//! - `access.rs`: which index, which part of it; `joins.rs`: join order and methods; `cost.rs`: what they cost.
+//! - `physical.rs`: logical operators to [`Node`]s, expressions placed on their inputs.
+//! - `short.rs`: single-row statements by primary key, which run without operators.
+//! - `explain.rs`, `deparse.rs`: plans and expressions as PostgreSQL prints them.
+
+mod access;
+mod cost;
+pub mod deparse;
+mod explain;
+mod fold;
+mod joins;
+pub mod logical;
+pub mod node;
+mod physical;
+mod rules;
+pub mod short;
+
+pub use explain::explain;
+pub(crate) use fold::fold_expression;
+pub use node::{Node, Operator};
+
 use crate::catalog::Catalog;
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::functions::EvalContext;
 use crate::parse::ast;
 use crate::session::Field;
@@ -39,7 +64,16 @@ pub struct Plan {
     pub is_short: bool,
     /// Neither writes nor locks rows (serial mode runs it beside the token).
     pub read_only: bool,
-    pub root: Node,
+    pub root: Arc<Node>,
+    /// Set: run this instead of `root`.
+    pub short: Option<short::Short>,
+    pub ctes: Vec<Cte>,
+    pub subqueries: Vec<Arc<Subquery>>,
+    pub columns: Vec<logical::ColumnInfo>,
+    pub slots: usize,
+    pub work_tables: usize,
+    /// How many nodes there are: `Node::id` is below it.
+    pub nodes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,31 +84,39 @@ pub enum PlanKind {
     Delete,
 }
 
-/// A physical operator tree. (Defined by the planner.)
-pub struct Node {
-    _private: (),
+pub struct Cte {
+    pub name: String,
+    pub node: Arc<Node>,
+    /// Runs to its end even if nobody reads it: it writes.
+    pub writes: bool,
 }
 
+/// A planned subquery of an expression.
 pub struct Subquery {
-    _private: (),
+    pub kind: logical::SublinkKind,
+    pub node: Arc<Node>,
+    /// Slots to set from the enclosing row before it runs.
+    pub inputs: Vec<(usize, Expr)>,
+    /// Left sides of ANY and ALL, over the enclosing row.
+    pub operands: Vec<Expr>,
+    pub comparisons: Vec<&'static crate::functions::Function>,
+    pub data_type: Type,
+    /// Where the run keeps its state.
+    pub index: usize,
+    /// Reads no slot: its result holds for the whole run.
+    pub is_constant: bool,
+    /// ANY by equality of one hashable type.
+    pub is_hashable: bool,
 }
 
 /// Plans a Query, Insert, Update or Delete. `parameter_types` are the client's (None: infer); inference completes them.
 pub fn plan(
-    _statement: &ast::StatementKind,
-    _parameter_types: &[Option<Type>],
-    _context: &PlanContext<'_>,
+    statement: &ast::StatementKind,
+    parameter_types: &[Option<Type>],
+    context: &PlanContext<'_>,
 ) -> Result<Arc<Plan>> {
-    todo!()
-}
-
-/// The lines of EXPLAIN's text form. `execution` adds the ANALYZE figures.
-pub fn explain(
-    _plan: &Plan,
-    _execution: Option<&crate::exec::Execution>,
-    _options: &ExplainOptions,
-) -> Vec<String> {
-    todo!()
+    let bound = crate::bind::statement(statement, parameter_types, context)?;
+    physical::plan(bound, statement, context).map(Arc::new)
 }
 
 #[derive(Clone, Copy, Debug, Default)]

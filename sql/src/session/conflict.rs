@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, Table};
 use crate::error::{Error, SqlState};
 use crate::functions::EvalContext;
 use crate::table::key::{self, KeyOrder};
-use crate::types::{Oid, Type};
+use crate::types::{Datum, Oid, Repr, Type};
 use serin_storage::TreeId;
 use serin_txn::{Conflict, ConflictStep};
 
@@ -31,7 +31,9 @@ impl Session {
                 let detail = describe(&conflict, &self.core.catalog(), &context.eval());
                 let error = if detail.is_empty() { error } else { error.detail(detail) };
                 match error.state() {
-                    SqlState::SERIALIZATION_FAILURE => error.hint("The transaction might succeed if retried."),
+                    SqlState::SERIALIZATION_FAILURE => {
+                        error.hint("The transaction might succeed if retried.")
+                    }
                     _ => error.hint("See server log for query details."),
                 }
             }
@@ -140,12 +142,40 @@ pub(crate) fn describe_key(
     Some(format!("({})=({})", names.join(", "), values.join(", ")))
 }
 
+/// The text of an encoded column: keys were made to be compared, so only types whose encoding keeps the value can be shown.
 fn decode_key_value(
     bytes: &[u8],
     data_type: Type,
     order: KeyOrder,
     eval: &EvalContext<'_>,
 ) -> Option<String> {
-    let value = key::decode(bytes, data_type, order)?;
-    crate::table::to_text(&value, data_type, eval).ok()?.map(|text| text.to_string())
+    let (&tag, payload) = bytes.split_first()?;
+    if tag != key::VALUE_TAG {
+        return Some("null".into());
+    }
+    let mut payload = payload.to_vec();
+    if order.descending {
+        payload.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    let value = decode_payload(&payload, data_type)?;
+    crate::table::to_text(&value, data_type, eval)
+}
+
+fn decode_payload(payload: &[u8], data_type: Type) -> Option<Datum> {
+    let int4 = || Some((u32::from_be_bytes(payload.try_into().ok()?) ^ 1 << 31) as i32);
+    let int8 = || Some((u64::from_be_bytes(payload.try_into().ok()?) ^ 1 << 63) as i64);
+    Some(match data_type.repr() {
+        Repr::Bool => Datum::Bool(*payload.first()? == 1),
+        Repr::Int2 => Datum::Int2((u16::from_be_bytes(payload.try_into().ok()?) ^ 1 << 15) as i16),
+        Repr::Int4 => Datum::Int4(int4()?),
+        Repr::Int8 => Datum::Int8(int8()?),
+        Repr::Date => Datum::Date(int4()?),
+        Repr::Time => Datum::Time(int8()?),
+        Repr::Timestamp => Datum::Timestamp(int8()?),
+        Repr::Oid => Datum::Oid(u32::from_be_bytes(payload.try_into().ok()?)),
+        Repr::Uuid => Datum::Uuid(payload.try_into().ok()?),
+        // Without the end mark; a text has no zero bytes to unescape.
+        Repr::Text => Datum::text(std::str::from_utf8(payload.get(..payload.len().checked_sub(2)?)?).ok()?),
+        _ => return None,
+    })
 }

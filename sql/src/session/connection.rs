@@ -234,7 +234,9 @@ impl Session {
     fn find_statement(&self, name: &str) -> Result<Arc<Prepared>> {
         let found = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
         found.cloned().ok_or_else(|| match name {
-            "" => Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist"),
+            "" => {
+                Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist")
+            }
             _ => no_statement(name),
         })
     }
@@ -449,7 +451,10 @@ impl Session {
             State::Idle => portal.last,
             State::InBlock | State::Failed => false,
         };
-        error.is_retryable() && alone && portal.sent == 0 && !matches!(portal.run, Run::CopyIn(_) | Run::CopyOut(_))
+        error.is_retryable()
+            && alone
+            && portal.sent == 0
+            && !matches!(portal.run, Run::CopyIn(_) | Run::CopyOut(_))
     }
 
     fn retry(&mut self, portal: &mut Portal, attempt: u32) {
@@ -643,7 +648,11 @@ impl Session {
             core: &self.core,
             transaction: self.block.transaction.as_ref(),
             render: self.core.render.borrow().clone(),
-            transaction_time: if self.block.state == State::Idle { statement_time } else { self.block.started },
+            transaction_time: if self.block.state == State::Idle {
+                statement_time
+            } else {
+                self.block.started
+            },
             statement_time,
         }
     }

@@ -10,10 +10,19 @@ pub(super) struct CopyIn;
 pub(super) struct CopyOut;
 
 impl Session {
-    pub(super) fn copy(&mut self, _copy: &Copy, _portal: &mut Portal, _out: &mut dyn Output) -> Result<Option<Progress>> {
+    pub(super) fn copy(
+        &mut self,
+        _copy: &Copy,
+        _portal: &mut Portal,
+        _out: &mut dyn Output,
+    ) -> Result<Option<Progress>> {
         Err(Error::unsupported("COPY"))
     }
-    pub(super) fn advance_copy_out(&mut self, _portal: &mut Portal, _out: &mut dyn Output) -> Result<Progress> {
+    pub(super) fn advance_copy_out(
+        &mut self,
+        _portal: &mut Portal,
+        _out: &mut dyn Output,
+    ) -> Result<Progress> {
         Err(Error::unsupported("COPY"))
     }
     pub fn copy_in_data(&mut self, _data: &[u8], _out: &mut dyn Output) -> Result<()> {

@@ -112,7 +112,11 @@ impl Core {
 
     fn resolved_path(&self, path: &[String]) -> Arc<[String]> {
         let temporary = self.temporary_schema.get().and_then(|oid| {
-            self.view.borrow_mut().current(&self.engine.publisher).schema(oid).map(|schema| schema.name.clone())
+            self.view
+                .borrow_mut()
+                .current(&self.engine.publisher)
+                .schema(oid)
+                .map(|schema| schema.name.clone())
         });
         let mut resolved = Vec::with_capacity(path.len() + 1);
         // Temporary relations hide others, unless the path says otherwise.
@@ -344,10 +348,9 @@ impl StatementContext<'_> {
     fn find_sequence(&self, oid: Oid) -> Result<Arc<crate::catalog::Sequence>> {
         match self.core.catalog().relation(oid) {
             Some(Relation::Sequence(sequence)) => Ok(sequence),
-            Some(Relation::Table(table)) => Err(Error::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{}\" is not a sequence", table.name),
-            )),
+            Some(Relation::Table(table)) => {
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a sequence", table.name)))
+            }
             _ => {
                 let message = format!("could not open relation with OID {oid}");
                 Err(Error::new(SqlState::UNDEFINED_TABLE, message))
@@ -477,7 +480,9 @@ impl Services for StatementContext<'_> {
         let catalog = self.core.catalog();
         let tree = match catalog.relation(relation) {
             Some(Relation::Table(table)) if !table.is_view() => table.tree,
-            Some(Relation::Index(table, index)) if !table.indexes[index].clustered => table.indexes[index].tree,
+            Some(Relation::Index(table, index)) if !table.indexes[index].clustered => {
+                table.indexes[index].tree
+            }
             // The clustered index is the table.
             Some(Relation::System(_) | Relation::Index(..) | Relation::Table(_)) => return Ok(Some(0)),
             Some(Relation::Sequence(_)) => return Ok(Some(8192)),

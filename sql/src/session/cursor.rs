@@ -164,8 +164,7 @@ impl Session {
             let count = remaining.map_or(available, |left| (left as usize).min(available));
             let rest = start + count < batch.rows;
             if !move_only {
-                let slice =
-                    if start == 0 && !rest { batch.clone() } else { batch.slice(start, count) };
+                let slice = if start == 0 && !rest { batch.clone() } else { batch.slice(start, count) };
                 portal.send(slice, 0, u64::MAX, &render, out)?;
             }
             if rest {
@@ -218,9 +217,7 @@ impl Session {
             FetchDirection::Relative(count) if count > 0 => {
                 self.row_at(target, position.saturating_add(magnitude(count)))
             }
-            FetchDirection::Relative(count) => {
-                self.row_at(target, position.saturating_sub(magnitude(count)))
-            }
+            FetchDirection::Relative(count) => self.row_at(target, position.saturating_sub(magnitude(count))),
             FetchDirection::Absolute(count) if count >= 0 => self.row_at(target, magnitude(count)),
             FetchDirection::Absolute(count) => {
                 let rows = self.read_to(target, u64::MAX)?;

@@ -57,7 +57,9 @@ impl Session {
         for oid in targets {
             self.block.lock_relation(oid, RelationLockMode::ShareUpdateExclusive, WaitPolicy::Block)?;
             // Dropped while we waited.
-            let Some(table) = self.core.catalog().table(oid).filter(|table| !table.is_view()) else { continue };
+            let Some(table) = self.core.catalog().table(oid).filter(|table| !table.is_view()) else {
+                continue;
+            };
             let version = self.core.catalog().version;
             self.block.start_statement(version)?;
             let statistics = self.with_exec(|context| sample(&table, context))?;

@@ -9,8 +9,8 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
-mod connection;
 mod conflict;
+mod connection;
 mod copy;
 pub(crate) mod core;
 mod cursor;
@@ -95,9 +95,15 @@ pub enum Progress {
     /// The output buffer is full: write it out, then call again.
     Paused,
     /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
-    CopyIn { binary: bool, columns: usize },
+    CopyIn {
+        binary: bool,
+        columns: usize,
+    },
     /// COPY TO STDOUT starts: answer CopyOutResponse, then call again for the data.
-    CopyOut { binary: bool, columns: usize },
+    CopyOut {
+        binary: bool,
+        columns: usize,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

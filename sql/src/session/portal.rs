@@ -45,10 +45,22 @@ pub(super) struct ResultShape {
 
 pub(super) enum Run {
     New,
-    Plan { execution: Execution, plan: Arc<Plan>, statement_time: i64 },
+    Plan {
+        execution: Execution,
+        plan: Arc<Plan>,
+        statement_time: i64,
+    },
     /// Rows that a utility statement made, with its tag.
-    Rows { batches: VecDeque<Batch>, tag: Tag },
-    Fetch { cursor: String, remaining: Option<u64>, rows: u64, move_only: bool },
+    Rows {
+        batches: VecDeque<Batch>,
+        tag: Tag,
+    },
+    Fetch {
+        cursor: String,
+        remaining: Option<u64>,
+        rows: u64,
+        move_only: bool,
+    },
     CopyIn(Box<super::copy::CopyIn>),
     CopyOut(Box<super::copy::CopyOut>),
     Done,

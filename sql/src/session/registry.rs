@@ -36,7 +36,8 @@ impl Reason {
         self >= Reason::TransactionTimeout
     }
     pub fn error(self) -> Error {
-        let cancel = |why: &str| Error::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"));
+        let cancel =
+            |why: &str| Error::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"));
         match self {
             Reason::None | Reason::Cancel => cancel("user request"),
             Reason::StatementTimeout => cancel("statement timeout"),
@@ -49,7 +50,8 @@ impl Reason {
             )
             .fatal(),
             Reason::Terminate => {
-                Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command").fatal()
+                Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+                    .fatal()
             }
         }
     }

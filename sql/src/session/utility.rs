@@ -64,9 +64,7 @@ impl Session {
     pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
         Ok(match kind {
             StatementKind::Show(Some(name)) => Some(vec![text_field(&name.to_ascii_lowercase())]),
-            StatementKind::Show(None) => {
-                Some(["name", "setting", "description"].map(text_field).to_vec())
-            }
+            StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
             StatementKind::Explain(_) => Some(vec![text_field("QUERY PLAN")]),
             StatementKind::Fetch { cursor, move_only: false, .. } => {
                 let target = self.portals.get(cursor);
@@ -193,7 +191,9 @@ impl Session {
                 "ANALYZE"
             }
             StatementKind::Checkpoint => {
-                self.require_superuser("must be superuser or have privileges of pg_checkpoint to do CHECKPOINT")?;
+                self.require_superuser(
+                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
+                )?;
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
@@ -272,7 +272,12 @@ impl Session {
         self.core.set_setting(name, text.as_deref(), local, self.block.transaction.as_ref())
     }
 
-    fn set_transaction(&mut self, modes: &ast::TransactionModes, session: bool, snapshot: bool) -> Result<()> {
+    fn set_transaction(
+        &mut self,
+        modes: &ast::TransactionModes,
+        session: bool,
+        snapshot: bool,
+    ) -> Result<()> {
         if snapshot {
             return Err(Error::unsupported("SET TRANSACTION SNAPSHOT"));
         }
@@ -342,8 +347,12 @@ impl Session {
             let catalog = self.core.catalog();
             let search_path = self.core.search_path.borrow().clone();
             let settings = self.core.settings.borrow().typed().planner;
-            let context =
-                crate::plan::PlanContext { catalog: &catalog, search_path: &search_path, eval: &eval, settings };
+            let context = crate::plan::PlanContext {
+                catalog: &catalog,
+                search_path: &search_path,
+                eval: &eval,
+                settings,
+            };
             let resolve = |name| Ok(Some(crate::bind::resolve_type(name, &context)?.0));
             types.iter().map(resolve).collect::<Result<Vec<_>>>()?
         };
@@ -392,7 +401,12 @@ impl Session {
         })
     }
 
-    fn lock_tables(&mut self, tables: &[ast::ObjectName], mode: RelationLockMode, nowait: bool) -> Result<()> {
+    fn lock_tables(
+        &mut self,
+        tables: &[ast::ObjectName],
+        mode: RelationLockMode,
+        nowait: bool,
+    ) -> Result<()> {
         self.require_block("LOCK TABLE")?;
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         for name in tables {

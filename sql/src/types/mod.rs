@@ -1,15 +1,25 @@
 //! Types and values. A [`Type`] is PostgreSQL's OID of it; what a value looks like in memory is its [`Repr`], which
 //! many types share (text, varchar, name and json are all `Text`).
 
+pub mod array_text;
+pub mod binary;
+pub mod calendar;
+pub mod datetime_input;
+pub mod datetime_output;
 mod datum;
+pub mod float;
+pub mod format;
 pub mod interval;
+pub mod interval_input;
 mod names;
 pub mod numeric;
 mod timezone;
 
+pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
     ArrayValue, Datum, Interval, Numeric, compare, compare_as, compare_floats, hash_as, hash_float,
 };
+pub use format::{apply_modifier, format_datum, parse_datum, write_datum, write_text};
 pub use interval::{interval_modifier_text, make_interval_modifier};
 pub use names::{format_type, make_numeric_modifier, numeric_modifier};
 
@@ -180,10 +190,4 @@ impl Default for RenderSettings {
 pub struct TimeZone {
     pub name: String,
     pub(crate) zone: jiff::tz::TimeZone,
-}
-
-impl TimeZone {
-    pub fn utc() -> TimeZone {
-        TimeZone { name: "UTC".into(), zone: jiff::tz::TimeZone::UTC }
-    }
 }

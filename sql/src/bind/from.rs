@@ -1,0 +1,604 @@
+//! FROM: tables, views, subqueries, functions, joins.
+
+use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
+use super::{Binder, Clause, CteBinding};
+use crate::catalog::{Relation, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::expr::{ColumnId, Expr};
+use crate::functions::{Body, resolve_function};
+use crate::parse::ast;
+use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
+use crate::types::Type;
+use serin_txn::RelationLockMode;
+use std::sync::Arc;
+
+/// Views within views deeper than this are taken for a cycle.
+const VIEW_DEPTH_MAX: usize = 64;
+
+impl Binder<'_> {
+    /// All FROM items, cross-joined.
+    pub fn from_clause(&mut self, items: &[ast::TableRef]) -> Result<(Logical, Vec<NamedItem>)> {
+        let mut plan: Option<Logical> = None;
+        let mut names: Vec<NamedItem> = Vec::new();
+        for item in items {
+            let (right, more) = self.from_item(item, &names)?;
+            check_duplicate_aliases(&names, &more)?;
+            names.extend(more);
+            plan = Some(match plan {
+                None => right,
+                Some(left) => cross(left, right),
+            });
+        }
+        Ok((plan.unwrap_or(Logical::OneRow), names))
+    }
+
+    /// One item. `left` is what LATERAL may refer to.
+    fn from_item(&mut self, item: &ast::TableRef, left: &[NamedItem]) -> Result<(Logical, Vec<NamedItem>)> {
+        match item {
+            ast::TableRef::Table { name, alias, sample, .. } => {
+                if sample.is_some() {
+                    return Err(Error::unsupported("TABLESAMPLE").at(name.position));
+                }
+                let (plan, item) = self.named_relation(name, alias.as_ref())?;
+                Ok((plan, vec![item]))
+            }
+            ast::TableRef::Subquery { query, lateral, alias } => {
+                let keys = std::mem::take(&mut self.row_keys);
+                if *lateral {
+                    self.scopes.push(Scope::new(left.to_vec()));
+                }
+                let bound = self.query(query);
+                if *lateral {
+                    self.scopes.pop();
+                }
+                self.row_keys = keys;
+                let bound = bound?;
+                let alias_name: Arc<str> = alias.as_ref().map_or("", |alias| alias.name.as_str()).into();
+                let item = self.derived_item(alias_name.clone(), alias.as_ref(), &bound.columns)?;
+                let input = Box::new(bound.plan);
+                Ok((Logical::Subquery { input, alias: alias_name }, vec![item]))
+            }
+            ast::TableRef::Function { calls, ordinality, alias, position, .. } => {
+                // Function arguments may always look to the left.
+                self.scopes.push(Scope::new(left.to_vec()));
+                let result = self.from_function(calls, *ordinality, alias.as_ref(), *position);
+                self.scopes.pop();
+                result.map(|(plan, item)| (plan, vec![item]))
+            }
+            ast::TableRef::Join { kind, left: l, right: r, condition, alias } => {
+                let (left_plan, left_items) = self.from_item(l, left)?;
+                let mut visible = left.to_vec();
+                visible.extend(left_items.iter().cloned());
+                let (right_plan, right_items) = self.from_item(r, &visible)?;
+                check_duplicate_aliases(&left_items, &right_items)?;
+                self.join(*kind, (left_plan, left_items), (right_plan, right_items), condition, alias.as_ref(), left)
+            }
+        }
+    }
+
+    pub fn named_relation(
+        &mut self,
+        name: &ast::ObjectName,
+        alias: Option<&ast::Alias>,
+    ) -> Result<(Logical, NamedItem)> {
+        if let [single] = name.parts.as_slice()
+            && let Some(cte) = self.cte_names.iter().rev().find(|cte| cte.name == *single)
+        {
+            let binding = cte.binding.clone();
+            return self.cte_reference(single, binding, alias, name.position);
+        }
+        match self.find_relation(name)? {
+            Relation::Table(table) => {
+                self.lock_relation(
+                    table.oid,
+                    if self.row_keys { RelationLockMode::RowShare } else { RelationLockMode::AccessShare },
+                );
+                let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
+                match &table.view {
+                    Some(definition) => self.view(&table, definition, label.into(), alias),
+                    None => self.table(&table, label.into(), alias),
+                }
+            }
+            Relation::System(relation) => {
+                let label: Arc<str> = alias.map_or(relation.name, |alias| alias.name.as_str()).into();
+                let mut ids = Vec::with_capacity(relation.columns.len());
+                let mut columns = Vec::with_capacity(relation.columns.len());
+                for (i, (column, data_type)) in relation.columns.iter().enumerate() {
+                    let origin = (relation.oid, i as i16 + 1);
+                    let id = self.new_column(column, *data_type, -1, origin, label.clone());
+                    ids.push(id);
+                    columns.push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
+                }
+                rename(&mut columns, &label, alias)?;
+                let item = NamedItem {
+                    alias: label.clone(),
+                    schema: alias.is_none().then_some(relation.schema),
+                    columns,
+                    name_visible: true,
+                    columns_visible: true,
+                    lockable: None,
+                };
+                Ok((Logical::System { relation, alias: label, columns: ids }, item))
+            }
+            Relation::Sequence(sequence) => {
+                // `SELECT … FROM sequence` is how pg_dump and ORMs read one.
+                Err(Error::unsupported(format!("reading sequence \"{}\" as a relation", sequence.name))
+                    .at(name.position))
+            }
+            Relation::Index(table, index) => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot open relation \"{}\"", table.indexes[index].name),
+            )
+            .detail("This operation is not supported for indexes.")
+            .at(name.position)),
+        }
+    }
+
+    pub fn find_relation(&self, name: &ast::ObjectName) -> Result<Relation> {
+        let (last, schemas) = name.parts.split_last().ok_or_else(|| Error::internal("a relation without a name"))?;
+        if let [database, _] = schemas
+            && *database != self.context.catalog.database().name
+        {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cross-database references are not implemented: \"{}\"", name.parts.join(".")),
+            )
+            .at(name.position));
+        }
+        let schema = schemas.last().map(String::as_str);
+        self.context.catalog.find_relation(schema, last, self.context.search_path).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{}\" does not exist", name.parts.join(".")),
+            )
+            .at(name.position)
+        })
+    }
+
+    fn table(
+        &mut self,
+        table: &Arc<Table>,
+        label: Arc<str>,
+        alias: Option<&ast::Alias>,
+    ) -> Result<(Logical, NamedItem)> {
+        let ids = self.table_columns(table, &label);
+        let schema = alias.is_none().then_some(table.schema);
+        let mut item = NamedItem::of_table(table, label.clone(), &ids, schema);
+        rename(&mut item.columns, &label, alias)?;
+        let key = match self.row_keys {
+            true => Some(self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone())),
+            false => None,
+        };
+        if let Some(key) = key {
+            item.lockable =
+                Some(Lockable { table: table.clone(), ids: ids.clone(), key, nullable: false });
+        }
+        let scan = logical::Scan { table: table.clone(), alias: label, columns: ids, key, row: None };
+        Ok((Logical::Scan(scan), item))
+    }
+
+    pub fn table_columns(&mut self, table: &Table, label: &Arc<str>) -> Vec<ColumnId> {
+        table
+            .columns
+            .iter()
+            .map(|column| {
+                let origin = (table.oid, column.number);
+                self.new_column(&column.name, column.data_type(), column.modifier, origin, label.clone())
+            })
+            .collect()
+    }
+
+    /// A view is its definition, bound where it sees none of the names around it.
+    fn view(
+        &mut self,
+        view: &Table,
+        definition: &str,
+        label: Arc<str>,
+        alias: Option<&ast::Alias>,
+    ) -> Result<(Logical, NamedItem)> {
+        if self.view_depth >= VIEW_DEPTH_MAX {
+            return Err(Error::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("infinite recursion detected in rules for relation \"{}\"", view.name),
+            ));
+        }
+        let statements = crate::parse::parse(definition)?;
+        let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind) else {
+            return Err(Error::internal(format!("the definition of view \"{}\" is not a query", view.name)));
+        };
+        let scopes = std::mem::take(&mut self.scopes);
+        let ctes = std::mem::take(&mut self.cte_names);
+        let keys = std::mem::take(&mut self.row_keys);
+        let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
+        self.view_depth += 1;
+        let bound = self.query(query);
+        self.view_depth -= 1;
+        (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
+        let bound = bound?;
+        let mut columns = Vec::with_capacity(view.columns.len());
+        let mut outputs = Vec::with_capacity(view.columns.len());
+        for (column, id) in view.columns.iter().filter(|column| !column.dropped).zip(&bound.columns) {
+            let expr = self.column(*id);
+            let origin = (view.oid, column.number);
+            let new = self.new_column(&column.name, expr.data_type(), column.modifier, origin, label.clone());
+            columns.push(NamedColumn { name: column.name.clone(), expr: self.column(new) });
+            outputs.push((new, expr));
+        }
+        rename(&mut columns, &label, alias)?;
+        let item = NamedItem {
+            alias: label.clone(),
+            schema: alias.is_none().then_some(view.schema),
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+        };
+        let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
+        Ok((Logical::Subquery { input, alias: label }, item))
+    }
+
+    fn derived_item(
+        &mut self,
+        label: Arc<str>,
+        alias: Option<&ast::Alias>,
+        ids: &[ColumnId],
+    ) -> Result<NamedItem> {
+        let mut columns: Vec<NamedColumn> = ids
+            .iter()
+            .map(|id| NamedColumn { name: self.columns[*id].name.clone(), expr: self.column(*id) })
+            .collect();
+        rename(&mut columns, &label, alias)?;
+        for (id, column) in ids.iter().zip(&columns) {
+            if self.columns[*id].relation.is_empty() {
+                self.columns[*id].relation = label.clone();
+                self.columns[*id].name = column.name.clone();
+            }
+        }
+        Ok(NamedItem { alias: label, schema: None, columns, name_visible: true, columns_visible: true, lockable: None })
+    }
+
+    fn cte_reference(
+        &mut self,
+        name: &str,
+        binding: CteBinding,
+        alias: Option<&ast::Alias>,
+        position: usize,
+    ) -> Result<(Logical, NamedItem)> {
+        let label: Arc<str> = alias.map_or(name, |alias| alias.name.as_str()).into();
+        let (plan, mut columns) = match binding {
+            CteBinding::Forbidden => {
+                return Err(Error::new(
+                    SqlState::INVALID_RECURSION,
+                    format!("recursive reference to query \"{name}\" must not appear within its non-recursive term"),
+                )
+                .at(position));
+            }
+            CteBinding::WorkTable { index, columns } => {
+                let mut ids = Vec::with_capacity(columns.len());
+                let mut named = Vec::with_capacity(columns.len());
+                for (name, data_type, modifier) in columns {
+                    let id = self.new_column(&name, data_type, modifier, (0, 0), label.clone());
+                    ids.push(id);
+                    named.push(NamedColumn { name, expr: Expr::column(id, data_type) });
+                }
+                (Logical::WorkTable { work_table: index, columns: ids, alias: label.clone() }, named)
+            }
+            CteBinding::Defined { index, names } => {
+                self.ctes[index].references += 1;
+                let sources = self.ctes[index].columns.clone();
+                if sources.is_empty() && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none()) {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        format!("WITH query \"{name}\" does not have a RETURNING clause"),
+                    )
+                    .at(position));
+                }
+                let mut ids = Vec::with_capacity(sources.len());
+                let mut named = Vec::with_capacity(sources.len());
+                for (source, name) in sources.into_iter().zip(names) {
+                    let (data_type, modifier) = (self.columns[source].data_type, self.columns[source].modifier);
+                    let id = self.new_column(&name, data_type, modifier, (0, 0), label.clone());
+                    ids.push((id, source));
+                    named.push(NamedColumn { name, expr: Expr::column(id, data_type) });
+                }
+                (Logical::Cte { index, alias: label.clone(), columns: ids }, named)
+            }
+        };
+        rename(&mut columns, &label, alias)?;
+        let item =
+            NamedItem { alias: label, schema: None, columns, name_visible: true, columns_visible: true, lockable: None };
+        Ok((plan, item))
+    }
+
+    fn from_function(
+        &mut self,
+        calls: &[(ast::Expr, Vec<ast::ColumnDefinitionItem>)],
+        ordinality: bool,
+        alias: Option<&ast::Alias>,
+        position: usize,
+    ) -> Result<(Logical, NamedItem)> {
+        let first_name = calls.first().map_or_else(String::new, |(expr, _)| super::naming::column_name(expr));
+        let label: Arc<str> = alias.map_or(first_name.as_str(), |alias| alias.name.as_str()).into();
+        let mut scans = Vec::with_capacity(calls.len());
+        let mut columns = Vec::new();
+        for (expr, definitions) in calls {
+            if !definitions.is_empty() {
+                return Err(Error::unsupported("a column definition list").at(position));
+            }
+            let name = super::naming::column_name(expr);
+            let scan = self.function_scan(expr, &name, &label, alias, calls.len() == 1)?;
+            for id in &scan.columns {
+                columns.push(NamedColumn { name: self.columns[*id].name.clone(), expr: self.column(*id) });
+            }
+            scans.push(scan);
+        }
+        let mut ordinal = None;
+        if ordinality {
+            let id = self.new_column("ordinality", Type::INT8, -1, (0, 0), label.clone());
+            columns.push(NamedColumn { name: "ordinality".into(), expr: Expr::column(id, Type::INT8) });
+            ordinal = Some(id);
+        }
+        rename(&mut columns, &label, alias)?;
+        for column in &columns {
+            if let Expr::Column { index, .. } = &column.expr {
+                self.columns[*index].name = column.name.clone();
+            }
+        }
+        let item = NamedItem {
+            alias: label.clone(),
+            schema: None,
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+        };
+        Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
+    }
+
+    fn function_scan(
+        &mut self,
+        expr: &ast::Expr,
+        name: &str,
+        label: &Arc<str>,
+        alias: Option<&ast::Alias>,
+        alone: bool,
+    ) -> Result<FunctionScan> {
+        // A single-column function's column takes the table alias as its name.
+        let single_name = |binder: &mut Self, data_type: Type| {
+            let name = if alias.is_some() && alone { label.as_ref() } else { name };
+            binder.new_column(name, data_type, -1, (0, 0), label.clone())
+        };
+        if let ast::Expr::Function(call) = expr
+            && let Some(function_name) = call.name.parts.last()
+        {
+            let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
+                call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
+            })?;
+            let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
+            let resolved =
+                resolve_function(function_name, &types, call.variadic).map_err(|error| error.at(call.position))?;
+            if let Body::Set { columns, .. } = &resolved.function.body {
+                let arguments = arguments
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, argument)| match resolved.arguments.get(i).or(resolved.arguments.last()) {
+                        Some(to) => self.coerce_argument(argument, *to, call.position),
+                        None => self.resolve_unknown(argument),
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let mut ids = Vec::new();
+                let mut types = Vec::new();
+                if columns.len() <= 1 {
+                    ids.push(single_name(self, resolved.result));
+                    types.push(resolved.result);
+                } else {
+                    for (column, data_type) in columns.iter() {
+                        ids.push(self.new_column(column, *data_type, -1, (0, 0), label.clone()));
+                        types.push(*data_type);
+                    }
+                }
+                return Ok(FunctionScan { function: resolved.function, arguments, columns: ids, types, scalar: None });
+            }
+        }
+        let scalar = self.plain_expr(expr, "functions in FROM")?;
+        let scalar = self.resolve_unknown(scalar)?;
+        let data_type = scalar.data_type();
+        let function = match &scalar {
+            Expr::Call { function, .. } => *function,
+            _ => resolve_function("now", &[], false)?.function,
+        };
+        let id = single_name(self, data_type);
+        Ok(FunctionScan {
+            function,
+            arguments: Vec::new(),
+            columns: vec![id],
+            types: vec![data_type],
+            scalar: Some(scalar),
+        })
+    }
+
+    fn join(
+        &mut self,
+        kind: ast::JoinKind,
+        (left_plan, mut left_items): (Logical, Vec<NamedItem>),
+        (right_plan, mut right_items): (Logical, Vec<NamedItem>),
+        condition: &ast::JoinCondition,
+        alias: Option<&ast::Alias>,
+        outer: &[NamedItem],
+    ) -> Result<(Logical, Vec<NamedItem>)> {
+        let kind = match kind {
+            ast::JoinKind::Inner | ast::JoinKind::Cross => JoinKind::Inner,
+            ast::JoinKind::Left => JoinKind::Left,
+            ast::JoinKind::Right => JoinKind::Right,
+            ast::JoinKind::Full => JoinKind::Full,
+        };
+        if matches!(kind, JoinKind::Right | JoinKind::Full)
+            && right_plan.free_columns().intersects(&left_plan.output_set())
+        {
+            return Err(Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "invalid reference to FROM-clause entry: the combining JOIN type must be INNER or LEFT for a LATERAL reference",
+            ));
+        }
+        let natural;
+        let (using, using_alias) = match condition {
+            ast::JoinCondition::Using(names, alias) => (names.as_slice(), alias.as_ref()),
+            ast::JoinCondition::Natural => {
+                natural = common_names(&left_items, &right_items);
+                (natural.as_slice(), None)
+            }
+            _ => (&[][..], None),
+        };
+        let mut merged: Vec<NamedColumn> = Vec::new();
+        let mut conditions = Vec::new();
+        for name in using {
+            let left = using_column(&left_items, name, "left")?;
+            let right = using_column(&right_items, name, "right")?;
+            conditions.push(self.operator("=", vec![left.clone(), right.clone()], 0)?);
+            let types = [Self::open_type(&left), Self::open_type(&right)];
+            let common = crate::functions::common_type(&types, "JOIN/USING")?;
+            let left = self.coerce_argument(left, common, 0)?;
+            let right = self.coerce_argument(right, common, 0)?;
+            let expr = match kind {
+                JoinKind::Right => right,
+                JoinKind::Full => Expr::Coalesce { arguments: vec![left, right], result: common },
+                _ => left,
+            };
+            merged.push(NamedColumn { name: name.clone(), expr });
+        }
+        if let ast::JoinCondition::On(on) = condition {
+            let mut items = outer.to_vec();
+            for item in &mut items {
+                item.columns_visible = false;
+            }
+            items.extend(left_items.iter().cloned());
+            items.extend(right_items.iter().cloned());
+            self.scopes.push(Scope::new(items));
+            let bound = self.condition(on, "JOIN/ON");
+            self.scopes.pop();
+            conditions.extend(bound?);
+        }
+        if matches!(kind, JoinKind::Left | JoinKind::Full) {
+            right_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+        }
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            left_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+        }
+        let plan = Logical::Join { kind, left: Box::new(left_plan), right: Box::new(right_plan), conditions };
+        let sides = || left_items.iter().chain(&right_items);
+        if using.is_empty() && alias.is_none() {
+            let mut items = left_items;
+            items.extend(right_items);
+            return Ok((plan, items));
+        }
+        // The join's own columns: merged ones first, then the rest of both sides.
+        let rest = sides()
+            .filter(|item| item.columns_visible)
+            .flat_map(|item| &item.columns)
+            .filter(|column| !using.contains(&column.name))
+            .cloned();
+        let mut columns: Vec<NamedColumn> = merged.iter().cloned().chain(rest).collect();
+        let label: Arc<str> = alias.map_or("", |alias| alias.name.as_str()).into();
+        rename(&mut columns, &label, alias)?;
+        let own = NamedItem {
+            alias: label,
+            schema: None,
+            columns,
+            name_visible: alias.is_some(),
+            columns_visible: true,
+            lockable: None,
+        };
+        let mut items = vec![own];
+        if let Some(using_alias) = using_alias {
+            items.push(NamedItem {
+                alias: using_alias.as_str().into(),
+                schema: None,
+                columns: merged,
+                name_visible: true,
+                columns_visible: false,
+                lockable: None,
+            });
+        }
+        for mut item in left_items.into_iter().chain(right_items) {
+            item.columns_visible = false;
+            item.name_visible &= alias.is_none();
+            items.push(item);
+        }
+        Ok((plan, items))
+    }
+}
+
+pub fn cross(left: Logical, right: Logical) -> Logical {
+    match left {
+        Logical::OneRow => right,
+        left => Logical::Join {
+            kind: JoinKind::Inner,
+            left: Box::new(left),
+            right: Box::new(right),
+            conditions: Vec::new(),
+        },
+    }
+}
+
+fn check_duplicate_aliases(left: &[NamedItem], right: &[NamedItem]) -> Result<()> {
+    for item in right.iter().filter(|item| item.name_visible && !item.alias.is_empty()) {
+        let twice =
+            |other: &&NamedItem| other.name_visible && other.alias == item.alias && other.schema == item.schema;
+        if left.iter().any(|other| twice(&other)) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_ALIAS,
+                format!("table name \"{}\" specified more than once", item.alias),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Applies `AS t (a, b)`.
+fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
+    let Some(alias) = alias else { return Ok(()) };
+    if alias.columns.len() > columns.len() {
+        return Err(Error::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            format!(
+                "table \"{label}\" has {} columns available but {} columns specified",
+                columns.len(),
+                alias.columns.len()
+            ),
+        ));
+    }
+    for (column, name) in columns.iter_mut().zip(&alias.columns) {
+        column.name = name.clone();
+    }
+    Ok(())
+}
+
+fn common_names(left: &[NamedItem], right: &[NamedItem]) -> Vec<String> {
+    let names = |items: &[NamedItem]| -> Vec<String> {
+        items.iter().filter(|i| i.columns_visible).flat_map(|i| i.columns.iter().map(|c| c.name.clone())).collect()
+    };
+    let right = names(right);
+    names(left).into_iter().filter(|name| right.contains(name)).collect()
+}
+
+fn using_column(items: &[NamedItem], name: &str, side: &str) -> Result<Expr> {
+    let mut found = items
+        .iter()
+        .filter(|item| item.columns_visible)
+        .flat_map(|item| &item.columns)
+        .filter(|column| column.name == *name);
+    let first = found.next().ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+        )
+    })?;
+    match found.next() {
+        None => Ok(first.expr.clone()),
+        Some(_) => Err(Error::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("common column name \"{name}\" appears more than once in {side} table"),
+        )),
+    }
+}
+

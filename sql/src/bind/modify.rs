@@ -1,0 +1,637 @@
+//! INSERT, UPDATE, DELETE.
+
+use super::coerce::display;
+use super::scope::{Lockable, NamedItem, Scope};
+use super::select::rechecks;
+use super::{Binder, Clause};
+use crate::catalog::{Column, ConstraintKind, Relation, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::expr::{ColumnId, Expr};
+use crate::functions::CastContext;
+use crate::parse::ast;
+use crate::plan::logical::{self, ConflictUpdate, Logical, Modify, ModifyKind, OnConflict};
+use crate::types::Type;
+use serin_txn::RelationLockMode;
+use std::sync::Arc;
+
+type Bound = (Logical, Option<Vec<ColumnId>>);
+
+impl Binder<'_> {
+    fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
+        match self.find_relation(name)? {
+            Relation::Table(table) if table.view.is_some() => Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot {verb} view \"{}\"", table.name),
+            )
+            .detail("Views are not automatically updatable yet.")),
+            Relation::Table(table) => {
+                self.lock_relation(table.oid, RelationLockMode::RowExclusive);
+                Ok(table)
+            }
+            Relation::System(relation) => Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", relation.name),
+            )),
+            Relation::Sequence(sequence) => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change sequence \"{}\"", sequence.name),
+            )),
+            Relation::Index(table, index) => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is an index", table.indexes[index].name),
+            )),
+        }
+    }
+
+    fn column_position(&self, table: &Table, name: &str, position: usize) -> Result<usize> {
+        table.columns.iter().position(|column| !column.dropped && column.name == name).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" of relation \"{}\" does not exist", table.name),
+            )
+            .at(position)
+        })
+    }
+
+    /// Casts a value for assignment to a column.
+    fn assign(&mut self, expr: Expr, column: &Column, position: usize) -> Result<Expr> {
+        let from = expr.data_type();
+        self.coerce(expr, column.data_type(), column.modifier, CastContext::Assignment, position)?.ok_or_else(|| {
+            Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{}\" is of type {} but expression is of type {}",
+                    column.name,
+                    display(column.data_type()),
+                    display(from)
+                ),
+            )
+            .hint("You will need to rewrite or cast the expression.")
+            .at(position)
+        })
+    }
+
+    /// What a column gets when nothing is given for it.
+    fn default_value(&mut self, column: &Column) -> Result<Expr> {
+        if column.generated {
+            // The table writer computes it.
+            return Ok(Expr::null(column.data_type()));
+        }
+        if column.identity.is_some()
+            && let Some(sequence) = column.sequence
+        {
+            let next = self.nextval(sequence)?;
+            return self.assign(next, column, 0);
+        }
+        match &column.default {
+            None => Ok(Expr::null(column.data_type())),
+            Some(text) => {
+                let parsed = crate::parse::parse_expression(text)?;
+                let scopes = std::mem::replace(&mut self.scopes, vec![Scope::default()]);
+                let bound = self.plain_expr(&parsed, "DEFAULT expressions");
+                self.scopes = scopes;
+                let bound = bound.map_err(|error| {
+                    error.context(format!("default of column \"{}\"", column.name))
+                })?;
+                self.assign(bound, column, 0)
+            }
+        }
+    }
+
+    pub fn insert(&mut self, insert: &ast::Insert) -> Result<Bound> {
+        let names = self.cte_names.len();
+        let result = self.insert_with_names(insert);
+        self.cte_names.truncate(names);
+        result
+    }
+
+    fn insert_with_names(&mut self, insert: &ast::Insert) -> Result<Bound> {
+        if let Some(with) = &insert.with {
+            self.with_clause(with)?;
+        }
+        let table = self.target_table(&insert.table, "insert into")?;
+        let position = insert.table.position;
+        let given: Vec<usize> = match insert.columns.is_empty() {
+            true => (0..table.columns.len()).filter(|at| !table.columns[*at].dropped).collect(),
+            false => {
+                let mut given = Vec::with_capacity(insert.columns.len());
+                for name in &insert.columns {
+                    let at = self.column_position(&table, name, position)?;
+                    if given.contains(&at) {
+                        return Err(Error::new(
+                            SqlState::DUPLICATE_COLUMN,
+                            format!("column \"{name}\" specified more than once"),
+                        )
+                        .at(position));
+                    }
+                    given.push(at);
+                }
+                given
+            }
+        };
+        let explicit = !insert.columns.is_empty();
+        let (input, mut values) = self.insert_source(insert, &table, &given, explicit)?;
+        let mut assignments = Vec::with_capacity(table.columns.len());
+        for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
+            let value = match values.iter().position(|(position, _)| *position == at) {
+                Some(found) => values.swap_remove(found).1,
+                None => self.default_value(column)?,
+            };
+            assignments.push((at, value));
+        }
+        let label: Arc<str> = insert.alias.as_deref().unwrap_or(&table.name).into();
+        let target_columns = self.table_columns(&table, &label);
+        let schema = insert.alias.is_none().then_some(table.schema);
+        let on_conflict = match &insert.on_conflict {
+            None => None,
+            Some(clause) => Some(self.on_conflict(clause, &table, &label, &target_columns, schema)?),
+        };
+        let (returning, returning_columns) = self.bind_returning(&insert.returning, &table, &label, schema, Vec::new())?;
+        let results = returning.as_ref().map(|outputs| outputs.iter().map(|(id, _)| *id).collect());
+        let modify = Modify {
+            kind: ModifyKind::Insert,
+            table,
+            alias: label,
+            input,
+            target_columns,
+            key: None,
+            row: None,
+            recheck: Vec::new(),
+            assignments,
+            on_conflict,
+            returning,
+            returning_columns,
+        };
+        Ok((Logical::Modify(Box::new(modify)), results))
+    }
+
+    /// The rows to insert: an input plan and, over it, a value for each given column.
+    fn insert_source(
+        &mut self,
+        insert: &ast::Insert,
+        table: &Table,
+        given: &[usize],
+        explicit: bool,
+    ) -> Result<(Logical, Vec<(usize, Expr)>)> {
+        let Some(query) = &insert.source else { return Ok((Logical::OneRow, Vec::new())) };
+        let simple = query.with.is_none() && query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none();
+        if let (ast::SetExpr::Values(rows), true) = (&query.body, simple) {
+            return self.insert_values(insert, table, given, explicit, rows);
+        }
+        let bound = self.query(query)?;
+        self.check_width(bound.columns.len(), given, explicit, insert.table.position)?;
+        // Literals of the target list are still to be read as the columns' types.
+        let types: Vec<Type> = bound
+            .columns
+            .iter()
+            .zip(given)
+            .map(|(id, at)| match self.columns[*id].data_type {
+                Type::TEXT => table.columns[*at].data_type(),
+                other => other,
+            })
+            .collect();
+        let literal = match &bound.plan {
+            Logical::Project { outputs, .. } => outputs
+                .iter()
+                .filter(|(_, expr)| matches!(expr, Expr::Constant { data_type: Type::TEXT, .. }))
+                .map(|(id, _)| *id)
+                .collect(),
+            _ => Vec::new(),
+        };
+        let targets: Vec<Type> = bound
+            .columns
+            .iter()
+            .zip(&types)
+            .map(|(id, to)| if literal.contains(id) { *to } else { self.columns[*id].data_type })
+            .collect();
+        let (input, columns) = self.cast_outputs(bound, &targets)?;
+        let mut values = Vec::with_capacity(columns.len());
+        for (id, at) in columns.iter().zip(given) {
+            let column = &table.columns[*at];
+            self.check_assignable(table, column, insert.overriding)?;
+            if column.identity.is_some() && insert.overriding == Some(false) {
+                continue;
+            }
+            let value = self.column(*id);
+            values.push((*at, self.assign(value, column, 0)?));
+        }
+        Ok((input, values))
+    }
+
+    fn insert_values(
+        &mut self,
+        insert: &ast::Insert,
+        table: &Table,
+        given: &[usize],
+        explicit: bool,
+        rows: &[Vec<ast::Expr>],
+    ) -> Result<(Logical, Vec<(usize, Expr)>)> {
+        let width = rows.first().map_or(0, Vec::len);
+        let mut bound: Vec<Vec<Expr>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.len() != width {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+            }
+            self.check_width(row.len(), given, explicit, insert.table.position)?;
+            let mut cells = Vec::with_capacity(row.len());
+            for (cell, at) in row.iter().zip(given) {
+                let column = &table.columns[*at];
+                if matches!(cell, ast::Expr::Default(_)) || (column.identity.is_some() && insert.overriding == Some(false)) {
+                    cells.push(self.default_value(column)?);
+                    continue;
+                }
+                self.check_assignable(table, column, insert.overriding)?;
+                self.scopes.push(Scope::default());
+                let value = self.plain_expr(cell, "VALUES");
+                self.scopes.pop();
+                cells.push(self.assign(value?, column, position_of(cell))?);
+            }
+            bound.push(cells);
+        }
+        let given = &given[..width.min(given.len())];
+        if bound.len() == 1 {
+            let row = bound.pop().expect("its length is one");
+            return Ok((Logical::OneRow, given.iter().copied().zip(row).collect()));
+        }
+        let columns: Vec<ColumnId> = given
+            .iter()
+            .map(|at| {
+                let column = &table.columns[*at];
+                self.new_column(&column.name, column.data_type(), column.modifier, (0, 0), "*VALUES*".into())
+            })
+            .collect();
+        let values = given.iter().zip(&columns).map(|(at, id)| (*at, self.column(*id))).collect();
+        Ok((Logical::Values { columns, rows: bound }, values))
+    }
+
+    fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
+        if width > given.len() {
+            return Err(
+                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns").at(position)
+            );
+        }
+        if explicit && width < given.len() {
+            return Err(
+                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions").at(position)
+            );
+        }
+        Ok(())
+    }
+
+    fn check_assignable(&self, _table: &Table, column: &Column, overriding: Option<bool>) -> Result<()> {
+        let refuse = |detail: String| {
+            Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+            )
+            .detail(detail)
+        };
+        if column.generated {
+            return Err(refuse(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        if column.identity == Some(true) && overriding.is_none() {
+            return Err(refuse(format!(
+                "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                column.name
+            ))
+            .hint("Use OVERRIDING SYSTEM VALUE to override."));
+        }
+        Ok(())
+    }
+
+    fn on_conflict(
+        &mut self,
+        clause: &ast::OnConflict,
+        table: &Arc<Table>,
+        label: &Arc<str>,
+        target_columns: &[ColumnId],
+        schema: Option<u32>,
+    ) -> Result<OnConflict> {
+        let arbiters = match &clause.target {
+            None if clause.update.is_some() => {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                )
+                .hint("For example, ON CONFLICT (column_name)."));
+            }
+            None => None,
+            Some(target) => Some(self.arbiters(target, table)?),
+        };
+        let Some((assignments, filter)) = &clause.update else {
+            return Ok(OnConflict { arbiters, update: None });
+        };
+        let excluded_label: Arc<str> = "excluded".into();
+        let excluded = self.table_columns(table, &excluded_label);
+        let target = NamedItem::of_table(table, label.clone(), target_columns, schema);
+        let mut proposed = NamedItem::of_table(table, excluded_label, &excluded, None);
+        proposed.columns_visible = false;
+        self.scopes.push(Scope::new(vec![target, proposed]));
+        let bound = self.assignments(assignments, table).and_then(|assignments| {
+            let filter = match filter {
+                Some(filter) => self.condition(filter, "ON CONFLICT")?,
+                None => Vec::new(),
+            };
+            Ok(ConflictUpdate { excluded, assignments, filter })
+        });
+        self.scopes.pop();
+        Ok(OnConflict { arbiters, update: Some(bound?) })
+    }
+
+    /// The unique indexes that an ON CONFLICT target means.
+    fn arbiters(&self, target: &ast::ConflictTarget, table: &Table) -> Result<Vec<usize>> {
+        match target {
+            ast::ConflictTarget::Constraint(name) => {
+                let constraint = table.constraints.iter().find(|constraint| constraint.name == *name);
+                let oid = constraint.and_then(|constraint| match constraint.kind {
+                    ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => Some(oid),
+                    _ => None,
+                });
+                let index = table.indexes.iter().position(|index| Some(index.oid) == oid);
+                match (index, constraint) {
+                    (Some(index), _) => Ok(vec![index]),
+                    (None, Some(_)) => Err(Error::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        "constraint in ON CONFLICT clause has no associated index",
+                    )),
+                    (None, None) => Err(Error::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("constraint \"{name}\" for table \"{}\" does not exist", table.name),
+                    )),
+                }
+            }
+            ast::ConflictTarget::Columns(exprs, predicate) => {
+                let mut wanted = Vec::with_capacity(exprs.len());
+                for expr in exprs {
+                    match expr {
+                        ast::Expr::Column(parts, position) if parts.len() == 1 => {
+                            let at = table.columns.iter().position(|c| !c.dropped && c.name == parts[0]);
+                            wanted.push(at.ok_or_else(|| {
+                                Error::new(
+                                    SqlState::UNDEFINED_COLUMN,
+                                    format!("column \"{}\" does not exist", parts[0]),
+                                )
+                                .at(*position)
+                            })?);
+                        }
+                        _ => return Err(Error::unsupported("an expression as ON CONFLICT target")),
+                    }
+                }
+                wanted.sort_unstable();
+                wanted.dedup();
+                let matches = |index: &crate::catalog::Index| {
+                    let mut columns: Vec<Option<usize>> = index.keys.iter().map(|key| key.column).collect();
+                    columns.sort_unstable();
+                    columns.dedup();
+                    index.unique
+                        && (index.predicate.is_none() || predicate.is_some())
+                        && columns.len() == wanted.len()
+                        && columns.iter().zip(&wanted).all(|(a, b)| *a == Some(*b))
+                };
+                let found: Vec<usize> =
+                    (0..table.indexes.len()).filter(|at| matches(&table.indexes[*at])).collect();
+                match found.is_empty() {
+                    false => Ok(found),
+                    true => Err(Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// SET clauses: column positions with their new values.
+    fn assignments(&mut self, assignments: &[ast::Assignment], table: &Arc<Table>) -> Result<Vec<(usize, Expr)>> {
+        let mut out: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            if !assignment.subscripts.is_empty() {
+                return Err(Error::unsupported("assignment to an array element").at(assignment.position));
+            }
+            let mut positions = Vec::with_capacity(assignment.columns.len());
+            for name in &assignment.columns {
+                let at = self.column_position(table, name, assignment.position)?;
+                if out.iter().any(|(other, _)| *other == at) || positions.contains(&at) {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("multiple assignments to same column \"{name}\""),
+                    )
+                    .at(assignment.position));
+                }
+                positions.push(at);
+            }
+            let counts = |given: usize| match given == positions.len() {
+                true => Ok(()),
+                false => Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "number of columns does not match number of values",
+                )
+                .at(assignment.position)),
+            };
+            match (&assignment.value, positions.as_slice()) {
+                (ast::Expr::Row(values, _), [_, _, ..]) => {
+                    counts(values.len())?;
+                    for (value, at) in values.iter().zip(&positions) {
+                        let value = self.assigned_value(value, table, *at)?;
+                        out.push((*at, value));
+                    }
+                }
+                (ast::Expr::Subquery(query, position), [_, _, ..]) => {
+                    let (row, types) =
+                        self.within(Clause::plain("UPDATE"), |binder| binder.row_sublink(query, *position))?;
+                    counts(types.len())?;
+                    for (index, (at, result)) in positions.iter().zip(types).enumerate() {
+                        let field = Expr::Field { operand: Box::new(row.clone()), index, result };
+                        let value = self.assign(field, &table.columns[*at], *position)?;
+                        out.push((*at, value));
+                    }
+                }
+                (value, [at]) => {
+                    let value = match value {
+                        ast::Expr::Row(values, _) if values.len() == 1 => &values[0],
+                        value => value,
+                    };
+                    let value = self.assigned_value(value, table, *at)?;
+                    out.push((*at, value));
+                }
+                _ => counts(1)?,
+            }
+        }
+        Ok(out)
+    }
+
+    fn assigned_value(&mut self, value: &ast::Expr, table: &Arc<Table>, at: usize) -> Result<Expr> {
+        let column = &table.columns[at];
+        if matches!(value, ast::Expr::Default(_)) {
+            return self.default_value(column);
+        }
+        if column.generated || column.identity == Some(true) {
+            let what = match column.generated {
+                true => format!("Column \"{}\" is a generated column.", column.name),
+                false => {
+                    format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
+                }
+            };
+            return Err(Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .detail(what));
+        }
+        let bound = self.plain_expr(value, "UPDATE")?;
+        self.assign(bound, column, position_of(value))
+    }
+
+    pub fn update(&mut self, update: &ast::Update) -> Result<Bound> {
+        let names = self.cte_names.len();
+        let result = self.change(Change {
+            kind: ModifyKind::Update,
+            with: update.with.as_ref(),
+            table: &update.table,
+            alias: update.alias.as_deref(),
+            from: &update.from,
+            filter: update.filter.as_ref(),
+            current_of: update.current_of.is_some(),
+            assignments: &update.assignments,
+            returning: &update.returning,
+        });
+        self.cte_names.truncate(names);
+        result
+    }
+
+    pub fn delete(&mut self, delete: &ast::Delete) -> Result<Bound> {
+        let names = self.cte_names.len();
+        let result = self.change(Change {
+            kind: ModifyKind::Delete,
+            with: delete.with.as_ref(),
+            table: &delete.table,
+            alias: delete.alias.as_deref(),
+            from: &delete.using,
+            filter: delete.filter.as_ref(),
+            current_of: delete.current_of.is_some(),
+            assignments: &[],
+            returning: &delete.returning,
+        });
+        self.cte_names.truncate(names);
+        result
+    }
+
+    fn change(&mut self, change: Change<'_>) -> Result<Bound> {
+        if let Some(with) = change.with {
+            self.with_clause(with)?;
+        }
+        if change.current_of {
+            return Err(Error::unsupported("WHERE CURRENT OF"));
+        }
+        let verb = if change.kind == ModifyKind::Update { "update" } else { "delete from" };
+        let table = self.target_table(change.table, verb)?;
+        let label: Arc<str> = change.alias.unwrap_or(&table.name).into();
+        let schema = change.alias.is_none().then_some(table.schema);
+        let target_columns = self.table_columns(&table, &label);
+        let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
+        let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
+        let mut item = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
+        item.lockable = Some(Lockable { table: table.clone(), ids: target_columns.clone(), key, nullable: false });
+        let scan = logical::Scan {
+            table: table.clone(),
+            alias: label.clone(),
+            columns: target_columns.clone(),
+            key: Some(key),
+            row: Some(row),
+        };
+        let (from, from_items) = self.from_clause(change.from)?;
+        let mut input = match change.from.is_empty() {
+            true => Logical::Scan(scan),
+            false => super::from::cross(Logical::Scan(scan), from),
+        };
+        if from_items.iter().any(|other| other.name_visible && other.alias == label) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_ALIAS,
+                format!("table name \"{label}\" specified more than once"),
+            ));
+        }
+        let mut items = vec![item];
+        items.extend(from_items.iter().cloned());
+        self.scopes.push(Scope::new(items));
+        let bound = (|| -> Result<_> {
+            let assignments = self.assignments(change.assignments, &table)?;
+            let conditions = change.filter.map(|filter| self.condition(filter, "WHERE")).transpose()?;
+            Ok((assignments, conditions))
+        })();
+        self.scopes.pop();
+        let (assignments, conditions) = bound?;
+        if let Some(conditions) = conditions {
+            input = Logical::Filter { input: Box::new(input), conditions };
+        }
+        let recheck = rechecks(&input);
+        let (returning, returning_columns) =
+            self.bind_returning(change.returning, &table, &label, schema, from_items)?;
+        let results = returning.as_ref().map(|outputs| outputs.iter().map(|(id, _)| *id).collect());
+        let modify = Modify {
+            kind: change.kind,
+            table,
+            alias: label,
+            input,
+            target_columns,
+            key: Some(key),
+            row: Some(row),
+            recheck,
+            assignments,
+            on_conflict: None,
+            returning,
+            returning_columns,
+        };
+        Ok((Logical::Modify(Box::new(modify)), results))
+    }
+
+    /// RETURNING sees the row as it was written (DELETE: as it was), and what it was joined with.
+    #[allow(clippy::type_complexity)]
+    fn bind_returning(
+        &mut self,
+        targets: &[ast::Target],
+        table: &Arc<Table>,
+        label: &Arc<str>,
+        schema: Option<u32>,
+        others: Vec<NamedItem>,
+    ) -> Result<(Option<Vec<(ColumnId, Expr)>>, Vec<ColumnId>)> {
+        if targets.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        let columns = self.table_columns(table, label);
+        let mut items = vec![NamedItem::of_table(table, label.clone(), &columns, schema)];
+        items.extend(others);
+        self.scopes.push(Scope::new(items));
+        let outputs = self.returning(targets);
+        self.scopes.pop();
+        Ok((Some(outputs?), columns))
+    }
+}
+
+/// What UPDATE and DELETE have in common.
+struct Change<'q> {
+    kind: ModifyKind,
+    with: Option<&'q ast::With>,
+    table: &'q ast::ObjectName,
+    alias: Option<&'q str>,
+    from: &'q [ast::TableRef],
+    filter: Option<&'q ast::Expr>,
+    current_of: bool,
+    assignments: &'q [ast::Assignment],
+    returning: &'q [ast::Target],
+}
+
+/// Where an expression starts, as far as the tree tells.
+fn position_of(expr: &ast::Expr) -> usize {
+    match expr {
+        ast::Expr::Literal(_, position)
+        | ast::Expr::Parameter(_, position)
+        | ast::Expr::Column(_, position)
+        | ast::Expr::Unary { position, .. }
+        | ast::Expr::Cast { position, .. }
+        | ast::Expr::Case { position, .. }
+        | ast::Expr::Subquery(_, position) => *position,
+        ast::Expr::Binary { left, .. } => position_of(left),
+        ast::Expr::Function(call) => call.position,
+        _ => 0,
+    }
+}

@@ -1,0 +1,227 @@
+//! What a name can mean at a point of a query.
+//!
+//! A [`Scope`] per query level holds its FROM items. An item can be visible by its name (`t.a`) and its columns by theirs alone
+//! (`a`): a join makes an item for its own columns (merged by USING) and hides its sides' columns, not their names, as in
+//! PostgreSQL's `ParseNamespaceItem`.
+
+use super::Binder;
+use crate::catalog::Table;
+use crate::error::{Error, Result, SqlState};
+use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::plan::logical::AggregateCall;
+use crate::types::Oid;
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub struct NamedItem {
+    pub alias: Arc<str>,
+    /// The schema it may be qualified with: a table without alias.
+    pub schema: Option<Oid>,
+    pub columns: Vec<NamedColumn>,
+    pub name_visible: bool,
+    pub columns_visible: bool,
+    /// A base table that FOR UPDATE can lock.
+    pub lockable: Option<Lockable>,
+}
+
+#[derive(Clone)]
+pub struct Lockable {
+    pub table: Arc<Table>,
+    pub ids: Vec<ColumnId>,
+    pub key: ColumnId,
+    /// On the nullable side of an outer join.
+    pub nullable: bool,
+}
+
+#[derive(Clone)]
+pub struct NamedColumn {
+    pub name: String,
+    pub expr: Expr,
+}
+
+impl NamedItem {
+    pub fn of_table(table: &Table, alias: Arc<str>, ids: &[ColumnId], schema: Option<Oid>) -> NamedItem {
+        let columns = table
+            .columns
+            .iter()
+            .zip(ids)
+            .filter(|(column, _)| !column.dropped)
+            .map(|(column, id)| NamedColumn {
+                name: column.name.clone(),
+                expr: Expr::column(*id, column.data_type()),
+            })
+            .collect();
+        NamedItem { alias, schema, columns, name_visible: true, columns_visible: true, lockable: None }
+    }
+}
+
+#[derive(Default)]
+pub struct Scope {
+    pub items: Vec<NamedItem>,
+    /// Ids that the items' columns read.
+    pub ids: ColumnSet,
+    /// Aggregate calls found so far; they are columns of the Aggregate to be.
+    pub aggregates: Vec<(ColumnId, AggregateCall)>,
+    /// Set-returning calls of the target list.
+    pub sets: Vec<(ColumnId, Expr)>,
+}
+
+impl Scope {
+    pub fn new(items: Vec<NamedItem>) -> Scope {
+        let mut ids = ColumnSet::new();
+        items.iter().flat_map(|item| &item.columns).for_each(|column| column.expr.columns(&mut ids));
+        Scope { items, ids, ..Scope::default() }
+    }
+}
+
+impl Binder<'_> {
+    /// `a`, `t.a`, `s.t.a`, looked for from the innermost query outwards.
+    pub fn resolve_column(&mut self, parts: &[String], position: usize) -> Result<Expr> {
+        match self.find_column(parts, position)? {
+            Some(expr) => {
+                if let Expr::Column { index, .. } = &expr {
+                    self.mentions.entry(*index).or_insert(position);
+                }
+                Ok(expr)
+            }
+            None => Err(self.no_such_column(parts).at(position)),
+        }
+    }
+
+    pub fn find_column(&self, parts: &[String], position: usize) -> Result<Option<Expr>> {
+        let Some((name, qualifier)) = parts.split_last() else { return Ok(None) };
+        for scope in self.scopes.iter().rev() {
+            let mut found: Option<&Expr> = None;
+            let mut named = false;
+            for item in &scope.items {
+                let matches = match qualifier {
+                    [] => item.columns_visible,
+                    _ => item.name_visible && self.qualifies(item, qualifier),
+                };
+                if !matches {
+                    continue;
+                }
+                named = true;
+                for column in item.columns.iter().filter(|column| column.name == *name) {
+                    if found.is_some_and(|other| !other.same(&column.expr)) {
+                        return Err(Error::new(
+                            SqlState::AMBIGUOUS_COLUMN,
+                            format!("column reference \"{name}\" is ambiguous"),
+                        )
+                        .at(position));
+                    }
+                    found = Some(&column.expr);
+                }
+            }
+            if let Some(expr) = found {
+                return Ok(Some(expr.clone()));
+            }
+            // `t` alone: the whole row, if nothing has a column of that name.
+            if qualifier.is_empty()
+                && let Some(item) = scope.items.iter().find(|item| item.name_visible && *item.alias == **name)
+                && !item.columns.is_empty()
+            {
+                let fields: Vec<Expr> = item.columns.iter().map(|column| column.expr.clone()).collect();
+                let types = fields.iter().map(Expr::data_type).collect();
+                return Ok(Some(Expr::Row { fields, types }));
+            }
+            if named && !qualifier.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether `t` or `s.t` (or `db.s.t`) names the item.
+    pub fn qualifies(&self, item: &NamedItem, qualifier: &[String]) -> bool {
+        let Some((table, schemas)) = qualifier.split_last() else { return true };
+        if *item.alias != **table {
+            return false;
+        }
+        match schemas.last() {
+            None => true,
+            Some(schema) => item.schema.is_some_and(|oid| {
+                self.context.catalog.schema(oid).is_some_and(|known| known.name == *schema)
+                    || (oid == crate::catalog::PG_CATALOG && schema == "pg_catalog")
+                    || (oid == crate::catalog::INFORMATION_SCHEMA && schema == "information_schema")
+            }),
+        }
+    }
+
+    fn no_such_column(&self, parts: &[String]) -> Error {
+        let text = parts.join(".");
+        match parts {
+            [name] => {
+                let error =
+                    Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
+                let hidden = self.scopes.last().into_iter().flat_map(|scope| &scope.items).find(|item| {
+                    item.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+                });
+                match hidden {
+                    Some(item) if !item.alias.is_empty() => {
+                        let column = item.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
+                        let column = column.map_or("", |column| column.name.as_str());
+                        error.hint(format!(
+                            "Perhaps you meant to reference the column \"{}.{column}\".",
+                            item.alias
+                        ))
+                    }
+                    _ => error,
+                }
+            }
+            [.., table, _] => {
+                let known = self
+                    .scopes
+                    .iter()
+                    .any(|s| s.items.iter().any(|item| item.name_visible && *item.alias == **table));
+                match known {
+                    true => Error::new(SqlState::UNDEFINED_COLUMN, format!("column {text} does not exist")),
+                    false => self.missing_from(table),
+                }
+            }
+            [] => Error::internal("a column reference without a name"),
+        }
+    }
+
+    pub fn missing_from(&self, table: &str) -> Error {
+        let error = Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("missing FROM-clause entry for table \"{table}\""),
+        );
+        let hidden = self.scopes.iter().flat_map(|scope| &scope.items).any(|item| {
+            item.lockable.as_ref().is_some_and(|lockable| lockable.table.name == table) && *item.alias != *table
+        });
+        match hidden {
+            true => Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("invalid reference to FROM-clause entry for table \"{table}\""),
+            ),
+            false => error,
+        }
+    }
+
+    /// The columns that `*` or `t.*` stands for.
+    pub fn expand_star(&self, qualifier: &[String], position: usize) -> Result<Vec<NamedColumn>> {
+        if qualifier.is_empty() {
+            let scope = self.scopes.last().expect("a target list has a scope");
+            let visible = || scope.items.iter().filter(|item| item.columns_visible);
+            if visible().next().is_none() {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "SELECT * with no tables specified is not valid",
+                )
+                .at(position));
+            }
+            return Ok(visible().flat_map(|item| item.columns.iter().cloned()).collect());
+        }
+        for scope in self.scopes.iter().rev() {
+            if let Some(item) =
+                scope.items.iter().find(|item| item.name_visible && self.qualifies(item, qualifier))
+            {
+                return Ok(item.columns.clone());
+            }
+        }
+        let table = qualifier.last().expect("it is not empty");
+        Err(self.missing_from(table).at(position))
+    }
+}

@@ -1,0 +1,467 @@
+//! One SELECT: FROM → WHERE → GROUP BY → HAVING → target list → DISTINCT → ORDER BY → locking → LIMIT.
+//!
+//! Without DISTINCT the target list is projected last, above ORDER BY and LIMIT: only rows that are returned are computed, and a
+//! sort key needs no column of its own.
+
+use super::grouping::Groups;
+use super::scope::{NamedColumn, Scope};
+use super::{Binder, BoundQuery, Clause};
+use crate::error::{Error, Result, SqlState};
+use crate::expr::{ColumnId, ColumnSet, Expr, conjuncts};
+use crate::parse::ast;
+use crate::plan::logical::{JoinKind, LockTarget, Logical, SortKey};
+use serin_txn::RelationLockMode;
+
+/// The parts of a query around a SELECT that bind in its scope.
+pub struct Tail<'q> {
+    pub order_by: &'q [ast::OrderItem],
+    pub limit: Option<&'q ast::Expr>,
+    pub offset: Option<&'q ast::Expr>,
+    pub with_ties: bool,
+    pub locking: &'q [ast::LockingClause],
+}
+
+struct Target {
+    name: String,
+    expr: Expr,
+    aliased: bool,
+}
+
+impl Binder<'_> {
+    pub fn select(&mut self, select: &ast::Select, tail: &Tail<'_>) -> Result<BoundQuery> {
+        let keys = std::mem::replace(&mut self.row_keys, !tail.locking.is_empty());
+        let from = self.from_clause(&select.from);
+        self.row_keys = keys;
+        let (input, items) = from?;
+        self.scopes.push(Scope::new(items));
+        let result = self.select_in_scope(select, tail, input);
+        self.scopes.pop();
+        result
+    }
+
+    fn select_in_scope(&mut self, select: &ast::Select, tail: &Tail<'_>, mut input: Logical) -> Result<BoundQuery> {
+        if select.into.is_some() {
+            return Err(Error::unsupported("SELECT INTO here"));
+        }
+        if let Some(condition) = &select.filter {
+            let conditions = self.condition(condition, "WHERE")?;
+            input = Logical::Filter { input: Box::new(input), conditions };
+        }
+        let recheck = if tail.locking.is_empty() { Vec::new() } else { rechecks(&input) };
+
+        // What may hold aggregates.
+        let targets_clause = Clause { name: "SELECT", aggregates: true, sets: true };
+        let mut targets = self.within(targets_clause, |binder| binder.targets(&select.targets))?;
+        let group_exprs = self.group_by(&select.group_by, &targets)?;
+        let mut having = Vec::new();
+        if let Some(condition) = &select.having {
+            let clause = Clause { name: "HAVING", aggregates: true, sets: false };
+            let bound = self.within(clause, |binder| binder.expr(condition))?;
+            conjuncts(self.coerce_boolean(bound, "HAVING", 0)?, &mut having);
+        }
+        let order_clause = Clause { name: "ORDER BY", aggregates: true, sets: true };
+        let mut order = self.within(order_clause, |binder| binder.order_by(tail.order_by, &targets))?;
+        let mut distinct_on = match &select.distinct {
+            ast::Distinct::On(exprs) => {
+                let mut on = Vec::with_capacity(exprs.len());
+                for expr in exprs {
+                    on.push(self.within(order_clause, |binder| binder.sort_expr(expr, &targets, "DISTINCT ON"))?);
+                }
+                Some(on)
+            }
+            _ => None,
+        };
+        for target in &mut targets {
+            let expr = std::mem::replace(&mut target.expr, Expr::bool(true));
+            target.expr = self.resolve_unknown(expr)?;
+        }
+
+        // Grouping.
+        let aggregates = std::mem::take(&mut self.scope().aggregates);
+        if !aggregates.is_empty() || !group_exprs.is_empty() || select.having.is_some() || !select.group_by.is_empty() {
+            let mut groups = Groups::new(group_exprs, &input);
+            for target in &mut targets {
+                target.expr = self.over_groups(target.expr.clone(), &mut groups)?;
+            }
+            for condition in &mut having {
+                *condition = self.over_groups(condition.clone(), &mut groups)?;
+            }
+            for key in &mut order {
+                key.expr = self.over_groups(key.expr.clone(), &mut groups)?;
+            }
+            for expr in distinct_on.iter_mut().flatten() {
+                *expr = self.over_groups(expr.clone(), &mut groups)?;
+            }
+            let mut sets = std::mem::take(&mut self.scope().sets);
+            for (_, call) in &mut sets {
+                *call = self.over_groups(call.clone(), &mut groups)?;
+            }
+            self.scope().sets = sets;
+            let dependent: Vec<(ColumnId, Expr)> =
+                groups.used.iter().map(|id| (id, self.column(id))).collect();
+            groups.columns.extend(dependent);
+            input = Logical::Aggregate {
+                input: Box::new(input),
+                groups: groups.columns,
+                sets: Vec::new(),
+                calls: aggregates,
+            };
+            if !having.is_empty() {
+                input = Logical::Filter { input: Box::new(input), conditions: having };
+            }
+            if !tail.locking.is_empty() {
+                return Err(not_with(tail.locking, "GROUP BY clause or aggregate functions"));
+            }
+        }
+        if !tail.locking.is_empty() && select.distinct != ast::Distinct::No {
+            return Err(not_with(tail.locking, "DISTINCT clause"));
+        }
+
+        let sets = std::mem::take(&mut self.scope().sets);
+        let outputs: Vec<(ColumnId, Expr)> = targets
+            .iter()
+            .map(|target| (self.output_column(&target.name, &target.expr), target.expr.clone()))
+            .collect();
+        let columns: Vec<ColumnId> = outputs.iter().map(|(id, _)| *id).collect();
+        let limit = self.limit(tail)?;
+
+        if select.distinct == ast::Distinct::All {
+            if !sets.is_empty() {
+                input = Logical::ProjectSet { input: Box::new(input), calls: sets };
+            }
+            let mut keys = Vec::with_capacity(order.len());
+            for key in order {
+                let (id, expr) = outputs.iter().find(|(_, expr)| expr.same(&key.expr)).ok_or_else(|| {
+                    Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    )
+                })?;
+                keys.push(SortKey { expr: Expr::column(*id, expr.data_type()), ..key });
+            }
+            let mut plan = Logical::Project { input: Box::new(input), outputs };
+            plan = Logical::Distinct { input: Box::new(plan), on: None, columns: columns.clone() };
+            plan = sorted(plan, keys.clone());
+            return Ok(BoundQuery { plan: limited(plan, limit, tail.with_ties.then_some(keys)), columns });
+        }
+
+        // Set-returning functions multiply rows after the sort, unless it sorts by them.
+        let set_ids: ColumnSet = sets.iter().map(|(id, _)| *id).collect();
+        let mut sorted_by = ColumnSet::new();
+        order.iter().for_each(|key| key.expr.columns(&mut sorted_by));
+        distinct_on.iter().flatten().for_each(|expr| expr.columns(&mut sorted_by));
+        let early = sorted_by.intersects(&set_ids);
+        let mut plan = input;
+        if early {
+            plan = Logical::ProjectSet { input: Box::new(plan), calls: sets.clone() };
+        }
+        if let Some(on) = &distinct_on {
+            check_distinct_on(on, &order)?;
+        }
+        plan = sorted(plan, order.clone());
+        if let Some(on) = distinct_on {
+            plan = Logical::Distinct { input: Box::new(plan), on: Some(on), columns: Vec::new() };
+        }
+        if !tail.locking.is_empty() {
+            plan = self.lock_rows(plan, tail.locking, recheck)?;
+        }
+        if !early && !sets.is_empty() {
+            plan = Logical::ProjectSet { input: Box::new(plan), calls: sets };
+        }
+        plan = limited(plan, limit, tail.with_ties.then_some(order));
+        Ok(BoundQuery { plan: Logical::Project { input: Box::new(plan), outputs }, columns })
+    }
+
+    fn targets(&mut self, targets: &[ast::Target]) -> Result<Vec<Target>> {
+        let mut out = Vec::with_capacity(targets.len());
+        for target in targets {
+            let star = match &target.expr {
+                ast::Expr::Star(qualifier, position) => Some((qualifier.clone(), *position)),
+                ast::Expr::Field { operand, field, position } if field == "*" => match &**operand {
+                    ast::Expr::Column(parts, _) => Some((parts.clone(), *position)),
+                    _ => return Err(Error::unsupported("(expression).*").at(*position)),
+                },
+                _ => None,
+            };
+            if let Some((qualifier, position)) = star {
+                for NamedColumn { name, expr } in self.expand_star(&qualifier, position)? {
+                    if let Expr::Column { index, .. } = &expr {
+                        self.mentions.entry(*index).or_insert(position);
+                    }
+                    out.push(Target { name, expr, aliased: false });
+                }
+                continue;
+            }
+            let expr = self.expr(&target.expr)?;
+            let name = match &target.alias {
+                Some(alias) => alias.clone(),
+                None => super::naming::column_name(&target.expr),
+            };
+            out.push(Target { name, expr, aliased: target.alias.is_some() });
+        }
+        Ok(out)
+    }
+
+    /// RETURNING: like a target list without aggregates.
+    pub fn returning(&mut self, targets: &[ast::Target]) -> Result<Vec<(ColumnId, Expr)>> {
+        let targets = self.within(Clause::plain("RETURNING"), |binder| binder.targets(targets))?;
+        let mut out = Vec::with_capacity(targets.len());
+        for target in targets {
+            let expr = self.resolve_unknown(target.expr)?;
+            out.push((self.output_column(&target.name, &expr), expr));
+        }
+        Ok(out)
+    }
+
+    fn group_by(&mut self, items: &[ast::GroupItem], targets: &[Target]) -> Result<Vec<(ColumnId, Expr)>> {
+        let mut groups: Vec<(ColumnId, Expr)> = Vec::new();
+        for item in items {
+            let exprs: &[ast::Expr] = match item {
+                ast::GroupItem::Expr(expr) => std::slice::from_ref(expr),
+                ast::GroupItem::Set(exprs) => exprs,
+                ast::GroupItem::Rollup(_) | ast::GroupItem::Cube(_) | ast::GroupItem::Sets(_) => {
+                    return Err(Error::unsupported("GROUPING SETS, ROLLUP and CUBE"));
+                }
+            };
+            for expr in exprs {
+                let bound = self.group_expr(expr, targets)?;
+                if bound.is_constant() || groups.iter().any(|(_, other)| other.same(&bound)) {
+                    continue;
+                }
+                // A plain column keeps its id: correlated subqueries above need no rewriting then.
+                let id = match &bound {
+                    Expr::Column { index, .. } => *index,
+                    _ => self.output_column(&super::naming::column_name(expr), &bound),
+                };
+                groups.push((id, bound));
+            }
+        }
+        Ok(groups)
+    }
+
+    fn group_expr(&mut self, expr: &ast::Expr, targets: &[Target]) -> Result<Expr> {
+        if let Some((target, _)) = positional(expr, targets, "GROUP BY")? {
+            return self.without_aggregates(target.expr.clone(), "GROUP BY");
+        }
+        if let ast::Expr::Column(parts, position) = expr
+            && let [name] = parts.as_slice()
+        {
+            // An input column comes before an output name here.
+            if let Some(found) = self.find_column(parts, *position)? {
+                if let Expr::Column { index, .. } = &found {
+                    self.mentions.entry(*index).or_insert(*position);
+                }
+                return Ok(found);
+            }
+            if let Some(target) = targets.iter().find(|target| target.name == *name) {
+                return self.without_aggregates(target.expr.clone(), "GROUP BY");
+            }
+        }
+        let bound = self.plain_expr(expr, "GROUP BY")?;
+        self.resolve_unknown(bound)
+    }
+
+    fn without_aggregates(&mut self, expr: Expr, clause: &str) -> Result<Expr> {
+        let aggregate = {
+            let calls = &self.scope().aggregates;
+            expr.any(&mut |part| matches!(part, Expr::Column { index, .. } if calls.iter().any(|(id, _)| id == index)))
+        };
+        match aggregate {
+            true => Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregate functions are not allowed in {clause}"),
+            )),
+            false => self.resolve_unknown(expr),
+        }
+    }
+
+    fn order_by(&mut self, items: &[ast::OrderItem], targets: &[Target]) -> Result<Vec<SortKey>> {
+        let mut keys: Vec<SortKey> = Vec::with_capacity(items.len());
+        for item in items {
+            let expr = self.sort_expr(&item.expr, targets, "ORDER BY")?;
+            if keys.iter().any(|key| key.expr.same(&expr)) {
+                continue;
+            }
+            keys.push(sort_key(expr, item));
+        }
+        Ok(keys)
+    }
+
+    fn sort_expr(&mut self, expr: &ast::Expr, targets: &[Target], clause: &'static str) -> Result<Expr> {
+        if let Some((target, _)) = positional(expr, targets, clause)? {
+            return self.resolve_unknown(target.expr.clone());
+        }
+        // An output name comes before an input column here.
+        if let ast::Expr::Column(parts, position) = expr
+            && let [name] = parts.as_slice()
+        {
+            let mut named = targets.iter().filter(|target| target.name == *name);
+            if let Some(target) = named.next() {
+                if named.any(|other| !other.expr.same(&target.expr)) {
+                    return Err(Error::new(
+                        SqlState::AMBIGUOUS_COLUMN,
+                        format!("{clause} \"{name}\" is ambiguous"),
+                    )
+                    .at(*position));
+                }
+                let _ = target.aliased;
+                return self.resolve_unknown(target.expr.clone());
+            }
+        }
+        let bound = self.expr(expr)?;
+        self.resolve_unknown(bound)
+    }
+
+    fn lock_rows(&mut self, input: Logical, clauses: &[ast::LockingClause], recheck: Vec<Expr>) -> Result<Logical> {
+        let mut targets: Vec<LockTarget> = Vec::new();
+        for clause in clauses {
+            let words = strength_words(clause.strength);
+            for name in &clause.of {
+                let item = self.scope().items.iter().find(|item| item.name_visible && *item.alias == **name);
+                match item {
+                    None => {
+                        return Err(Error::new(
+                            SqlState::UNDEFINED_TABLE,
+                            format!("relation \"{name}\" in {words} clause not found in FROM clause"),
+                        ));
+                    }
+                    Some(item) if item.lockable.is_none() => {
+                        return Err(Error::unsupported(format!("{words} of \"{name}\", which is not a table")));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let items: Vec<_> = self
+                .scope()
+                .items
+                .iter()
+                .filter(|item| clause.of.is_empty() || clause.of.iter().any(|name| *item.alias == **name))
+                .filter_map(|item| item.lockable.clone().map(|lockable| (item.alias.clone(), lockable)))
+                .collect();
+            for (alias, lockable) in items {
+                if lockable.nullable {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        format!("{words} cannot be applied to the nullable side of an outer join"),
+                    ));
+                }
+                self.lock_relation(lockable.table.oid, RelationLockMode::RowShare);
+                match targets.iter_mut().find(|target| target.key == lockable.key) {
+                    Some(target) => {
+                        target.strength = target.strength.max(clause.strength);
+                        if clause.wait != serin_txn::WaitPolicy::Block {
+                            target.wait = clause.wait;
+                        }
+                    }
+                    None => targets.push(LockTarget {
+                        table: lockable.table,
+                        columns: lockable.ids,
+                        key: lockable.key,
+                        strength: clause.strength,
+                        wait: clause.wait,
+                        alias,
+                    }),
+                }
+            }
+        }
+        Ok(Logical::LockRows { input: Box::new(input), targets, recheck })
+    }
+}
+
+fn strength_words(strength: serin_txn::RowLockMode) -> &'static str {
+    match strength {
+        serin_txn::RowLockMode::KeyShare => "FOR KEY SHARE",
+        serin_txn::RowLockMode::Share => "FOR SHARE",
+        serin_txn::RowLockMode::NoKeyUpdate => "FOR NO KEY UPDATE",
+        serin_txn::RowLockMode::Update => "FOR UPDATE",
+    }
+}
+
+pub fn not_with(locking: &[ast::LockingClause], what: &str) -> Error {
+    let words = locking.first().map_or("FOR UPDATE", |clause| strength_words(clause.strength));
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{words} is not allowed with {what}"))
+}
+
+pub fn sort_key(expr: Expr, item: &ast::OrderItem) -> SortKey {
+    SortKey { expr, descending: item.descending, nulls_first: item.nulls_first.unwrap_or(item.descending) }
+}
+
+/// `ORDER BY 2`.
+fn positional<'t>(expr: &ast::Expr, targets: &'t [Target], clause: &str) -> Result<Option<(&'t Target, usize)>> {
+    let ast::Expr::Literal(literal, position) = expr else { return Ok(None) };
+    match literal {
+        ast::Literal::Number(digits) => match digits.parse::<i64>() {
+            Ok(number) => {
+                let index = usize::try_from(number - 1).ok();
+                let target = index.and_then(|index| targets.get(index));
+                match (target, index) {
+                    (Some(target), Some(index)) => Ok(Some((target, index))),
+                    _ => Err(Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        format!("{clause} position {number} is not in select list"),
+                    )
+                    .at(*position)),
+                }
+            }
+            Err(_) => Err(non_integer(clause).at(*position)),
+        },
+        ast::Literal::String(_) => Err(non_integer(clause).at(*position)),
+        _ => Ok(None),
+    }
+}
+
+fn non_integer(clause: &str) -> Error {
+    Error::new(SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}"))
+}
+
+/// DISTINCT ON's expressions come first in ORDER BY, in any order.
+fn check_distinct_on(on: &[Expr], order: &[SortKey]) -> Result<()> {
+    let prefix = order.len().min(on.len());
+    let matches = order[..prefix].iter().all(|key| on.iter().any(|expr| expr.same(&key.expr)));
+    match matches {
+        true => Ok(()),
+        false => Err(Error::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+        )),
+    }
+}
+
+pub fn sorted(plan: Logical, keys: Vec<SortKey>) -> Logical {
+    match keys.is_empty() {
+        true => plan,
+        false => Logical::Sort { input: Box::new(plan), keys },
+    }
+}
+
+pub fn limited(
+    plan: Logical,
+    (limit, offset): (Option<Expr>, Option<Expr>),
+    ties: Option<Vec<SortKey>>,
+) -> Logical {
+    match (&limit, &offset) {
+        (None, None) => plan,
+        _ => Logical::Limit { input: Box::new(plan), limit, offset, ties },
+    }
+}
+
+/// The conditions a row must still meet when it has changed: WHERE and the conditions of inner joins.
+pub fn rechecks(plan: &Logical) -> Vec<Expr> {
+    fn collect(plan: &Logical, out: &mut Vec<Expr>) {
+        match plan {
+            Logical::Filter { input, conditions } => {
+                collect(input, out);
+                out.extend(conditions.iter().cloned());
+            }
+            Logical::Join { kind: JoinKind::Inner, left, right, conditions } => {
+                collect(left, out);
+                collect(right, out);
+                out.extend(conditions.iter().cloned());
+            }
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    collect(plan, &mut out);
+    out
+}

@@ -1,0 +1,114 @@
+//! What an operator is while it runs, and how one is made from a plan node.
+
+use super::runtime::Runtime;
+use super::{aggregate, basic, cte, function, join, lock, modify, scan, set, sort, window};
+use crate::column::Batch;
+use crate::error::Result;
+use crate::plan::{Node, Operator};
+use std::sync::Arc;
+
+/// A running operator.
+pub trait Execute: Send {
+    /// The next rows: None at the end; an empty batch means "call again". `max` is how many the caller can use now; more are
+    /// allowed, except where each row has an effect (locks, writes).
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>>;
+    /// Starts over, with the slots' values as they are now.
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()>;
+}
+
+pub type Executor = Box<dyn Execute>;
+
+pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
+    let child = |node: &Arc<Node>| build(node, rt);
+    let executor: Executor = match &node.operator {
+        Operator::Result { conditions } => Box::new(basic::OneRow::new(conditions.clone())),
+        Operator::TableScan(scan) => Box::new(scan::TableScan::new(scan.clone(), node.id)),
+        Operator::System(scan) => Box::new(scan::SystemScan::new(scan.clone(), node.types.clone())),
+        Operator::Values(values) => Box::new(basic::Values::new(values.clone(), node.types.clone())),
+        Operator::Function(call) => Box::new(function::FunctionScan::new(call.clone(), node.types.clone())),
+        Operator::Filter { input, conditions } => {
+            Box::new(basic::Filter::new(child(input), conditions.clone(), node.id))
+        }
+        Operator::Project { input, outputs } => Box::new(basic::Project::new(child(input), outputs.clone())),
+        Operator::ProjectSet { input, calls } => {
+            Box::new(function::ProjectSet::new(child(input), calls.clone(), node.types.clone()))
+        }
+        Operator::Limit { input, limit } => Box::new(basic::Limit::new(child(input), limit.clone())),
+        Operator::Sort { input, keys, top } => {
+            Box::new(sort::Sort::new(child(input), keys.clone(), top.clone(), input.types.clone()))
+        }
+        Operator::Aggregate { input, aggregate } => {
+            Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), node.types.clone()))
+        }
+        Operator::Window { input, calls } => {
+            Box::new(window::Window::new(child(input), calls.clone(), input.types.clone()))
+        }
+        Operator::Distinct { input, on } => Box::new(set::Distinct::new(child(input), on.clone(), node.types.clone())),
+        Operator::HashJoin { left, right, join } => Box::new(join::HashJoin::new(
+            child(left),
+            child(right),
+            join.clone(),
+            left.types.clone(),
+            right.types.clone(),
+        )),
+        Operator::NestedLoop { left, right, join } => Box::new(join::NestedLoop::new(
+            child(left),
+            child(right),
+            join.clone(),
+            left.types.clone(),
+            right.types.clone(),
+        )),
+        Operator::Append { inputs } => Box::new(set::Append::new(inputs.iter().map(child).collect())),
+        Operator::SetOperation { left, right, operator, all } => {
+            Box::new(set::SetOperation::new(child(left), child(right), *operator, *all, node.types.clone()))
+        }
+        Operator::Materialize { input } => Box::new(basic::Materialize::new(child(input))),
+        Operator::Cte { index, columns, .. } => Box::new(cte::CteScan::new(*index, columns.clone())),
+        Operator::Recursive { start, step, work_table, all } => {
+            Box::new(cte::Recursive::new(child(start), child(step), *work_table, *all, node.types.clone()))
+        }
+        Operator::WorkTable { work_table, .. } => Box::new(cte::WorkTable::new(*work_table)),
+        Operator::LockRows { input, lock } => {
+            Box::new(lock::LockRows::new(child(input), lock.clone(), input.types.clone()))
+        }
+        Operator::Subquery { input, .. } => child(input),
+        Operator::Modify { input, modify } => {
+            Box::new(modify::Modify::new(child(input), modify.clone(), node.types.clone()))
+        }
+    };
+    match rt.state.counters.borrow().is_empty() {
+        true => executor,
+        false => Box::new(Counted { input: executor, id: node.id, started: false }),
+    }
+}
+
+/// Keeps the figures of EXPLAIN ANALYZE.
+struct Counted {
+    input: Executor,
+    id: usize,
+    started: bool,
+}
+
+impl Execute for Counted {
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        let begin = std::time::Instant::now();
+        let result = self.input.next(rt, max);
+        let mut counters = rt.state.counters.borrow_mut();
+        let counter = &mut counters[self.id];
+        counter.total += begin.elapsed();
+        if !std::mem::replace(&mut self.started, true) {
+            counter.loops += 1;
+            if counter.loops == 1 {
+                counter.startup = begin.elapsed();
+            }
+        }
+        if let Ok(Some(batch)) = &result {
+            counter.rows += batch.rows as u64;
+        }
+        result
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.started = false;
+        self.input.rescan(rt)
+    }
+}

@@ -1,0 +1,371 @@
+//! ALTER …: tables in full, the short forms of the other objects.
+
+use super::ast::*;
+use super::cursor::Parser;
+use super::keywords::Keyword as K;
+use super::lexer::Kind;
+use crate::error::{Error, Result};
+
+impl Parser<'_> {
+    pub fn alter(&mut self) -> Result<StatementKind> {
+        self.advance();
+        match self.keyword() {
+            Some(K::Table) => {
+                self.advance();
+                self.alter_relation(ObjectKind::Table)
+            }
+            Some(K::Index) => {
+                self.advance();
+                self.alter_relation(ObjectKind::Index)
+            }
+            Some(K::View) => {
+                self.advance();
+                self.alter_relation(ObjectKind::View)
+            }
+            Some(K::Materialized) => self.unsupported("ALTER MATERIALIZED VIEW"),
+            Some(K::Sequence) => self.alter_sequence(),
+            Some(K::Schema) => self.alter_named(ObjectKind::Schema, "ALTER SCHEMA"),
+            Some(K::Database) => self.alter_database(),
+            Some(K::Role | K::User | K::Group) if self.keyword_ahead(1) != Some(K::Mapping) => {
+                self.alter_role()
+            }
+            Some(K::System) => {
+                self.advance();
+                self.alter_setting(SettingTarget::System)
+            }
+            Some(
+                word @ (K::Aggregate
+                | K::Collation
+                | K::Conversion
+                | K::Default
+                | K::Domain
+                | K::Event
+                | K::Extension
+                | K::Foreign
+                | K::Function
+                | K::Language
+                | K::Large
+                | K::Operator
+                | K::Policy
+                | K::Procedure
+                | K::Publication
+                | K::Routine
+                | K::Rule
+                | K::Server
+                | K::Statistics
+                | K::Subscription
+                | K::Tablespace
+                | K::Text
+                | K::Trigger
+                | K::Type
+                | K::User),
+            ) => {
+                let name = format!("ALTER {}", word.text().to_ascii_uppercase());
+                self.unsupported(&name)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// RENAME TO and OWNER TO of what has nothing else to alter.
+    fn alter_named(&mut self, object: ObjectKind, statement: &str) -> Result<StatementKind> {
+        self.advance();
+        let name = self.object_name()?;
+        if self.eat_two(K::Rename, K::To) {
+            return Ok(StatementKind::Rename { object, name, if_exists: false, to: self.column_id()? });
+        }
+        self.unsupported(statement)
+    }
+
+    fn alter_sequence(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let start = self.at;
+        let if_exists = self.eat_if_exists()?;
+        let name = self.object_name()?;
+        if matches!(self.keyword(), Some(K::Rename | K::Owner | K::Set)) {
+            self.at = start;
+            return self.alter_relation(ObjectKind::Sequence);
+        }
+        let first = self.at;
+        let clauses = self.sequence_clauses()?;
+        if self.at == first {
+            return Err(self.unexpected());
+        }
+        if clauses.data_type.is_some() {
+            return Err(Error::unsupported("ALTER SEQUENCE … AS").at(self.position()));
+        }
+        Ok(StatementKind::AlterSequence {
+            name,
+            if_exists,
+            options: clauses.options,
+            restart: clauses.restart,
+            owned_by: clauses.owned_by,
+        })
+    }
+
+    fn alter_database(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let position = self.position();
+        let name = self.column_id()?;
+        match self.keyword() {
+            Some(K::Set) if self.keyword_ahead(1) != Some(K::Tablespace) => {
+                self.alter_setting(SettingTarget::Database(name))
+            }
+            Some(K::Reset) => self.alter_setting(SettingTarget::Database(name)),
+            Some(K::Rename) => {
+                self.advance();
+                self.expect(K::To)?;
+                let name = ObjectName { parts: vec![name], position };
+                let to = self.column_id()?;
+                Ok(StatementKind::Rename { object: ObjectKind::Database, name, if_exists: false, to })
+            }
+            _ => self.unsupported("ALTER DATABASE"),
+        }
+    }
+
+    fn alter_role(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let position = self.position();
+        let name = if self.eat(K::All) { None } else { Some(self.role()?) };
+        if self.eat_two(K::In, K::Database) {
+            let database = self.column_id()?;
+            return self.alter_setting(SettingTarget::RoleInDatabase(name, database));
+        }
+        if matches!(self.keyword(), Some(K::Set | K::Reset)) {
+            return self.alter_setting(SettingTarget::Role(name));
+        }
+        let name = name.ok_or_else(|| self.unexpected())?;
+        if self.eat_two(K::Rename, K::To) {
+            let name = ObjectName { parts: vec![name], position };
+            let to = self.column_id()?;
+            return Ok(StatementKind::Rename { object: ObjectKind::Role, name, if_exists: false, to });
+        }
+        if matches!(self.keyword(), Some(K::Add | K::Drop)) {
+            return self.unsupported("ALTER GROUP");
+        }
+        self.eat(K::With);
+        Ok(StatementKind::AlterRole { name, options: self.role_options()? })
+    }
+
+    // ---- relations ----
+
+    fn alter_relation(&mut self, object: ObjectKind) -> Result<StatementKind> {
+        if self.is(K::All) && self.keyword_ahead(1) == Some(K::In) {
+            return self.unsupported("ALTER … ALL IN TABLESPACE");
+        }
+        let if_exists = self.eat_if_exists()?;
+        let (name, _) = self.relation()?;
+        if self.eat(K::Rename) {
+            return self.rename(object, name, if_exists);
+        }
+        let actions = self.comma_list(Parser::alter_action)?;
+        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions })))
+    }
+
+    fn rename(&mut self, object: ObjectKind, name: ObjectName, if_exists: bool) -> Result<StatementKind> {
+        if self.eat(K::To) {
+            return Ok(StatementKind::Rename { object, name, if_exists, to: self.column_id()? });
+        }
+        let action = if self.eat(K::Constraint) {
+            let from = self.column_id()?;
+            self.expect(K::To)?;
+            AlterTableAction::RenameConstraint { from, to: self.column_id()? }
+        } else {
+            self.eat(K::Column);
+            let from = self.column_id()?;
+            self.expect(K::To)?;
+            AlterTableAction::RenameColumn { from, to: self.column_id()? }
+        };
+        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions: vec![action] })))
+    }
+
+    fn alter_action(&mut self) -> Result<AlterTableAction> {
+        let from = self.at;
+        match self.keyword() {
+            Some(K::Add) => {
+                self.advance();
+                self.alter_add()
+            }
+            Some(K::Drop) => {
+                self.advance();
+                self.alter_drop()
+            }
+            Some(K::Alter) if !matches!(self.keyword_ahead(1), Some(K::Constraint)) => {
+                self.advance();
+                self.eat(K::Column);
+                self.alter_column(from)
+            }
+            Some(K::Validate) => {
+                self.advance();
+                self.expect(K::Constraint)?;
+                Ok(AlterTableAction::ValidateConstraint(self.column_id()?))
+            }
+            Some(K::Owner) => {
+                self.advance();
+                self.expect(K::To)?;
+                Ok(AlterTableAction::OwnerTo(self.role()?))
+            }
+            Some(K::Set) if self.keyword_ahead(1) == Some(K::Schema) => {
+                self.advance();
+                self.advance();
+                Ok(AlterTableAction::SetSchema(self.column_id()?))
+            }
+            Some(K::Set) if self.is_symbol_ahead(1, b'(') => {
+                self.advance();
+                Ok(AlterTableAction::SetOptions(self.storage_options()?))
+            }
+            Some(K::Reset) if self.is_symbol_ahead(1, b'(') => {
+                self.advance();
+                Ok(AlterTableAction::SetOptions(self.storage_options()?))
+            }
+            Some(
+                K::Alter
+                | K::Attach
+                | K::Cluster
+                | K::Depends
+                | K::Detach
+                | K::Disable
+                | K::Enable
+                | K::Force
+                | K::Inherit
+                | K::No
+                | K::Not
+                | K::Of
+                | K::Options
+                | K::Replica
+                | K::Set,
+            ) => self.other_action(from),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// An action that is known but not supported: its first words name it.
+    fn other_action(&mut self, from: usize) -> Result<AlterTableAction> {
+        let mut parentheses = 0usize;
+        loop {
+            match self.peek() {
+                Kind::End => break,
+                Kind::Error(_) => return Err(self.unexpected()),
+                Kind::Symbol(b';' | b',') if parentheses == 0 => break,
+                Kind::Symbol(b'(') => parentheses += 1,
+                Kind::Symbol(b')') => {
+                    parentheses = parentheses.checked_sub(1).ok_or_else(|| self.unexpected())?;
+                }
+                _ => {}
+            }
+            self.advance();
+        }
+        let words: Vec<String> = (from..self.at)
+            .map_while(|at| match &self.tokens[at].kind {
+                Kind::Keyword(keyword) => Some(keyword.text().to_ascii_uppercase()),
+                _ => None,
+            })
+            .take(3)
+            .collect();
+        Ok(AlterTableAction::Other(words.join(" ")))
+    }
+
+    fn alter_add(&mut self) -> Result<AlterTableAction> {
+        let constraint = match self.keyword() {
+            Some(K::Constraint | K::Check | K::Unique | K::Primary | K::Foreign) => true,
+            Some(K::Exclude) => self.is_symbol_ahead(1, b'(') || self.keyword_ahead(1) == Some(K::Using),
+            _ => false,
+        };
+        if constraint {
+            let (constraint, not_valid) = self.table_constraint()?;
+            return Ok(AlterTableAction::AddConstraint { constraint, not_valid });
+        }
+        self.eat(K::Column);
+        let if_not_exists = self.eat_if_not_exists()?;
+        Ok(AlterTableAction::AddColumn { column: self.column_definition()?, if_not_exists })
+    }
+
+    fn alter_drop(&mut self) -> Result<AlterTableAction> {
+        let constraint = self.eat(K::Constraint);
+        if !constraint {
+            self.eat(K::Column);
+        }
+        let if_exists = self.eat_if_exists()?;
+        let name = self.column_id()?;
+        let cascade = self.cascade();
+        Ok(if constraint {
+            AlterTableAction::DropConstraint { name, if_exists, cascade }
+        } else {
+            AlterTableAction::DropColumn { name, if_exists, cascade }
+        })
+    }
+
+    /// ALTER [COLUMN] name …
+    fn alter_column(&mut self, from: usize) -> Result<AlterTableAction> {
+        use AlterTableAction as A;
+        if matches!(self.peek(), Kind::Integer(_)) {
+            return self.other_action(from);
+        }
+        let column = self.column_id()?;
+        match (self.keyword(), self.keyword_ahead(1)) {
+            (Some(K::Set), Some(K::Default)) => {
+                self.advance();
+                self.advance();
+                let start = self.at;
+                let expr = self.expr()?;
+                Ok(A::SetDefault(column, expr, self.text_from(start)))
+            }
+            (Some(K::Drop), Some(K::Default)) => {
+                self.advance();
+                self.advance();
+                Ok(A::DropDefault(column))
+            }
+            (Some(set @ (K::Set | K::Drop)), Some(K::Not)) => {
+                self.advance();
+                self.advance();
+                self.expect(K::Null)?;
+                Ok(if set == K::Set { A::SetNotNull(column) } else { A::DropNotNull(column) })
+            }
+            (Some(K::Type), _) | (Some(K::Set), Some(K::Data)) => {
+                if self.eat(K::Set) {
+                    self.expect(K::Data)?;
+                }
+                self.expect(K::Type)?;
+                let data_type = self.type_name()?;
+                if self.eat(K::Collate) {
+                    self.object_name()?;
+                }
+                let using = if self.eat(K::Using) {
+                    let start = self.at;
+                    let expr = self.expr()?;
+                    Some((expr, self.text_from(start)))
+                } else {
+                    None
+                };
+                Ok(A::AlterType { column, data_type, using })
+            }
+            (Some(K::Add), Some(K::Generated)) => {
+                self.advance();
+                self.advance();
+                let always = self.eat(K::Always);
+                if !always {
+                    self.expect(K::By)?;
+                    self.expect(K::Default)?;
+                }
+                self.expect(K::As)?;
+                self.expect(K::Identity)?;
+                Ok(A::AddIdentity { column, always, options: self.identity_options()? })
+            }
+            (Some(K::Drop), Some(K::Identity)) => {
+                self.advance();
+                self.advance();
+                Ok(A::DropIdentity { column, if_exists: self.eat_if_exists()? })
+            }
+            (Some(K::Set), Some(K::Statistics)) => {
+                self.advance();
+                self.advance();
+                let position = self.position();
+                let target = i32::try_from(self.signed_integer()?)
+                    .map_err(|_| self.syntax_error("statistics target is out of range").at(position))?;
+                Ok(A::SetStatistics(column, target))
+            }
+            (Some(K::Set | K::Reset | K::Drop | K::Restart | K::Options), _) => self.other_action(from),
+            _ => Err(self.unexpected()),
+        }
+    }
+}

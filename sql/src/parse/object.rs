@@ -1,0 +1,223 @@
+//! Statements about objects of any kind: DROP, COMMENT, GRANT and REVOKE.
+
+use super::ast::*;
+use super::cursor::Parser;
+use super::keywords::Keyword as K;
+use super::lexer::Kind;
+use crate::error::Result;
+
+impl Parser<'_> {
+    pub fn drop(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let Some(keyword) = self.keyword() else {
+            return Err(self.unexpected());
+        };
+        let object = match keyword {
+            K::Table => ObjectKind::Table,
+            K::Index => ObjectKind::Index,
+            K::Sequence => ObjectKind::Sequence,
+            K::View => ObjectKind::View,
+            K::Schema => ObjectKind::Schema,
+            K::Type => ObjectKind::Type,
+            K::Domain => ObjectKind::Domain,
+            K::Extension => ObjectKind::Extension,
+            K::Materialized => {
+                self.advance();
+                if !self.is(K::View) {
+                    return Err(self.unexpected());
+                }
+                ObjectKind::MaterializedView
+            }
+            K::Database => return self.drop_database(),
+            K::Role | K::Group => ObjectKind::Role,
+            K::User if self.keyword_ahead(1) != Some(K::Mapping) => ObjectKind::Role,
+            K::Owned => return self.unsupported("DROP OWNED"),
+            K::Event | K::Foreign | K::Text | K::User | K::Access | K::Procedural => {
+                let name = format!("DROP {}", keyword.text().to_ascii_uppercase());
+                return self.unsupported(&name);
+            }
+            K::Aggregate
+            | K::Cast
+            | K::Collation
+            | K::Conversion
+            | K::Function
+            | K::Language
+            | K::Operator
+            | K::Policy
+            | K::Procedure
+            | K::Publication
+            | K::Routine
+            | K::Rule
+            | K::Server
+            | K::Statistics
+            | K::Subscription
+            | K::Tablespace
+            | K::Transform
+            | K::Trigger => {
+                let name = format!("DROP {}", keyword.text().to_ascii_uppercase());
+                return self.unsupported(&name);
+            }
+            _ => return Err(self.unexpected()),
+        };
+        self.advance();
+        let concurrently = object == ObjectKind::Index && self.eat(K::Concurrently);
+        let if_exists = self.eat_if_exists()?;
+        let names = match object {
+            ObjectKind::Role => self.comma_list(|parser| {
+                let position = parser.position();
+                Ok(ObjectName { parts: vec![parser.role()?], position })
+            })?,
+            ObjectKind::Type | ObjectKind::Domain => {
+                self.comma_list(|parser| Ok(parser.type_name()?.name))?
+            }
+            _ => self.comma_list(Parser::object_name)?,
+        };
+        let cascade = self.cascade();
+        Ok(StatementKind::Drop { object, names, if_exists, cascade, concurrently })
+    }
+
+    fn drop_database(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let if_exists = self.eat_if_exists()?;
+        let name = self.column_id()?;
+        self.eat(K::With);
+        let mut force = false;
+        if self.is_symbol(b'(') {
+            self.parenthesised(|parser| parser.expect(K::Force))?;
+            force = true;
+        }
+        Ok(StatementKind::DropDatabase { name, if_exists, force })
+    }
+
+    pub fn comment(&mut self) -> Result<StatementKind> {
+        self.advance();
+        self.expect(K::On)?;
+        let object = match self.keyword() {
+            Some(K::Table) => ObjectKind::Table,
+            Some(K::Index) => ObjectKind::Index,
+            Some(K::Sequence) => ObjectKind::Sequence,
+            Some(K::View) => ObjectKind::View,
+            Some(K::Schema) => ObjectKind::Schema,
+            Some(K::Database) => ObjectKind::Database,
+            Some(K::Role) => ObjectKind::Role,
+            Some(K::Column) => ObjectKind::Column,
+            Some(K::Constraint) => ObjectKind::Constraint,
+            Some(K::Extension) => ObjectKind::Extension,
+            Some(_) => return self.unsupported("COMMENT"),
+            None => return Err(self.unexpected()),
+        };
+        self.advance();
+        let position = self.position();
+        let (name, column) = match object {
+            ObjectKind::Column => {
+                let mut parts = vec![self.column_id()?];
+                while self.eat_symbol(b'.') {
+                    parts.push(self.label()?);
+                }
+                let column = parts.pop();
+                if parts.is_empty() {
+                    return Err(self.syntax_error("column name must be qualified").at(position));
+                }
+                (ObjectName { parts, position }, column)
+            }
+            ObjectKind::Constraint => {
+                // The table as `name`, the constraint as `column`.
+                let constraint = self.column_id()?;
+                self.expect(K::On)?;
+                if self.is(K::Domain) {
+                    return self.unsupported("COMMENT ON CONSTRAINT ON DOMAIN");
+                }
+                (self.object_name()?, Some(constraint))
+            }
+            _ => (self.object_name()?, None),
+        };
+        self.expect(K::Is)?;
+        let text = if self.eat(K::Null) { None } else { Some(self.string()?) };
+        Ok(StatementKind::Comment { object, name, column, text })
+    }
+
+    pub fn grant(&mut self) -> Result<StatementKind> {
+        let grant = self.is(K::Grant);
+        let statement = if grant { "GRANT" } else { "REVOKE" };
+        self.advance();
+        if !grant && matches!(self.keyword_ahead(1), Some(K::Option)) {
+            // GRANT OPTION FOR, ADMIN OPTION FOR
+            self.advance();
+            self.advance();
+            self.expect(K::For)?;
+        }
+        let privileges = self.comma_list(Parser::privilege)?;
+        if !self.eat(K::On) {
+            // GRANT role TO role
+            return self.unsupported(if grant { "GRANT role" } else { "REVOKE role" });
+        }
+        let object = match self.keyword() {
+            Some(K::Table) => ObjectKind::Table,
+            Some(K::Sequence) => ObjectKind::Sequence,
+            Some(K::Schema) => ObjectKind::Schema,
+            Some(K::Database) => ObjectKind::Database,
+            Some(
+                K::Domain
+                | K::Foreign
+                | K::Function
+                | K::Language
+                | K::Large
+                | K::Parameter
+                | K::Procedure
+                | K::Routine
+                | K::Tablespace
+                | K::Type
+                | K::All,
+            ) => return self.unsupported(statement),
+            _ => {
+                self.at -= 1;
+                ObjectKind::Table
+            }
+        };
+        self.advance();
+        let names = self.comma_list(Parser::object_name)?;
+        if grant {
+            self.expect(K::To)?;
+        } else {
+            self.expect(K::From)?;
+        }
+        let roles = self.comma_list(|parser| {
+            parser.eat(K::Group);
+            parser.role()
+        })?;
+        let grant_option = if grant && self.is(K::With) && self.keyword_ahead(1) == Some(K::Grant) {
+            self.advance();
+            self.advance();
+            self.expect(K::Option)?;
+            true
+        } else {
+            false
+        };
+        if self.eat(K::Granted) {
+            self.expect(K::By)?;
+            self.role()?;
+        }
+        if !grant {
+            self.cascade();
+        }
+        Ok(StatementKind::Grant { grant, privileges, object, names, roles, grant_option })
+    }
+
+    /// One privilege in lower case, with its columns in parentheses if it has any.
+    fn privilege(&mut self) -> Result<String> {
+        let mut privilege = match self.peek() {
+            Kind::Keyword(K::All) => {
+                self.advance();
+                self.eat(K::Privileges);
+                "all".to_owned()
+            }
+            Kind::Keyword(K::Select | K::References | K::Create) => self.label()?,
+            _ => self.column_id()?,
+        };
+        if self.is_symbol(b'(') {
+            let columns = self.optional_columns()?;
+            privilege.push_str(&format!("({})", columns.join(",")));
+        }
+        Ok(privilege)
+    }
+}

@@ -1,0 +1,270 @@
+//! How to read one table: all of it, or a part of an index that its conditions bound.
+//!
+//! A condition bounds an index column when it compares the column with something that does not depend on the table's own row:
+//! constants, parameters, columns of enclosing queries, columns of tables joined before (then the scan is the inner side of an index
+//! nested-loop join). A prefix of the index's columns fixed by equality and a range on the next one make one key range; lists of
+//! values make several. Conditions that became bounds are exact and are not checked again.
+
+use super::PlanContext;
+use super::cost::{self, Comparison, Knowledge};
+use super::logical::{Scan, SortKey};
+use super::node::{Bound, Bounds, Equal};
+use crate::catalog::Index;
+use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::functions::CastMethod;
+use crate::types::Type;
+
+pub struct Path {
+    /// Position in `Table::indexes`, and the bounds over column ids.
+    pub index: Option<(usize, Bounds)>,
+    /// Which conditions the bounds guarantee.
+    pub used: Vec<usize>,
+    /// Rows it yields, after all conditions.
+    pub rows: f64,
+    pub startup: f64,
+    pub total: f64,
+    pub backward: bool,
+    /// It yields the order that was asked for.
+    pub ordered: bool,
+}
+
+pub struct Request<'r> {
+    pub scan: &'r Scan,
+    pub conditions: &'r [Expr],
+    pub order: Option<&'r [SortKey]>,
+    /// Rows that will be read of it, if a LIMIT is near.
+    pub limit: Option<f64>,
+}
+
+pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<'_>) -> Path {
+    let Request { scan, conditions, order, limit } = request;
+    let table = &scan.table;
+    let table_rows = cost::table_rows(table, context);
+    let rows = (table_rows * knowledge.selectivity_of_all(conditions)).max(1.0);
+    let quals = |used: usize| (conditions.len() - used) as f64 * cost::OPERATOR;
+    let mut best: Option<(f64, Path)> = None;
+    let mut offer = |mut path: Path| {
+        let sort = match (order, path.ordered) {
+            (Some(_), false) => cost::sort_cost(path.rows),
+            _ => 0.0,
+        };
+        // With a LIMIT, an ordered path stops early; a sort has to read everything.
+        let fraction = match limit {
+            Some(limit) if sort == 0.0 => (limit / path.rows.max(1.0)).min(1.0),
+            _ => 1.0,
+        };
+        let price = path.startup + (path.total - path.startup) * fraction + sort;
+        if path.index.is_none() && !path.ordered {
+            path.backward = false;
+        }
+        if best.as_ref().is_none_or(|(known, _)| price < *known) {
+            best = Some((price, path));
+        }
+    };
+
+    // The whole table, which is in the order of its primary key.
+    let clustered = table.indexes.iter().position(|index| index.clustered);
+    let whole_order = clustered.and_then(|at| provides(&table.indexes[at], scan, 0, (*order)?));
+    let penalty = if context.settings.enable_sequential_scan { 0.0 } else { 1e9 };
+    let pages = cost::table_bytes(table, context) / cost::PAGE_BYTES;
+    offer(Path {
+        index: None,
+        used: Vec::new(),
+        rows,
+        startup: penalty,
+        total: penalty + pages * cost::SEQUENTIAL_PAGE + table_rows * (cost::ROW + quals(0)),
+        backward: whole_order == Some(true),
+        ordered: whole_order.is_some(),
+    });
+
+    let penalty = if context.settings.enable_index_scan { 0.0 } else { 1e9 };
+    for (position, index) in table.indexes.iter().enumerate() {
+        if index.predicate.is_some() || index.keys.iter().any(|key| key.column.is_none()) {
+            continue;
+        }
+        let matched = bounds(index, scan, conditions);
+        let fixed = matched.bounds.equal.len();
+        let single = matched.bounds.equal.iter().all(|equal| matches!(equal, Equal::Value(_) | Equal::Null));
+        let provided = match (single, order) {
+            (true, Some(order)) => provides(index, scan, fixed, order),
+            _ => None,
+        };
+        if matched.used.is_empty() && (provided.is_none() || index.clustered) {
+            continue;
+        }
+        let used: Vec<Expr> = matched.used.iter().map(|at| conditions[*at].clone()).collect();
+        let descents: f64 = matched
+            .bounds
+            .equal
+            .iter()
+            .map(|equal| match equal {
+                Equal::Values(values) => values.len() as f64,
+                Equal::Array(_) => 10.0,
+                _ => 1.0,
+            })
+            .product();
+        let mut fetched = (table_rows * knowledge.selectivity_of_all(&used)).max(1.0);
+        if matched.bounds.is_point {
+            fetched = fetched.min(descents);
+        }
+        let each = cost::NEXT + if index.clustered { 0.0 } else { cost::LOOKUP } + quals(matched.used.len());
+        let startup = penalty + cost::DESCENT;
+        offer(Path {
+            rows: rows.min(fetched),
+            startup,
+            total: penalty + descents * cost::DESCENT + fetched * each,
+            backward: provided == Some(true),
+            ordered: provided.is_some(),
+            used: matched.used,
+            index: Some((position, matched.bounds)),
+        });
+    }
+    best.expect("the whole table is always on offer").1
+}
+
+struct Matched {
+    bounds: Bounds,
+    used: Vec<usize>,
+}
+
+/// What the conditions say about a prefix of an index's columns.
+fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
+    let own: ColumnSet = scan.columns.iter().copied().collect();
+    let mut bounds = Bounds::default();
+    let mut used = Vec::new();
+    for key in &index.keys {
+        let Some(position) = key.column else { break };
+        let (id, data_type) = (scan.columns[position], scan.table.columns[position].data_type());
+        let equal = conditions.iter().enumerate().find_map(|(at, condition)| {
+            (!used.contains(&at)).then(|| equality(condition, id, data_type, &own)).flatten().map(|equal| (at, equal))
+        });
+        if let Some((at, equal)) = equal {
+            bounds.equal.push(equal);
+            bounds.conditions.push(conditions[at].clone());
+            used.push(at);
+            continue;
+        }
+        for (at, condition) in conditions.iter().enumerate() {
+            let Some((comparison, value)) = range(condition, id, data_type, &own) else { continue };
+            let (side, inclusive) = match comparison {
+                Comparison::Less => (&mut bounds.upper, false),
+                Comparison::LessEqual => (&mut bounds.upper, true),
+                Comparison::Greater => (&mut bounds.lower, false),
+                Comparison::GreaterEqual => (&mut bounds.lower, true),
+                Comparison::Equal | Comparison::NotEqual => continue,
+            };
+            if side.is_none() {
+                *side = Some(Bound { value, inclusive });
+                bounds.conditions.push(condition.clone());
+                used.push(at);
+            }
+        }
+        break;
+    }
+    let no_nulls = !bounds.equal.iter().any(|equal| matches!(equal, Equal::Null));
+    bounds.is_point = index.unique && bounds.equal.len() == index.keys.len() && no_nulls;
+    Matched { bounds, used }
+}
+
+/// Does not read the table's own row, and is the same however often it is asked.
+fn is_outside(expr: &Expr, own: &ColumnSet) -> bool {
+    !cost::columns(expr).intersects(own) && !expr.is_volatile()
+}
+
+fn equality(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) -> Option<Equal> {
+    match condition {
+        Expr::Call { .. } => match range(condition, id, data_type, own)? {
+            (Comparison::Equal, value) => Some(Equal::Value(value)),
+            _ => None,
+        },
+        Expr::InSet { operand, set, negated: false } if is_column(operand, id) && fits(data_type, set.data_type) => {
+            let value = |value: &crate::types::Datum| Expr::Constant { value: value.clone(), data_type: set.data_type };
+            Some(Equal::Values(set.values.iter().filter(|v| !v.is_null()).map(value).collect()))
+        }
+        Expr::Quantified { comparison, operand, list, array, all: false }
+            if is_column(operand, id)
+                && Comparison::of(comparison) == Some(Comparison::Equal)
+                && fits(data_type, comparison.arguments[1])
+                && list.iter().all(|item| is_outside(item, own)) =>
+        {
+            Some(match array {
+                true => Equal::Array(list[0].clone()),
+                false => Equal::Values(list.clone()),
+            })
+        }
+        Expr::IsNull { operand, negated: false } if is_column(operand, id) => Some(Equal::Null),
+        _ => None,
+    }
+}
+
+/// `column op value`, whichever way round it was written.
+fn range(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) -> Option<(Comparison, Expr)> {
+    let Expr::Call { function, arguments, .. } = condition else { return None };
+    let [a, b] = arguments.as_slice() else { return None };
+    let comparison = Comparison::of(function)?;
+    let (value, comparison) = match () {
+        () if is_column(a, id) && is_outside(b, own) => (b, comparison),
+        () if is_column(b, id) && is_outside(a, own) => (a, comparison.flipped()),
+        () => return None,
+    };
+    fits(data_type, value.data_type()).then(|| (comparison, value.clone()))
+}
+
+/// The column itself, perhaps under a cast that keeps its order: varchar as text, a wider integer.
+fn is_column(expr: &Expr, id: ColumnId) -> bool {
+    match expr {
+        Expr::Column { index, .. } => *index == id,
+        Expr::Cast { operand, method, to, modifier: -1, .. } => {
+            let from = operand.data_type();
+            let relabel = matches!(method, CastMethod::Relabel) && from != Type::BPCHAR;
+            (relabel || (is_integer(from) && is_integer(*to))) && is_column(operand, id)
+        }
+        _ => false,
+    }
+}
+
+pub fn is_integer(data_type: Type) -> bool {
+    matches!(data_type, Type::INT2 | Type::INT4 | Type::INT8)
+}
+
+/// Whether values of type `value` can be turned into keys of a column: the executor converts integers.
+fn fits(column: Type, value: Type) -> bool {
+    let text = |t: Type| matches!(t, Type::TEXT | Type::VARCHAR);
+    column == value || (is_integer(column) && is_integer(value)) || (text(column) && text(value))
+}
+
+/// Whether reading the index, its first `fixed` columns being constant, yields this order: Some(true) backwards.
+fn provides(index: &Index, scan: &Scan, fixed: usize, order: &[SortKey]) -> Option<bool> {
+    if index.keys.iter().any(|key| key.column.is_none()) {
+        return None;
+    }
+    let mut at = fixed;
+    let mut backward: Option<bool> = None;
+    for key in order {
+        let Expr::Column { index: id, .. } = &key.expr else { return None };
+        let is = |at: usize| index.keys[at].column.is_some_and(|position| scan.columns[position] == *id);
+        // A column that is fixed orders nothing.
+        if (0..fixed).any(is) {
+            continue;
+        }
+        if at >= index.keys.len() {
+            return index.unique.then_some(backward.unwrap_or(false));
+        }
+        if !is(at) {
+            return None;
+        }
+        let entry = &index.keys[at];
+        let not_null = entry.column.is_some_and(|position| scan.table.columns[position].not_null);
+        let reversed = entry.descending != key.descending;
+        // Nulls must lie at the right end, if there can be any.
+        if !not_null && (entry.nulls_first != key.nulls_first) != reversed {
+            return None;
+        }
+        if backward.is_some_and(|known| known != reversed) {
+            return None;
+        }
+        backward = Some(reversed);
+        at += 1;
+    }
+    Some(backward.unwrap_or(false))
+}

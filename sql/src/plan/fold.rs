@@ -1,0 +1,135 @@
+//! Constant folding. What fails is left as it is, to fail when (and only if) it is reached.
+
+use super::PlanContext;
+use super::cost::Comparison;
+use crate::expr::{ConstantSet, Expr, conjuncts};
+use crate::functions::{Body, CastMethod, Volatility, cast_datum};
+use crate::types::{Datum, Type};
+use std::sync::Arc;
+
+/// IN lists from this length on are tested by hash.
+const SET_MIN: usize = 3;
+
+pub fn fold_expression(mut expr: Expr, context: &PlanContext<'_>) -> Expr {
+    fold(&mut expr, context);
+    expr
+}
+
+fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
+    expr.children_mut(&mut |child| fold(child, context));
+    let folded = match expr {
+        Expr::Call { function, arguments, result } => {
+            let constant = arguments.iter().all(Expr::is_constant);
+            match &function.body {
+                _ if function.strict && arguments.iter().any(is_null) => Some(Expr::null(*result)),
+                Body::Scalar { scalar, .. } if constant && function.volatility == Volatility::Immutable => {
+                    let values: Vec<Datum> = arguments.iter().map(constant_value).collect();
+                    scalar(&values, context.eval).ok().map(|value| Expr::Constant { value, data_type: *result })
+                }
+                _ => None,
+            }
+        }
+        Expr::Cast { operand, method, to, modifier, explicit } if operand.is_constant() => {
+            let from = operand.data_type();
+            // Integers' text form depends on no setting.
+            let immutable = match method {
+                CastMethod::Relabel => true,
+                CastMethod::Function(function) => function.volatility == Volatility::Immutable,
+                CastMethod::InputOutput => {
+                    let plain = |t: Type| {
+                        matches!(t, Type::INT2 | Type::INT4 | Type::INT8 | Type::TEXT | Type::VARCHAR | Type::BOOL | Type::NUMERIC)
+                    };
+                    plain(from) && plain(*to)
+                }
+                CastMethod::Array => false,
+            };
+            match constant_value(operand) {
+                Datum::Null => Some(Expr::null(*to)),
+                value if immutable => cast_datum(value, from, *to, *modifier, *explicit, context.eval)
+                    .ok()
+                    .map(|value| Expr::Constant { value, data_type: *to }),
+                _ => None,
+            }
+        }
+        Expr::And(terms) => Some(combine(std::mem::take(terms), false)),
+        Expr::Or(terms) => Some(combine(std::mem::take(terms), true)),
+        Expr::Not(operand) => match &**operand {
+            Expr::Constant { value: Datum::Bool(value), .. } => Some(Expr::bool(!value)),
+            Expr::Constant { value: Datum::Null, .. } => Some(Expr::null(Type::BOOL)),
+            _ => None,
+        },
+        Expr::IsNull { operand, negated } if operand.is_constant() => match constant_value(operand) {
+            Datum::Record(_) => None,
+            value => Some(Expr::bool(matches!(value, Datum::Null) != *negated)),
+        },
+        Expr::Coalesce { arguments, result } => {
+            let kept: Vec<Expr> = std::mem::take(arguments).into_iter().filter(|a| !is_null(a)).collect();
+            Some(match kept.first() {
+                None => Expr::null(*result),
+                Some(first) if first.is_constant() => first.clone(),
+                Some(_) => Expr::Coalesce { arguments: kept, result: *result },
+            })
+        }
+        Expr::Quantified { comparison, operand, list, array: false, all }
+            if list.len() >= SET_MIN
+                && list.iter().all(Expr::is_constant)
+                && Comparison::of(comparison) == Some(if *all { Comparison::NotEqual } else { Comparison::Equal })
+                && is_hashable(comparison) =>
+        {
+            let values = list.iter().map(constant_value).collect();
+            let set = Arc::new(ConstantSet::new(values, comparison.arguments[1]));
+            Some(Expr::InSet {
+                operand: std::mem::replace(operand, Box::new(Expr::bool(true))),
+                set,
+                negated: *all,
+            })
+        }
+        _ => None,
+    };
+    if let Some(folded) = folded {
+        *expr = folded;
+    }
+}
+
+/// `=` of one type with itself, whose values can be told apart by their key encoding.
+pub fn is_equality(function: &'static crate::functions::Function) -> bool {
+    is_hashable(function) && Comparison::of(function) == Some(Comparison::Equal)
+}
+
+fn is_hashable(function: &crate::functions::Function) -> bool {
+    function.arguments.len() == 2
+        && function.arguments[0] == function.arguments[1]
+        && !function.arguments[0].is_pseudo()
+        && function.arguments[0].repr() != crate::types::Repr::Record
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Constant { value: Datum::Null, .. })
+}
+
+fn constant_value(expr: &Expr) -> Datum {
+    match expr {
+        Expr::Constant { value, .. } => value.clone(),
+        _ => Datum::Null,
+    }
+}
+
+/// AND (`decisive` false) or OR of terms, flattened, without the terms that say nothing.
+fn combine(terms: Vec<Expr>, decisive: bool) -> Expr {
+    let mut kept = Vec::with_capacity(terms.len());
+    for term in terms {
+        match term {
+            Expr::Constant { value: Datum::Bool(value), .. } if value == decisive => return Expr::bool(decisive),
+            Expr::Constant { value: Datum::Bool(_), .. } => {}
+            Expr::Or(inner) if decisive => kept.extend(inner),
+            term if !decisive => conjuncts(term, &mut kept),
+            term => kept.push(term),
+        }
+    }
+    match kept.len() {
+        0 => Expr::bool(!decisive),
+        1 => kept.pop().expect("its length is one"),
+        _ if decisive => Expr::Or(kept),
+        _ => Expr::And(kept),
+    }
+}

@@ -1,0 +1,399 @@
+//! Text output and input of every type: what PostgreSQL's typoutput and typinput functions do.
+
+use super::datetime_output::{write_date, write_interval, write_time, write_timestamp};
+use super::float::{write_float4, write_float8};
+use super::{ArrayValue, Datum, RenderSettings, Type};
+use crate::column::{Column, Values};
+use crate::error::{Error, Result, SqlState};
+
+/// 22P02, in PostgreSQL's words. `name` as format_type prints it.
+pub fn invalid_input(name: &str, text: &str) -> Error {
+    let message = format!("invalid input syntax for type {name}: \"{text}\"");
+    Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+}
+
+/// Digits, with zeros in front up to `width`.
+pub fn pad(out: &mut Vec<u8>, value: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    let mut rest = value;
+    while rest > 0 {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&digits[start.min(digits.len() - width)..]);
+}
+
+pub fn write_integer(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    pad(out, value.unsigned_abs(), 1);
+}
+
+pub fn write_bool(out: &mut Vec<u8>, value: bool) {
+    out.push(if value { b't' } else { b'f' });
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+pub fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend(bytes.iter().flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]));
+}
+
+pub fn write_bytea(out: &mut Vec<u8>, bytes: &[u8], escape: bool) {
+    if !escape {
+        out.extend_from_slice(b"\\x");
+        return write_hex(out, bytes);
+    }
+    for byte in bytes {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x20..=0x7e => out.push(*byte),
+            _ => out.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+        }
+    }
+}
+
+pub fn write_uuid(out: &mut Vec<u8>, uuid: &[u8; 16]) {
+    for (index, range) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'-');
+        }
+        write_hex(out, &uuid[range]);
+    }
+}
+
+/// An oid or one of the reg* types. Names of relations and namespaces live in the catalog: a cast to text
+/// (`functions::cast_datum`) gives them; without it the number stands in.
+fn write_oid(out: &mut Vec<u8>, oid: u32, data_type: Type) {
+    match data_type {
+        Type::REGTYPE if Type(oid).is_known() => out.extend_from_slice(Type(oid).display().as_bytes()),
+        Type::REGCLASS
+        | Type::REGPROC
+        | Type::REGPROCEDURE
+        | Type::REGTYPE
+        | Type::REGNAMESPACE
+        | Type::REGROLE
+            if oid == 0 =>
+        {
+            out.push(b'-');
+        }
+        _ => pad(out, u64::from(oid), 1),
+    }
+}
+
+/// The text form of one value that is not null (a null writes nothing).
+pub fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, data_type: Type, render: &RenderSettings) {
+    if column.is_null(row) {
+        return;
+    }
+    match &column.values {
+        Values::Int4(vector) => write_integer(out, i64::from(vector[row])),
+        Values::Int8(vector) => write_integer(out, vector[row]),
+        Values::Text(strings) => out.extend_from_slice(strings.get(row)),
+        Values::Bool(vector) => write_bool(out, vector[row]),
+        Values::Int2(vector) => write_integer(out, i64::from(vector[row])),
+        Values::Float4(vector) => write_float4(out, vector[row], render.extra_float_digits),
+        Values::Float8(vector) => write_float8(out, vector[row], render.extra_float_digits),
+        Values::Numeric(vector) => vector[row].write_text(out),
+        Values::Bytea(strings) => write_bytea(out, strings.get(row), render.bytea_escape),
+        Values::Date(vector) => write_date(out, vector[row], render),
+        Values::Time(vector) => write_time(out, vector[row]),
+        Values::Timestamp(vector) => {
+            write_timestamp(out, vector[row], data_type == Type::TIMESTAMPTZ, render)
+        }
+        Values::Interval(vector) => write_interval(out, vector[row], render.interval_style),
+        Values::Uuid(vector) => write_uuid(out, &vector[row]),
+        Values::Oid(vector) => write_oid(out, vector[row], data_type),
+        Values::Datum(vector) => write_datum(out, &vector[row], data_type, render),
+    }
+}
+
+/// [`write_text`] of a single value.
+pub fn write_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type, render: &RenderSettings) {
+    match datum {
+        Datum::Null => {}
+        Datum::Bool(value) => write_bool(out, *value),
+        Datum::Int2(value) => write_integer(out, i64::from(*value)),
+        Datum::Int4(value) => write_integer(out, i64::from(*value)),
+        Datum::Int8(value) => write_integer(out, *value),
+        Datum::Float4(value) => write_float4(out, *value, render.extra_float_digits),
+        Datum::Float8(value) => write_float8(out, *value, render.extra_float_digits),
+        Datum::Numeric(value) => value.write_text(out),
+        Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
+        Datum::Bytea(value) => write_bytea(out, value, render.bytea_escape),
+        Datum::Date(value) => write_date(out, *value, render),
+        Datum::Time(value) => write_time(out, *value),
+        Datum::Timestamp(value) => write_timestamp(out, *value, data_type == Type::TIMESTAMPTZ, render),
+        Datum::Interval(value) => write_interval(out, *value, render.interval_style),
+        Datum::Uuid(value) => write_uuid(out, value),
+        Datum::Oid(value) => write_oid(out, *value, data_type),
+        Datum::Array(array) => super::array_text::write_array(out, array, data_type, render),
+        Datum::Record(fields) => write_record(out, fields, render),
+    }
+}
+
+pub fn format_datum(datum: &Datum, data_type: Type, render: &RenderSettings) -> String {
+    let mut out = Vec::new();
+    write_datum(&mut out, datum, data_type, render);
+    String::from_utf8(out).expect("text output is UTF-8")
+}
+
+/// `(1,"a b",)`: an empty field is a null, an empty string is quoted.
+fn write_record(out: &mut Vec<u8>, fields: &[(Type, Datum)], render: &RenderSettings) {
+    out.push(b'(');
+    for (index, (data_type, field)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        if field.is_null() {
+            continue;
+        }
+        let text = format_datum(field, *data_type, render);
+        let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || super::numeric::is_space(c);
+        if !text.is_empty() && !text.contains(special) {
+            out.extend_from_slice(text.as_bytes());
+            continue;
+        }
+        out.push(b'"');
+        for byte in text.bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(byte);
+            }
+            out.push(byte);
+        }
+        out.push(b'"');
+    }
+    out.push(b')');
+}
+
+/// Parses a value's text form and applies the type modifier as an assignment does.
+pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSettings) -> Result<Datum> {
+    use super::datetime_input::{parse_date, parse_interval, parse_time, parse_timestamp};
+    let datum = match data_type {
+        Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
+        Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
+        Type::INT2 => Datum::Int2(parse_integer(text, "smallint")?),
+        Type::BOOL => Datum::Bool(parse_bool(text)?),
+        Type::FLOAT4 => Datum::Float4(super::float::parse_float4(text)?),
+        Type::FLOAT8 => Datum::Float8(super::float::parse_float8(text)?),
+        Type::NUMERIC => Datum::numeric(super::Numeric::parse(text)?),
+        Type::BYTEA => Datum::Bytea(parse_bytea(text)?.into()),
+        Type::DATE => Datum::Date(parse_date(text, render)?),
+        Type::TIME => Datum::Time(parse_time(text, render)?),
+        Type::TIMESTAMP => Datum::Timestamp(parse_timestamp(text, false, render)?),
+        Type::TIMESTAMPTZ => Datum::Timestamp(parse_timestamp(text, true, render)?),
+        Type::INTERVAL => Datum::Interval(parse_interval(text, modifier, render)?),
+        Type::UUID => Datum::Uuid(parse_uuid(text)?),
+        Type::CHAR => Datum::text(text.chars().next().map_or(String::new(), String::from)),
+        Type::NAME => Datum::text(truncate_name(text)),
+        Type::REGTYPE => Datum::Oid(parse_regtype(text)?),
+        Type::RECORD => return Err(Error::unsupported("input of anonymous composite types")),
+        _ if data_type.repr() == super::Repr::Oid => Datum::Oid(parse_oid(text, data_type)?),
+        _ if data_type.repr() == super::Repr::Array => {
+            return super::array_text::parse_array(text, data_type, modifier, render);
+        }
+        Type::ANY | Type::TRIGGER | Type::INTERNAL => {
+            let message = format!("cannot accept a value of type {}", data_type.display());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        _ => Datum::text(text),
+    };
+    apply_modifier(datum, data_type, modifier, false)
+}
+
+/// Applies length, precision or scale. `explicit` casts cut strings where an assignment fails.
+pub fn apply_modifier(datum: Datum, data_type: Type, modifier: i32, explicit: bool) -> Result<Datum> {
+    use super::interval::round_micros;
+    if modifier < 0 {
+        return Ok(datum);
+    }
+    Ok(match (&datum, data_type) {
+        (Datum::Text(text), Type::VARCHAR | Type::BPCHAR) if modifier >= 4 => {
+            match fit(text, (modifier - 4) as usize, data_type, explicit)? {
+                Some(fitted) => Datum::text(fitted),
+                None => datum,
+            }
+        }
+        (Datum::Numeric(value), _) => Datum::numeric(value.apply_modifier(modifier)?),
+        (Datum::Time(value), _) => Datum::Time(round_micros(*value, modifier)),
+        (Datum::Timestamp(value), _) if !super::calendar::is_infinite(*value) => {
+            Datum::Timestamp(round_micros(*value, modifier))
+        }
+        (Datum::Interval(value), _) => Datum::Interval(value.apply_modifier(modifier)),
+        (Datum::Array(array), _) => {
+            let elements = array
+                .elements
+                .iter()
+                .map(|element| apply_modifier(element.clone(), array.element, modifier, explicit));
+            let elements = elements.collect::<Result<Vec<Datum>>>()?;
+            Datum::array(ArrayValue { elements, ..(**array).clone() })
+        }
+        _ => datum,
+    })
+}
+
+/// A string cut or padded to `length` characters; None: it fits as it is.
+fn fit(text: &str, length: usize, data_type: Type, explicit: bool) -> Result<Option<String>> {
+    // Bytes bound characters from above: no need to count a short string.
+    let count = if text.is_ascii() { text.len() } else { text.chars().count() };
+    if count > length {
+        let cut = text.char_indices().nth(length).map_or(text.len(), |(index, _)| index);
+        if !explicit && text[cut..].bytes().any(|byte| byte != b' ') {
+            let name = super::format_type(data_type, length as i32 + 4);
+            let message = format!("value too long for type {name}");
+            return Err(Error::new(SqlState::STRING_DATA_RIGHT_TRUNCATION, message));
+        }
+        return Ok(Some(text[..cut].to_string()));
+    }
+    match data_type == Type::BPCHAR && count < length {
+        true => Ok(Some(format!("{text}{}", " ".repeat(length - count)))),
+        false => Ok(None),
+    }
+}
+
+/// Names have at most 63 bytes.
+fn truncate_name(text: &str) -> &str {
+    match text.len() > 63 {
+        true => &text[..(0..=63).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0)],
+        false => text,
+    }
+}
+
+pub fn parse_integer<T: TryFrom<i64>>(text: &str, name: &str) -> Result<T> {
+    let out_of_range = || {
+        let message = format!("value \"{text}\" is out of range for type {name}");
+        Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+    };
+    let trimmed = text.trim_matches(super::numeric::is_space);
+    let (negative, digits) = match trimmed.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(invalid_input(name, text));
+    }
+    let step = |value: Option<i64>, digit: &u8| {
+        let digit = i64::from(digit - b'0');
+        let value = value?.checked_mul(10)?;
+        if negative { value.checked_sub(digit) } else { value.checked_add(digit) }
+    };
+    let value = digits.iter().fold(Some(0), step).ok_or_else(out_of_range)?;
+    T::try_from(value).map_err(|_| out_of_range())
+}
+
+/// Any prefix of true, false, yes, no that is not ambiguous; on, off, 1, 0.
+pub fn parse_bool(text: &str) -> Result<bool> {
+    let folded = text.trim_matches(super::numeric::is_space).to_ascii_lowercase();
+    let prefix = |word: &str, least: usize| folded.len() >= least && word.starts_with(folded.as_str());
+    if folded == "1" || prefix("true", 1) || prefix("yes", 1) || prefix("on", 2) {
+        return Ok(true);
+    }
+    if folded == "0" || prefix("false", 1) || prefix("no", 1) || prefix("off", 2) {
+        return Ok(false);
+    }
+    Err(invalid_input("boolean", text))
+}
+
+fn parse_oid(text: &str, data_type: Type) -> Result<u32> {
+    let trimmed = text.trim();
+    if trimmed == "-" && !matches!(data_type, Type::OID | Type::XID | Type::CID) {
+        return Ok(0);
+    }
+    let value: i64 = parse_integer(trimmed, &data_type.display())?;
+    // Negative numbers wrap, as strtoul lets them.
+    u32::try_from(value).or_else(|_| i32::try_from(value).map(|value| value as u32)).map_err(|_| {
+        let message = format!("value \"{text}\" is out of range for type {}", data_type.display());
+        Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+    })
+}
+
+fn parse_regtype(text: &str) -> Result<u32> {
+    let trimmed = text.trim();
+    if let Ok(oid) = trimmed.parse() {
+        return Ok(oid);
+    }
+    let name = trimmed.to_ascii_lowercase();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    Type::from_name(name.trim_matches('"'))
+        .map(|found| found.0)
+        .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{trimmed}\" does not exist")))
+}
+
+pub fn parse_uuid(text: &str) -> Result<[u8; 16]> {
+    let invalid = || invalid_input("uuid", text);
+    let bytes = match text.as_bytes() {
+        [b'{', inner @ .., b'}'] => inner,
+        bytes => bytes,
+    };
+    let mut uuid = [0; 16];
+    let mut position = 0;
+    for (index, slot) in uuid.iter_mut().enumerate() {
+        let pair = bytes.get(position..position + 2).ok_or_else(invalid)?;
+        *slot = hex_digit(pair[0]).ok_or_else(invalid)? << 4 | hex_digit(pair[1]).ok_or_else(invalid)?;
+        position += 2;
+        // A hyphen may follow every two bytes.
+        if index % 2 == 1 && index < 15 && bytes.get(position) == Some(&b'-') {
+            position += 1;
+        }
+    }
+    if position == bytes.len() { Ok(uuid) } else { Err(invalid()) }
+}
+
+pub fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Hex digits, with white space between bytes allowed, as bytea's input and decode() take them.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>> {
+    let error = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    let mut characters = text.chars().filter(|c| !matches!(c, ' ' | '\n' | '\t' | '\r'));
+    let digit = |c: char| c.to_digit(16).ok_or_else(|| error(format!("invalid hexadecimal digit: \"{c}\"")));
+    while let Some(high) = characters.next() {
+        let high = digit(high)?;
+        let low = characters
+            .next()
+            .ok_or_else(|| error("invalid hexadecimal data: odd number of digits".into()))?;
+        bytes.push((high << 4 | digit(low)?) as u8);
+    }
+    Ok(bytes)
+}
+
+pub fn parse_bytea(text: &str) -> Result<Vec<u8>> {
+    match text.strip_prefix("\\x") {
+        Some(hex) => parse_hex(hex),
+        None => parse_bytea_escape(text),
+    }
+}
+
+pub fn parse_bytea_escape(text: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                tail
+            }
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                tail
+            }
+            (b'\\', _) => {
+                return Err(Error::new(
+                    SqlState::INVALID_TEXT_REPRESENTATION,
+                    "invalid input syntax for type bytea",
+                ));
+            }
+            (byte, tail) => {
+                bytes.push(*byte);
+                tail
+            }
+        };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,387 @@
+//! The fold: moves committed versions from the deltas into new base pages, and makes that the new generation.
+//!
+//! ```text
+//!   1  F = watermark, pinned by a snapshot; the log is durable up to F
+//!   2  for each tree written to since the last fold: merge its newest versions ≤ F into new pages (merge.rs)
+//!   3  merge the changed roots into the directory; write the free list as it will be
+//!   4  sync the data file
+//!   5  write the other meta page: generation n + 1, F, where to replay from; sync     ← here it happens
+//!   6  publish the generation: new snapshots read it
+//!   7  recycle log segments below the replay position
+//!   8  trim: versions that every live generation's base contains leave the deltas; replaced pages become free
+//! ```
+//!
+//! Commits and readers go on all the while. A crash before step 5 is done leaves generation n whole: no page of it has
+//! been touched, for pages are written only where neither n nor any live older generation has one. Step 8 waits for the
+//! snapshots that need older generations, and is run again when the last of those ends.
+//!
+//! The replay position is taken before F, so it may lie below some commits up to F; replay skips those by timestamp.
+//!
+//! Failures: a write that fails before step 4 (disk full) gives up this fold and nothing is lost but time. A failed sync, or a
+//! failed write of the meta page, stops the store: what is on disk is not known any more.
+
+use crate::alloc::Extents;
+use crate::base::{BaseCursor, TreeRoot};
+use crate::delta::{DeltaKey, LiveSnapshots};
+use crate::merge::{Changes, collect_pages, merge};
+use crate::meta::{Meta, decode_root, encode_root};
+use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, encode_free_list};
+use crate::page_cache::Pager;
+use crate::page_writer::{PageWriter, Purpose};
+use crate::snapshot::Generation;
+use crate::store::Shared;
+use crate::vfs::IoContext;
+use crate::{Direction, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, WriterId, WriterStatus};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(crate) struct FoldState {
+    /// The meta page in force.
+    meta: Meta,
+    /// The pages of its free list.
+    free_list_pages: Vec<PageId>,
+    /// Everything up to here has left the deltas.
+    trimmed: Timestamp,
+}
+
+impl FoldState {
+    pub fn new(meta: Meta, free_list_pages: Vec<PageId>) -> FoldState {
+        FoldState { meta, free_list_pages, trimmed: meta.fold_ts }
+    }
+}
+
+/// Folds everything up to the watermark, then trims.
+pub(crate) fn fold(shared: &Shared) -> Result<()> {
+    let mut state = shared.fold.lock();
+    let replay_start = shared.wal.durable_lsn();
+    let snapshot = shared.snapshot();
+    if snapshot.timestamp() > snapshot.generation.fold_ts {
+        shared.wal.wait_durable(snapshot.timestamp())?;
+        fold_at(shared, &mut state, &snapshot, replay_start)?;
+        shared.folds.fetch_add(1, Ordering::Relaxed);
+    }
+    drop(snapshot);
+    trim_locked(shared, &mut state);
+    Ok(())
+}
+
+/// What a fold will have done once its meta page is written.
+struct Outcome {
+    roots: HashMap<TreeId, TreeRoot>,
+    meta: Meta,
+    free_list_pages: Vec<PageId>,
+    replaced: Vec<PageId>,
+    /// Bulk loads that the new generation reaches, and ones whose tree is gone already.
+    included: Vec<TreeId>,
+    obsolete: Vec<TreeId>,
+}
+
+fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_start: Lsn) -> Result<()> {
+    let old = &snapshot.generation;
+    assert_eq!(old.number, state.meta.generation, "the fold's mutex is held, so the generation is current");
+    let mut writer = PageWriter::new(shared, Purpose::Fold);
+    let outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
+    // The writer's pages are referred to from here on; on a failure below the store stops anyway.
+    drop(writer);
+    if let Err(error) = switch(shared, &outcome.meta) {
+        shared.wal.stop(&error);
+        return Err(error);
+    }
+    state.meta = outcome.meta;
+    state.free_list_pages = outcome.free_list_pages;
+    {
+        let mut loads = shared.bulk_loads.lock();
+        let done: Vec<_> = outcome.included.iter().filter_map(|tree| loads.remove(tree)).collect();
+        let obsolete: Vec<_> = outcome.obsolete.iter().filter_map(|tree| loads.remove(tree)).collect();
+        drop(loads);
+        let mut alloc = shared.alloc.lock();
+        for (first, count) in done.iter().chain(&obsolete).flat_map(|load| &load.extents) {
+            alloc.loading_done(*first, *count);
+        }
+        let mut replaced = outcome.replaced;
+        for (first, count) in obsolete.iter().flat_map(|load| &load.extents) {
+            replaced.extend((first.0..first.0 + count).map(PageId));
+        }
+        alloc.add_pending(old.number, replaced);
+    }
+    let Meta { generation: number, fold_ts, .. } = outcome.meta;
+    shared.registry.publish(Generation { number, fold_ts, roots: outcome.roots });
+    shared.replay_start.store(replay_start.0, Ordering::Relaxed);
+    shared.wal.recycle(replay_start)
+}
+
+/// Steps 2 and 3.
+fn build(
+    shared: &Shared,
+    state: &FoldState,
+    snapshot: &Snapshot,
+    replay_start: Lsn,
+    writer: &mut PageWriter<'_>,
+) -> Result<Outcome> {
+    let (old, fold_ts) = (&snapshot.generation, snapshot.timestamp());
+    let mut roots = old.roots.clone();
+    let mut replaced = state.free_list_pages.clone();
+    let mut directory = Vec::new();
+    let (mut included, mut obsolete) = (Vec::new(), Vec::new());
+    let mut trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
+    trees.sort_unstable_by_key(|tree| tree.id());
+    for tree in trees {
+        let id = tree.id();
+        let known = old.roots.get(&id).copied();
+        if tree.created_at.load(Ordering::Acquire) > fold_ts.0 {
+            continue;
+        }
+        if tree.dropped_at.load(Ordering::Acquire) <= fold_ts.0 {
+            match known {
+                Some(root) => {
+                    collect_pages(&shared.pager, &root, &mut replaced)?;
+                    roots.remove(&id);
+                    directory.push((id, None));
+                }
+                None => obsolete.push(id),
+            }
+            continue;
+        }
+        let root = known.or_else(|| tree.initial_base()).unwrap_or_default();
+        let dirty = tree.last_commit.load(Ordering::Acquire) > old.fold_ts.0;
+        let new_root = if dirty {
+            let mut changes = DeltaChanges::new(&tree, old.fold_ts, fold_ts);
+            merge(&shared.pager, writer, id, &root, &mut changes, &mut replaced)?
+        } else {
+            root
+        };
+        if known.is_none() {
+            included.push(id);
+        }
+        if known != Some(new_root) {
+            roots.insert(id, new_root);
+            directory.push((id, Some(new_root)));
+        }
+    }
+    let mut changes = DirectoryChanges::new(directory);
+    let directory =
+        merge(&shared.pager, writer, TreeId(0), &state.meta.directory, &mut changes, &mut replaced)?;
+    let written = writer.finish()?;
+    let (page_count, free_list_pages) = write_free_list(shared, &replaced, &included).inspect_err(|_| {
+        let mut alloc = shared.alloc.lock();
+        written.iter().for_each(|(first, count)| alloc.give_back(*first, *count));
+    })?;
+    let meta = Meta {
+        generation: state.meta.generation + 1,
+        fold_ts,
+        replay_start,
+        page_count,
+        free_list: free_list_pages.first().copied().unwrap_or_default(),
+        next_tree: TreeId(shared.next_tree.load(Ordering::Relaxed)),
+        next_writer: WriterId(shared.next_writer.load(Ordering::Relaxed)),
+        directory,
+    };
+    Ok(Outcome { roots, meta, free_list_pages, replaced, included, obsolete })
+}
+
+/// Writes what will be free once the new generation is in force: everything that it does not reach.
+fn write_free_list(shared: &Shared, replaced: &[PageId], included: &[TreeId]) -> Result<(u64, Vec<PageId>)> {
+    let included: Vec<(PageId, u64)> = {
+        let loads = shared.bulk_loads.lock();
+        included.iter().filter_map(|tree| loads.get(tree)).flat_map(|load| load.extents.clone()).collect()
+    };
+    let (page_count, pages, free) = {
+        let mut alloc = shared.alloc.lock();
+        // Taking pages from the start of a run never makes more runs, so this many pages suffice.
+        let runs = alloc.free_after(replaced, &included).run_count();
+        let pages: Vec<PageId> = (0..runs.div_ceil(EXTENTS_PER_PAGE)).map(|_| alloc.allocate(1).0).collect();
+        (alloc.page_count(), pages, alloc.free_after(replaced, &included))
+    };
+    let extents: Vec<(PageId, u64)> = free.iter().collect();
+    let mut bytes = vec![0; PAGE_SIZE];
+    for (index, page) in pages.iter().enumerate() {
+        let from = (index * EXTENTS_PER_PAGE).min(extents.len());
+        let to = (from + EXTENTS_PER_PAGE).min(extents.len());
+        let next = pages.get(index + 1).copied().unwrap_or_default();
+        encode_free_list(&mut bytes, *page, &extents[from..to], next);
+        if let Err(error) = shared.pager.write(*page, &bytes, false) {
+            let mut alloc = shared.alloc.lock();
+            pages.iter().for_each(|page| alloc.give_back(*page, 1));
+            return Err(error);
+        }
+    }
+    Ok((page_count, pages))
+}
+
+/// Steps 4 and 5.
+fn switch(shared: &Shared, meta: &Meta) -> Result<()> {
+    shared.pager.file.sync_data().context("sync", &shared.pager.path)?;
+    write_meta(&shared.pager, meta)
+}
+
+/// The newest version of each key committed in `(after, up_to]`, read from the delta a few at a time.
+struct DeltaChanges<'a> {
+    tree: &'a Tree,
+    after: Timestamp,
+    up_to: Timestamp,
+    ready: VecDeque<(DeltaKey, Option<Arc<[u8]>>)>,
+    position: Option<DeltaKey>,
+    exhausted: bool,
+}
+
+impl<'a> DeltaChanges<'a> {
+    fn new(tree: &'a Tree, after: Timestamp, up_to: Timestamp) -> DeltaChanges<'a> {
+        DeltaChanges { tree, after, up_to, ready: VecDeque::new(), position: None, exhausted: false }
+    }
+
+    fn refill(&mut self) {
+        const BATCH: usize = 512;
+        while self.ready.is_empty() && !self.exhausted {
+            let (after, up_to, ready) = (self.after, self.up_to, &mut self.ready);
+            let next = self.tree.delta.walk(self.position.as_ref(), BATCH, &mut |key, chain| {
+                let chain = chain.lock();
+                for version in chain.versions.iter().rev() {
+                    match version.writer.status() {
+                        WriterStatus::Committed(at) if at <= after => return,
+                        WriterStatus::Committed(at) if at <= up_to => {
+                            ready.push_back((key.clone(), version.value.clone()));
+                            return;
+                        }
+                        _ => {}
+                    }
+                }
+            });
+            self.exhausted = next.is_none();
+            self.position = next;
+        }
+    }
+}
+
+impl Changes for DeltaChanges<'_> {
+    fn peek(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
+        if self.ready.is_empty() {
+            self.refill();
+        }
+        self.ready.front().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    fn advance(&mut self) {
+        self.ready.pop_front();
+    }
+}
+
+/// New roots, in the order of their trees' ids.
+struct DirectoryChanges {
+    changes: VecDeque<([u8; 8], Option<Vec<u8>>)>,
+}
+
+impl DirectoryChanges {
+    fn new(roots: Vec<(TreeId, Option<TreeRoot>)>) -> DirectoryChanges {
+        let encode = |(tree, root): (TreeId, Option<TreeRoot>)| {
+            (tree.0.to_be_bytes(), root.map(|root| encode_root(&root).to_vec()))
+        };
+        DirectoryChanges { changes: roots.into_iter().map(encode).collect() }
+    }
+}
+
+impl Changes for DirectoryChanges {
+    fn peek(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
+        self.changes.front().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    fn advance(&mut self) {
+        self.changes.pop_front();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Trimming
+
+pub(crate) fn trim(shared: &Shared) {
+    let mut state = shared.fold.lock();
+    trim_locked(shared, &mut state);
+}
+
+/// Step 8, as far as live snapshots allow.
+fn trim_locked(shared: &Shared, state: &mut FoldState) {
+    let (limit, oldest_generation) = shared.registry.trim_limit();
+    if limit > state.trimmed {
+        // A copy of what lives now. Snapshots taken from now on are at or above this watermark, and of a generation
+        // at or above this limit, so they need nothing that this copy allows to drop.
+        let (timestamps, watermark) =
+            shared.with_live_snapshots(|live| (live.timestamps.to_vec(), live.watermark));
+        let live = LiveSnapshots { timestamps: &timestamps, watermark, trim: limit };
+        let trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
+        for tree in trees {
+            trim_tree(&tree, &live);
+            if tree.created_at.load(Ordering::Acquire) <= limit.0 {
+                // Every live generation knows the tree, or knows it to be dropped.
+                tree.set_initial_base(None);
+            }
+            if tree.dropped_at.load(Ordering::Acquire) <= limit.0 {
+                shared.forget_tree(tree.id());
+            }
+        }
+        state.trimmed = limit;
+    }
+    shared.alloc.lock().release_pending(oldest_generation);
+}
+
+fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {
+    const BATCH: usize = 512;
+    let mut position = None;
+    loop {
+        position = tree.delta.walk(position.as_ref(), BATCH, &mut |key, chain| {
+            let mut chain_state = chain.lock();
+            let freed = chain_state.prune(live);
+            tree.delta.account(-(freed as i64));
+            tree.delta.bury_if_empty(key.as_slice(), chain, chain_state);
+        });
+        if position.is_none() {
+            return;
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// What a fold wrote, read back
+
+pub(crate) fn write_meta(pager: &Pager, meta: &Meta) -> Result<()> {
+    pager.file.write_at(&meta.encode(), meta.page().0 * PAGE_SIZE as u64).context("write", &pager.path)?;
+    pager.file.sync_data().context("sync", &pager.path)
+}
+
+pub(crate) fn read_directory(pager: &Pager, directory: &TreeRoot) -> Result<HashMap<TreeId, TreeRoot>> {
+    let mut roots = HashMap::new();
+    let mut cursor = BaseCursor::new(Direction::Forward);
+    cursor.seek(pager, directory, Bound::Unbounded, Bound::Unbounded)?;
+    while let Some((key, value)) = cursor.entry(pager)? {
+        let id = <[u8; 8]>::try_from(key).ok().map(|key| TreeId(u64::from_be_bytes(key)));
+        let (Some(id), Some(root)) = (id, decode_root(value)) else {
+            return Err(pager.corrupt(directory.page, "an entry of the tree directory is malformed".into()));
+        };
+        roots.insert(id, root);
+        cursor.advance(pager, Bound::Unbounded)?;
+    }
+    Ok(roots)
+}
+
+/// The free extents, and the pages that hold the list.
+pub(crate) fn read_free_list(pager: &Pager, meta: &Meta) -> Result<(Extents, Vec<PageId>)> {
+    let mut free = Extents::default();
+    let mut pages = Vec::new();
+    let mut next = meta.free_list;
+    while next != PageId(0) {
+        let page = pager.read_uncached(next)?;
+        pages.push(next);
+        if page.kind() != PageKind::FreeList || pages.len() as u64 > meta.page_count {
+            return Err(pager.corrupt(next, format!("page {next} does not continue the free list")));
+        }
+        for (first, count) in page.extents() {
+            let end = first.0.checked_add(count);
+            if first.0 < 2 || end.is_none_or(|end| end > meta.page_count) || !free.add(first, count) {
+                return Err(pager.corrupt(next, format!("the free list names pages {first}+{count} wrongly")));
+            }
+        }
+        next = page.next();
+    }
+    Ok((free, pages))
+}

@@ -1,0 +1,163 @@
+//! The page cache, and the file under it.
+//!
+//! Pages never change, so the cache only ever answers "is it here": sharded maps from page id to a shared page, with
+//! second-chance (clock) eviction under a byte budget. What a reader holds stays valid after eviction: it is
+//! a share of the page. A page id is reused only when no live generation refers to it; its writer then replaces
+//! or drops what the cache has under that id.
+
+use crate::page::{PAGE_SIZE, Page};
+use crate::sync::{self, Mutex};
+use crate::vfs::{IoContext, VfsFile};
+use crate::{Blocking, Error, PageId, Result};
+use hashbrown::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+struct Slot {
+    id: PageId,
+    page: Arc<Page>,
+    /// Used since the clock's hand last passed.
+    used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shard {
+    index: HashMap<PageId, usize>,
+    slots: Vec<Slot>,
+    hand: usize,
+}
+
+struct PageCache {
+    shards: Vec<Mutex<{ sync::CACHE }, Shard>>,
+    slots_per_shard: usize,
+}
+
+impl PageCache {
+    fn new(bytes: u64) -> PageCache {
+        let pages = usize::try_from(bytes / PAGE_SIZE as u64).unwrap_or(usize::MAX).max(16);
+        let shards = (pages / 32).clamp(1, 64).next_power_of_two();
+        PageCache {
+            shards: (0..shards).map(|_| Mutex::new(Shard::default())).collect(),
+            slots_per_shard: pages / shards,
+        }
+    }
+
+    fn shard(&self, id: PageId) -> &Mutex<{ sync::CACHE }, Shard> {
+        &self.shards[id.0 as usize & (self.shards.len() - 1)]
+    }
+
+    fn get(&self, id: PageId) -> Option<Arc<Page>> {
+        let shard = self.shard(id).lock();
+        let slot = &shard.slots[*shard.index.get(&id)?];
+        slot.used.store(true, Ordering::Relaxed);
+        Some(slot.page.clone())
+    }
+
+    fn insert(&self, id: PageId, page: Arc<Page>) {
+        let mut shard = self.shard(id).lock();
+        let shard = &mut *shard;
+        let slot = Slot { id, page, used: AtomicBool::new(false) };
+        if let Some(at) = shard.index.get(&id) {
+            shard.slots[*at] = slot;
+            return;
+        }
+        if shard.slots.len() < self.slots_per_shard {
+            shard.index.insert(id, shard.slots.len());
+            shard.slots.push(slot);
+            return;
+        }
+        while shard.slots[shard.hand].used.swap(false, Ordering::Relaxed) {
+            shard.hand = (shard.hand + 1) % shard.slots.len();
+        }
+        shard.index.remove(&shard.slots[shard.hand].id);
+        shard.index.insert(id, shard.hand);
+        shard.slots[shard.hand] = slot;
+        shard.hand = (shard.hand + 1) % shard.slots.len();
+    }
+
+    fn remove(&self, id: PageId) {
+        let mut shard = self.shard(id).lock();
+        let Some(at) = shard.index.remove(&id) else { return };
+        shard.slots.swap_remove(at);
+        if let Some(moved) = shard.slots.get(at) {
+            let moved = moved.id;
+            shard.index.insert(moved, at);
+        }
+        if shard.hand >= shard.slots.len() {
+            shard.hand = 0;
+        }
+    }
+}
+
+/// Reads pages through the cache, and writes new ones.
+pub(crate) struct Pager {
+    pub file: Arc<dyn VfsFile>,
+    pub path: PathBuf,
+    cache: PageCache,
+    blocking: Arc<dyn Blocking>,
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub pages_written: AtomicU64,
+}
+
+impl Pager {
+    pub fn new(file: Arc<dyn VfsFile>, path: PathBuf, cache_bytes: u64, blocking: Arc<dyn Blocking>) -> Pager {
+        Pager {
+            file,
+            path,
+            cache: PageCache::new(cache_bytes),
+            blocking,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            pages_written: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub fn read(&self, id: PageId) -> Result<Arc<Page>> {
+        if let Some(page) = self.cache.get(id) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(page);
+        }
+        let page = self.read_uncached(id)?;
+        self.cache.insert(id, page.clone());
+        Ok(page)
+    }
+
+    /// Reads from disk and leaves the cache alone: for pages that are read once.
+    pub fn read_uncached(&self, id: PageId) -> Result<Arc<Page>> {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = vec![0; PAGE_SIZE].into_boxed_slice();
+        let mut result = Ok(());
+        self.blocking.run(&mut || result = self.file.read_at(&mut bytes, id.0 * PAGE_SIZE as u64));
+        match result {
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Err(self.corrupt(id, format!("page {id} is beyond the end of the file")));
+            }
+            result => result.context("read", &self.path)?,
+        }
+        Page::verify(id, bytes).map(Arc::new).map_err(|detail| self.corrupt(id, detail))
+    }
+
+    pub fn corrupt(&self, id: PageId, detail: String) -> Error {
+        Error::Corrupt { file: self.path.clone(), offset: id.0.saturating_mul(PAGE_SIZE as u64), detail }
+    }
+
+    /// Writes pages with consecutive ids. They enter the cache if `keep`; what it had under these ids leaves it.
+    pub fn write(&self, first: PageId, bytes: &[u8], keep: bool) -> Result<()> {
+        debug_assert!(bytes.len() % PAGE_SIZE == 0 && first.0 >= 2);
+        self.file.write_at(bytes, first.0 * PAGE_SIZE as u64).context("write", &self.path)?;
+        for (index, page) in bytes.chunks_exact(PAGE_SIZE).enumerate() {
+            let id = PageId(first.0 + index as u64);
+            if keep {
+                let page = Page::verify(id, page.into()).expect("a page just sealed is valid");
+                self.cache.insert(id, Arc::new(page));
+            } else {
+                self.cache.remove(id);
+            }
+        }
+        self.pages_written.fetch_add((bytes.len() / PAGE_SIZE) as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}

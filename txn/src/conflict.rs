@@ -1,0 +1,47 @@
+//! The story of an abort, kept as structure: `sql` fills in names and builds the text.
+
+use parking_lot::Mutex;
+use serin_storage::TreeId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The story of an abort: who, on what, doing what. Names are filled in by `sql`, which knows the relations.
+#[derive(Clone, Debug, Default)]
+pub struct Conflict {
+    pub steps: Vec<ConflictStep>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ConflictStep {
+    pub pid: i32,
+    /// The transaction's identity as users see it (`txid`).
+    pub transaction: u64,
+    /// What it did: "read", "wrote", "waits for ShareLock on", …
+    pub action: &'static str,
+    pub tree: Option<TreeId>,
+    pub relation: Option<u32>,
+    pub key: Option<Vec<u8>>,
+    /// The transaction it did it to, or waits for.
+    pub other: Option<u64>,
+    pub other_pid: Option<i32>,
+    pub statement: Option<Arc<str>>,
+}
+
+const RECENT_CONFLICTS_MAX: usize = 256;
+
+/// The most recent aborts, oldest dropped first.
+#[derive(Default)]
+pub(crate) struct ConflictLog(Mutex<VecDeque<Conflict>>);
+
+impl ConflictLog {
+    pub(crate) fn push(&self, conflict: Conflict) {
+        let mut recent = self.0.lock();
+        if recent.len() == RECENT_CONFLICTS_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(conflict);
+    }
+    pub(crate) fn recent(&self) -> Vec<Conflict> {
+        self.0.lock().iter().cloned().collect()
+    }
+}

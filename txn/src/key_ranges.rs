@@ -1,0 +1,110 @@
+//! Which key ranges of which trees somebody has read: the predicate half of both 2PL (blocking) and SSI (SIREADs).
+//!
+//! A range is registered *before* anything in it is read, and a writer looks here *after* its version is on the
+//! chain. Whichever comes first, one of the two meets the other: the writer finds the range, or the reader finds the
+//! version in progress. Both sides go through sequentially consistent accesses to the tree's count, so that the
+//! writer's common case (nobody scans this tree) is one load.
+//!
+//! Ranges of one tree are a plain list: few transactions scan one tree at a time. An interval tree would pay above
+//! some hundreds.
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use serin_storage::{KeyRange, TreeId};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+struct TreeRanges<R>(Mutex<Vec<Registered<R>>>);
+
+struct Registered<R> {
+    id: u64,
+    range: KeyRange,
+    reader: R,
+}
+
+/// Readers of type `R` by tree and range.
+pub(crate) struct KeyRanges<R> {
+    trees: RwLock<HashMap<TreeId, Arc<TreeRanges<R>>>>,
+    count: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+impl<R> Default for KeyRanges<R> {
+    fn default() -> KeyRanges<R> {
+        KeyRanges { trees: RwLock::default(), count: AtomicUsize::new(0), next_id: AtomicU64::new(1) }
+    }
+}
+
+impl<R: Clone> KeyRanges<R> {
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn insert(&self, tree: TreeId, id: u64, range: KeyRange, reader: R) {
+        let existing = self.trees.read().get(&tree).cloned();
+        let ranges = existing.unwrap_or_else(|| {
+            self.trees.write().entry(tree).or_insert_with(|| Arc::new(TreeRanges(Mutex::default()))).clone()
+        });
+        ranges.0.lock().push(Registered { id, range, reader });
+        self.count.fetch_add(1, Ordering::SeqCst);
+        // Pairs with the fence in `is_empty`: the range is announced before its keys are read.
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn remove(&self, tree: TreeId, id: u64) {
+        let Some(ranges) = self.trees.read().get(&tree).cloned() else { return };
+        let mut ranges = ranges.0.lock();
+        if let Some(i) = ranges.iter().position(|r| r.id == id) {
+            ranges.swap_remove(i);
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Asked by a writer after its version is on the chain.
+    pub(crate) fn is_empty(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    /// Calls `visit` for every registered range of `tree` that holds `key`, until it returns false.
+    pub(crate) fn containing(&self, tree: TreeId, key: &[u8], mut visit: impl FnMut(u64, &R) -> bool) {
+        let Some(ranges) = self.trees.read().get(&tree).cloned() else { return };
+        for registered in ranges.0.lock().iter() {
+            if contains(&registered.range, key) && !visit(registered.id, &registered.reader) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(TreeId, &KeyRange, &R)) {
+        let trees: Vec<_> = self.trees.read().iter().map(|(tree, ranges)| (*tree, ranges.clone())).collect();
+        for (tree, ranges) in trees {
+            for registered in ranges.0.lock().iter() {
+                visit(tree, &registered.range, &registered.reader);
+            }
+        }
+    }
+}
+
+pub(crate) fn contains(range: &KeyRange, key: &[u8]) -> bool {
+    let after_start = match &range.start {
+        Bound::Included(start) => key >= start.as_slice(),
+        Bound::Excluded(start) => key > start.as_slice(),
+        Bound::Unbounded => true,
+    };
+    let before_end = match &range.end {
+        Bound::Included(end) => key <= end.as_slice(),
+        Bound::Excluded(end) => key < end.as_slice(),
+        Bound::Unbounded => true,
+    };
+    after_start && before_end
+}
+
+/// The only key the range can hold, if it is a single point.
+pub(crate) fn point(range: &KeyRange) -> Option<&[u8]> {
+    match (&range.start, &range.end) {
+        (Bound::Included(start), Bound::Included(end)) if start == end => Some(start),
+        _ => None,
+    }
+}

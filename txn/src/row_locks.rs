@@ -1,0 +1,208 @@
+//! Key locks: explicit ones, and running into the implicit ones that versions in progress are (`lock_table.rs`).
+
+use crate::lock_mode::{LockMode, ModeSet, of_intent};
+use crate::lock_table::{Acquired, HeldLock, LockObject};
+use crate::protocol::{key_object, refused};
+use crate::{Conflict, ConflictStep, Error, Result, RowLock, RowLockMode, Transaction, WaitPolicy};
+use serin_storage::{CommandId, Head, Timestamp, Tree, Value, View};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Transaction {
+    /// Locks a row that this statement has read, waiting for its writer by `wait`. REPEATABLE READ and SERIALIZABLE
+    /// (ssi) fail with `ConcurrentUpdate` where READ COMMITTED answers `Changed`.
+    pub fn lock_row(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mode: RowLockMode,
+        wait: WaitPolicy,
+    ) -> Result<RowLock> {
+        self.before_operation()?;
+        // Whoever locks rows means to write: through the serial gate first, or a serial transaction that meets the row
+        // would wait for someone who waits for its token.
+        self.ensure_writing()?;
+        if self.lock_key(tree, key, mode.into(), wait)? == Acquired::Refused {
+            return match wait {
+                WaitPolicy::SkipLocked => Ok(RowLock::Skipped),
+                _ => Err(refused(key_object(tree, key))),
+            };
+        }
+        let snapshot = self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp());
+        let (at, exists) = match tree.head(key)? {
+            // The base of any snapshot's generation is older than the snapshot.
+            Head::Base { .. } => return Ok(RowLock::Unchanged),
+            Head::Committed { at, exists, .. } => (at, exists),
+            Head::InProgress { writer, command, .. } if Some(writer.id()) == self.own_id() => {
+                // Written by this very command, the row is not for this command to write again.
+                return Ok(if command >= self.command { RowLock::Skipped } else { RowLock::Unchanged });
+            }
+            // Another's version that our strength doesn't exclude lies on top: judge what is below it.
+            Head::InProgress { .. } => {
+                let (value, at) = self.latest_committed(tree, key)?;
+                (at, value.is_some())
+            }
+        };
+        if at <= snapshot {
+            return Ok(RowLock::Unchanged);
+        }
+        if self.first_updater_wins() {
+            return Err(self.concurrent_update(tree, key, !exists));
+        }
+        let (value, _) = self.latest_committed(tree, key)?;
+        Ok(RowLock::Changed(value))
+    }
+
+    /// The latest committed value, and when it was committed if that was recent.
+    pub(crate) fn latest_committed(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<(Option<Value>, Timestamp)> {
+        let mut met = self.observe(false);
+        let view = View { horizon: Timestamp::MAX, own: None, ..self.view() };
+        let value = tree.get(view, key, &mut met)?;
+        self.seen = self.seen.max(met.seen);
+        Ok((value, met.seen))
+    }
+
+    /// Uniqueness and foreign keys: the latest committed state plus own writes. Waits for an in-progress writer of
+    /// the key, takes the lock in `mode` and returns the value then current.
+    pub fn get_latest_locked(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mode: RowLockMode,
+    ) -> Result<Option<Value>> {
+        self.before_operation()?;
+        self.ensure_writing()?;
+        // Before the read, as any read: a later writer has to find it.
+        self.register_key_read(tree, key);
+        self.lock_key(tree, key, mode.into(), WaitPolicy::Block)?;
+        let mut met = self.observe(false);
+        let view = View {
+            horizon: Timestamp::MAX,
+            own: self.writer.as_ref().map(|writer| (&**writer.state(), CommandId(u32::MAX))),
+            ..self.view()
+        };
+        let value = tree.get(view, key, &mut met)?;
+        self.seen = self.seen.max(met.seen);
+        self.check_seen_beyond_snapshot(tree, key, mode, &value, met.seen)?;
+        Ok(value)
+    }
+
+    /// A serializable snapshot transaction that looks at the latest state must not learn what its snapshot doesn't
+    /// know: that would order it behind a transaction it is concurrent with. KEY SHARE asks for existence only.
+    fn check_seen_beyond_snapshot(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mode: RowLockMode,
+        latest: &Option<Value>,
+        seen: Timestamp,
+    ) -> Result<()> {
+        let is_ssi = matches!(self.protocol, crate::protocol::Protocol::Ssi(_));
+        if !is_ssi || seen <= self.horizon() {
+            return Ok(());
+        }
+        let mut met = self.observe(true);
+        let known = tree.get(self.view(), key, &mut met)?;
+        self.after_read(tree, met)?;
+        let same = match mode {
+            RowLockMode::KeyShare => known.is_some() == latest.is_some(),
+            _ => known.as_deref() == latest.as_deref(),
+        };
+        if same { Ok(()) } else { Err(self.concurrent_update(tree, key, latest.is_none())) }
+    }
+
+    /// Takes a key lock, explicit queue first, implicit locks second (rule 3 of the lock table).
+    pub(crate) fn lock_key(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<Acquired> {
+        let owner = self.owner().clone();
+        let manager = self.manager.clone();
+        let locks = &manager.locks;
+        let object = key_object(tree, key);
+        let acquired = locks.acquire(&owner, object, mode, wait)?;
+        if acquired == Acquired::Refused {
+            return Ok(acquired);
+        }
+        let hash = locks.hash(object);
+        loop {
+            let Head::InProgress { writer, intent, .. } = tree.head(key)? else { return Ok(acquired) };
+            let implied = of_intent(intent);
+            if Some(writer.id()) == self.own_id() || !ModeSet::from(implied).conflicts_with(mode) {
+                return Ok(acquired);
+            }
+            if wait != WaitPolicy::Block {
+                if acquired == Acquired::Now {
+                    locks.release(&owner, object, mode);
+                }
+                return Ok(Acquired::Refused);
+            }
+            let Some(other) = manager.registry.owner(writer.id()) else {
+                // It is ending: its state changes before it leaves the registry.
+                std::thread::yield_now();
+                continue;
+            };
+            let ticket = {
+                let mut shard = locks.shard(hash);
+                if !locks.materialise(&mut shard, hash, object, &other, implied) {
+                    continue;
+                }
+                let still = matches!(tree.head(key)?, Head::InProgress { writer: now, .. } if now.id() == writer.id());
+                if !still {
+                    let object = LockObject::Key(tree.id(), key.into());
+                    locks.unmaterialise(&mut shard, &HeldLock { hash, object, mode: implied }, &other);
+                    continue;
+                }
+                locks.give_way(&mut shard, hash, object, &owner, mode)
+            };
+            locks.wait(&owner, hash, object, ticket)?;
+        }
+    }
+
+    /// After own versions were taken off their chains: locks that others registered for them must not outlive them.
+    pub(crate) fn recheck_materialised(&mut self) -> Result<()> {
+        let Some(owner) = self.owner.clone() else { return Ok(()) };
+        let manager = self.manager.clone();
+        for lock in manager.locks.materialised_locks(&owner) {
+            let LockObject::Key(tree, key) = &lock.object else { continue };
+            let mut shard = manager.locks.shard(lock.hash);
+            let stays = match manager.store.tree(*tree) {
+                Some(tree) => matches!(
+                    tree.head(key)?,
+                    Head::InProgress { writer, .. } if Some(writer.id()) == self.own_id()
+                ),
+                None => false,
+            };
+            if !stays {
+                manager.locks.unmaterialise(&mut shard, &lock, &owner);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn concurrent_update(&self, tree: &Tree, key: &[u8], deleted: bool) -> Error {
+        let writer = match tree.head(key) {
+            Ok(Head::Committed { writer, .. }) => Some(writer.id().0),
+            _ => None,
+        };
+        let conflict = Conflict {
+            steps: vec![ConflictStep {
+                pid: self.options.session.pid,
+                transaction: self.id_if_assigned().unwrap_or(0),
+                action: "tried to write over",
+                tree: Some(tree.id()),
+                relation: None,
+                key: Some(key.to_vec()),
+                other: writer,
+                other_pid: None,
+                statement: self.options.session.statement(),
+            }],
+        };
+        self.manager.concurrent_update_count.fetch_add(1, Ordering::Relaxed);
+        self.manager.conflicts.push(conflict.clone());
+        Error::ConcurrentUpdate { deleted, conflict: Box::new(conflict) }
+    }
+}
