@@ -45,7 +45,8 @@ fn gets(store: &Arc<Store>, tree: &Arc<Tree>, what: &str) {
 }
 
 fn main() {
-    let dir = std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("serin-measure"), PathBuf::from);
+    let dir =
+        std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("serin-measure"), PathBuf::from);
     let _ = std::fs::remove_dir_all(&dir);
     let options = || {
         let mut options = StoreOptions::new(&dir);
@@ -98,7 +99,11 @@ fn main() {
     let start = Instant::now();
     store.fold_now().expect("fold");
     rate("fold", ROWS / 2, start);
-    println!("delta after the fold: {} bytes, {:?} keys", store.stats().delta_bytes, store.stats().delta_keys);
+    println!(
+        "delta after the fold: {} bytes, {:?} keys",
+        store.stats().delta_bytes,
+        store.stats().delta_keys
+    );
 
     let start = Instant::now();
     let count = 200_000;
@@ -126,8 +131,13 @@ fn main() {
                     while !stop.load(Ordering::Relaxed) {
                         key = (key + 7919 * 64) % ROWS;
                         let mut writer = store.writer();
-                        let installed =
-                            writer.install(tree, &key.to_be_bytes(), Some(&value), Intent::Modify, CommandId(0));
+                        let installed = writer.install(
+                            tree,
+                            &key.to_be_bytes(),
+                            Some(&value),
+                            Intent::Modify,
+                            CommandId(0),
+                        );
                         if installed.expect("install").is_ok() {
                             let at = writer.commit().expect("commit").expect("not empty");
                             store.wait_durable(at).expect("durable");
@@ -140,7 +150,10 @@ fn main() {
             stop.store(true, Ordering::Relaxed);
         });
         rate(&format!("durable commits, {threads} threads"), done.load(Ordering::Relaxed), start);
-        println!("  {:.0} syncs/s", (store.stats().wal_flushes - flushes) as f64 / start.elapsed().as_secs_f64());
+        println!(
+            "  {:.0} syncs/s",
+            (store.stats().wal_flushes - flushes) as f64 / start.elapsed().as_secs_f64()
+        );
     }
     println!("{:#?}", store.stats());
     drop((tree, store));
