@@ -24,11 +24,11 @@ pub trait BackendSession: Send + 'static {
 
     fn pid(&self) -> i32;
     fn secret(&self) -> i32;
-    /// Called, from any thread, when [`BackendSession::termination`] has become something: a connection that waits for its
+    /// Called, from any thread, when [`BackendSession::pending_fatal`] has become something: a connection that waits for its
     /// client would not notice.
     fn set_waker(&self, waker: Box<dyn Fn() + Send>);
     /// The FATAL error that ends the session, once it is terminated by an administrator or a timeout.
-    fn termination(&self) -> Option<Error>;
+    fn pending_fatal(&self) -> Option<Error>;
     fn transaction_status(&self) -> TransactionStatus;
     fn reported_parameters(&self) -> Vec<(&'static str, String)>;
     fn take_durable_at(&mut self) -> Option<Timestamp>;
@@ -88,8 +88,8 @@ impl BackendSession for Session {
     fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.set_waker(waker)
     }
-    fn termination(&self) -> Option<Error> {
-        self.termination()
+    fn pending_fatal(&self) -> Option<Error> {
+        self.pending_fatal()
     }
     fn transaction_status(&self) -> TransactionStatus {
         self.transaction_status()

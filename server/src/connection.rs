@@ -196,7 +196,7 @@ impl<B: Backend> Connection<B> {
                     Ok(_) => {}
                     Err(error) => return End::Lost(error),
                 },
-                () = self.link.alarm.rings() => if let Some(error) = self.link.session.termination() {
+                () = self.link.alarm.rings() => if let Some(error) = self.link.session.pending_fatal() {
                     return End::Fatal(error);
                 },
             }
@@ -418,12 +418,13 @@ impl<B: Backend> Link<B> {
     /// Runs a portal until it completes, suspends or wants COPY data, writing the output as the buffer fills.
     async fn execute(&mut self, portal: &str, max_rows: u64) -> Result<Outcome, Stop> {
         self.replies.start_counting();
-        let mut copying_out = false;
+        let (mut copying_out, mut paused) = (false, false);
         loop {
-            let remaining = max_rows.saturating_sub(self.replies.rows());
-            let long = self.session.is_long(portal);
+            let remaining = max_rows.saturating_sub(self.replies.row_count());
+            // What has filled a buffer is no short statement, whatever was expected of it.
+            let long = paused || self.session.is_long(portal);
             let progress = self.call_long(long, |session, out| session.execute(portal, remaining, out))?;
-            let rows = self.replies.rows();
+            let rows = self.replies.row_count();
             let out = &mut self.replies.buffer;
             match progress {
                 Progress::Complete(tag) => {
@@ -448,6 +449,7 @@ impl<B: Backend> Link<B> {
                         return Ok(Outcome::Done);
                     }
                     self.flush().await?;
+                    paused = true;
                 }
                 Progress::CopyIn { binary, columns } => {
                     wire::copy_in_response(out, binary, columns);

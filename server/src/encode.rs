@@ -1,12 +1,13 @@
 //! Result columns to DataRow messages, straight into the output buffer.
 //!
-//! A batch comes as columns, the protocol wants rows, so each row is one pass over the columns. The values that OLTP
-//! returns by the million (integers, text, booleans) are written here; everything whose text depends on settings or
-//! takes real formatting goes to `serin_sql::types`.
+//! A batch comes as columns, the protocol wants rows, so each row is one pass over the columns. What a value looks like is
+//! the types' business (`serin_sql::types::format` and `binary`), which write it in place; lengths are patched in behind.
 
 use crate::wire;
 use bytes::BufMut;
-use serin_sql::column::{Batch, Bitmap, Column, Values};
+use serin_sql::column::{Batch, Column};
+use serin_sql::types::binary::write_binary;
+use serin_sql::types::format::write_text;
 use serin_sql::types::{RenderSettings, Type};
 use serin_sql::{Error, Field, Format, Output, Result, SqlState};
 
@@ -27,7 +28,7 @@ impl Replies {
     pub fn start_counting(&mut self) {
         self.rows = 0;
     }
-    pub fn rows(&self) -> u64 {
+    pub fn row_count(&self) -> u64 {
         self.rows
     }
     /// Everything up to here is whole messages.
@@ -101,15 +102,15 @@ fn data_row(
     out.put_u32(0);
     out.put_u16(columns.len() as u16);
     for &(column, data_type, format) in columns {
-        if is_null(column, row) {
+        if column.is_null(row) {
             out.put_i32(-1);
             continue;
         }
         let length_at = out.len();
         out.put_u32(0);
         match format {
-            Format::Text => text(out, column, data_type, row, render)?,
-            Format::Binary => binary(out, column, data_type, row)?,
+            Format::Text => write_text(out, column, row, data_type, render),
+            Format::Binary => write_binary(out, column, row, data_type),
         }
         patch_length(out, length_at, length_at + 4);
     }
@@ -127,110 +128,47 @@ fn patch_length(out: &mut Vec<u8>, at: usize, from: usize) {
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn is_null(column: &Column, row: usize) -> bool {
-    column.nulls.as_ref().is_some_and(|nulls| bit(nulls, row))
-}
-
-fn bit(bitmap: &Bitmap, index: usize) -> bool {
-    bitmap.words[index / 64] >> (index % 64) & 1 != 0
-}
-
-fn text(
-    out: &mut Vec<u8>,
-    column: &Column,
-    data_type: Type,
-    row: usize,
-    render: &RenderSettings,
-) -> Result<()> {
-    match &column.values {
-        Values::Bool(values) => out.put_u8(if values[row] { b't' } else { b'f' }),
-        Values::Int2(values) => integer(out, values[row] as i64),
-        Values::Int4(values) => integer(out, values[row] as i64),
-        Values::Int8(values) => integer(out, values[row]),
-        Values::Text(values) => out.put_slice(&values.bytes[values.offsets[row]..values.offsets[row + 1]]),
-        _ => formatted(out, column, data_type, row, render)?,
-    }
-    Ok(())
-}
-
-fn binary(out: &mut Vec<u8>, column: &Column, data_type: Type, row: usize) -> Result<()> {
-    match &column.values {
-        Values::Bool(values) => out.put_u8(values[row] as u8),
-        Values::Int2(values) => out.put_i16(values[row]),
-        Values::Int4(values) => out.put_i32(values[row]),
-        Values::Int8(values) => out.put_i64(values[row]),
-        Values::Float4(values) => out.put_f32(values[row]),
-        Values::Float8(values) => out.put_f64(values[row]),
-        Values::Text(values) | Values::Bytea(values) => {
-            out.put_slice(&values.bytes[values.offsets[row]..values.offsets[row + 1]])
-        }
-        Values::Date(values) => out.put_i32(values[row]),
-        Values::Time(values) | Values::Timestamp(values) => out.put_i64(values[row]),
-        Values::Interval(values) => {
-            out.put_i64(values[row].micros);
-            out.put_i32(values[row].days);
-            out.put_i32(values[row].months);
-        }
-        Values::Uuid(values) => out.put_slice(&values[row]),
-        Values::Oid(values) => out.put_u32(values[row]),
-        Values::Numeric(_) | Values::Datum(_) => {
-            return Err(Error::unsupported(format!("binary output of type {}", data_type.0)));
-        }
-    }
-    Ok(())
-}
-
-fn formatted(
-    _out: &mut Vec<u8>,
-    _column: &Column,
-    data_type: Type,
-    _row: usize,
-    _render: &RenderSettings,
-) -> Result<()> {
-    Err(Error::unsupported(format!("text output of type {}", data_type.0)))
-}
-
-/// Decimal digits of an integer, two at a time from the right.
-fn integer(out: &mut Vec<u8>, value: i64) {
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899";
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = value.unsigned_abs();
-    while rest >= 100 {
-        let pair = (rest % 100) as usize * 2;
-        rest /= 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if rest >= 10 {
-        let pair = rest as usize * 2;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    } else {
-        start -= 1;
-        digits[start] = b'0' + rest as u8;
-    }
-    if value < 0 {
-        start -= 1;
-        digits[start] = b'-';
-    }
-    out.put_slice(&digits[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serin_sql::column::{Bitmap, Strings, Values};
+    use std::sync::Arc;
+
+    fn field(data_type: Type) -> Field {
+        Field { name: "c".into(), table: 0, column: 0, data_type, type_size: -1, type_modifier: -1 }
+    }
+
+    fn encode(columns: Vec<Column>, types: &[Type], formats: &[Format], rows: usize) -> Vec<u8> {
+        let columns = columns.into_iter().map(Arc::new).collect();
+        let fields: Vec<Field> = types.iter().copied().map(field).collect();
+        let mut replies = Replies::default();
+        replies.rows(&Batch { columns, rows }, &fields, formats, &RenderSettings::default()).unwrap();
+        replies.buffer
+    }
 
     #[test]
-    fn integers_as_text() {
-        for value in [0, 1, 9, 10, 99, 100, 101, -1, -10, 12345, -987654321, i64::MAX, i64::MIN] {
-            let mut out = Vec::new();
-            integer(&mut out, value);
-            assert_eq!(out, value.to_string().as_bytes());
-        }
+    fn rows_with_nulls_in_both_formats() {
+        let numbers =
+            Column { values: Values::Int4(vec![-7, 0]), nulls: Some(Bitmap { words: vec![0b10], len: 2 }) };
+        let texts = Column {
+            values: Values::Text(Strings { offsets: vec![0, 2, 2], bytes: b"ab".to_vec() }),
+            nulls: None,
+        };
+        let types = [Type::INT4, Type::TEXT];
+        let text = encode(vec![numbers.clone(), texts.clone()], &types, &[Format::Text; 2], 2);
+        let expected =
+            [&b"D\0\0\0\x12\0\x02\0\0\0\x02-7\0\0\0\x02ab"[..], b"D\0\0\0\x0e\0\x02\xff\xff\xff\xff\0\0\0\0"];
+        assert_eq!(text, expected.concat());
+        let binary = encode(vec![numbers, texts], &types, &[Format::Binary; 2], 1);
+        assert_eq!(binary, b"D\0\0\0\x14\0\x02\0\0\0\x04\xff\xff\xff\xf9\0\0\0\x02ab");
+    }
+
+    #[test]
+    fn the_type_decides_on_the_text() {
+        let moment = || Column { values: Values::Timestamp(vec![0]), nulls: None };
+        let texts =
+            encode(vec![moment(), moment()], &[Type::TIMESTAMP, Type::TIMESTAMPTZ], &[Format::Text; 2], 1);
+        let text = String::from_utf8_lossy(&texts);
+        assert!(text.contains("2000-01-01 00:00:00") && text.contains("2000-01-01 00:00:00+00"), "{text:?}");
     }
 }

@@ -21,12 +21,21 @@ const BACKLOG: u32 = 1024;
 
 /// The program: everything that can go wrong ends in one line on standard error and a non-zero exit code.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let outcome = match crate::config::from_command_line(arguments) {
-        Ok(Action::Serve(config)) => serve(*config),
-        Ok(Action::Check(data)) => check(&data),
+    let action = match crate::config::from_command_line(arguments) {
+        Ok(action) => action,
         Err(Exit::Clap(error)) => error.exit(),
-        Err(Exit::Invalid(message)) => Err(message),
+        Err(Exit::Invalid(message)) => {
+            eprintln!("serin: {message}");
+            return ExitCode::FAILURE;
+        }
     };
+    let act = move || match action {
+        Action::Serve(config) => serve(*config),
+        Action::Check(data) => check(&data),
+    };
+    // Nothing is used again after a panic that came this far: it ends the program, with a line like any other error.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err("internal error, see the log".into()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -36,8 +45,25 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     }
 }
 
+/// `serin check`: a line for each problem, or one that sums up.
 fn check(data: &Path) -> Result<(), String> {
-    Err(format!("checking \"{}\" is not supported yet", data.display()))
+    let report = serin_storage::check(data).map_err(|error| error.to_string())?;
+    for problem in &report.problems {
+        eprintln!("serin: {problem}");
+    }
+    if !report.is_clean() {
+        return Err(format!("{} problems found in \"{}\"", report.problems.len(), data.display()));
+    }
+    println!(
+        "serin: \"{}\" is sound ({} trees, {} entries, {} pages of which {} free, {} log records)",
+        data.display(),
+        report.trees,
+        report.entries,
+        report.pages,
+        report.free_pages,
+        report.wal_records,
+    );
+    Ok(())
 }
 
 fn serve(config: Config) -> Result<(), String> {

@@ -202,6 +202,10 @@ impl Error {
     pub fn internal(what: impl Into<String>) -> Error {
         Error::new(SqlState::INTERNAL_ERROR, what)
     }
+    pub fn severity(mut self, severity: Severity) -> Error {
+        self.0.severity = severity;
+        self
+    }
     pub fn fatal(mut self) -> Error {
         self.0.severity = Severity::Fatal;
         self

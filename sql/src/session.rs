@@ -101,9 +101,15 @@ pub enum Progress {
     /// The output buffer is full: write it out, then call again.
     Paused,
     /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
-    CopyIn { binary: bool, columns: usize },
+    CopyIn {
+        binary: bool,
+        columns: usize,
+    },
     /// COPY TO STDOUT starts: answer CopyOutResponse, then call again for the data.
-    CopyOut { binary: bool, columns: usize },
+    CopyOut {
+        binary: bool,
+        columns: usize,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,13 +135,13 @@ impl Session {
     pub fn secret(&self) -> i32 {
         todo!()
     }
-    /// `waker` is called, from any thread, when [`Session::termination`] has become something: the connection may be
+    /// `waker` is called, from any thread, when [`Session::pending_fatal`] has become something: the connection may be
     /// waiting for its client.
     pub fn set_waker(&self, _waker: Box<dyn Fn() + Send>) {
         todo!()
     }
     /// The FATAL error that ends the session, once an administrator or a timeout has terminated it.
-    pub fn termination(&self) -> Option<Error> {
+    pub fn pending_fatal(&self) -> Option<Error> {
         todo!()
     }
     pub fn transaction_status(&self) -> TransactionStatus {

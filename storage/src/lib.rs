@@ -11,10 +11,13 @@
 mod alloc;
 mod base;
 mod bulk;
+mod check;
 mod cursor;
 mod delta;
 mod error;
 mod fold;
+#[cfg(test)]
+mod golden;
 mod ids;
 mod merge;
 mod meta;
@@ -31,6 +34,7 @@ mod wal;
 mod writer;
 
 pub use bulk::BulkLoader;
+pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};

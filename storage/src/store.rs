@@ -17,7 +17,10 @@ use crate::sync::{self, Mutex};
 use crate::tree::NEVER;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{Operation, RecordHeader, Wal, WalOptions, WalPosition, decode_operation};
-use crate::{CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId, WriterState};
+use crate::{
+    CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId,
+    WriterState,
+};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
@@ -175,7 +178,11 @@ impl Shared {
     /// that grow towards `max`, then a refusal.
     #[inline]
     pub fn admit(&self, own_bytes: u64) -> Result<()> {
-        if self.delta_bytes() <= self.options.delta_bytes_high { Ok(()) } else { self.admit_under_pressure(own_bytes) }
+        if self.delta_bytes() <= self.options.delta_bytes_high {
+            Ok(())
+        } else {
+            self.admit_under_pressure(own_bytes)
+        }
     }
 
     #[cold]
@@ -189,7 +196,9 @@ impl Shared {
             self.registry.requests.fold();
             if used > max {
                 for _ in 0..2 {
-                    self.options.blocking.run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
+                    self.options
+                        .blocking
+                        .run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
                     if self.delta_bytes() <= max {
                         return Ok(());
                     }
@@ -352,9 +361,21 @@ impl Store {
         let position =
             WalPosition { end: Lsn(0), last: Timestamp::ZERO, segments: Vec::new(), spares: Vec::new() };
         let dir = options.dir.clone();
-        let shared = Store::assemble(vfs, options, data, data_path, meta, (Extents::default(), Vec::new()), HashMap::new(), position)?;
+        let shared = Store::assemble(
+            vfs,
+            options,
+            data,
+            data_path,
+            meta,
+            (Extents::default(), Vec::new()),
+            HashMap::new(),
+            position,
+        )?;
         fold::write_meta(&shared.pager, &meta)?;
         shared.vfs.sync_dir(&dir).context("sync", &dir)?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            shared.vfs.sync_dir(parent).context("sync", parent)?;
+        }
         Ok(shared)
     }
 
@@ -366,7 +387,8 @@ impl Store {
         meta: Meta,
     ) -> Result<Arc<Shared>> {
         let wal_dir = options.dir.join("wal");
-        let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone());
+        let pager =
+            Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone(), meta.generation);
         let roots = fold::read_directory(&pager, &meta.directory)?;
         let (free, free_list) = fold::read_free_list(&pager, &meta)?;
         let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
@@ -378,8 +400,8 @@ impl Store {
             last = last.max(header.timestamp);
             ascends.then_some(())
         })?;
-        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         let position = reader.cut(&*vfs, &wal_dir, &end, last)?;
+        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         let shared =
             Store::assemble(vfs, options, data, data_path, meta, (free, free_list), roots, position)?;
         let mut done = Timestamp::ZERO;
@@ -391,7 +413,8 @@ impl Store {
             shared.replay(header, body)
         })?;
         if done < last && last > meta.fold_ts {
-            let detail = format!("the log could be read up to timestamp {last} once, but only to {done} again");
+            let detail =
+                format!("the log could be read up to timestamp {last} once, but only to {done} again");
             return Err(Error::Corrupt { file: wal_dir, offset: 0, detail });
         }
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
@@ -423,7 +446,13 @@ impl Store {
         )?;
         let shared = Arc::new(Shared {
             vfs,
-            pager: Pager::new(data, data_path, options.page_cache_bytes, options.blocking.clone()),
+            pager: Pager::new(
+                data,
+                data_path,
+                options.page_cache_bytes,
+                options.blocking.clone(),
+                meta.generation,
+            ),
             wal,
             registry: Registry::new(Generation { number: meta.generation, fold_ts: meta.fold_ts, roots }),
             trees: RwLock::new(HashMap::new()),
@@ -482,9 +511,12 @@ impl Store {
         self.shared.trees.read().get(&id).cloned()
     }
 
-    /// All trees that exist, or will if their creator commits, by id.
+    /// The trees that exist as of the watermark, by id.
     pub fn trees(&self) -> Vec<TreeId> {
-        let mut ids: Vec<TreeId> = self.shared.trees.read().keys().copied().collect();
+        let now = self.watermark();
+        let trees = self.shared.trees.read();
+        let mut ids: Vec<TreeId> =
+            trees.values().filter(|tree| tree.exists_at(now)).map(|tree| tree.id()).collect();
         ids.sort_unstable();
         ids
     }
@@ -570,11 +602,6 @@ impl Store {
                 tracing::error!("a storage thread ended in a panic");
             }
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 }
 

@@ -85,13 +85,6 @@ impl<R: Clone> KeyRanges<R> {
             }
         }
     }
-
-    pub(crate) fn forget_tree(&self, tree: TreeId) {
-        let mut trees = self.trees.write();
-        if trees.get(&tree).is_some_and(|ranges| ranges.0.lock().is_empty()) {
-            trees.remove(&tree);
-        }
-    }
 }
 
 pub(crate) fn contains(range: &KeyRange, key: &[u8]) -> bool {

@@ -74,8 +74,6 @@ pub(crate) struct Observations {
     track_skipped: bool,
     /// Other writers whose versions were passed over.
     pub(crate) skipped: SmallVec<[(Box<[u8]>, WriterId); 2]>,
-    /// An own version was passed over: this command wrote the key.
-    pub(crate) own_skipped: bool,
     /// The newest commit seen in the delta.
     pub(crate) seen: Timestamp,
 }
@@ -86,7 +84,6 @@ impl Observations {
             own,
             track_skipped,
             skipped: SmallVec::new(),
-            own_skipped: false,
             seen: Timestamp::ZERO,
         }
     }
@@ -94,9 +91,10 @@ impl Observations {
 
 impl ReadObserver for Observations {
     fn skipped(&mut self, key: &[u8], writer: &Arc<WriterState>) {
-        if Some(writer.id()) == self.own {
-            self.own_skipped = true;
-        } else if self.track_skipped && !self.skipped.iter().any(|(_, other)| *other == writer.id()) {
+        if self.track_skipped
+            && Some(writer.id()) != self.own
+            && !self.skipped.iter().any(|(_, other)| *other == writer.id())
+        {
             self.skipped.push((key.into(), writer.id()));
         }
     }
@@ -264,19 +262,20 @@ impl Transaction {
         let (ssi, store, session) = (&manager.ssi, &manager.store, &self.options.session);
         match std::mem::replace(&mut self.protocol, Protocol::Undecided) {
             Protocol::Undecided | Protocol::Snapshot { .. } => {}
-            Protocol::Ssi(participant) => ssi.committed(*participant, store, ts, Default::default()),
+            Protocol::Ssi(participant) => ssi.committed(*participant, store, ts, self.seen, Default::default()),
             Protocol::TwoPhase(two_phase) => {
                 let locks = self.owner.as_ref().map(|owner| owner.held_locks()).unwrap_or_default();
-                two_phase.committed(ssi, store, session, ts, locks);
+                two_phase.committed(ssi, store, session, ts, self.seen, locks);
             }
             Protocol::Serial(participant) => {
                 // Nobody can have a snapshot below what was read here, so nobody can overwrite it unseen.
-                if participant.is_none() && store.watermark() >= store.last_commit() && ssi.no_pivots() {
+                let newest = store.last_commit().max(self.seen);
+                if participant.is_none() && store.watermark() >= newest && ssi.no_pivots() {
                     return;
                 }
                 let participant =
                     participant.unwrap_or_else(|| Box::new(ssi.join(crate::ssi::Kind::Serial, session, None)));
-                ssi.committed(*participant, store, ts, Default::default());
+                ssi.committed(*participant, store, ts, self.seen, Default::default());
             }
         }
     }

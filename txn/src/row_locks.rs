@@ -19,6 +19,9 @@ impl Transaction {
         wait: WaitPolicy,
     ) -> Result<RowLock> {
         self.before_operation()?;
+        // Whoever locks rows means to write: through the serial gate first, or a serial transaction that meets the row
+        // would wait for someone who waits for its token.
+        self.ensure_writing()?;
         if self.lock_key(tree, key, mode.into(), wait)? == Acquired::Refused {
             return match wait {
                 WaitPolicy::SkipLocked => Ok(RowLock::Skipped),
@@ -30,8 +33,9 @@ impl Transaction {
             // The base of any snapshot's generation is older than the snapshot.
             Head::Base { .. } => return Ok(RowLock::Unchanged),
             Head::Committed { at, exists, .. } => (at, exists),
-            Head::InProgress { writer, .. } if Some(writer.id()) == self.own_id() => {
-                return self.judge_own_version(tree, key);
+            Head::InProgress { writer, command, .. } if Some(writer.id()) == self.own_id() => {
+                // Written by this very command, the row is not for this command to write again.
+                return Ok(if command >= self.command { RowLock::Skipped } else { RowLock::Unchanged });
             }
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {
@@ -47,13 +51,6 @@ impl Transaction {
         }
         let (value, _) = self.latest_committed(tree, key)?;
         Ok(RowLock::Changed(value))
-    }
-
-    /// The newest version is our own. Written by this very command, the row is not for this command to write again.
-    fn judge_own_version(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<RowLock> {
-        let mut met = self.observe(false);
-        tree.get(self.view(), key, &mut met)?;
-        Ok(if met.own_skipped { RowLock::Skipped } else { RowLock::Unchanged })
     }
 
     /// The latest committed value, and when it was committed if that was recent.
@@ -74,6 +71,7 @@ impl Transaction {
         mode: RowLockMode,
     ) -> Result<Option<Value>> {
         self.before_operation()?;
+        self.ensure_writing()?;
         // Before the read, as any read: a later writer has to find it.
         self.register_key_read(tree, key);
         self.lock_key(tree, key, mode.into(), WaitPolicy::Block)?;
@@ -105,13 +103,12 @@ impl Transaction {
         }
         let mut met = self.observe(true);
         let known = tree.get(self.view(), key, &mut met)?;
-        let own = met.own_skipped;
         self.after_read(tree, met)?;
         let same = match mode {
             RowLockMode::KeyShare => known.is_some() == latest.is_some(),
             _ => known.as_deref() == latest.as_deref(),
         };
-        if own || same { Ok(()) } else { Err(self.concurrent_update(tree, key, latest.is_none())) }
+        if same { Ok(()) } else { Err(self.concurrent_update(tree, key, latest.is_none())) }
     }
 
     /// Takes a key lock, explicit queue first, implicit locks second (rule 3 of the lock table).

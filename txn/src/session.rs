@@ -46,6 +46,8 @@ struct WaitSlot {
     waiting: Option<Waiting>,
     /// Set by [`SessionHandle::nudge`]: look again, though nothing was granted.
     nudged: bool,
+    /// The deadlock check is behind it and the session sleeps.
+    asleep: bool,
 }
 
 pub(crate) enum Woken {
@@ -131,6 +133,12 @@ impl SessionHandle {
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         self.slot.lock().waiting.clone()
     }
+    /// Blocked for good, as far as the session itself can tell.
+    #[cfg(test)]
+    pub(crate) fn is_asleep(&self) -> bool {
+        let slot = self.slot.lock();
+        slot.waiting.is_some() && slot.asleep
+    }
     pub(crate) fn start_waiting(&self, waiting: Waiting) {
         let mut slot = self.slot.lock();
         debug_assert!(slot.waiting.is_none(), "a session waits for one lock at a time");
@@ -154,7 +162,10 @@ impl SessionHandle {
             if slot.waiting.is_none() {
                 return Woken::Granted;
             }
-            if std::mem::take(&mut slot.nudged) || self.woken.wait_until(&mut slot, deadline).timed_out() {
+            slot.asleep = true;
+            let look = std::mem::take(&mut slot.nudged) || self.woken.wait_until(&mut slot, deadline).timed_out();
+            slot.asleep = false;
+            if look {
                 return if slot.waiting.is_none() { Woken::Granted } else { Woken::Look };
             }
         }

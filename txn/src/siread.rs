@@ -151,12 +151,6 @@ impl Sireads {
     }
 }
 
-impl ReadSet {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.ranges.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -452,16 +452,18 @@ impl Ssi {
     }
 
     /// The commit record is in the log, locks are still held. `ts` is `None` for a transaction that wrote nothing:
-    /// it takes its place behind the newest commit. `reads` is what a 2PL transaction has locked.
+    /// it takes its place behind the newest commit, and behind what it has `seen`: a commit shows in the chains
+    /// a moment before it shows in `Store::last_commit`. `reads` is what a 2PL transaction has locked.
     pub(crate) fn committed(
         &self,
         me: Participant,
         store: &Store,
         ts: Option<Timestamp>,
+        seen: Timestamp,
         reads: LockedReads,
     ) {
         let mut graph = self.graph.lock();
-        let at = ts.unwrap_or_else(|| store.last_commit());
+        let at = ts.unwrap_or_else(|| store.last_commit().max(seen));
         let Some(node) = graph.nodes.get_mut(&me.node) else { return };
         node.statement = node.session.statement();
         node.status = Status::Committed(at);

@@ -57,17 +57,18 @@ impl TwoPhase {
         store: &Store,
         session: &Arc<SessionHandle>,
         ts: Option<Timestamp>,
+        seen: Timestamp,
         locks: Vec<HeldLock>,
     ) {
         if self.level != Isolation::Serializable {
             return;
         }
-        let nobody_below = ts.is_none() && store.watermark() >= store.last_commit() && ssi.no_pivots();
+        let nobody_below = ts.is_none() && store.watermark() >= store.last_commit().max(seen) && ssi.no_pivots();
         match self.participant {
             None if nobody_below => {}
             participant => {
                 let participant = participant.unwrap_or_else(|| ssi.join(Kind::TwoPhase, session, None));
-                ssi.committed(participant, store, ts, LockedReads { locks, ranges: self.ranges });
+                ssi.committed(participant, store, ts, seen, LockedReads { locks, ranges: self.ranges });
             }
         }
     }

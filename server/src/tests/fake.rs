@@ -176,7 +176,7 @@ impl BackendSession for FakeSession {
     fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.world.wakers.lock().insert(self.pid, waker);
     }
-    fn termination(&self) -> Option<Error> {
+    fn pending_fatal(&self) -> Option<Error> {
         self.world.terminated.lock().contains(&self.pid).then(shutting_down)
     }
     fn transaction_status(&self) -> TransactionStatus {

@@ -28,6 +28,11 @@ impl Binder<'_> {
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
         let resolved = resolve_function(&name, &types, call.variadic).map_err(|error| error.at(call.position))?;
+        // Known now, and not to the function: values don't carry their type.
+        if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
+            let oid = argument.unwrap_or(Type::UNKNOWN).0;
+            return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
+        }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
         if !is_aggregate {
             let what = match () {

@@ -181,7 +181,8 @@ impl Binder<'_> {
     /// As [`Binder::coerce`] for contexts where the function resolution has already said that it works.
     pub fn coerce_argument(&mut self, expr: Expr, to: Type, position: usize) -> Result<Expr> {
         let from = expr.data_type();
-        self.coerce(expr, to, -1, CastContext::Implicit, position)?
+        // Resolution has seen to it that the casts are implicit ones, but for what concat(), format() and || turn into text.
+        self.coerce(expr, to, -1, CastContext::Assignment, position)?
             .ok_or_else(|| cannot_cast(from, to).at(position))
     }
 

@@ -3,6 +3,38 @@
 //!
 //! Every function has a scalar form; the hot ones also have a kernel that loops over typed columns. A macro makes
 //! both from one Rust closure over typed values, so that they can't disagree.
+//!
+//! What exists is a matter of facts: `facts/*.tsv` are PostgreSQL 15's pg_proc, pg_operator and pg_cast, so OIDs, types,
+//! strictness and volatility are PostgreSQL's. How it is computed is code: each module registers implementations under
+//! the facts' implementation names (`int4pl`), and `registry.rs` joins the two. A fact without code doesn't exist.
+//!
+//! - `registry.rs`, `resolve.rs`, `cast.rs`: the join; overload resolution; conversions.
+//! - `arguments.rs`, `kernel.rs`: typed access to arguments; loops over columns.
+//! - one module per family: `comparison`, `math`, `numeric`, `text`, `pattern`, `datetime`, `to_char`, `array`, `series`,
+//!   `aggregate`, `system`.
+
+mod aggregate;
+mod arguments;
+mod array;
+mod cast;
+mod comparison;
+mod datetime;
+mod kernel;
+mod math;
+mod numeric;
+mod pattern;
+mod registry;
+mod resolve;
+mod series;
+mod system;
+mod text;
+mod to_char;
+
+pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
+pub use registry::{
+    CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
+};
+pub use resolve::{common_type, resolve_function, resolve_operator};
 
 use crate::column::Column;
 use crate::error::Result;
@@ -140,43 +172,4 @@ pub enum CastMethod {
     InputOutput,
     /// Element by element.
     Array,
-}
-
-/// Resolves a call by name. `None` in `arguments` for an untyped literal or parameter. Errors as PostgreSQL words them (42883 with its
-/// hint, 42725).
-pub fn resolve_function(_name: &str, _arguments: &[Option<Type>], _variadic_array: bool) -> Result<Resolved> {
-    todo!()
-}
-
-/// Resolves an infix (two arguments) or prefix (one) operator.
-pub fn resolve_operator(_operator: &str, _arguments: &[Option<Type>]) -> Result<Resolved> {
-    todo!()
-}
-
-/// The cast from one type to another allowed in this context.
-pub fn find_cast(_from: Type, _to: Type, _context: CastContext) -> Option<CastMethod> {
-    todo!()
-}
-
-/// Applies a cast to one value, with the target's type modifier (length, precision); `explicit` truncates where an assignment
-/// would fail (varchar(n)).
-pub fn cast_datum(
-    _value: Datum,
-    _from: Type,
-    _to: Type,
-    _modifier: i32,
-    _explicit: bool,
-    _context: &EvalContext<'_>,
-) -> Result<Datum> {
-    todo!()
-}
-
-/// The type to which UNION, CASE, VALUES, ARRAY, … bring their inputs (PostgreSQL's "UNION, CASE, and Related Constructs").
-pub fn common_type(_types: &[Option<Type>], _construct: &str) -> Result<Type> {
-    todo!()
-}
-
-/// All functions, for pg_proc.
-pub fn all() -> &'static [Function] {
-    todo!()
 }

@@ -35,7 +35,7 @@ impl Parser<'_> {
         } else {
             None
         };
-        let source = if self.eat_two(K::Default, K::Values) { None } else { Some(Box::new(self.query()?)) };
+        let source = if self.eat_two(K::Default, K::Values) { None } else { Some(self.query()?) };
         let on_conflict = if self.eat_two(K::On, K::Conflict) { Some(self.on_conflict()?) } else { None };
         let returning = self.returning()?;
         Ok(StatementKind::Insert(Box::new(Insert {

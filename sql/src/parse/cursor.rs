@@ -18,18 +18,39 @@ pub struct Parser<'a> {
     /// its caller's, [`Parser::deepen`] counts the operators of a left-deep chain. Bounding it bounds every walk
     /// (and the drop) of the tree.
     height: usize,
+    /// About where the stack was when parsing began.
+    stack_base: usize,
+}
+
+/// Stack that parsing may use, of the 2 MiB that a thread has. Only the large frames of unoptimised builds get there
+/// before [`DEPTH_MAX`].
+const STACK_BYTES_MAX: usize = 1 << 20;
+
+/// The address of something on the stack now (PostgreSQL's stack_is_too_deep does the same).
+#[inline(never)]
+fn stack_address() -> usize {
+    let here = 0u8;
+    std::hint::black_box(&raw const here) as usize
 }
 
 impl<'a> Parser<'a> {
     pub fn new(sql: &'a str) -> Parser<'a> {
-        Parser { sql, tokens: super::lexer::tokenize(sql), at: 0, parameters: 0, depth: 0, height: 0 }
+        Parser {
+            sql,
+            tokens: super::lexer::tokenize(sql),
+            at: 0,
+            parameters: 0,
+            depth: 0,
+            height: 0,
+            stack_base: stack_address(),
+        }
     }
 
     // ---- depth ----
 
     /// Runs one level of recursion.
     pub fn nested<T>(&mut self, parse: impl FnOnce(&mut Parser<'a>) -> Result<T>) -> Result<T> {
-        if self.depth >= DEPTH_MAX {
+        if self.depth >= DEPTH_MAX || stack_address().abs_diff(self.stack_base) > STACK_BYTES_MAX {
             return Err(self.too_deep());
         }
         self.depth += 1;

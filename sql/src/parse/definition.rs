@@ -224,8 +224,7 @@ impl Parser<'_> {
         let columns = self.optional_columns()?;
         self.storage_clauses(&mut table)?;
         self.expect(K::As)?;
-        let query =
-            if self.is(K::Execute) { self.execute()? } else { StatementKind::Query(Box::new(self.query()?)) };
+        let query = if self.is(K::Execute) { self.execute()? } else { StatementKind::Query(self.query()?) };
         let with_data = self.with_data()?;
         Ok(StatementKind::CreateTableAs {
             name: table.name,
@@ -798,7 +797,7 @@ impl Parser<'_> {
         }
         self.expect(K::As)?;
         let from = self.at;
-        let query = Box::new(self.query()?);
+        let query = self.query()?;
         let text = self.text_from(from);
         if self.is(K::With) {
             return Err(Error::unsupported("WITH CHECK OPTION").at(self.position()));

@@ -68,7 +68,7 @@ enum Infix {
 
 /// What parentheses held, when a query was possible there.
 pub enum Parenthesised {
-    Query(Query),
+    Query(Box<Query>),
     Expressions(Vec<Expr>),
 }
 
@@ -95,16 +95,13 @@ impl Parser<'_> {
         })
     }
 
-    /// Goes on with an expression whose first operand is there already.
-    pub fn expr_from(&mut self, left: Expr) -> Result<Expr> {
-        self.operators(left, OR, Grammar::Any)
-    }
-
     fn operators(&mut self, mut left: Expr, min: u8, grammar: Grammar) -> Result<Expr> {
         while let Some((level, infix)) = self.infix(grammar) {
             if level < min {
                 break;
             }
+            // Only an operator that ends in an operand can stand in the way of the next: `a IS NULL IS NULL` is fine.
+            let open = matches!(infix, Infix::Token | Infix::Between | Infix::Like(_));
             left = match infix {
                 Infix::And => self.and(left, grammar)?,
                 Infix::Or => self.or(left, grammar)?,
@@ -113,8 +110,14 @@ impl Parser<'_> {
                     self.infix_operator(left, level, infix, grammar)?
                 }
             };
+            let open = match left {
+                Expr::IsDistinctFrom { .. } => true,
+                Expr::Quantified { .. } | Expr::QuantifiedSubquery { .. } => false,
+                _ => open,
+            };
             // Not associative: `a < b < c`.
-            if matches!(level, IS | COMPARISON | BETWEEN)
+            if open
+                && matches!(level, IS | COMPARISON | BETWEEN)
                 && self.infix(grammar).is_some_and(|(next, _)| next == level)
             {
                 return Err(self.unexpected());
@@ -166,7 +169,9 @@ impl Parser<'_> {
             K::In => (BETWEEN, Infix::In),
             K::Like => (BETWEEN, Infix::Like(LikeKind::Like)),
             K::Ilike => (BETWEEN, Infix::Like(LikeKind::ILike)),
-            K::Similar => (BETWEEN, Infix::Like(LikeKind::SimilarTo)),
+            K::Similar if self.keyword_ahead(1 + usize::from(negated)) == Some(K::To) => {
+                (BETWEEN, Infix::Like(LikeKind::SimilarTo))
+            }
             _ if negated => return None,
             K::And => (AND, Infix::And),
             K::Or => (OR, Infix::Or),
@@ -198,14 +203,9 @@ impl Parser<'_> {
     }
 
     fn infix_operator(&mut self, left: Expr, level: u8, infix: Infix, grammar: Grammar) -> Result<Expr> {
-        let position = self.position();
         match infix {
             Infix::Token | Infix::Qualified => self.binary(left, level, grammar),
-            Infix::Cast => {
-                self.advance();
-                let to = self.type_name()?;
-                Ok(Expr::Cast { operand: Box::new(left), to, position })
-            }
+            Infix::Cast => self.cast_suffix(left),
             Infix::Is => self.is_predicate(left, grammar),
             Infix::IsNull | Infix::NotNull => {
                 self.advance();
@@ -216,20 +216,33 @@ impl Parser<'_> {
             Infix::In => self.in_predicate(left),
             Infix::Like(kind) => self.like(left, kind),
             Infix::Overlaps => self.overlaps(left),
-            Infix::AtTimeZone => {
-                self.advance();
-                self.expect(K::Time)?;
-                self.expect(K::Zone)?;
-                let zone = Box::new(self.expr_at(AT + 1, grammar)?);
-                Ok(Expr::AtTimeZone { operand: Box::new(left), zone, position })
-            }
-            Infix::Collate => {
-                self.advance();
-                let collation = self.object_name()?;
-                Ok(Expr::Collate { operand: Box::new(left), collation, position })
-            }
+            Infix::AtTimeZone => self.at_time_zone(left, grammar),
+            Infix::Collate => self.collate(left),
             Infix::And | Infix::Or => Err(Error::internal("AND and OR are handled by the caller")),
         }
+    }
+
+    fn cast_suffix(&mut self, left: Expr) -> Result<Expr> {
+        let position = self.position();
+        self.advance();
+        let to = self.type_name()?;
+        Ok(Expr::Cast { operand: Box::new(left), to, position })
+    }
+
+    fn at_time_zone(&mut self, left: Expr, grammar: Grammar) -> Result<Expr> {
+        let position = self.position();
+        self.advance();
+        self.expect(K::Time)?;
+        self.expect(K::Zone)?;
+        let zone = Box::new(self.expr_at(AT + 1, grammar)?);
+        Ok(Expr::AtTimeZone { operand: Box::new(left), zone, position })
+    }
+
+    fn collate(&mut self, left: Expr) -> Result<Expr> {
+        let position = self.position();
+        self.advance();
+        let collation = self.object_name()?;
+        Ok(Expr::Collate { operand: Box::new(left), collation, position })
     }
 
     fn binary(&mut self, left: Expr, level: u8, grammar: Grammar) -> Result<Expr> {
@@ -286,7 +299,7 @@ impl Parser<'_> {
         let operand = Box::new(left);
         match self.parenthesised_expressions()? {
             Parenthesised::Query(query) => {
-                Ok(Expr::QuantifiedSubquery { operand, operator, all, query: Box::new(query), position })
+                Ok(Expr::QuantifiedSubquery { operand, operator, all, query, position })
             }
             Parenthesised::Expressions(mut list) if list.len() == 1 => {
                 let array = Box::new(list.remove(0));
@@ -353,9 +366,7 @@ impl Parser<'_> {
         self.expect(K::In)?;
         let operand = Box::new(left);
         Ok(match self.parenthesised_expressions()? {
-            Parenthesised::Query(query) => {
-                Expr::InSubquery { operand, query: Box::new(query), negated, position }
-            }
+            Parenthesised::Query(query) => Expr::InSubquery { operand, query, negated, position },
             Parenthesised::Expressions(list) => Expr::InList { operand, list, negated, position },
         })
     }
@@ -408,25 +419,25 @@ impl Parser<'_> {
     // ---- operands ----
 
     fn prefix(&mut self, grammar: Grammar) -> Result<Expr> {
-        let position = self.position();
         match self.peek() {
             Kind::Symbol(b'-' | b'+') => self.sign(grammar),
-            Kind::Operator => {
-                let operator = self.operator_token()?;
-                let operand = Box::new(self.expr_at(OPERATOR + 1, grammar)?);
-                Ok(Expr::Unary { operator, operand, position })
-            }
-            Kind::Keyword(K::Not) if grammar == Grammar::Any => {
-                self.advance();
-                Ok(Expr::Not(Box::new(self.expr_at(NOT, grammar)?)))
-            }
-            Kind::Keyword(K::Operator) => {
-                let operator = self.any_operator()?;
-                let operand = Box::new(self.expr_at(OPERATOR + 1, grammar)?);
-                Ok(Expr::Unary { operator, operand, position })
-            }
+            Kind::Operator | Kind::Keyword(K::Operator) => self.prefix_operator(grammar),
+            Kind::Keyword(K::Not) if grammar == Grammar::Any => self.not(),
             _ => self.primary(),
         }
+    }
+
+    fn prefix_operator(&mut self, grammar: Grammar) -> Result<Expr> {
+        let position = self.position();
+        let operator = self.any_operator()?;
+        let operand = Box::new(self.expr_at(OPERATOR + 1, grammar)?);
+        Ok(Expr::Unary { operator, operand, position })
+    }
+
+    fn not(&mut self) -> Result<Expr> {
+        self.advance();
+        let operand = Box::new(self.expr_at(NOT, Grammar::Any)?);
+        Ok(Expr::Not(operand))
     }
 
     /// A sign before a number belongs to it, so that -9223372036854775808 is an int8.
@@ -496,7 +507,7 @@ impl Parser<'_> {
     fn parenthesised_operand(&mut self) -> Result<Expr> {
         let position = self.position();
         let operand = match self.parenthesised_expressions()? {
-            Parenthesised::Query(query) => Expr::Subquery(Box::new(query), position),
+            Parenthesised::Query(query) => Expr::Subquery(query, position),
             Parenthesised::Expressions(mut list) if list.len() == 1 => list.remove(0),
             Parenthesised::Expressions(list) => return Ok(Expr::Row(list, position)),
         };
@@ -508,47 +519,45 @@ impl Parser<'_> {
 
     /// `( expr, … )` or `( query )`; a query in more parentheses than one is still a query.
     pub fn parenthesised_expressions(&mut self) -> Result<Parenthesised> {
-        self.nested(|parser| {
-            let position = parser.position();
-            parser.expect_symbol(b'(')?;
-            if parser.at_query() {
-                let query = parser.query()?;
-                parser.expect_symbol(b')')?;
-                return Ok(Parenthesised::Query(query));
-            }
-            let first = if parser.is_symbol(b'(') && parser.parentheses_hold_query() {
-                match parser.parenthesised_expressions()? {
-                    Parenthesised::Query(query) => {
-                        if parser.is_symbol(b')') {
-                            parser.advance();
-                            return Ok(Parenthesised::Query(query));
-                        }
-                        if parser.at_query_continuation() {
-                            let query = parser.query_from(query)?;
-                            parser.expect_symbol(b')')?;
-                            return Ok(Parenthesised::Query(query));
-                        }
-                        let operand = Expr::Subquery(Box::new(query), position + 1);
-                        let operand = parser.indirection(operand)?;
-                        parser.expr_from(operand)?
-                    }
-                    Parenthesised::Expressions(mut list) if list.len() == 1 => {
-                        let operand = list.remove(0);
-                        let operand = parser.indirection(operand)?;
-                        parser.expr_from(operand)?
-                    }
-                    Parenthesised::Expressions(list) => parser.expr_from(Expr::Row(list, position + 1))?,
+        self.expect_symbol(b'(')?;
+        if self.at_query() {
+            let query = self.query()?;
+            self.expect_symbol(b')')?;
+            return Ok(Parenthesised::Query(query));
+        }
+        let first = if self.is_symbol(b'(') && self.parentheses_hold_query() {
+            match self.nested(Parser::parenthesised_again)? {
+                Parenthesised::Query(query) => {
+                    self.expect_symbol(b')')?;
+                    return Ok(Parenthesised::Query(query));
                 }
-            } else {
-                parser.expr()?
-            };
-            let mut list = vec![first];
-            while parser.eat_symbol(b',') {
-                list.push(parser.expr()?);
+                Parenthesised::Expressions(mut list) => list.remove(0),
             }
-            parser.expect_symbol(b')')?;
-            Ok(Parenthesised::Expressions(list))
-        })
+        } else {
+            self.expr()?
+        };
+        let mut list = vec![first];
+        while self.eat_symbol(b',') {
+            list.push(self.expr()?);
+        }
+        self.expect_symbol(b')')?;
+        Ok(Parenthesised::Expressions(list))
+    }
+
+    /// What starts with a second parenthesis and may be a query or one expression, up to the first's `,` or `)`.
+    fn parenthesised_again(&mut self) -> Result<Parenthesised> {
+        let position = self.position();
+        let operand = match self.parenthesised_expressions()? {
+            Parenthesised::Query(query) if self.is_symbol(b')') => return Ok(Parenthesised::Query(query)),
+            Parenthesised::Query(query) if self.at_query_continuation() => {
+                return Ok(Parenthesised::Query(self.query_from(query)?));
+            }
+            Parenthesised::Query(query) => Expr::Subquery(query, position),
+            Parenthesised::Expressions(mut list) if list.len() == 1 => list.remove(0),
+            Parenthesised::Expressions(list) => Expr::Row(list, position),
+        };
+        let operand = self.indirection(operand)?;
+        Ok(Parenthesised::Expressions(vec![self.operators(operand, OR, Grammar::Any)?]))
     }
 
     /// Whether the run of `(` here ends in the first word of a query.
@@ -690,55 +699,19 @@ impl Parser<'_> {
 
     /// Words with a syntax of their own; any other keyword is a name.
     fn special_form(&mut self, keyword: K) -> Result<Expr> {
-        let position = self.position();
         let call = self.is_symbol_ahead(1, b'(');
         match keyword {
             K::Case => self.case(),
-            K::Cast if call => self.cast(),
-            K::Exists if call => {
-                self.advance();
-                let query = Box::new(self.query_in_parentheses()?);
-                Ok(Expr::Exists { query, negated: false })
-            }
             K::Array => self.array(),
-            K::Row if call => {
-                self.advance();
-                self.advance();
-                let fields = if self.is_symbol(b')') { Vec::new() } else { self.expr_list()? };
-                self.expect_symbol(b')')?;
-                Ok(Expr::Row(fields, position))
-            }
-            K::Coalesce if call => {
-                self.advance();
-                Ok(Expr::Coalesce(self.parenthesised(Parser::expr)?, position))
-            }
-            K::Greatest | K::Least if call => {
-                self.advance();
-                let arguments = self.parenthesised(Parser::expr)?;
-                Ok(Expr::MinMax { greatest: keyword == K::Greatest, arguments, position })
-            }
-            K::Grouping if call => {
-                self.advance();
-                Ok(Expr::Grouping(self.parenthesised(Parser::expr)?, position))
-            }
-            K::Nullif if call => {
-                self.advance();
-                self.advance();
-                let left = Box::new(self.expr()?);
-                self.expect_symbol(b',')?;
-                let right = Box::new(self.expr()?);
-                self.expect_symbol(b')')?;
-                Ok(Expr::NullIf(left, right, position))
+            K::Cast if call => self.cast(),
+            K::Exists if call => self.exists(),
+            K::Row | K::Coalesce | K::Greatest | K::Least | K::Grouping | K::Nullif if call => {
+                self.list_form(keyword)
             }
             K::Extract | K::Overlay | K::Position | K::Substring | K::Trim | K::Normalize if call => {
                 self.string_form(keyword)
             }
-            K::Collation if self.keyword_ahead(1) == Some(K::For) => {
-                self.advance();
-                self.advance();
-                let arguments = self.parenthesised(Parser::expr)?;
-                Ok(builtin_call("pg_collation_for", arguments, position))
-            }
+            K::Collation if self.keyword_ahead(1) == Some(K::For) => self.collation_for(),
             K::CurrentSchema if call => self.name_expr(),
             K::CurrentDate
             | K::CurrentTime
@@ -763,13 +736,45 @@ impl Parser<'_> {
             | K::Treat
                 if call =>
             {
-                Err(Error::unsupported(keyword.text().to_ascii_uppercase()).at(position))
+                Err(Error::unsupported(keyword.text().to_ascii_uppercase()).at(self.position()))
             }
-            _ => match self.typed_constant(keyword)? {
-                Some(constant) => Ok(constant),
-                None => self.name_expr(),
-            },
+            _ => self.typed_constant_or_name(keyword),
         }
+    }
+
+    fn typed_constant_or_name(&mut self, keyword: K) -> Result<Expr> {
+        match self.typed_constant(keyword)? {
+            Some(constant) => Ok(constant),
+            None => self.name_expr(),
+        }
+    }
+
+    fn exists(&mut self) -> Result<Expr> {
+        self.advance();
+        let query = self.query_in_parentheses()?;
+        Ok(Expr::Exists { query, negated: false })
+    }
+
+    /// Words that take a plain list of expressions.
+    fn list_form(&mut self, keyword: K) -> Result<Expr> {
+        let position = self.position();
+        self.advance();
+        self.advance();
+        let empty_row = keyword == K::Row && self.is_symbol(b')');
+        let list = if empty_row { Vec::new() } else { self.expr_list()? };
+        if keyword == K::Nullif && list.len() != 2 {
+            return Err(self.unexpected());
+        }
+        self.expect_symbol(b')')?;
+        Ok(list_expr(keyword, list, position))
+    }
+
+    fn collation_for(&mut self) -> Result<Expr> {
+        let position = self.position();
+        self.advance();
+        self.advance();
+        let arguments = self.parenthesised(Parser::expr)?;
+        Ok(builtin_call("pg_collation_for", arguments, position))
     }
 
     fn special_function(&mut self, keyword: K) -> Result<Expr> {
@@ -814,12 +819,10 @@ impl Parser<'_> {
         let position = self.position();
         self.advance();
         if self.is_symbol(b'(') {
-            let query = Box::new(self.query_in_parentheses()?);
+            let query = self.query_in_parentheses()?;
             return Ok(Expr::ArraySubquery(query, position));
         }
-        let elements = self.array_elements()?;
-        // PostgreSQL's grammar wants parentheses before a subscript; taking it without is harmless.
-        self.indirection(elements)
+        self.array_elements()
     }
 
     /// `[a, b]`, `[[a], [b]]`.
@@ -1035,6 +1038,22 @@ impl Parser<'_> {
         }
         let value = self.string()?;
         Ok(Expr::TypedLiteral { to: generic_type(call.name, modifiers), value, position })
+    }
+}
+
+fn list_expr(keyword: K, mut list: Vec<Expr>, position: Position) -> Expr {
+    match keyword {
+        K::Coalesce => Expr::Coalesce(list, position),
+        K::Greatest | K::Least => {
+            Expr::MinMax { greatest: keyword == K::Greatest, arguments: list, position }
+        }
+        K::Grouping => Expr::Grouping(list, position),
+        K::Nullif => {
+            let right = Box::new(list.pop().expect("NULLIF has two"));
+            let left = Box::new(list.pop().expect("NULLIF has two"));
+            Expr::NullIf(left, right, position)
+        }
+        _ => Expr::Row(list, position),
     }
 }
 

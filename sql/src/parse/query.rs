@@ -26,8 +26,11 @@ impl Parser<'_> {
     }
 
     /// SelectStmt, with or without parentheses.
-    pub fn query(&mut self) -> Result<Query> {
+    pub fn query(&mut self) -> Result<Box<Query>> {
         self.nested(|parser| {
+            if !parser.is(K::With) {
+                return parser.query_body();
+            }
             let with = parser.with()?;
             let mut query = parser.query_body()?;
             query.with = with;
@@ -35,7 +38,7 @@ impl Parser<'_> {
         })
     }
 
-    pub fn query_in_parentheses(&mut self) -> Result<Query> {
+    pub fn query_in_parentheses(&mut self) -> Result<Box<Query>> {
         self.nested(|parser| {
             parser.expect_symbol(b'(')?;
             let query = parser.query()?;
@@ -45,14 +48,14 @@ impl Parser<'_> {
     }
 
     /// Goes on with a query whose first operand, in parentheses, is there already.
-    pub fn query_from(&mut self, first: Query) -> Result<Query> {
+    pub fn query_from(&mut self, first: Box<Query>) -> Result<Box<Query>> {
         let left = set_operand(first);
         let body = self.set_operations(left, 0)?;
         self.query_tail(body)
     }
 
     /// A query without its WITH.
-    pub fn query_body(&mut self) -> Result<Query> {
+    fn query_body(&mut self) -> Result<Box<Query>> {
         let first = self.set_operand()?;
         let body = self.set_operations(first, 0)?;
         self.query_tail(body)
@@ -87,26 +90,30 @@ impl Parser<'_> {
     fn set_operand(&mut self) -> Result<SetExpr> {
         match self.peek() {
             Kind::Symbol(b'(') => Ok(set_operand(self.query_in_parentheses()?)),
-            Kind::Keyword(K::Select) => Ok(SetExpr::Select(Box::new(self.select()?))),
-            Kind::Keyword(K::Values) => {
-                self.advance();
-                let rows = self.comma_list(|parser| parser.parenthesised(Parser::expr))?;
-                Ok(SetExpr::Values(rows))
-            }
-            Kind::Keyword(K::Table) => {
-                self.advance();
-                let position = self.position();
-                let (name, only) = self.relation()?;
-                let target = Target { expr: Expr::Star(Vec::new(), position), alias: None };
-                let from = vec![TableRef::Table { name, only, alias: None, sample: None }];
-                Ok(SetExpr::Select(Box::new(Select { targets: vec![target], from, ..Select::default() })))
-            }
+            Kind::Keyword(K::Select) => self.select().map(SetExpr::Select),
+            Kind::Keyword(K::Values) => self.values(),
+            Kind::Keyword(K::Table) => self.table_command(),
             _ => Err(self.unexpected()),
         }
     }
 
-    fn query_tail(&mut self, body: SetExpr) -> Result<Query> {
-        let mut query = Query {
+    fn values(&mut self) -> Result<SetExpr> {
+        self.advance();
+        Ok(SetExpr::Values(self.comma_list(|parser| parser.parenthesised(Parser::expr))?))
+    }
+
+    /// `TABLE t` is `SELECT * FROM t`.
+    fn table_command(&mut self) -> Result<SetExpr> {
+        self.advance();
+        let position = self.position();
+        let (name, only) = self.relation()?;
+        let target = Target { expr: Expr::Star(Vec::new(), position), alias: None };
+        let from = vec![TableRef::Table { name, only, alias: None, sample: None }];
+        Ok(SetExpr::Select(Box::new(Select { targets: vec![target], from, ..Select::default() })))
+    }
+
+    fn query_tail(&mut self, body: SetExpr) -> Result<Box<Query>> {
+        let mut query = Box::new(Query {
             with: None,
             body,
             order_by: self.order_by()?,
@@ -114,7 +121,7 @@ impl Parser<'_> {
             with_ties: false,
             offset: None,
             locking: Vec::new(),
-        };
+        });
         loop {
             match self.keyword() {
                 Some(K::Limit) => self.limit(&mut query)?,
@@ -292,7 +299,7 @@ impl Parser<'_> {
             Some(K::Update) => self.update(),
             Some(K::Delete) => self.delete(),
             Some(K::Merge) => Err(Error::unsupported("MERGE").at(self.position())),
-            _ => Ok(StatementKind::Query(Box::new(self.query()?))),
+            _ => self.query().map(StatementKind::Query),
         }
     }
 
@@ -321,9 +328,9 @@ impl Parser<'_> {
 
     // ---- SELECT ----
 
-    fn select(&mut self) -> Result<Select> {
+    fn select(&mut self) -> Result<Box<Select>> {
         self.expect(K::Select)?;
-        let mut select = Select::default();
+        let mut select = Box::new(Select::default());
         if self.eat(K::Distinct) {
             select.distinct = match self.eat(K::On) {
                 true => Distinct::On(self.parenthesised(Parser::expr)?),
@@ -688,7 +695,7 @@ impl Parser<'_> {
             Kind::Keyword(K::Lateral) => {
                 self.advance();
                 if self.is_symbol(b'(') {
-                    let query = Box::new(self.query_in_parentheses()?);
+                    let query = self.query_in_parentheses()?;
                     let alias = self.alias()?;
                     return Ok(TableRef::Subquery { query, lateral: true, alias });
                 }
@@ -779,44 +786,51 @@ impl Parser<'_> {
         self.is_symbol_ahead(ahead, b'(')
     }
 
-    /// After `(` in FROM: a query, or a joined table.
+    /// `( … )` in FROM: a query, or a joined table.
     fn parenthesised_table(&mut self) -> Result<TableRef> {
-        self.nested(|parser| {
-            parser.expect_symbol(b'(')?;
-            if parser.at_query() {
-                let query = parser.query()?;
-                parser.expect_symbol(b')')?;
-                let alias = parser.alias()?;
-                return Ok(TableRef::Subquery { query: Box::new(query), lateral: false, alias });
+        self.expect_symbol(b'(')?;
+        if self.at_query() {
+            let query = self.query()?;
+            return self.subquery_in_from(query);
+        }
+        let inner = self.nested(Parser::parenthesised_table_start)?;
+        // `((SELECT …) UNION …)`: what looked like a table in parentheses starts a query.
+        if self.at_query_continuation()
+            && let TableRef::Subquery { query, lateral: false, alias: None } = inner
+        {
+            let query = self.query_from(query)?;
+            return self.subquery_in_from(query);
+        }
+        self.aliased_join(inner)
+    }
+
+    fn parenthesised_table_start(&mut self) -> Result<TableRef> {
+        let first = match self.is_symbol(b'(') {
+            true => self.parenthesised_table()?,
+            false => self.table_primary()?,
+        };
+        self.joins(first)
+    }
+
+    fn subquery_in_from(&mut self, query: Box<Query>) -> Result<TableRef> {
+        self.expect_symbol(b')')?;
+        Ok(TableRef::Subquery { query, lateral: false, alias: self.alias()? })
+    }
+
+    /// The end of `( joined table ) [alias]`.
+    fn aliased_join(&mut self, mut inner: TableRef) -> Result<TableRef> {
+        self.expect_symbol(b')')?;
+        let at = self.at;
+        let Some(alias) = self.alias()? else {
+            return Ok(inner);
+        };
+        match &mut inner {
+            TableRef::Join { alias: place @ None, .. } | TableRef::Subquery { alias: place @ None, .. } => {
+                *place = Some(alias);
+                Ok(inner)
             }
-            let mut inner = if parser.is_symbol(b'(') {
-                parser.parenthesised_table()?
-            } else {
-                parser.table_primary()?
-            };
-            // `((SELECT …) UNION …)`: what looked like a table in parentheses starts a query.
-            if parser.at_query_continuation()
-                && let TableRef::Subquery { query, lateral: false, alias: None } = inner
-            {
-                let query = Box::new(parser.query_from(*query)?);
-                parser.expect_symbol(b')')?;
-                let alias = parser.alias()?;
-                return Ok(TableRef::Subquery { query, lateral: false, alias });
-            }
-            inner = parser.joins(inner)?;
-            parser.expect_symbol(b')')?;
-            let alias = parser.alias()?;
-            match inner {
-                TableRef::Join { kind, left, right, condition, alias: None } => {
-                    Ok(TableRef::Join { kind, left, right, condition, alias })
-                }
-                TableRef::Subquery { query, lateral, alias: None } => {
-                    Ok(TableRef::Subquery { query, lateral, alias })
-                }
-                other if alias.is_none() => Ok(other),
-                _ => Err(parser.unexpected()),
-            }
-        })
+            _ => Err(self.unexpected_at(at)),
+        }
     }
 
     /// alias_clause, if it is there.
@@ -890,13 +904,11 @@ impl Parser<'_> {
 }
 
 /// A parenthesised query as an operand of a set operation: parentheses that hold nothing else are dropped.
-fn set_operand(query: Query) -> SetExpr {
-    match query {
-        Query { with: None, body, order_by, limit: None, offset: None, locking, .. }
-            if order_by.is_empty() && locking.is_empty() =>
-        {
-            body
-        }
-        query => SetExpr::Query(Box::new(query)),
-    }
+fn set_operand(query: Box<Query>) -> SetExpr {
+    let plain = query.with.is_none()
+        && query.order_by.is_empty()
+        && query.limit.is_none()
+        && query.offset.is_none()
+        && query.locking.is_empty();
+    if plain { query.body } else { SetExpr::Query(query) }
 }

@@ -11,12 +11,12 @@ impl Parser<'_> {
     pub fn statement(&mut self) -> Result<StatementKind> {
         let Some(keyword) = self.keyword() else {
             if self.is_symbol(b'(') {
-                return Ok(StatementKind::Query(Box::new(self.query()?)));
+                return Ok(StatementKind::Query(self.query()?));
             }
             return Err(self.unexpected());
         };
         match keyword {
-            K::Select | K::Values | K::Table => Ok(StatementKind::Query(Box::new(self.query()?))),
+            K::Select | K::Values | K::Table => Ok(StatementKind::Query(self.query()?)),
             K::With => match self.keyword_after_with() {
                 Some(K::Merge) => self.unsupported("MERGE"),
                 _ => self.preparable(),
@@ -321,7 +321,7 @@ impl Parser<'_> {
             _ => false,
         };
         self.expect(K::For)?;
-        let query = Box::new(self.query()?);
+        let query = self.query()?;
         Ok(StatementKind::Declare { name, binary, scroll, hold, query })
     }
 

@@ -1,1 +1,8 @@
+//! Tests of the transaction layer over a real store. `harness` drives interleavings; nothing here sleeps.
 
+mod harness;
+mod histories;
+mod isolation;
+mod locks;
+mod savepoints;
+mod speed;

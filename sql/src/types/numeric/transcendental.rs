@@ -34,7 +34,11 @@ impl Numeric {
             return Err(Error::new(SqlState::INVALID_POWER_ARGUMENT, message));
         }
         let Some((_, weight, scale, _)) = self.raw() else { return Ok(self.clone()) };
-        let scale = result_scale((weight + 1) * DECIMALS / 2 - 1, i32::from(scale));
+        self.sqrt_to_scale(result_scale((weight + 1) * DECIMALS / 2 - 1, i32::from(scale)))
+    }
+
+    /// The square root of a finite value that is not negative, rounded at `scale`.
+    pub fn sqrt_to_scale(&self, scale: i32) -> Result<Numeric> {
         let (value, value_scale) = self.to_scaled();
         // √(v·10^-s) at scale r+1, truncated; the extra digit decides the rounding (a truncated 5 is at least 5).
         let shift = 2 * (scale + 1) - value_scale;

@@ -1,0 +1,243 @@
+//! Joins PostgreSQL's facts with implementations: which functions, operators and casts exist here.
+
+use super::{Aggregate, Body, Function, Kernel, Scalar, SetFunction, Volatility};
+use crate::types::{Oid, Type};
+use hashbrown::HashMap;
+use std::sync::OnceLock;
+
+/// A row of facts/operator.tsv.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorFact {
+    pub oid: Oid,
+    pub name: &'static str,
+    /// None: a prefix operator.
+    pub left: Option<Type>,
+    pub right: Type,
+    pub result: Type,
+    pub function: Oid,
+    pub commutator: Oid,
+    pub negator: Oid,
+    pub can_hash: bool,
+    pub can_merge: bool,
+}
+
+/// A row of facts/cast.tsv.
+#[derive(Clone, Copy, Debug)]
+pub struct CastFact {
+    pub source: Type,
+    pub target: Type,
+    /// 0: none.
+    pub function: Oid,
+    /// pg_cast.castcontext: i, a, e.
+    pub context: char,
+    /// pg_cast.castmethod: f, b, i.
+    pub method: char,
+}
+
+#[derive(Clone, Copy)]
+enum Implementation {
+    Scalar(Scalar, Option<Kernel>),
+    Set(SetFunction),
+    Aggregate(fn(&[Type]) -> Box<dyn super::Accumulator>),
+}
+
+/// Takes implementations by the name that facts/proc.tsv has for them.
+pub struct Registry {
+    implementations: HashMap<&'static str, Implementation>,
+}
+
+impl Registry {
+    fn add(&mut self, name: &'static str, implementation: Implementation) {
+        let earlier = self.implementations.insert(name, implementation);
+        debug_assert!(earlier.is_none(), "{name} is implemented twice");
+    }
+    pub fn scalar(&mut self, name: &'static str, scalar: Scalar) {
+        self.add(name, Implementation::Scalar(scalar, None));
+    }
+    pub fn kernel(&mut self, name: &'static str, scalar: Scalar, kernel: Kernel) {
+        self.add(name, Implementation::Scalar(scalar, Some(kernel)));
+    }
+    pub fn set(&mut self, name: &'static str, function: SetFunction) {
+        self.add(name, Implementation::Set(function));
+    }
+    pub fn aggregate(&mut self, name: &'static str, new: fn(&[Type]) -> Box<dyn super::Accumulator>) {
+        self.add(name, Implementation::Aggregate(new));
+    }
+}
+
+struct Library {
+    functions: Vec<Function>,
+    by_oid: HashMap<Oid, usize>,
+    by_name: HashMap<&'static str, Vec<usize>>,
+    operators: Vec<OperatorFact>,
+    casts: HashMap<(Type, Type), CastFact>,
+    cast_list: Vec<CastFact>,
+}
+
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(build)
+}
+
+fn build() -> Library {
+    let mut registry = Registry { implementations: HashMap::new() };
+    for register in [
+        super::comparison::register,
+        super::math::register,
+        super::numeric::register,
+        super::text::register,
+        super::pattern::register,
+        super::datetime::register,
+        super::to_char::register,
+        super::array::register,
+        super::series::register,
+        super::aggregate::register,
+        super::system::register,
+    ] {
+        register(&mut registry);
+    }
+    let facts = rows(include_str!("facts/proc.tsv"));
+    let functions: Vec<Function> = facts.filter_map(|row| function(&registry, &row)).collect();
+    let by_oid: HashMap<Oid, usize> = functions.iter().enumerate().map(|(index, f)| (f.oid, index)).collect();
+    let mut by_name: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    for (index, function) in functions.iter().enumerate() {
+        by_name.entry(function.name).or_default().push(index);
+    }
+    let operators = rows(include_str!("facts/operator.tsv")).map(|row| operator(&row));
+    let operators = operators.filter(|operator| by_oid.contains_key(&operator.function)).collect();
+    let casts = rows(include_str!("facts/cast.tsv")).map(|row| cast(&row));
+    let cast_list: Vec<CastFact> =
+        casts.filter(|cast| cast.function == 0 || by_oid.contains_key(&cast.function)).collect();
+    let casts = cast_list.iter().map(|cast| ((cast.source, cast.target), *cast)).collect();
+    Library { functions, by_oid, by_name, operators, casts, cast_list }
+}
+
+fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    table.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
+}
+
+fn oid(field: &str) -> Oid {
+    field.parse().expect("the facts hold OIDs")
+}
+
+/// The facts live as long as the process, so what is built from them may be leaked.
+fn types(field: &'static str) -> &'static [Type] {
+    if field == "-" {
+        return &[];
+    }
+    Vec::leak(field.split(',').map(|field| Type(oid(field))).collect())
+}
+
+fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
+    let implementation = registry.implementations.get(row[2])?;
+    let flags = row[5];
+    let body = match *implementation {
+        Implementation::Scalar(scalar, kernel) => Body::Scalar { scalar, kernel },
+        Implementation::Aggregate(new) => Body::Aggregate(Aggregate { new }),
+        Implementation::Set(function) => {
+            let columns = match row[6] {
+                "-" => vec![(row[1], Type(oid(row[4])))],
+                columns => columns
+                    .split(',')
+                    .filter_map(|column| column.split_once(':'))
+                    .map(|(name, data_type)| (name, Type(oid(data_type))))
+                    .collect(),
+            };
+            Body::Set { function, columns: Vec::leak(columns) }
+        }
+    };
+    Some(Function {
+        oid: oid(row[0]),
+        name: row[1],
+        arguments: types(row[3]),
+        variadic: flags.contains('v') && flags.as_bytes()[2] == b'v',
+        result: Type(oid(row[4])),
+        strict: flags.starts_with('s'),
+        volatility: match flags.as_bytes()[1] {
+            b'i' => Volatility::Immutable,
+            b's' => Volatility::Stable,
+            _ => Volatility::Volatile,
+        },
+        body,
+    })
+}
+
+fn operator(row: &[&'static str]) -> OperatorFact {
+    OperatorFact {
+        oid: oid(row[0]),
+        name: row[1],
+        left: Some(Type(oid(row[2]))).filter(|left| left.0 != 0),
+        right: Type(oid(row[3])),
+        result: Type(oid(row[4])),
+        function: oid(row[5]),
+        commutator: oid(row[6]),
+        negator: oid(row[7]),
+        can_hash: row[8].contains('h'),
+        can_merge: row[8].contains('m'),
+    }
+}
+
+fn cast(row: &[&'static str]) -> CastFact {
+    let letter = |field: &str| field.chars().next().expect("the facts hold a letter");
+    CastFact {
+        source: Type(oid(row[0])),
+        target: Type(oid(row[1])),
+        function: oid(row[2]),
+        context: letter(row[3]),
+        method: letter(row[4]),
+    }
+}
+
+/// All functions, for pg_proc.
+pub fn all() -> &'static [Function] {
+    &library().functions
+}
+
+pub fn function_by_oid(oid: Oid) -> Option<&'static Function> {
+    library().by_oid.get(&oid).map(|index| &library().functions[*index])
+}
+
+pub fn functions_named(name: &str) -> impl Iterator<Item = &'static Function> {
+    library().by_name.get(name).into_iter().flatten().map(|index| &library().functions[*index])
+}
+
+/// All operators whose functions exist, for pg_operator.
+pub fn operator_facts() -> &'static [OperatorFact] {
+    &library().operators
+}
+
+/// All casts, for pg_cast.
+pub fn cast_facts() -> &'static [CastFact] {
+    &library().cast_list
+}
+
+pub(super) fn cast_fact(source: Type, target: Type) -> Option<&'static CastFact> {
+    library().casts.get(&(source, target))
+}
+
+/// Implementations that no fact names: misspelt, most likely.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_implementation_is_in_the_facts() {
+        let mut registry = Registry { implementations: HashMap::new() };
+        super::super::comparison::register(&mut registry);
+        super::super::math::register(&mut registry);
+        super::super::numeric::register(&mut registry);
+        super::super::text::register(&mut registry);
+        super::super::pattern::register(&mut registry);
+        super::super::datetime::register(&mut registry);
+        super::super::to_char::register(&mut registry);
+        super::super::array::register(&mut registry);
+        super::super::series::register(&mut registry);
+        super::super::aggregate::register(&mut registry);
+        super::super::system::register(&mut registry);
+        let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();
+        let mut strange: Vec<&str> =
+            registry.implementations.keys().copied().filter(|name| !named.contains(name)).collect();
+        strange.sort_unstable();
+        assert!(strange.is_empty(), "not in facts/proc.tsv: {strange:?}");
+    }
+}

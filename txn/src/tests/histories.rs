@@ -1,0 +1,419 @@
+//! Random concurrent histories at SERIALIZABLE, judged exactly.
+//!
+//! Every write has a unique value, every key's versions are ordered by commit timestamp, and what a read returned tells
+//! the version it read. So the direct serialization graph (Adya) of the committed transactions is known exactly: ww
+//! from a version's writer to the next one's, wr from writer to reader, rw from reader to the writer of the next
+//! version. The history is serializable if and only if the graph has no cycle.
+//!
+//! To keep absence unambiguous, a key that exists from the start may be deleted but is never inserted again, and a key
+//! inserted later is never deleted.
+
+use super::harness::*;
+use crate::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serin_storage::{Direction, KeyRange, Store, StoreOptions, Timestamp, Tree};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const ABSENT: u64 = 0;
+/// Writer and value of what the store held at first.
+const INITIAL: u64 = 1;
+
+type Key = u32;
+
+#[derive(Debug, Default, Clone)]
+struct Record {
+    mode: &'static str,
+    reads: BTreeMap<Key, u64>,
+    writes: BTreeMap<Key, u64>,
+    commit: Timestamp,
+}
+
+#[derive(Clone, Copy)]
+struct Workload {
+    modes: &'static [Mode],
+    threads: u64,
+    transactions: u64,
+    /// Keys that exist from the start; as many again may be inserted.
+    keys: u32,
+    seed: u64,
+    /// How much of all writes may insert or delete.
+    deletes: bool,
+}
+
+struct Run<'a> {
+    manager: &'a Arc<TransactionManager>,
+    tree: &'a Arc<Tree>,
+    workload: Workload,
+    next_value: &'a AtomicU64,
+}
+
+#[derive(Default, Debug)]
+struct Totals {
+    committed: usize,
+    aborted: usize,
+}
+
+fn encode(key: Key) -> [u8; 4] {
+    key.to_be_bytes()
+}
+
+fn decode(value: &[u8]) -> u64 {
+    u64::from_be_bytes(value.try_into().unwrap())
+}
+
+impl Run<'_> {
+    fn random_key(&self, rng: &mut StdRng) -> Key {
+        rng.random_range(0..self.workload.keys * 2)
+    }
+    fn is_initial(&self, key: Key) -> bool {
+        key % 2 == 0
+    }
+
+    /// One transaction, recorded as long as it goes.
+    fn transaction(&self, rng: &mut StdRng, session: &Arc<SessionHandle>) -> Result<Record> {
+        let mode = self.workload.modes[rng.random_range(0..self.workload.modes.len())];
+        let read_only = rng.random_bool(0.15);
+        let mut transaction = self.manager.begin(TransactionOptions {
+            mode,
+            isolation: Isolation::Serializable,
+            read_only,
+            deferrable: false,
+            session: session.clone(),
+        });
+        let mut record = Record {
+            mode: match mode {
+                Mode::Ssi => "ssi",
+                Mode::TwoPhase => "2pl",
+                Mode::Serial => "serial",
+            },
+            ..Record::default()
+        };
+        for _ in 0..rng.random_range(1..=4) {
+            transaction.start_statement()?;
+            if read_only || rng.random_bool(0.5) {
+                self.read(rng, &mut transaction, &mut record)?;
+            } else {
+                self.write(rng, &mut transaction, &mut record)?;
+            }
+            transaction.end_statement();
+            // On few cores transactions hardly overlap unless they are made to.
+            for _ in 0..rng.random_range(0..4) {
+                std::thread::yield_now();
+            }
+        }
+        if rng.random_bool(0.03) {
+            // An abort of one's own accord.
+            return Err(Error::Interrupted);
+        }
+        let committed = transaction.commit()?;
+        if !record.writes.is_empty() {
+            record.commit = committed.durable_at.expect("it wrote");
+            session_publishes(self.manager, record.commit, rng);
+        }
+        Ok(record)
+    }
+
+    fn read(&self, rng: &mut StdRng, transaction: &mut Transaction, record: &mut Record) -> Result<()> {
+        if rng.random_bool(0.6) {
+            let key = self.random_key(rng);
+            let value = transaction.get(self.tree, &encode(key))?;
+            observe(record, key, value.map_or(ABSENT, |value| decode(&value)));
+            return Ok(());
+        }
+        let (a, b) = (self.random_key(rng), self.random_key(rng));
+        let (from, to) = (a.min(b), a.max(b));
+        let range =
+            KeyRange { start: Bound::Included(encode(from).to_vec()), end: Bound::Included(encode(to).to_vec()) };
+        let direction = if rng.random() { Direction::Forward } else { Direction::Backward };
+        let mut found: BTreeMap<Key, u64> = BTreeMap::new();
+        let mut scan = transaction.scan(self.tree, range, direction)?;
+        while scan.next_batch(transaction, 3, &mut |key, value| {
+            let twice = found.insert(u32::from_be_bytes(key.try_into().unwrap()), decode(value));
+            assert!(twice.is_none(), "a scan returned a key twice");
+            true
+        })? {}
+        for key in from..=to {
+            observe(record, key, found.get(&key).copied().unwrap_or(ABSENT));
+        }
+        Ok(())
+    }
+
+    fn write(&self, rng: &mut StdRng, transaction: &mut Transaction, record: &mut Record) -> Result<()> {
+        let key = self.random_key(rng);
+        let (name, value) = (encode(key), self.next_value.fetch_add(1, Ordering::Relaxed));
+        if !self.is_initial(key) && !record.writes.contains_key(&key) {
+            match transaction.insert(self.tree, &name, &value.to_be_bytes())? {
+                Inserted::Done => {
+                    observe(record, key, ABSENT);
+                    record.writes.insert(key, value);
+                }
+                Inserted::Duplicate { visible } => {
+                    if !visible {
+                        // What `sql` does for ON CONFLICT under snapshot isolation.
+                        return Err(Error::Interrupted);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let delete = self.workload.deletes && self.is_initial(key) && rng.random_bool(0.02);
+        let strength = if delete { RowLockMode::Update } else { RowLockMode::NoKeyUpdate };
+        if rng.random_bool(0.7) {
+            transaction.intend_to_lock(self.tree, strength);
+        }
+        let read = transaction.get(self.tree, &name)?;
+        observe(record, key, read.as_ref().map_or(ABSENT, |value| decode(value)));
+        if read.is_none() {
+            return Ok(());
+        }
+        match transaction.lock_row(self.tree, &name, strength, WaitPolicy::Block)? {
+            RowLock::Unchanged => {}
+            RowLock::Changed(now) => assert_eq!(now.as_deref(), read.as_deref(), "the read was locked"),
+            RowLock::Skipped => panic!("nobody skips here"),
+        }
+        if delete {
+            transaction.delete(self.tree, &name)?;
+            record.writes.insert(key, ABSENT);
+        } else {
+            transaction.update(self.tree, &name, &value.to_be_bytes())?;
+            record.writes.insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+/// Commits become visible early, late, or as the log gets round to it.
+fn session_publishes(manager: &TransactionManager, ts: Timestamp, rng: &mut StdRng) {
+    if rng.random_bool(0.6) {
+        manager.store().publish_early(ts);
+    }
+}
+
+/// A repeated read must agree; a read of an own write is the transaction's business.
+fn observe(record: &mut Record, key: Key, value: u64) {
+    if let Some(own) = record.writes.get(&key) {
+        assert_eq!(value, *own, "a transaction sees its own writes");
+        return;
+    }
+    let before = *record.reads.entry(key).or_insert(value);
+    assert_eq!(before, value, "a {} transaction's reads of key {key} disagree", record.mode);
+}
+
+fn run(workload: Workload, prepare: impl FnOnce(&TransactionManager)) -> (Vec<Record>, Totals) {
+    // Memory, where there is such a file system: this is not about the disk.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let store = Store::open(StoreOptions::new(dir.path())).unwrap();
+    let manager = TransactionManager::new(store);
+    prepare(&manager);
+    let session = SessionHandle::new(1);
+    let mut load = manager.begin(options(&session, Mode::Ssi, Isolation::ReadCommitted));
+    let tree = load.create_tree().unwrap();
+    for key in (0..workload.keys * 2).step_by(2) {
+        load.insert(&tree, &encode(key), &INITIAL.to_be_bytes()).unwrap();
+    }
+    commit_durably(&manager, load).unwrap();
+    let next_value = AtomicU64::new(INITIAL + 1);
+    let run = Run { manager: &manager, tree: &tree, workload, next_value: &next_value };
+    let mut totals = Totals::default();
+    let mut records = Vec::new();
+    std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = (0..workload.threads)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let mut rng = StdRng::seed_from_u64(workload.seed << 8 | thread);
+                    let session = SessionHandle::new(thread as i32 + 10);
+                    let (mut records, mut aborted) = (Vec::new(), 0);
+                    for _ in 0..workload.transactions / workload.threads {
+                        match run.transaction(&mut rng, &session) {
+                            Ok(record) => records.push(record),
+                            Err(
+                                Error::ConcurrentUpdate { .. }
+                                | Error::DangerousStructure(_)
+                                | Error::Deadlock(_)
+                                | Error::Interrupted,
+                            ) => aborted += 1,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    (records, aborted)
+                })
+            })
+            .collect();
+        for thread in threads {
+            let (own, aborted) = thread.join().unwrap();
+            records.extend(own);
+            totals.aborted += aborted;
+        }
+    });
+    totals.committed = records.len();
+    manager.locks.check();
+    assert_eq!(manager.locks.explicit_count(), 0, "locks were left over");
+    (records, totals)
+}
+
+/// A cycle of the direct serialization graph, as a story, if there is one.
+fn find_cycle(records: &[Record]) -> Option<String> {
+    // By key: versions in commit order as (value, writer); the initial one has no writer.
+    let mut versions: BTreeMap<Key, Vec<(Timestamp, u64, usize)>> = BTreeMap::new();
+    for (writer, record) in records.iter().enumerate() {
+        for (key, value) in &record.writes {
+            versions.entry(*key).or_default().push((record.commit, *value, writer));
+        }
+    }
+    let mut edges: Vec<BTreeSet<(usize, String)>> = vec![BTreeSet::new(); records.len()];
+    let mut position: HashMap<(Key, u64), usize> = HashMap::new();
+    for (key, versions) in &mut versions {
+        versions.sort();
+        for (i, (_, value, writer)) in versions.iter().enumerate() {
+            assert!(position.insert((*key, *value), i).is_none(), "a value was written twice");
+            if let Some((_, _, next)) = versions.get(i + 1) {
+                edges[*writer].insert((*next, format!("ww({key})")));
+            }
+        }
+    }
+    for (reader, record) in records.iter().enumerate() {
+        for (key, value) in &record.reads {
+            let Some(versions) = versions.get(key) else { continue };
+            let next = match position.get(&(*key, *value)) {
+                Some(i) => {
+                    edges[versions[*i].2].insert((reader, format!("wr({key})")));
+                    i + 1
+                }
+                // Not written in this history: the initial version, or the absence before the insert.
+                None => 0,
+            };
+            if let Some((_, _, writer)) = versions.get(next) {
+                edges[reader].insert((*writer, format!("rw({key})")));
+            }
+        }
+    }
+    for (node, edges) in edges.iter_mut().enumerate() {
+        edges.retain(|(other, _)| *other != node);
+    }
+    cycle(&edges).map(|cycle| tell(records, &cycle))
+}
+
+/// Depth-first search without recursion; returns nodes with the label of the edge that leaves each.
+fn cycle(edges: &[BTreeSet<(usize, String)>]) -> Option<Vec<(usize, String)>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Colour {
+        White,
+        Grey,
+        Black,
+    }
+    let lists: Vec<Vec<&(usize, String)>> = edges.iter().map(|set| set.iter().collect()).collect();
+    let mut colours = vec![Colour::White; edges.len()];
+    for root in 0..edges.len() {
+        if colours[root] != Colour::White {
+            continue;
+        }
+        let mut path = vec![(root, 0)];
+        colours[root] = Colour::Grey;
+        while let Some((node, next)) = path.last_mut() {
+            let node = *node;
+            let Some((other, _)) = lists[node].get(*next) else {
+                colours[node] = Colour::Black;
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match colours[*other] {
+                Colour::White => {
+                    colours[*other] = Colour::Grey;
+                    path.push((*other, 0));
+                }
+                Colour::Grey => {
+                    let start = path.iter().position(|(node, _)| node == other).expect("grey nodes are on the path");
+                    return Some(path[start..].iter().map(|(n, i)| (*n, lists[*n][*i - 1].1.clone())).collect());
+                }
+                Colour::Black => {}
+            }
+        }
+    }
+    None
+}
+
+fn tell(records: &[Record], cycle: &[(usize, String)]) -> String {
+    let mut story = String::from("not serializable:\n");
+    for (node, label) in cycle {
+        let record = &records[*node];
+        story += &format!(
+            "  T{node} ({}, committed at {}) —{label}→   reads {:?} writes {:?}\n",
+            record.mode, record.commit, record.reads, record.writes
+        );
+    }
+    story
+}
+
+fn assert_serializable(name: &str, modes: &'static [Mode]) {
+    for (seed, keys, threads) in [(1, 4, 6), (2, 12, 8), (3, 40, 8)] {
+        let workload = Workload { modes, threads, transactions: 8_000, keys, seed, deletes: true };
+        let started = std::time::Instant::now();
+        let (records, totals) = run(workload, |_| {});
+        println!("{name}: {keys} keys: {totals:?} in {:?}", started.elapsed());
+        assert!(totals.committed > 1000, "too few transactions got through to show anything: {totals:?}");
+        if let Some(story) = find_cycle(&records) {
+            panic!("{name}, seed {seed}, {keys} keys: {story}");
+        }
+    }
+}
+
+#[test]
+fn ssi_histories_are_serializable() {
+    assert_serializable("ssi", &[Mode::Ssi]);
+}
+
+#[test]
+fn two_phase_histories_are_serializable() {
+    assert_serializable("2pl", &[Mode::TwoPhase]);
+}
+
+#[test]
+fn serial_histories_are_serializable() {
+    assert_serializable("serial", &[Mode::Serial]);
+}
+
+#[test]
+fn histories_of_ssi_and_two_phase_are_serializable() {
+    assert_serializable("ssi + 2pl", &[Mode::Ssi, Mode::TwoPhase]);
+}
+
+#[test]
+fn histories_of_ssi_and_serial_are_serializable() {
+    assert_serializable("ssi + serial", &[Mode::Ssi, Mode::Ssi, Mode::Ssi, Mode::Serial]);
+}
+
+#[test]
+fn histories_of_all_modes_are_serializable() {
+    assert_serializable("all", &[Mode::Ssi, Mode::Ssi, Mode::TwoPhase, Mode::Serial]);
+}
+
+#[test]
+fn the_checker_notices_when_the_dangerous_structure_rule_is_off() {
+    let modes = &[Mode::Ssi];
+    let workload = Workload { modes, threads: 8, transactions: 4_000, keys: 4, seed: 7, deletes: true };
+    let (records, _) = run(workload, |manager| manager.ssi.broken.store(true, Ordering::Relaxed));
+    let story = find_cycle(&records).expect("snapshot isolation without SSI's rules is not serializable");
+    assert!(story.contains("rw("), "{story}");
+}
+
+#[test]
+fn the_checker_knows_a_write_skew_from_a_serial_history() {
+    let write = |reads: &[(Key, u64)], writes: &[(Key, u64)], at| Record {
+        mode: "test",
+        reads: reads.iter().copied().collect(),
+        writes: writes.iter().copied().collect(),
+        commit: Timestamp(at),
+    };
+    let skew = [write(&[(2, INITIAL)], &[(4, 10)], 1), write(&[(4, INITIAL)], &[(2, 11)], 2)];
+    assert!(find_cycle(&skew).is_some());
+    let serial = [write(&[(2, INITIAL)], &[(4, 10)], 1), write(&[(4, 10)], &[(2, 11)], 2)];
+    assert!(find_cycle(&serial).is_none());
+    let lost_update = [write(&[(2, INITIAL)], &[(2, 10)], 1), write(&[(2, INITIAL)], &[(2, 11)], 2)];
+    assert!(find_cycle(&lost_update).is_some());
+}

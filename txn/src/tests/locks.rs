@@ -1,0 +1,294 @@
+//! Queues, deadlocks, time-outs and interrupts.
+
+use super::harness::*;
+use crate::*;
+use std::time::Duration;
+
+const RC: Isolation = Isolation::ReadCommitted;
+
+#[test]
+fn a_hot_row_is_handed_on_in_order_of_arrival_one_at_a_time() {
+    let db = Db::with(&[("hot", "0")]);
+    let sessions: Vec<Session> = (1..=12).map(|pid| db.session(pid, Mode::Ssi, RC)).collect();
+    sessions[0].update("hot", "0").unwrap();
+    for (i, session) in sessions.iter().enumerate().skip(1) {
+        session.blocks(step_update("hot", &i.to_string()));
+    }
+    db.manager.locks.check();
+    for i in 1..sessions.len() {
+        sessions[i - 1].commit().unwrap();
+        assert_eq!(sessions[i].outcome().unwrap(), "1");
+        for later in &sessions[i + 1..] {
+            assert!(later.handle.waiting().is_some(), "only the first of the queue is woken");
+        }
+    }
+    sessions.last().unwrap().commit().unwrap();
+    assert_eq!(db.rows(), [("hot".into(), (sessions.len() - 1).to_string())]);
+    db.check_quiescent();
+}
+
+#[test]
+fn a_deadlock_ends_with_the_requester_and_tells_every_step() {
+    let db = Db::with(&[("a", "1"), ("b", "1"), ("c", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.update("a", "2").unwrap();
+    s2.update("b", "2").unwrap();
+    s3.update("c", "2").unwrap();
+    s1.blocks(step_update("b", "3"));
+    s2.blocks(step_update("c", "3"));
+    let Err(Error::Deadlock(conflict)) = s3.update("a", "3") else { panic!("no deadlock found") };
+    let steps: Vec<(i32, Option<i32>)> = conflict.steps.iter().map(|s| (s.pid, s.other_pid)).collect();
+    assert_eq!(steps, [(3, Some(1)), (1, Some(2)), (2, Some(3))]);
+    assert_eq!(conflict.steps[0].key.as_deref(), Some(&b"a"[..]));
+    // The victim's transaction is rolled back: the others go on.
+    assert_eq!(s2.outcome().unwrap(), "1");
+    s2.commit().unwrap();
+    assert_eq!(s1.outcome().unwrap(), "1");
+    s1.commit().unwrap();
+    assert_eq!(db.manager.stats().deadlocks, 1);
+    db.check_quiescent();
+}
+
+#[test]
+fn a_deadlock_across_kinds_of_locks_is_found() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.run(step_relation(7, RelationLockMode::AccessExclusive, WaitPolicy::Block)).unwrap();
+    s2.update("a", "2").unwrap();
+    s2.blocks(step_relation(7, RelationLockMode::AccessShare, WaitPolicy::Block));
+    assert!(matches!(s1.update("a", "3"), Err(Error::Deadlock(_))));
+    s2.outcome().unwrap();
+    s2.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn two_upgrades_of_one_row_deadlock() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap();
+    s2.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap();
+    s1.blocks(step_update("a", "2"));
+    assert!(matches!(s2.update("a", "3"), Err(Error::Deadlock(_))));
+    s1.outcome().unwrap();
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn an_upgrade_goes_before_the_queue() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.lock("a", RowLockMode::KeyShare, WaitPolicy::Block).unwrap();
+    s2.blocks(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
+    s1.update("a", "2").unwrap();
+    s1.commit().unwrap();
+    assert_eq!(s2.outcome().unwrap(), "changed 2");
+    s2.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_reader_queues_behind_a_waiting_writer() {
+    let db = Db::with(&[]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    let share = RelationLockMode::AccessShare;
+    s1.run(step_relation(1, share, WaitPolicy::Block)).unwrap();
+    s2.blocks(step_relation(1, RelationLockMode::AccessExclusive, WaitPolicy::Block));
+    s3.blocks(step_relation(1, share, WaitPolicy::Block));
+    let mut blockers = db.manager.blocking_pids(3);
+    blockers.sort();
+    assert_eq!(blockers, [2]);
+    assert_eq!(db.manager.wait_event(3), Some(("Lock", "relation")));
+    s1.commit().unwrap();
+    s2.outcome().unwrap();
+    assert!(s3.handle.waiting().is_some());
+    s2.commit().unwrap();
+    s3.outcome().unwrap();
+    s3.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_key_share_lock_lets_updates_pass_but_not_deletes() {
+    let db = Db::with(&[("parent", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.lock("parent", RowLockMode::KeyShare, WaitPolicy::Block).unwrap();
+    s2.update("parent", "2").unwrap();
+    assert_eq!(s3.lock("parent", RowLockMode::KeyShare, WaitPolicy::Block).unwrap(), "unchanged");
+    s2.commit().unwrap();
+    s2.blocks(step_delete("parent"));
+    s1.commit().unwrap();
+    assert!(s2.handle.waiting().is_some());
+    s3.commit().unwrap();
+    assert_eq!(s2.outcome().unwrap(), "1");
+    s2.commit().unwrap();
+    assert!(db.rows().is_empty());
+    db.check_quiescent();
+}
+
+#[test]
+fn nowait_and_skip_locked_do_not_wait() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, RC));
+    // Against an implicit lock, and against an explicit one.
+    for explicit in [false, true] {
+        if explicit {
+            s1.lock("a", RowLockMode::Update, WaitPolicy::Block).unwrap();
+        } else {
+            s1.update("a", "1").unwrap();
+        }
+        assert_eq!(s2.lock("a", RowLockMode::Share, WaitPolicy::SkipLocked).unwrap(), "skipped");
+        let refused = s2.lock("a", RowLockMode::Share, WaitPolicy::NoWait);
+        assert!(matches!(refused, Err(Error::LockNotAvailable(_))), "{refused:?}");
+        s2.rollback();
+        s1.commit().unwrap();
+        db.check_quiescent();
+    }
+    assert_eq!(s2.lock("a", RowLockMode::Share, WaitPolicy::NoWait).unwrap(), "unchanged");
+    s2.commit().unwrap();
+    s1.run(step_relation(1, RelationLockMode::Exclusive, WaitPolicy::Block)).unwrap();
+    let refused = s2.run(step_relation(1, RelationLockMode::RowShare, WaitPolicy::NoWait));
+    assert!(matches!(refused, Err(Error::LockNotAvailable(_))));
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn interrupts_and_time_outs_end_a_wait_and_free_the_queue_behind_it() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap();
+    s2.blocks(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
+    s3.blocks(step_lock("a", RowLockMode::Share, WaitPolicy::Block));
+    s2.handle.interrupt();
+    assert!(matches!(s2.outcome(), Err(Error::Interrupted)));
+    assert_eq!(s3.outcome().unwrap(), "unchanged", "the reader waited only behind the interrupted writer");
+    s2.handle.clear_interrupt();
+    s2.handle.set_lock_timeout(Duration::from_millis(5));
+    s2.run_to_end(step_lock("a", RowLockMode::Update, WaitPolicy::Block), |outcome| {
+        assert!(matches!(outcome, Err(Error::LockTimeout)), "{outcome:?}");
+    });
+    s1.commit().unwrap();
+    s3.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn one_of_many_racing_inserts_wins() {
+    let db = Db::with(&[]);
+    for round in 0..50 {
+        let name = format!("k{round}");
+        let sessions: Vec<Session> = (1..=6).map(|pid| db.session(pid, Mode::Ssi, RC)).collect();
+        let threads: Vec<_> = sessions
+            .into_iter()
+            .map(|session| {
+                let name = name.clone();
+                std::thread::spawn(move || {
+                    session.begin_step(step_insert(&name, "x"));
+                    let outcome = session.outcome().unwrap();
+                    session.begin_step(step_commit());
+                    session.outcome().unwrap();
+                    outcome
+                })
+            })
+            .collect();
+        let outcomes: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(outcomes.iter().filter(|o| *o == "done").count(), 1, "{outcomes:?}");
+    }
+    db.check_quiescent();
+}
+
+#[test]
+fn an_insert_waits_for_the_other_insert_of_its_key() {
+    let db = Db::with(&[]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.insert("a", "1").unwrap();
+    s2.blocks(step_insert("a", "2"));
+    s1.rollback();
+    assert_eq!(s2.outcome().unwrap(), "done");
+    s1.blocks(step_insert("a", "3"));
+    s2.commit().unwrap();
+    assert!(s1.outcome().unwrap().starts_with("duplicate"));
+    assert_eq!(s1.insert("a", "3").unwrap(), "duplicate visible=true");
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_second_write_of_a_row_by_one_command_is_skipped() {
+    let db = Db::with(&[("a", "1")]);
+    let mut transaction = db.begin(Mode::Ssi, RC);
+    transaction.start_statement().unwrap();
+    transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
+    transaction.update(&db.tree, b"a", b"2").unwrap();
+    let again = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
+    assert!(matches!(again, RowLock::Skipped));
+    assert_eq!(text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(), "1", "its own writes are not visible");
+    transaction.next_command();
+    assert_eq!(text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(), "2");
+    let next = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
+    assert!(matches!(next, RowLock::Unchanged));
+}
+
+#[test]
+fn advisory_locks_of_a_session_are_counted_and_outlive_transactions() {
+    let db = Db::with(&[]);
+    let [one, two] = [1, 2].map(SessionHandle::new);
+    let key = (0, 42, 1);
+    let lock = |session: &std::sync::Arc<SessionHandle>, scope| {
+        let mut transaction = db.manager.begin(harness_options(session));
+        let taken = transaction.lock_advisory(key, false, scope, WaitPolicy::NoWait).unwrap();
+        transaction.commit().unwrap();
+        taken
+    };
+    assert!(lock(&one, AdvisoryScope::Session));
+    assert!(lock(&one, AdvisoryScope::Session));
+    assert!(lock(&one, AdvisoryScope::Transaction), "a session does not exclude itself");
+    assert!(!lock(&two, AdvisoryScope::Transaction));
+    assert!(db.manager.advisory_unlock(&one, key, false));
+    assert!(!lock(&two, AdvisoryScope::Transaction), "taken twice, released once");
+    assert!(db.manager.advisory_unlock(&one, key, false));
+    assert!(!db.manager.advisory_unlock(&one, key, false));
+    assert!(lock(&two, AdvisoryScope::Session));
+    assert_eq!(db.manager.locks().iter().filter(|l| l.kind == "advisory").count(), 1);
+    db.manager.advisory_unlock_all(&two);
+    assert!(lock(&one, AdvisoryScope::Transaction));
+    db.check_quiescent();
+}
+
+fn harness_options(session: &std::sync::Arc<SessionHandle>) -> TransactionOptions {
+    options(session, Mode::Ssi, RC)
+}
+
+#[test]
+fn pg_locks_shows_holders_waiters_ranges_and_sireads() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let ssi = db.session(1, Mode::Ssi, Isolation::Serializable);
+    let two_phase = db.session(2, Mode::TwoPhase, Isolation::Serializable);
+    let waiter = db.session(3, Mode::Ssi, RC);
+    ssi.get("a").unwrap();
+    ssi.run(step_relation(5, RelationLockMode::RowExclusive, WaitPolicy::Block)).unwrap();
+    two_phase.scan().unwrap();
+    waiter.blocks(step_update("b", "2"));
+    let shown: Vec<String> = db
+        .manager
+        .locks()
+        .iter()
+        .map(|l| format!("{} {} {} {}", l.pid, l.kind, l.mode, if l.granted { "granted" } else { "waits" }))
+        .collect();
+    for expected in [
+        "1 tuple SIReadLock granted",
+        "1 relation RowExclusiveLock granted",
+        "2 keyrange ShareLock granted",
+        "3 keyrange RowExclusiveLock waits",
+        "3 transactionid ExclusiveLock granted",
+    ] {
+        assert!(shown.iter().any(|line| line == expected), "{expected} not in {shown:#?}");
+    }
+    two_phase.commit().unwrap();
+    waiter.outcome().unwrap();
+    waiter.commit().unwrap();
+    ssi.commit().unwrap();
+    db.check_quiescent();
+}
