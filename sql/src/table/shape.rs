@@ -31,6 +31,7 @@ impl std::fmt::Debug for ShapeCell {
 
 pub struct Shape {
     pub types: Vec<Type>,
+    pub layout: super::row::RowLayout,
     pub tree: Arc<Tree>,
     /// Of the clustering key; empty: row id.
     pub key: Vec<KeyPart>,
@@ -143,6 +144,7 @@ impl Shape {
             checks,
             generated,
             missing,
+            layout: super::row::RowLayout::new(&types),
             types,
         })
     }
@@ -154,12 +156,7 @@ impl Shape {
 
     /// The whole row at a place in the table's tree.
     pub fn decode_row(&self, bytes: &[u8]) -> Result<Vec<Datum>> {
-        (0..self.types.len())
-            .map(|column| {
-                let stored = super::row::decode_column(bytes, &self.types, column)?;
-                Ok(stored.unwrap_or_else(|| self.missing[column].clone()))
-            })
-            .collect()
+        self.layout.decode_row(bytes, &self.missing)
     }
 }
 
