@@ -150,6 +150,7 @@ impl<'p> Printer<'p> {
             Operator::Result { .. } => "Result".into(),
             Operator::TableScan(scan) => self.scan_title(scan),
             Operator::System(scan) => format!("Seq Scan on {}", self.relation(scan.relation.name, &scan.alias)),
+            Operator::Values(values) if values.rows.is_empty() => "Result".into(),
             Operator::Values(_) => "Values Scan on \"*VALUES*\"".into(),
             Operator::Function(scan) => {
                 let name = scan.calls.first().map_or("", |call| call.function.name);
@@ -263,6 +264,9 @@ impl<'p> Printer<'p> {
             Operator::Result { conditions } => {
                 self.condition("One-Time Filter", conditions.clone(), &[], indent);
                 self.subqueries(conditions.iter(), indent);
+            }
+            Operator::Values(values) if values.rows.is_empty() => {
+                self.push(indent, "One-Time Filter: false".into());
             }
             Operator::TableScan(scan) => {
                 if let Access::Index { bounds, .. } = &scan.access {
