@@ -31,7 +31,7 @@ fn scan(store: &Arc<Store>, tree: &Arc<Tree>, direction: Direction) -> u64 {
     rows
 }
 
-fn gets(store: &Arc<Store>, tree: &Arc<Tree>, what: &str) {
+fn gets(store: &Arc<Store>, tree: &Arc<Tree>, keys: u64, what: &str) {
     let start = Instant::now();
     let count = 1_000_000;
     let mut key = 12345u64;
@@ -39,7 +39,7 @@ fn gets(store: &Arc<Store>, tree: &Arc<Tree>, what: &str) {
         key = (key.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407)) >> 1;
         let snapshot = store.snapshot();
         let view = View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None };
-        assert!(tree.get(view, &(key % ROWS).to_be_bytes(), &mut ()).expect("get").is_some());
+        assert!(tree.get(view, &(key % keys).to_be_bytes(), &mut ()).expect("get").is_some());
     }
     rate(what, count, start);
 }
@@ -77,7 +77,8 @@ fn main() {
     rate("scan forward, warm", scan(&store, &tree, Direction::Forward), start);
     let start = Instant::now();
     rate("scan backward, warm", scan(&store, &tree, Direction::Backward), start);
-    gets(&store, &tree, "point get from base, with snapshot");
+    gets(&store, &tree, ROWS, "point get from base, with snapshot");
+    gets(&store, &tree, 1000, "point get from base, 1000 keys");
 
     let start = Instant::now();
     let mut writer = store.writer();
@@ -92,7 +93,7 @@ fn main() {
     store.wait_durable(at).expect("durable");
     rate("  its durability", ROWS / 2, start);
     println!("delta: {:.0} bytes/key", store.stats().delta_bytes as f64 / (ROWS / 2) as f64);
-    gets(&store, &tree, "point get, half of it from the delta");
+    gets(&store, &tree, ROWS, "point get, half of it from the delta");
     let start = Instant::now();
     rate("scan forward, merged", scan(&store, &tree, Direction::Forward), start);
 

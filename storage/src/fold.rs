@@ -325,6 +325,7 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
         state.trimmed = limit;
     }
     shared.alloc.lock().release_pending(oldest_generation);
+    shared.delta_bytes_left.store(shared.delta_bytes(), Ordering::Relaxed);
 }
 
 fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {

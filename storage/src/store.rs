@@ -137,6 +137,8 @@ pub(crate) struct Shared {
     pub bulk_loads: Mutex<{ sync::CACHE }, HashMap<TreeId, BulkLoad>>,
     pub replay_start: AtomicU64,
     pub folds: AtomicU64,
+    /// Delta bytes when the last trim was done.
+    pub delta_bytes_left: AtomicU64,
     writer_delays: AtomicU64,
 }
 
@@ -193,9 +195,10 @@ impl Shared {
         let may_shrink = self.wal.is_threaded() && own_bytes < used / 2;
         if may_shrink {
             self.writer_delays.fetch_add(1, Ordering::Relaxed);
-            self.registry.requests.fold();
+            self.after_commit();
             if used > max {
                 for _ in 0..2 {
+                    self.registry.requests.fold();
                     self.options
                         .blocking
                         .run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
@@ -215,9 +218,12 @@ impl Shared {
         if used > max { Err(Error::DeltaFull { used_bytes: used, budget_bytes: max }) } else { Ok(()) }
     }
 
-    /// Asks for a fold when the delta or the log has grown enough.
+    /// Asks for a fold when the delta has grown enough: beyond the mark, and by a good part of it since the last
+    /// fold, which may have had to leave much behind that an old snapshot pins.
     pub fn after_commit(&self) {
-        if self.delta_bytes() > self.options.delta_bytes_soft {
+        let soft = self.options.delta_bytes_soft;
+        let used = self.delta_bytes();
+        if used > soft && used > self.delta_bytes_left.load(Ordering::Relaxed) + soft / 4 {
             self.registry.requests.fold();
         }
     }
@@ -464,6 +470,7 @@ impl Store {
             bulk_loads: Mutex::new(HashMap::new()),
             replay_start: AtomicU64::new(meta.replay_start.0),
             folds: AtomicU64::new(0),
+            delta_bytes_left: AtomicU64::new(0),
             writer_delays: AtomicU64::new(0),
             options,
         });

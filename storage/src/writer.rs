@@ -260,12 +260,15 @@ impl Writer {
             return Ok(None);
         }
         let body = self.encode_changes();
+        // Gathered here, for the closure runs under the log mutex and the write set may be long.
+        let about_trees: Vec<&Change> =
+            self.changes.iter().filter(|change| !matches!(change, Change::Version { .. })).collect();
         let at = self.shared.wal.commit(body, self.state.id, |at| {
             // Trees first: who sees the commit must see them created.
             for tree in &self.trees {
                 tree.last_commit.store(at.0, Ordering::Release);
             }
-            for change in &self.changes {
+            for change in &about_trees {
                 match change {
                     Change::Version { .. } => {}
                     Change::CreateTree(tree) => tree.created_at.store(at.0, Ordering::Release),

@@ -191,5 +191,5 @@ fn agrees_with_a_map() {
 
 #[test]
 fn agrees_with_a_map_for_long() {
-    run(4711, 2000);
+    run(4711, 800);
 }

@@ -125,3 +125,19 @@ fn check_size(sql: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Every word of a text that could be a column's name, in order, without duplicates.
+pub fn identifiers(sql: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for token in lexer::tokenize(sql) {
+        let name = match &token.kind {
+            Kind::Identifier(name) => name.to_string(),
+            Kind::Keyword(keyword) if keyword.category() != Category::Reserved => keyword.text().to_owned(),
+            _ => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
