@@ -84,7 +84,8 @@ impl CopyOptions {
                 return Err(syntax("conflicting or redundant options"));
             }
         }
-        let find = |name: &str| given.iter().find(|option| option.0 == name).map(|option| option.1.as_deref());
+        let find =
+            |name: &str| given.iter().find(|option| option.0 == name).map(|option| option.1.as_deref());
         let format = match find("format").flatten() {
             None | Some("text") => CopyFormat::Text,
             Some("csv") => CopyFormat::Csv,
@@ -224,7 +225,11 @@ mod tests {
                 given.iter().map(|(name, value)| (name.to_string(), value.map(str::to_string))).collect();
             CopyOptions::parse(&given, from, &columns).map_err(|error| error.message().to_string())
         };
-        let csv = parse(&[("format", Some("csv")), ("quote", Some("'")), ("header", None), ("force_null", Some("b"))], true).unwrap();
+        let csv = parse(
+            &[("format", Some("csv")), ("quote", Some("'")), ("header", None), ("force_null", Some("b"))],
+            true,
+        )
+        .unwrap();
         assert_eq!((csv.quote, csv.escape, csv.header), (b'\'', b'\'', Header::Present));
         assert!(csv.force_null.contains(1) && !csv.force_null.contains(0));
         let cases: &[(&[(&str, Option<&str>)], &str)] = &[
@@ -233,10 +238,16 @@ mod tests {
             (&[("delimiter", Some("a"))], "COPY delimiter cannot be \"a\""),
             (&[("quote", Some("x"))], "COPY quote available only in CSV mode"),
             (&[("format", Some("binary")), ("null", Some("x"))], "cannot specify NULL in BINARY mode"),
-            (&[("format", Some("csv")), ("delimiter", Some("\""))], "COPY delimiter and quote must be different"),
+            (
+                &[("format", Some("csv")), ("delimiter", Some("\""))],
+                "COPY delimiter and quote must be different",
+            ),
             (&[("nosuch", None)], "option \"nosuch\" not recognized"),
             (&[("header", None), ("header", None)], "conflicting or redundant options"),
-            (&[("format", Some("csv")), ("force_quote", Some("*"))], "COPY force quote only available using COPY TO"),
+            (
+                &[("format", Some("csv")), ("force_quote", Some("*"))],
+                "COPY force quote only available using COPY TO",
+            ),
         ];
         for (given, message) in cases {
             assert_eq!(parse(given, true).unwrap_err(), *message);

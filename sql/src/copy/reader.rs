@@ -61,7 +61,9 @@ impl Row<'_> {
     }
     /// As text: 22021 if it isn't UTF-8.
     pub fn text(&self, column: usize) -> Result<Option<&str>> {
-        self.get(column).map(|bytes| read_text(bytes).map_err(|error| self.column_context(error, column))).transpose()
+        self.get(column)
+            .map(|bytes| read_text(bytes).map_err(|error| self.column_context(error, column)))
+            .transpose()
     }
     /// Says where an error in one column's value came from: `COPY t, line 3, column b: "x"`.
     pub fn column_context(&self, error: Error, column: usize) -> Error {
@@ -164,7 +166,9 @@ impl CopyReader {
             // A file may end after any tuple, with or without the trailer.
             return match self.ended || self.binary == BinaryState::Tuples && carry.is_empty() {
                 true => Ok(()),
-                false if self.binary == BinaryState::Signature => Err(bad_format("COPY file signature not recognized")),
+                false if self.binary == BinaryState::Signature => {
+                    Err(bad_format("COPY file signature not recognized"))
+                }
                 false => Err(bad_format("unexpected EOF in COPY data")),
             };
         }
@@ -179,7 +183,12 @@ impl CopyReader {
         self.line(&carry[used..], each)
     }
 
-    fn consume(&mut self, data: &[u8], last: bool, each: &mut dyn FnMut(&Row<'_>) -> Result<()>) -> Result<usize> {
+    fn consume(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<usize> {
         if self.options.format == CopyFormat::Binary {
             return self.consume_binary(data, each);
         }
@@ -198,7 +207,13 @@ impl CopyReader {
     }
 
     /// The end of the line that begins at `start` and the beginning of the next, scanning on from `position`. None: it isn't all there.
-    fn find_line_end(&mut self, data: &[u8], start: usize, position: &mut usize, last: bool) -> Result<Option<(usize, usize)>> {
+    fn find_line_end(
+        &mut self,
+        data: &[u8],
+        start: usize,
+        position: &mut usize,
+        last: bool,
+    ) -> Result<Option<(usize, usize)>> {
         let csv = self.options.format == CopyFormat::Csv;
         let (quote, escape) = (self.options.quote, self.options.escape);
         loop {
@@ -242,7 +257,8 @@ impl CopyReader {
                     return Ok(None);
                 }
                 // Whatever it is, the next byte is data, a newline too; `\.` is seen to with the line.
-                *position = at + if data[at + 1] == b'\r' && data.get(at + 2) == Some(&b'\n') { 3 } else { 2 };
+                *position =
+                    at + if data[at + 1] == b'\r' && data.get(at + 2) == Some(&b'\n') { 3 } else { 2 };
                 continue;
             }
             if byte == b'\r' && self.line_end == LineEnd::Unknown && at + 1 >= data.len() && !last {
@@ -325,7 +341,13 @@ impl CopyReader {
     }
 
     fn call(&self, each: &mut dyn FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
-        each(&Row { bytes: &self.fields, spans: &self.spans, line: self.lines, names: &self.names, table: &self.table })
+        each(&Row {
+            bytes: &self.fields,
+            spans: &self.spans,
+            line: self.lines,
+            names: &self.names,
+            table: &self.table,
+        })
     }
 
     fn check_header(&self) -> Result<()> {
@@ -334,14 +356,19 @@ impl CopyReader {
         }
         if self.spans.len() != self.names.len() {
             let (found, wanted) = (self.spans.len(), self.names.len());
-            return Err(bad_format(format!("wrong number of fields in header line: got {found}, expected {wanted}")));
+            return Err(bad_format(format!(
+                "wrong number of fields in header line: got {found}, expected {wanted}"
+            )));
         }
         for (index, (span, name)) in self.spans.iter().zip(&self.names).enumerate() {
-            let found = span.map(|(start, end)| String::from_utf8_lossy(&self.fields[start..end]).into_owned());
+            let found =
+                span.map(|(start, end)| String::from_utf8_lossy(&self.fields[start..end]).into_owned());
             if found.as_ref() != Some(name) {
                 let got = found.map_or("null value".to_string(), |found| format!("\"{found}\""));
                 let number = index + 1;
-                let message = format!("column name mismatch in header line field {number}: got {got}, expected \"{name}\"");
+                let message = format!(
+                    "column name mismatch in header line field {number}: got {got}, expected \"{name}\""
+                );
                 return Err(bad_format(message));
             }
         }
@@ -361,7 +388,8 @@ impl CopyReader {
             let raw = rest;
             let mut raw_length = 0;
             loop {
-                let stop = rest.iter().position(|byte| *byte == delimiter || *byte == b'\\').unwrap_or(rest.len());
+                let stop =
+                    rest.iter().position(|byte| *byte == delimiter || *byte == b'\\').unwrap_or(rest.len());
                 self.fields.extend_from_slice(&rest[..stop]);
                 raw_length += stop;
                 if rest.get(stop) != Some(&b'\\') {
@@ -447,8 +475,12 @@ impl CopyReader {
                     if rest[..common] != SIGNATURE[..common] {
                         return Err(bad_format("COPY file signature not recognized"));
                     }
-                    let Some(header) = rest.get(SIGNATURE.len()..SIGNATURE.len() + 8) else { return Ok(used) };
-                    let word = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+                    let Some(header) = rest.get(SIGNATURE.len()..SIGNATURE.len() + 8) else {
+                        return Ok(used);
+                    };
+                    let word = |at: usize| {
+                        i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+                    };
                     // The lower half of the flags may be ignored; of the upper, none is known.
                     if word(0) as u32 >> 16 != 0 {
                         return Err(bad_format("unrecognized critical flags in COPY file header"));
@@ -571,7 +603,8 @@ mod tests {
 
     /// Reads `data` in chunks of every size; all must agree.
     fn read(options: &CopyOptions, columns: usize, data: &[u8]) -> Result<Rows, String> {
-        let names: Vec<String> = ["a", "b", "c", "d"][..columns].iter().map(|name| name.to_string()).collect();
+        let names: Vec<String> =
+            ["a", "b", "c", "d"][..columns].iter().map(|name| name.to_string()).collect();
         let mut results: Vec<Result<Rows, String>> = Vec::new();
         for size in 1..=data.len().max(1) {
             let mut reader = CopyReader::new(options.clone(), "t", &names);
@@ -601,11 +634,23 @@ mod tests {
         let data = b"1\t\\N\ta\\tb\\\\\n\\x41\\102\\q\t\tx\\\ny\n\\.\nignored";
         let expected = rows(&[&[Some("1"), None, Some("a\tb\\")], &[Some("ABq"), Some(""), Some("x\ny")]]);
         assert_eq!(read(&options, 3, data), Ok(expected));
-        assert_eq!(read(&options, 2, b"1\t2\r\n3\t4"), Ok(rows(&[&[Some("1"), Some("2")], &[Some("3"), Some("4")]])));
+        assert_eq!(
+            read(&options, 2, b"1\t2\r\n3\t4"),
+            Ok(rows(&[&[Some("1"), Some("2")], &[Some("3"), Some("4")]]))
+        );
         assert_eq!(read(&options, 1, b""), Ok(vec![]));
-        assert_eq!(read(&options, 2, b"1\n"), Err("missing data for column \"b\" [COPY t, line 1: \"1\"]".into()));
-        assert_eq!(read(&options, 1, b"1\n2\t3\n"), Err("extra data after last expected column [COPY t, line 2: \"2\t3\"]".into()));
-        assert_eq!(read(&options, 1, b"1\n2\r\n"), Err("literal carriage return found in data [COPY t, line 2: \"2\"]".into()));
+        assert_eq!(
+            read(&options, 2, b"1\n"),
+            Err("missing data for column \"b\" [COPY t, line 1: \"1\"]".into())
+        );
+        assert_eq!(
+            read(&options, 1, b"1\n2\t3\n"),
+            Err("extra data after last expected column [COPY t, line 2: \"2\t3\"]".into())
+        );
+        assert_eq!(
+            read(&options, 1, b"1\n2\r\n"),
+            Err("literal carriage return found in data [COPY t, line 2: \"2\"]".into())
+        );
         assert!(read(&options, 1, b"\xff\n").unwrap_err().contains("line 1, column a"));
     }
 
@@ -616,9 +661,16 @@ mod tests {
         let data = b"h1,h2,h3\n1,,\"\"\n\"a,\"\"b\"\"\nc\",x\"y\"z,\\.\n\\.\n";
         let expected = rows(&[&[Some("1"), None, Some("")], &[Some("a,\"b\"\nc"), Some("xyz"), Some("\\.")]]);
         assert_eq!(read(&options, 3, data), Ok(expected));
-        assert_eq!(read(&options, 1, b"h\n\"x\n"), Err("unterminated CSV quoted field [COPY t, line 2: \"\"x\n\"]".into()));
+        assert_eq!(
+            read(&options, 1, b"h\n\"x\n"),
+            Err("unterminated CSV quoted field [COPY t, line 2: \"\"x\n\"]".into())
+        );
         options.header = Header::Match;
-        assert!(read(&options, 1, b"z\n").unwrap_err().starts_with("column name mismatch in header line field 1: got \"z\", expected \"a\""));
+        assert!(
+            read(&options, 1, b"z\n")
+                .unwrap_err()
+                .starts_with("column name mismatch in header line field 1: got \"z\", expected \"a\"")
+        );
         options.header = Header::None;
         options.escape = b'\\';
         assert_eq!(read(&options, 1, b"\"a\\\"b\\\\c\\d\"\n"), Ok(rows(&[&[Some("a\"b\\c\\d")]])));

@@ -129,7 +129,8 @@ impl CopyWriter {
         let field = &out[start..];
         let special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');
         // A lone `\.` would end the data.
-        let needed = force || field == null.as_slice() || single && field == b"\\." || field.iter().any(special);
+        let needed =
+            force || field == null.as_slice() || single && field == b"\\." || field.iter().any(special);
         if !needed {
             return;
         }
@@ -153,7 +154,8 @@ mod tests {
     use std::sync::Arc;
 
     fn batch(rows: &[[Datum; 2]]) -> Batch {
-        let column = |index: usize, repr| Arc::new(Column::from_datums(repr, rows.iter().map(|row| &row[index])));
+        let column =
+            |index: usize, repr| Arc::new(Column::from_datums(repr, rows.iter().map(|row| &row[index])));
         Batch::new(vec![column(0, Repr::Int4), column(1, Repr::Text)], rows.len())
     }
 
@@ -169,8 +171,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let awkward = ["", "plain", "a\tb\\c\nd\r\u{8}\u{b}\u{c}", "\\.", "\\N", "\"q\",x", "é", "NULL"];
-        let mut rows: Vec<[Datum; 2]> =
-            awkward.iter().enumerate().map(|(index, text)| [Datum::Int4(index as i32), Datum::text(*text)]).collect();
+        let mut rows: Vec<[Datum; 2]> = awkward
+            .iter()
+            .enumerate()
+            .map(|(index, text)| [Datum::Int4(index as i32), Datum::text(*text)])
+            .collect();
         rows.push([Datum::Null, Datum::Null]);
         for format in [CopyFormat::Text, CopyFormat::Csv, CopyFormat::Binary] {
             for header in [Header::None, Header::Present] {
@@ -188,7 +193,8 @@ mod tests {
                 }
                 data.chunks(7).for_each(|chunk| reader.feed(chunk, &mut each).unwrap());
                 reader.finish(&mut each).unwrap();
-                let expected: Vec<Option<String>> = rows.iter().map(|row| row[1].as_str().map(str::to_string)).collect();
+                let expected: Vec<Option<String>> =
+                    rows.iter().map(|row| row[1].as_str().map(str::to_string)).collect();
                 assert_eq!(read, expected, "{format:?}");
             }
         }

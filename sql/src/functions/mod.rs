@@ -19,6 +19,8 @@ mod array;
 mod cast;
 mod comparison;
 mod datetime;
+#[cfg(test)]
+mod differential;
 mod kernel;
 mod math;
 mod numeric;

@@ -166,7 +166,7 @@ impl Numeric {
         let base = self.abs();
         let odd = negative && !exponent.rem(&Numeric::from_i64(2))?.is_zero();
         let local_scale = (8 - base.ln_weight()).max(0);
-        let estimate = base.ln_to_scale(local_scale)?.mul(exponent)?.to_f64();
+        let estimate = base.ln_to_scale(local_scale)?.mul(exponent)?.round_to(local_scale).to_f64();
         if estimate.abs() > EXPONENT_MAX * 1.003_333 {
             return if estimate > 0.0 {
                 Err(overflow())
