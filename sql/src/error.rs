@@ -175,6 +175,8 @@ pub struct Fields {
     pub column: Option<String>,
     pub data_type: Option<String>,
     pub constraint: Option<String>,
+    /// Of a serialization failure or deadlock, until its DETAIL is written.
+    pub(crate) conflict: Option<std::sync::Arc<serin_txn::Conflict>>,
 }
 
 impl Error {
@@ -192,6 +194,7 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            conflict: None,
         }))
     }
     /// 0A000: what PostgreSQL can do and Serin can't yet, by name.
@@ -249,6 +252,9 @@ impl Error {
     pub fn fields(&self) -> &Fields {
         &self.0
     }
+    pub(crate) fn conflict(&self) -> Option<&serin_txn::Conflict> {
+        self.0.conflict.as_deref()
+    }
     /// 40001 or 40P01: the same statement may succeed when run again.
     pub fn is_retryable(&self) -> bool {
         matches!(self.0.state, SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED)
@@ -292,6 +298,10 @@ impl From<serin_txn::Error> for Error {
             E::SerialTokenTimeout => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             E::OutOfLocks => SqlState::OUT_OF_MEMORY,
         };
-        Error::new(state, error.to_string())
+        let mut converted = Error::new(state, error.to_string());
+        if let E::ConcurrentUpdate { conflict, .. } | E::DangerousStructure(conflict) | E::Deadlock(conflict) = error {
+            converted.0.conflict = Some((*conflict).into());
+        }
+        converted
     }
 }

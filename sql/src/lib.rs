@@ -6,6 +6,7 @@ pub mod bind;
 pub mod catalog;
 pub mod column;
 pub mod copy;
+mod ddl;
 mod error;
 pub mod exec;
 pub mod expr;

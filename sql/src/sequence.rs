@@ -150,7 +150,8 @@ fn advance(sequence: &Sequence, position: Position) -> Result<i64> {
         None => {
             let (bound, limit) =
                 if sequence.increment > 0 { ("maximum", sequence.max) } else { ("minimum", sequence.min) };
-            let message = format!("nextval: reached {bound} value of sequence \"{}\" ({limit})", sequence.name);
+            let message =
+                format!("nextval: reached {bound} value of sequence \"{}\" ({limit})", sequence.name);
             Err(Error::new(SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED, message))
         }
     }
@@ -203,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_position_survives_its_encoding() {
-        for position in [Position { value: -7, is_called: true }, Position { value: i64::MAX, is_called: false }] {
+        for position in
+            [Position { value: -7, is_called: true }, Position { value: i64::MAX, is_called: false }]
+        {
             assert_eq!(decode(&encode(position)).unwrap(), position);
         }
         assert!(decode(b"short").is_err());

@@ -31,7 +31,7 @@ fn scan(store: &Arc<Store>, tree: &Arc<Tree>, direction: Direction) -> u64 {
     rows
 }
 
-fn gets(store: &Arc<Store>, tree: &Arc<Tree>, what: &str) {
+fn gets(store: &Arc<Store>, tree: &Arc<Tree>, keys: u64, what: &str) {
     let start = Instant::now();
     let count = 1_000_000;
     let mut key = 12345u64;
@@ -39,13 +39,14 @@ fn gets(store: &Arc<Store>, tree: &Arc<Tree>, what: &str) {
         key = (key.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407)) >> 1;
         let snapshot = store.snapshot();
         let view = View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None };
-        assert!(tree.get(view, &(key % ROWS).to_be_bytes(), &mut ()).expect("get").is_some());
+        assert!(tree.get(view, &(key % keys).to_be_bytes(), &mut ()).expect("get").is_some());
     }
     rate(what, count, start);
 }
 
 fn main() {
-    let dir = std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("serin-measure"), PathBuf::from);
+    let dir =
+        std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("serin-measure"), PathBuf::from);
     let _ = std::fs::remove_dir_all(&dir);
     let options = || {
         let mut options = StoreOptions::new(&dir);
@@ -76,7 +77,8 @@ fn main() {
     rate("scan forward, warm", scan(&store, &tree, Direction::Forward), start);
     let start = Instant::now();
     rate("scan backward, warm", scan(&store, &tree, Direction::Backward), start);
-    gets(&store, &tree, "point get from base, with snapshot");
+    gets(&store, &tree, ROWS, "point get from base, with snapshot");
+    gets(&store, &tree, 1000, "point get from base, 1000 keys");
 
     let start = Instant::now();
     let mut writer = store.writer();
@@ -91,14 +93,18 @@ fn main() {
     store.wait_durable(at).expect("durable");
     rate("  its durability", ROWS / 2, start);
     println!("delta: {:.0} bytes/key", store.stats().delta_bytes as f64 / (ROWS / 2) as f64);
-    gets(&store, &tree, "point get, half of it from the delta");
+    gets(&store, &tree, ROWS, "point get, half of it from the delta");
     let start = Instant::now();
     rate("scan forward, merged", scan(&store, &tree, Direction::Forward), start);
 
     let start = Instant::now();
     store.fold_now().expect("fold");
     rate("fold", ROWS / 2, start);
-    println!("delta after the fold: {} bytes, {:?} keys", store.stats().delta_bytes, store.stats().delta_keys);
+    println!(
+        "delta after the fold: {} bytes, {:?} keys",
+        store.stats().delta_bytes,
+        store.stats().delta_keys
+    );
 
     let start = Instant::now();
     let count = 200_000;
@@ -126,8 +132,13 @@ fn main() {
                     while !stop.load(Ordering::Relaxed) {
                         key = (key + 7919 * 64) % ROWS;
                         let mut writer = store.writer();
-                        let installed =
-                            writer.install(tree, &key.to_be_bytes(), Some(&value), Intent::Modify, CommandId(0));
+                        let installed = writer.install(
+                            tree,
+                            &key.to_be_bytes(),
+                            Some(&value),
+                            Intent::Modify,
+                            CommandId(0),
+                        );
                         if installed.expect("install").is_ok() {
                             let at = writer.commit().expect("commit").expect("not empty");
                             store.wait_durable(at).expect("durable");
@@ -140,7 +151,10 @@ fn main() {
             stop.store(true, Ordering::Relaxed);
         });
         rate(&format!("durable commits, {threads} threads"), done.load(Ordering::Relaxed), start);
-        println!("  {:.0} syncs/s", (store.stats().wal_flushes - flushes) as f64 / start.elapsed().as_secs_f64());
+        println!(
+            "  {:.0} syncs/s",
+            (store.stats().wal_flushes - flushes) as f64 / start.elapsed().as_secs_f64()
+        );
     }
     println!("{:#?}", store.stats());
     drop((tree, store));

@@ -99,7 +99,8 @@ impl Extents {
 
     /// Takes exactly `count` consecutive pages from the first run that has them.
     fn take_run(&mut self, count: u64) -> Option<PageId> {
-        let (first, length) = self.runs.iter().find(|(_, length)| **length >= count).map(|(f, l)| (*f, *l))?;
+        let (first, length) =
+            self.runs.iter().find(|(_, length)| **length >= count).map(|(f, l)| (*f, *l))?;
         self.runs.remove(&first);
         if length > count {
             self.runs.insert(first + count, length - count);

@@ -35,7 +35,11 @@ pub(crate) fn read_node(pager: &Pager, id: PageId, level: u8) -> Result<Arc<Page
     let page = pager.read(id)?;
     let kind = if level == 0 { PageKind::Leaf } else { PageKind::Interior };
     if page.kind() != kind || page.level() != level {
-        let detail = format!("page {id} is {:?} of level {}, not {kind:?} of level {level}", page.kind(), page.level());
+        let detail = format!(
+            "page {id} is {:?} of level {}, not {kind:?} of level {level}",
+            page.kind(),
+            page.level()
+        );
         return Err(pager.corrupt(id, detail));
     }
     Ok(page)
@@ -70,7 +74,12 @@ pub(crate) fn read_overflow(pager: &Pager, first: PageId, bytes: u32) -> Result<
 }
 
 /// Visits the pages of an overflow chain.
-pub(crate) fn walk_overflow(pager: &Pager, first: PageId, bytes: u32, visit: &mut dyn FnMut(&Page)) -> Result<()> {
+pub(crate) fn walk_overflow(
+    pager: &Pager,
+    first: PageId,
+    bytes: u32,
+    visit: &mut dyn FnMut(&Page),
+) -> Result<()> {
     let mut remaining = bytes as usize;
     let mut next = first;
     while remaining > 0 {
@@ -118,7 +127,13 @@ impl BaseCursor {
     }
 
     /// Positions on the first entry, in the cursor's direction, between `start` and `end`.
-    pub fn seek(&mut self, pager: &Pager, root: &TreeRoot, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<()> {
+    pub fn seek(
+        &mut self,
+        pager: &Pager,
+        root: &TreeRoot,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> Result<()> {
         self.path.clear();
         self.leaf = None;
         self.height = root.height;
@@ -146,7 +161,9 @@ impl BaseCursor {
         };
         // Forward, an excluded exact match is stepped over; backward, an included one counts as passed by `at`.
         self.at = match (self.direction, start) {
-            (Direction::Forward, Bound::Excluded(_)) | (Direction::Backward, Bound::Included(_)) if exact => at + 1,
+            (Direction::Forward, Bound::Excluded(_)) | (Direction::Backward, Bound::Included(_)) if exact => {
+                at + 1
+            }
             _ => at,
         };
         self.enter(page, end);

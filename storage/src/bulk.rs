@@ -62,9 +62,7 @@ impl BulkLoader {
     }
 
     pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if key.len() > Tree::KEY_BYTES_MAX {
-            return Err(Error::KeyTooLarge { bytes: key.len(), max: Tree::KEY_BYTES_MAX });
-        }
+        Tree::check_size(key, Some(value))?;
         if self.entries > 0 && *key <= *self.last_key {
             return Err(Error::NotAscending);
         }
@@ -89,8 +87,8 @@ impl BulkLoader {
     fn write_page(&mut self, level: usize, count: usize, separator: Vec<u8>) -> Result<()> {
         let tree = self.tree.id();
         let cells = &self.levels[level].cells;
-        let id = self.pages.write(&self.tree.shared, |page, id| {
-            encode_node(page, id, tree, level as u8, cells, 0, count);
+        let id = self.pages.write(&self.tree.shared, tree, |page, stamp| {
+            encode_node(page, stamp, level as u8, cells, 0, count);
         })?;
         self.levels[level].cells.drop_front(count);
         let lower = std::mem::replace(&mut self.levels[level].lower, separator);

@@ -62,7 +62,7 @@ pub fn check_with(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<CheckReport> {
             return Ok(report);
         }
     };
-    let pager = Pager::new(data, data_path, 8 << 20, Arc::new(Inline));
+    let pager = Pager::new(data, data_path, 8 << 20, Arc::new(Inline), meta.generation);
     let mut checker = Checker { pager, report, owners: vec![Owner::Nobody; meta.page_count as usize] };
     checker.check_pages(&meta);
     checker.check_log(&*vfs, &dir.join("wal"), &meta);
@@ -180,7 +180,10 @@ impl Checker {
         let page = crate::base::read_node(&self.pager, id, level);
         let Some(page) = self.found(page) else { return };
         if page.tree() != tree {
-            self.problem(format!("page {id} belongs to tree {}, but is reached from tree {tree}", page.tree()));
+            self.problem(format!(
+                "page {id} belongs to tree {}, but is reached from tree {tree}",
+                page.tree()
+            ));
         }
         if level == 0 {
             self.check_leaf(tree, &page, lower, upper, counts);
@@ -197,7 +200,14 @@ impl Checker {
         }
     }
 
-    fn check_leaf(&mut self, tree: TreeId, page: &Page, lower: &[u8], upper: Option<&[u8]>, counts: &mut Counts) {
+    fn check_leaf(
+        &mut self,
+        tree: TreeId,
+        page: &Page,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        counts: &mut Counts,
+    ) {
         let id = page.id();
         for index in 0..page.count() {
             let key = page.key(index);
@@ -251,7 +261,9 @@ impl Checker {
                         problems.push(format!("the log record at LSN {} does not decode", header.lsn));
                         break;
                     }
-                    Some(Operation::BulkInstall { tree, root, extents }) if header.timestamp > meta.fold_ts => {
+                    Some(Operation::BulkInstall { tree, root, extents })
+                        if header.timestamp > meta.fold_ts =>
+                    {
                         loads.push((tree, root, extents));
                     }
                     Some(_) => {}
@@ -274,7 +286,7 @@ impl Checker {
         for (first, count) in extents {
             let end = first.0.saturating_add(*count);
             if end > self.owners.len() as u64 {
-                if end > u64::from(u32::MAX) << 8 {
+                if end > u64::from(u32::MAX) {
                     self.problem(format!("the bulk load of tree {tree} names pages {first}+{count}"));
                     return;
                 }
@@ -300,7 +312,10 @@ impl Checker {
             // A damaged page hides those below it; that was reported.
             && self.report.problems.is_empty()
         {
-            self.problem(format!("{} pages are neither reachable nor free, the first is {first}", lost.len()));
+            self.problem(format!(
+                "{} pages are neither reachable nor free, the first is {first}",
+                lost.len()
+            ));
         }
     }
 }

@@ -140,7 +140,9 @@ impl Cursor {
                 Found::Tombstone => true,
                 Found::Nothing if !in_base => true,
                 Found::Nothing => {
-                    let Some((key, value)) = base.entry(pager)? else { unreachable!("the base has the next key") };
+                    let Some((key, value)) = base.entry(pager)? else {
+                        unreachable!("the base has the next key")
+                    };
                     handed_out += 1;
                     let go_on = visit(key, value) && handed_out < max;
                     if !go_on {

@@ -25,7 +25,7 @@ use crate::base::{BaseCursor, TreeRoot};
 use crate::delta::{DeltaKey, LiveSnapshots};
 use crate::merge::{Changes, collect_pages, merge};
 use crate::meta::{Meta, decode_root, encode_root};
-use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, encode_free_list};
+use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, PageStamp, encode_free_list};
 use crate::page_cache::Pager;
 use crate::page_writer::{PageWriter, Purpose};
 use crate::snapshot::Generation;
@@ -108,6 +108,7 @@ fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_s
         alloc.add_pending(old.number, replaced);
     }
     let Meta { generation: number, fold_ts, .. } = outcome.meta;
+    shared.pager.set_generation(number);
     shared.registry.publish(Generation { number, fold_ts, roots: outcome.roots });
     shared.replay_start.store(replay_start.0, Ordering::Relaxed);
     shared.wal.recycle(replay_start)
@@ -201,7 +202,8 @@ fn write_free_list(shared: &Shared, replaced: &[PageId], included: &[TreeId]) ->
         let from = (index * EXTENTS_PER_PAGE).min(extents.len());
         let to = (from + EXTENTS_PER_PAGE).min(extents.len());
         let next = pages.get(index + 1).copied().unwrap_or_default();
-        encode_free_list(&mut bytes, *page, &extents[from..to], next);
+        let stamp = PageStamp { id: *page, tree: TreeId(0), generation: shared.pager.next_generation() };
+        encode_free_list(&mut bytes, stamp, &extents[from..to], next);
         if let Err(error) = shared.pager.write(*page, &bytes, false) {
             let mut alloc = shared.alloc.lock();
             pages.iter().for_each(|page| alloc.give_back(*page, 1));
@@ -323,6 +325,7 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
         state.trimmed = limit;
     }
     shared.alloc.lock().release_pending(oldest_generation);
+    shared.delta_bytes_left.store(shared.delta_bytes(), Ordering::Relaxed);
 }
 
 fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {

@@ -16,6 +16,8 @@ mod cursor;
 mod delta;
 mod error;
 mod fold;
+#[cfg(test)]
+mod golden;
 mod ids;
 mod merge;
 mod meta;

@@ -21,7 +21,9 @@
 //! vanish on every level by the same rules.
 
 use crate::base::{TreeRoot, read_node, walk_overflow};
-use crate::page::{CellValue, Cells, PAGE_ROOM, Page, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator};
+use crate::page::{
+    CellValue, Cells, PAGE_ROOM, Page, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator,
+};
 use crate::page_cache::Pager;
 use crate::page_writer::PageWriter;
 use crate::{PageId, Result, TreeId};
@@ -270,7 +272,9 @@ impl Merge<'_, '_> {
         let cells = &run.cells;
         let mut from = 0;
         for to in ends.iter().copied() {
-            let id = self.writer.write(|page, id| encode_node(page, id, self.tree, level, cells, from, to))?;
+            let id = self
+                .writer
+                .write(self.tree, |page, stamp| encode_node(page, stamp, level, cells, from, to))?;
             self.pages += 1;
             if level > 0 {
                 self.written_interior.insert(id);
@@ -319,7 +323,13 @@ pub(crate) fn collect_pages(pager: &Pager, root: &TreeRoot, pages: &mut Vec<Page
     collect_below(pager, root.page, root.height, root.overflow_pages > 0, pages)
 }
 
-fn collect_below(pager: &Pager, id: PageId, level: u8, overflow: bool, pages: &mut Vec<PageId>) -> Result<()> {
+fn collect_below(
+    pager: &Pager,
+    id: PageId,
+    level: u8,
+    overflow: bool,
+    pages: &mut Vec<PageId>,
+) -> Result<()> {
     pages.push(id);
     if level == 0 && !overflow {
         return Ok(());

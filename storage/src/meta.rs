@@ -4,6 +4,10 @@
 //! one, syncs. Whichever valid one has the higher generation is the truth. A crash in between leaves the
 //! other intact, and with it a complete older generation, whose pages nothing has overwritten yet.
 //!
+//! A meta page that is lost later (rot rather than a torn write) makes the store fall back to the older generation, too.
+//! That is right only as long as its log and pages are still there. If not, it is an error: the log segment is missing,
+//! or a page is stamped with a generation that should not exist yet (`page.rs`). It never is wrong data.
+//!
 //! | offset | size | meaning |
 //! | --- | --- | --- |
 //! | 0 | 4 | CRC32C of bytes 4..128 |
@@ -132,7 +136,8 @@ pub(crate) fn decode_root(bytes: &[u8]) -> Option<TreeRoot> {
     if bytes.len() != ROOT_BYTES {
         return None;
     }
-    let field = |index: usize| u64::from_le_bytes(bytes[index * 8..index * 8 + 8].try_into().expect("eight bytes"));
+    let field =
+        |index: usize| u64::from_le_bytes(bytes[index * 8..index * 8 + 8].try_into().expect("eight bytes"));
     Some(TreeRoot {
         page: PageId(field(0)),
         height: u8::try_from(field(1)).ok()?,

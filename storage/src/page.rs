@@ -13,9 +13,10 @@
 //! | 8 | 8 | page id: a page found in the wrong place is as bad as a torn one |
 //! | 16 | 8 | tree id |
 //! | 24 | 8 | next page of an overflow or free-list chain, 0 at its end |
+//! | 32 | 8 | the generation that the page was written for: one above the one in force at the time |
 //!
 //! # Leaf and interior
-//! From 32: `count` slots of 2 bytes, each the offset of a cell, in key order. The cells follow.
+//! From 40: `count` slots of 2 bytes, each the offset of a cell, in key order. The cells follow.
 //!
 //! | leaf cell | size | | interior cell | size |
 //! | --- | --- | --- | --- | --- |
@@ -29,12 +30,15 @@
 //! that tells two neighbours apart.
 //!
 //! # Overflow
-//! From 32: `count` bytes of the value. # Free list: from 32, `count` × (first page 8, pages 8).
+//! From 40: `count` bytes of the value.
+//!
+//! # Free list
+//! From 40: `count` × (first page 8, pages 8).
 
 use crate::{PageId, TreeId};
 
 pub(crate) const PAGE_SIZE: usize = 8192;
-pub(crate) const PAGE_HEADER_BYTES: usize = 32;
+pub(crate) const PAGE_HEADER_BYTES: usize = 40;
 /// What cells and slots may take.
 pub(crate) const PAGE_ROOM: usize = PAGE_SIZE - PAGE_HEADER_BYTES;
 const SLOT_BYTES: usize = 2;
@@ -74,7 +78,10 @@ pub(crate) struct Page {
 pub(crate) enum CellValue {
     /// Offset and length in the page.
     Inline(u16, u16),
-    Overflow { first: PageId, bytes: u32 },
+    Overflow {
+        first: PageId,
+        bytes: u32,
+    },
 }
 
 impl Page {
@@ -181,6 +188,10 @@ impl Page {
 
     pub fn next(&self) -> PageId {
         PageId(self.u64_at(24))
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.u64_at(32)
     }
 
     #[inline]
@@ -380,19 +391,26 @@ impl Cells {
     }
 }
 
+/// What a page's header says beside its kind and contents.
+#[derive(Clone, Copy)]
+pub(crate) struct PageStamp {
+    pub id: PageId,
+    pub tree: TreeId,
+    pub generation: u64,
+}
+
 /// Finishes `page` with the cells `from..to` as a leaf or interior page. An interior page's first separator is
 /// written empty.
 pub(crate) fn encode_node(
     page: &mut [u8],
-    id: PageId,
-    tree: TreeId,
+    stamp: PageStamp,
     level: u8,
     cells: &Cells,
     from: usize,
     to: usize,
 ) {
     let kind = if level == 0 { PageKind::Leaf } else { PageKind::Interior };
-    encode_header(page, kind, level, (to - from) as u16, id, tree, PageId(0));
+    encode_header(page, kind, level, (to - from) as u16, stamp, PageId(0));
     let mut at = PAGE_HEADER_BYTES + (to - from) * SLOT_BYTES;
     for (slot, index) in (from..to).enumerate() {
         let slot_at = PAGE_HEADER_BYTES + slot * SLOT_BYTES;
@@ -411,15 +429,15 @@ pub(crate) fn encode_node(
     seal(page);
 }
 
-pub(crate) fn encode_overflow(page: &mut [u8], id: PageId, tree: TreeId, bytes: &[u8], next: PageId) {
-    encode_header(page, PageKind::Overflow, 0, bytes.len() as u16, id, tree, next);
+pub(crate) fn encode_overflow(page: &mut [u8], stamp: PageStamp, bytes: &[u8], next: PageId) {
+    encode_header(page, PageKind::Overflow, 0, bytes.len() as u16, stamp, next);
     page[PAGE_HEADER_BYTES..PAGE_HEADER_BYTES + bytes.len()].copy_from_slice(bytes);
     page[PAGE_HEADER_BYTES + bytes.len()..].fill(0);
     seal(page);
 }
 
-pub(crate) fn encode_free_list(page: &mut [u8], id: PageId, extents: &[(PageId, u64)], next: PageId) {
-    encode_header(page, PageKind::FreeList, 0, extents.len() as u16, id, TreeId(0), next);
+pub(crate) fn encode_free_list(page: &mut [u8], stamp: PageStamp, extents: &[(PageId, u64)], next: PageId) {
+    encode_header(page, PageKind::FreeList, 0, extents.len() as u16, stamp, next);
     page[PAGE_HEADER_BYTES..].fill(0);
     for (index, (first, count)) in extents.iter().enumerate() {
         let at = PAGE_HEADER_BYTES + index * 16;
@@ -429,14 +447,15 @@ pub(crate) fn encode_free_list(page: &mut [u8], id: PageId, extents: &[(PageId, 
     seal(page);
 }
 
-fn encode_header(page: &mut [u8], kind: PageKind, level: u8, count: u16, id: PageId, tree: TreeId, next: PageId) {
+fn encode_header(page: &mut [u8], kind: PageKind, level: u8, count: u16, stamp: PageStamp, next: PageId) {
     assert_eq!(page.len(), PAGE_SIZE);
     page[4] = kind as u8;
     page[5] = level;
     page[6..8].copy_from_slice(&count.to_le_bytes());
-    page[8..16].copy_from_slice(&id.0.to_le_bytes());
-    page[16..24].copy_from_slice(&tree.0.to_le_bytes());
+    page[8..16].copy_from_slice(&stamp.id.0.to_le_bytes());
+    page[16..24].copy_from_slice(&stamp.tree.0.to_le_bytes());
     page[24..32].copy_from_slice(&next.0.to_le_bytes());
+    page[32..40].copy_from_slice(&stamp.generation.to_le_bytes());
 }
 
 fn seal(page: &mut [u8]) {

@@ -96,14 +96,24 @@ pub(crate) struct Pager {
     pub path: PathBuf,
     cache: PageCache,
     blocking: Arc<dyn Blocking>,
+    /// The generation in force. A page written for a later one than the next can't belong to what is read: the newest
+    /// meta page was lost, and pages of the older generation were used anew since.
+    generation: AtomicU64,
     pub hits: AtomicU64,
     pub misses: AtomicU64,
     pub pages_written: AtomicU64,
 }
 
 impl Pager {
-    pub fn new(file: Arc<dyn VfsFile>, path: PathBuf, cache_bytes: u64, blocking: Arc<dyn Blocking>) -> Pager {
+    pub fn new(
+        file: Arc<dyn VfsFile>,
+        path: PathBuf,
+        cache_bytes: u64,
+        blocking: Arc<dyn Blocking>,
+        generation: u64,
+    ) -> Pager {
         Pager {
+            generation: AtomicU64::new(generation),
             file,
             path,
             cache: PageCache::new(cache_bytes),
@@ -137,7 +147,21 @@ impl Pager {
             }
             result => result.context("read", &self.path)?,
         }
-        Page::verify(id, bytes).map(Arc::new).map_err(|detail| self.corrupt(id, detail))
+        let page = Page::verify(id, bytes).map_err(|detail| self.corrupt(id, detail))?;
+        if page.generation() > self.next_generation() {
+            let detail = format!("page {id} was written for the later generation {}", page.generation());
+            return Err(self.corrupt(id, detail));
+        }
+        Ok(Arc::new(page))
+    }
+
+    /// What pages are written for now.
+    pub fn next_generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire) + 1
+    }
+
+    pub fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
     }
 
     pub fn corrupt(&self, id: PageId, detail: String) -> Error {
@@ -146,7 +170,7 @@ impl Pager {
 
     /// Writes pages with consecutive ids. They enter the cache if `keep`; what it had under these ids leaves it.
     pub fn write(&self, first: PageId, bytes: &[u8], keep: bool) -> Result<()> {
-        debug_assert!(bytes.len() % PAGE_SIZE == 0 && first.0 >= 2);
+        debug_assert!(bytes.len().is_multiple_of(PAGE_SIZE) && first.0 >= 2);
         self.file.write_at(bytes, first.0 * PAGE_SIZE as u64).context("write", &self.path)?;
         for (index, page) in bytes.chunks_exact(PAGE_SIZE).enumerate() {
             let id = PageId(first.0 + index as u64);

@@ -4,7 +4,7 @@
 //! buffer, and reach the file a mebibyte at a time. A writer that is dropped before `finish` gives all its pages back:
 //! nothing refers to them.
 
-use crate::page::{PAGE_ROOM, PAGE_SIZE, encode_overflow};
+use crate::page::{PAGE_ROOM, PAGE_SIZE, PageStamp, encode_overflow};
 use crate::store::Shared;
 use crate::{PageId, Result, TreeId};
 
@@ -51,15 +51,21 @@ impl PageWriterState {
         }
     }
 
-    /// Writes a page that `encode` fills.
-    pub fn write(&mut self, shared: &Shared, encode: impl FnOnce(&mut [u8], PageId)) -> Result<PageId> {
+    /// Writes a page of `tree` that `encode` fills.
+    pub fn write(
+        &mut self,
+        shared: &Shared,
+        tree: TreeId,
+        encode: impl FnOnce(&mut [u8], PageStamp),
+    ) -> Result<PageId> {
         if self.remaining == 0 {
             self.take_run(shared)?;
         }
         let id = self.next;
         let at = self.buffer.len();
         self.buffer.resize(at + PAGE_SIZE, 0);
-        encode(&mut self.buffer[at..], id);
+        let generation = shared.pager.next_generation();
+        encode(&mut self.buffer[at..], PageStamp { id, tree, generation });
         self.next.0 += 1;
         self.remaining -= 1;
         self.pages_written += 1;
@@ -74,7 +80,7 @@ impl PageWriterState {
         let mut next = PageId(0);
         let mut pages = 0;
         for share in value.chunks(PAGE_ROOM).rev() {
-            next = self.write(shared, |page, id| encode_overflow(page, id, tree, share, next))?;
+            next = self.write(shared, tree, |page, stamp| encode_overflow(page, stamp, share, next))?;
             pages += 1;
         }
         Ok((next, pages))
@@ -152,8 +158,8 @@ impl<'a> PageWriter<'a> {
         PageWriter { shared, state: PageWriterState::new(purpose) }
     }
 
-    pub fn write(&mut self, encode: impl FnOnce(&mut [u8], PageId)) -> Result<PageId> {
-        self.state.write(self.shared, encode)
+    pub fn write(&mut self, tree: TreeId, encode: impl FnOnce(&mut [u8], PageStamp)) -> Result<PageId> {
+        self.state.write(self.shared, tree, encode)
     }
 
     pub fn write_overflow(&mut self, tree: TreeId, value: &[u8]) -> Result<(PageId, u64)> {

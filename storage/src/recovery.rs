@@ -11,7 +11,8 @@ use crate::meta::{META_PAGES, Meta};
 use crate::page::PAGE_SIZE;
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::wal::{
-    RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, WalPosition, decode_segment_header, parse_segment_name,
+    RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, WalPosition, decode_segment_header,
+    parse_segment_name,
 };
 use crate::{Error, Lsn, Result};
 use std::path::{Path, PathBuf};
@@ -61,7 +62,37 @@ pub(crate) struct LogReader {
     pub stale: Vec<PathBuf>,
 }
 
-/// Where reading ended, and why.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+/// A piece of a segment in memory, so that small records don't cost system calls.
+#[derive(Default)]
+struct Window {
+    segment: usize,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// Up to `bytes` bytes.
+    fn read(&mut self, reader: &LogReader, segment: usize, offset: u64, bytes: u64) -> Result<&[u8]> {
+        let within = |window: &Window| {
+            let from = offset.checked_sub(window.offset)? as usize;
+            (window.segment == segment).then(|| window.bytes.get(from..from + bytes as usize)).flatten()?;
+            Some(from)
+        };
+        let from = match within(self) {
+            Some(from) => from,
+            None => {
+                self.bytes = reader.read(segment, offset, bytes.max(WINDOW_BYTES))?;
+                (self.segment, self.offset) = (segment, offset);
+                0
+            }
+        };
+        Ok(&self.bytes[from..self.bytes.len().min(from + bytes as usize)])
+    }
+}
+
+/// Where reading ended.
 pub(crate) struct LogEnd {
     pub lsn: Lsn,
     /// Index into `LogReader::segments`, and the offset there.
@@ -112,15 +143,21 @@ impl LogReader {
     }
 
     /// The valid record at this place, if there is one.
-    fn record_at(&self, segment: usize, offset: u64) -> Result<Option<(RecordHeader, Vec<u8>)>> {
-        let header = self.read(segment, offset, RECORD_HEADER_BYTES as u64)?;
-        let Some(header) = RecordHeader::decode(&header) else { return Ok(None) };
+    fn record_at<'w>(
+        &self,
+        window: &'w mut Window,
+        segment: usize,
+        offset: u64,
+    ) -> Result<Option<(RecordHeader, &'w [u8])>> {
+        let header = window.read(self, segment, offset, RECORD_HEADER_BYTES as u64)?;
+        let Some(header) = RecordHeader::decode(header) else { return Ok(None) };
         let at = Lsn(self.segments[segment].start.0 + offset - SEGMENT_HEADER_BYTES);
         if header.lsn != at {
             return Ok(None);
         }
-        let body = self.read(segment, offset + RECORD_HEADER_BYTES as u64, u64::from(header.body_bytes))?;
-        let valid = body.len() == header.body_bytes as usize && crc32c::crc32c(&body) == header.body_crc;
+        let body_at = offset + RECORD_HEADER_BYTES as u64;
+        let body = window.read(self, segment, body_at, u64::from(header.body_bytes))?;
+        let valid = body.len() == header.body_bytes as usize && crc32c::crc32c(body) == header.body_crc;
         Ok(valid.then_some((header, body)))
     }
 
@@ -133,13 +170,14 @@ impl LogReader {
     ) -> Result<LogEnd> {
         let mut segment = 0;
         let mut lsn = replay_start;
+        let mut window = Window::default();
         loop {
             let offset = lsn.0 - self.segments[segment].start.0 + SEGMENT_HEADER_BYTES;
             if until == Some(lsn) {
                 return Ok(LogEnd { lsn, segment, offset });
             }
-            if let Some((header, body)) = self.record_at(segment, offset)? {
-                if apply(&header, &body).is_none() {
+            if let Some((header, body)) = self.record_at(&mut window, segment, offset)? {
+                if apply(&header, body).is_none() {
                     let detail = format!("the record at LSN {lsn} is valid but can't be applied");
                     return Err(Error::Corrupt { file: self.segments[segment].path.clone(), offset, detail });
                 }
@@ -148,7 +186,8 @@ impl LogReader {
             }
             if let Some(next) = self.segments.get(segment + 1)
                 && next.start == lsn
-                && decode_segment_header(&self.read(segment + 1, 0, SEGMENT_HEADER_BYTES)?, &next.path)? == Some(lsn)
+                && decode_segment_header(&self.read(segment + 1, 0, SEGMENT_HEADER_BYTES)?, &next.path)?
+                    == Some(lsn)
             {
                 segment += 1;
                 continue;
@@ -163,29 +202,31 @@ impl LogReader {
         for later in segment..self.segments.len() {
             let from = if later == segment { offset } else { SEGMENT_HEADER_BYTES };
             let Some(found) = self.record_synced_after(later, from, lsn)? else { continue };
-            let detail = format!("the record at LSN {lsn} is damaged, though the one at LSN {found} follows it");
+            let detail =
+                format!("the record at LSN {lsn} is damaged, though the one at LSN {found} follows it");
             return Err(Error::Corrupt { file: self.segments[segment].path.clone(), offset, detail });
         }
         Ok(())
     }
 
     fn record_synced_after(&self, segment: usize, from: u64, lsn: Lsn) -> Result<Option<Lsn>> {
-        const WINDOW: u64 = 1 << 20;
         let file = &self.segments[segment];
         let mut at = from;
+        let mut found = Window::default();
         while at < file.bytes {
-            let window = self.read(segment, at, WINDOW + RECORD_HEADER_BYTES as u64)?;
-            for start in 0..(window.len().saturating_sub(RECORD_HEADER_BYTES - 1)).min(WINDOW as usize) {
+            let window = self.read(segment, at, WINDOW_BYTES + RECORD_HEADER_BYTES as u64)?;
+            for start in 0..(window.len().saturating_sub(RECORD_HEADER_BYTES - 1)).min(WINDOW_BYTES as usize)
+            {
                 let expected = file.start.0 + at + start as u64 - SEGMENT_HEADER_BYTES;
                 if let Some(header) = RecordHeader::decode_quick(&window[start..])
                     && header.lsn.0 == expected
                     && header.batch_start > lsn
-                    && self.record_at(segment, at + start as u64)?.is_some()
+                    && self.record_at(&mut found, segment, at + start as u64)?.is_some()
                 {
                     return Ok(Some(header.lsn));
                 }
             }
-            at += WINDOW;
+            at += WINDOW_BYTES;
         }
         Ok(None)
     }

@@ -16,7 +16,6 @@ use crate::{Timestamp, TreeId};
 use hashbrown::HashMap;
 use parking_lot::Condvar;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) struct Generation {
     pub number: u64,
@@ -55,14 +54,11 @@ pub(crate) struct Registry {
     state: Mutex<{ sync::REGISTRY }, State>,
     /// What the background thread is asked for.
     pub requests: Requests,
-    /// A hint for writers: the newest generation.
-    current_number: AtomicU64,
 }
 
 impl Registry {
     pub fn new(current: Generation) -> Arc<Registry> {
         Arc::new(Registry {
-            current_number: AtomicU64::new(current.number),
             state: Mutex::new(State {
                 current: Arc::new(current),
                 timestamps: Vec::new(),
@@ -117,14 +113,9 @@ impl Registry {
         self.state.lock().current.clone()
     }
 
-    pub fn current_number(&self) -> u64 {
-        self.current_number.load(Ordering::Relaxed)
-    }
-
     pub fn publish(&self, generation: Generation) {
         let mut state = self.state.lock();
         assert!(generation.number > state.current.number && generation.fold_ts >= state.current.fold_ts);
-        self.current_number.store(generation.number, Ordering::Relaxed);
         state.current = Arc::new(generation);
     }
 

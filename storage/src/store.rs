@@ -17,7 +17,10 @@ use crate::sync::{self, Mutex};
 use crate::tree::NEVER;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{Operation, RecordHeader, Wal, WalOptions, WalPosition, decode_operation};
-use crate::{CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId, WriterState};
+use crate::{
+    CommandId, Error, Intent, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, Writer, WriterId,
+    WriterState,
+};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
@@ -134,6 +137,8 @@ pub(crate) struct Shared {
     pub bulk_loads: Mutex<{ sync::CACHE }, HashMap<TreeId, BulkLoad>>,
     pub replay_start: AtomicU64,
     pub folds: AtomicU64,
+    /// Delta bytes when the last trim was done.
+    pub delta_bytes_left: AtomicU64,
     writer_delays: AtomicU64,
 }
 
@@ -175,7 +180,11 @@ impl Shared {
     /// that grow towards `max`, then a refusal.
     #[inline]
     pub fn admit(&self, own_bytes: u64) -> Result<()> {
-        if self.delta_bytes() <= self.options.delta_bytes_high { Ok(()) } else { self.admit_under_pressure(own_bytes) }
+        if self.delta_bytes() <= self.options.delta_bytes_high {
+            Ok(())
+        } else {
+            self.admit_under_pressure(own_bytes)
+        }
     }
 
     #[cold]
@@ -186,10 +195,13 @@ impl Shared {
         let may_shrink = self.wal.is_threaded() && own_bytes < used / 2;
         if may_shrink {
             self.writer_delays.fetch_add(1, Ordering::Relaxed);
-            self.registry.requests.fold();
+            self.after_commit();
             if used > max {
                 for _ in 0..2 {
-                    self.options.blocking.run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
+                    self.registry.requests.fold();
+                    self.options
+                        .blocking
+                        .run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
                     if self.delta_bytes() <= max {
                         return Ok(());
                     }
@@ -206,9 +218,12 @@ impl Shared {
         if used > max { Err(Error::DeltaFull { used_bytes: used, budget_bytes: max }) } else { Ok(()) }
     }
 
-    /// Asks for a fold when the delta or the log has grown enough.
+    /// Asks for a fold when the delta has grown enough: beyond the mark, and by a good part of it since the last
+    /// fold, which may have had to leave much behind that an old snapshot pins.
     pub fn after_commit(&self) {
-        if self.delta_bytes() > self.options.delta_bytes_soft {
+        let soft = self.options.delta_bytes_soft;
+        let used = self.delta_bytes();
+        if used > soft && used > self.delta_bytes_left.load(Ordering::Relaxed) + soft / 4 {
             self.registry.requests.fold();
         }
     }
@@ -352,9 +367,21 @@ impl Store {
         let position =
             WalPosition { end: Lsn(0), last: Timestamp::ZERO, segments: Vec::new(), spares: Vec::new() };
         let dir = options.dir.clone();
-        let shared = Store::assemble(vfs, options, data, data_path, meta, (Extents::default(), Vec::new()), HashMap::new(), position)?;
+        let shared = Store::assemble(
+            vfs,
+            options,
+            data,
+            data_path,
+            meta,
+            (Extents::default(), Vec::new()),
+            HashMap::new(),
+            position,
+        )?;
         fold::write_meta(&shared.pager, &meta)?;
         shared.vfs.sync_dir(&dir).context("sync", &dir)?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            shared.vfs.sync_dir(parent).context("sync", parent)?;
+        }
         Ok(shared)
     }
 
@@ -366,7 +393,8 @@ impl Store {
         meta: Meta,
     ) -> Result<Arc<Shared>> {
         let wal_dir = options.dir.join("wal");
-        let pager = Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone());
+        let pager =
+            Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone(), meta.generation);
         let roots = fold::read_directory(&pager, &meta.directory)?;
         let (free, free_list) = fold::read_free_list(&pager, &meta)?;
         let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
@@ -378,8 +406,8 @@ impl Store {
             last = last.max(header.timestamp);
             ascends.then_some(())
         })?;
-        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         let position = reader.cut(&*vfs, &wal_dir, &end, last)?;
+        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
         let shared =
             Store::assemble(vfs, options, data, data_path, meta, (free, free_list), roots, position)?;
         let mut done = Timestamp::ZERO;
@@ -391,7 +419,8 @@ impl Store {
             shared.replay(header, body)
         })?;
         if done < last && last > meta.fold_ts {
-            let detail = format!("the log could be read up to timestamp {last} once, but only to {done} again");
+            let detail =
+                format!("the log could be read up to timestamp {last} once, but only to {done} again");
             return Err(Error::Corrupt { file: wal_dir, offset: 0, detail });
         }
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
@@ -423,7 +452,13 @@ impl Store {
         )?;
         let shared = Arc::new(Shared {
             vfs,
-            pager: Pager::new(data, data_path, options.page_cache_bytes, options.blocking.clone()),
+            pager: Pager::new(
+                data,
+                data_path,
+                options.page_cache_bytes,
+                options.blocking.clone(),
+                meta.generation,
+            ),
             wal,
             registry: Registry::new(Generation { number: meta.generation, fold_ts: meta.fold_ts, roots }),
             trees: RwLock::new(HashMap::new()),
@@ -435,6 +470,7 @@ impl Store {
             bulk_loads: Mutex::new(HashMap::new()),
             replay_start: AtomicU64::new(meta.replay_start.0),
             folds: AtomicU64::new(0),
+            delta_bytes_left: AtomicU64::new(0),
             writer_delays: AtomicU64::new(0),
             options,
         });
@@ -573,11 +609,6 @@ impl Store {
                 tracing::error!("a storage thread ended in a panic");
             }
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`LOG`] | the log buffer: commit order is decided here |
 //! | [`ALLOC`] | free pages |
 //! | [`REGISTRY`] | live snapshots, the current generation |
-//! | [`CACHE`] | one shard of the page cache |
+//! | [`CACHE`] | one shard of the page cache; the bulk loads that no fold has included |
 //! | [`WAITERS`] | who waits for durability, what the background thread is asked for |
 //!
 //! The tree map is a plain `RwLock` that is only held for a look-up or an insertion, never across another lock.

@@ -7,7 +7,7 @@ use crate::delta::{DeltaIndex, Found, Skipped};
 use crate::page::Page;
 use crate::snapshot::Generation;
 use crate::store::Shared;
-use crate::{CommandId, Result, Snapshot, Timestamp, TreeId, WriterState, WriterStatus};
+use crate::{CommandId, Error, Result, Snapshot, Timestamp, TreeId, WriterState, WriterStatus};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,9 +100,20 @@ impl ReadObserver for () {}
 /// The newest version of a key, whoever wrote it.
 pub enum Head {
     /// Nothing in the delta: the base of the current generation tells.
-    Base { exists: bool },
-    Committed { at: Timestamp, exists: bool, writer: Arc<WriterState> },
-    InProgress { writer: Arc<WriterState>, intent: crate::Intent, command: CommandId, exists: bool },
+    Base {
+        exists: bool,
+    },
+    Committed {
+        at: Timestamp,
+        exists: bool,
+        writer: Arc<WriterState>,
+    },
+    InProgress {
+        writer: Arc<WriterState>,
+        intent: crate::Intent,
+        command: CommandId,
+        exists: bool,
+    },
 }
 
 pub struct Tree {
@@ -122,6 +133,22 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 impl Tree {
     pub const KEY_BYTES_MAX: usize = 2048;
+    /// PostgreSQL's limit for a field; a transaction that needs more is out of memory by definition.
+    pub const VALUE_BYTES_MAX: usize = 1 << 30;
+
+    /// Refuses what does not fit the formats on disk.
+    pub(crate) fn check_size(key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        if key.len() > Tree::KEY_BYTES_MAX {
+            return Err(Error::KeyTooLarge { bytes: key.len(), max: Tree::KEY_BYTES_MAX });
+        }
+        match value {
+            Some(value) if value.len() > Tree::VALUE_BYTES_MAX => Err(Error::DeltaFull {
+                used_bytes: value.len() as u64,
+                budget_bytes: Tree::VALUE_BYTES_MAX as u64,
+            }),
+            _ => Ok(()),
+        }
+    }
 
     pub(crate) fn new(id: TreeId, shared: Arc<Shared>, created_at: u64) -> Tree {
         Tree {

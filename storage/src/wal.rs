@@ -393,7 +393,8 @@ impl Wal {
                 vfs.remove(&path).context("remove", &path)?;
                 continue;
             }
-            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.strip_prefix("spare-"));
+            let number =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.strip_prefix("spare-"));
             let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
             next_spare = next_spare.max(number + 1);
             spares.push_back(Spare { file, path, capacity });
@@ -469,9 +470,17 @@ impl Wal {
     }
 
     /// Steps 2 of the header. `committed` runs under the log mutex, in commit order; it must be short.
-    pub fn commit(&self, body: Vec<u8>, writer: WriterId, committed: impl FnOnce(Timestamp)) -> Result<Timestamp> {
+    pub fn commit(
+        &self,
+        body: Vec<u8>,
+        writer: WriterId,
+        committed: impl FnOnce(Timestamp),
+    ) -> Result<Timestamp> {
         let Ok(body_bytes) = u32::try_from(body.len()) else {
-            return Err(Error::DeltaFull { used_bytes: body.len() as u64, budget_bytes: u64::from(u32::MAX) });
+            return Err(Error::DeltaFull {
+                used_bytes: body.len() as u64,
+                budget_bytes: u64::from(u32::MAX),
+            });
         };
         let body_crc = crc32c::crc32c(&body);
         let record_bytes = RECORD_HEADER_BYTES as u64 + u64::from(body_bytes);
@@ -479,7 +488,8 @@ impl Wal {
         let lsn = log.end;
         let timestamp = Timestamp(log.last.0 + 1);
         let header =
-            RecordHeader { body_bytes, body_crc, lsn, timestamp, batch_start: log.batch_start, writer }.encode();
+            RecordHeader { body_bytes, body_crc, lsn, timestamp, batch_start: log.batch_start, writer }
+                .encode();
         log.append(&header, body);
         log.last = timestamp;
         committed(timestamp);
@@ -499,6 +509,9 @@ impl Wal {
             let mut log = self.log.lock();
             if let Some(reason) = &log.stopped {
                 return Err(Error::Stopped(reason.clone()));
+            }
+            if log.closing {
+                return Err(Error::Stopped("it is shut down".to_owned()));
             }
             if log.bytes > BUFFER_BYTES_MAX {
                 drop(log);
@@ -604,7 +617,8 @@ impl Wal {
             }
             segment.file.write_at(&chunk.bytes, chunk.offset).context("write", &self.path(segment))?;
             self.bytes_written.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
-            let last_of_segment = chunks.get(index + 1).is_none_or(|next| !Arc::ptr_eq(&next.segment, segment));
+            let last_of_segment =
+                chunks.get(index + 1).is_none_or(|next| !Arc::ptr_eq(&next.segment, segment));
             if last_of_segment {
                 segment.file.sync_data().context("sync", &self.path(segment))?;
             }
@@ -617,7 +631,10 @@ impl Wal {
     }
 
     fn wake_waiters(&self, durable: Timestamp) {
-        assert!(durable.0 <= self.last_commit.load(Ordering::Acquire), "only what was committed becomes durable");
+        assert!(
+            durable.0 <= self.last_commit.load(Ordering::Acquire),
+            "only what was committed becomes durable"
+        );
         let mut ready = Vec::new();
         {
             let mut waiters = self.waiters.lock();
@@ -764,7 +781,11 @@ impl LogState {
         let bytes = header.len() + body.len();
         assert!(self.segment.capacity - self.segment_used >= bytes as u64, "room was made before");
         let offset = self.segment_used;
-        debug_assert_eq!(self.end.0, self.segment.start.0 + offset - SEGMENT_HEADER_BYTES, "LSN order at append");
+        debug_assert_eq!(
+            self.end.0,
+            self.segment.start.0 + offset - SEGMENT_HEADER_BYTES,
+            "LSN order at append"
+        );
         let continues = self.chunks.last().is_some_and(|chunk| Arc::ptr_eq(&chunk.segment, &self.segment));
         if !continues {
             let mut buffer = std::mem::take(&mut self.recycled);
@@ -789,8 +810,7 @@ fn spare_name(number: u64) -> String {
     format!("spare-{number:08x}.wal")
 }
 
-/// New spares are filled with zeros rather than only allocated: a sync after overwriting written blocks has no
-/// file-system metadata to write.
+/// The space is granted here, so that no write to the segment can find the disk full.
 fn create_spare(vfs: &dyn Vfs, dir: &Path, number: u64, capacity: u64) -> Result<Spare> {
     let path = dir.join(spare_name(number));
     let create = || -> Result<Arc<dyn VfsFile>> {

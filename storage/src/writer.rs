@@ -5,7 +5,7 @@ use crate::delta::{Chain, DeltaKey, Version};
 use crate::store::Shared;
 use crate::tree::NEVER;
 use crate::wal::{Operation, encode_operation};
-use crate::{CommandId, Error, Result, Timestamp, Tree, TreeId, WriterId};
+use crate::{CommandId, Result, Timestamp, Tree, TreeId, WriterId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -78,7 +78,11 @@ pub struct Mark(pub(crate) usize);
 /// What the transaction did, in order.
 enum Change {
     /// A version was put on this chain; the tree is an index into `Writer::trees`.
-    Version { tree: u32, key: DeltaKey, chain: Arc<Chain> },
+    Version {
+        tree: u32,
+        key: DeltaKey,
+        chain: Arc<Chain>,
+    },
     CreateTree(Arc<Tree>),
     DropTree(TreeId),
     BulkLoad(Arc<Tree>, BulkLoad),
@@ -131,15 +135,14 @@ impl Writer {
         intent: Intent,
         command: CommandId,
     ) -> Result<Result<(), WriteConflict>> {
-        if key.len() > Tree::KEY_BYTES_MAX {
-            return Err(Error::KeyTooLarge { bytes: key.len(), max: Tree::KEY_BYTES_MAX });
-        }
+        Tree::check_size(key, value)?;
         self.shared.admit(self.bytes)?;
         let mut version = Version {
             writer: self.state.clone(),
             value: value.map(Arc::from),
             command,
-            write_index: u32::try_from(self.changes.len()).expect("the delta's limit is far below 4 billion writes"),
+            write_index: u32::try_from(self.changes.len())
+                .expect("the delta's limit is far below 4 billion writes"),
             intent,
         };
         loop {
@@ -257,12 +260,15 @@ impl Writer {
             return Ok(None);
         }
         let body = self.encode_changes();
+        // Gathered here, for the closure runs under the log mutex and the write set may be long.
+        let about_trees: Vec<&Change> =
+            self.changes.iter().filter(|change| !matches!(change, Change::Version { .. })).collect();
         let at = self.shared.wal.commit(body, self.state.id, |at| {
             // Trees first: who sees the commit must see them created.
             for tree in &self.trees {
                 tree.last_commit.store(at.0, Ordering::Release);
             }
-            for change in &self.changes {
+            for change in &about_trees {
                 match change {
                     Change::Version { .. } => {}
                     Change::CreateTree(tree) => tree.created_at.store(at.0, Ordering::Release),
@@ -301,7 +307,8 @@ impl Writer {
                     );
                     if index > 0 && state.versions.len() > 1 {
                         let freed = state.drop_where(|version| {
-                            Arc::ptr_eq(&version.writer, &self.state) && (version.write_index as usize) < index
+                            Arc::ptr_eq(&version.writer, &self.state)
+                                && (version.write_index as usize) < index
                         });
                         tree.delta.account(-(freed as i64));
                     }
@@ -309,7 +316,11 @@ impl Writer {
                 Change::CreateTree(tree) => encode_operation(&Operation::CreateTree(tree.id()), &mut body),
                 Change::DropTree(tree) => encode_operation(&Operation::DropTree(*tree), &mut body),
                 Change::BulkLoad(tree, load) => encode_operation(
-                    &Operation::BulkInstall { tree: tree.id(), root: load.root, extents: load.extents.clone() },
+                    &Operation::BulkInstall {
+                        tree: tree.id(),
+                        root: load.root,
+                        extents: load.extents.clone(),
+                    },
                     &mut body,
                 ),
             }
@@ -331,4 +342,5 @@ impl Drop for Writer {
     }
 }
 
-const _: () = assert!(Timestamp::MAX.0 << WORD_SHIFT >> WORD_SHIFT == Timestamp::MAX.0 && NEVER > Timestamp::MAX.0);
+const _: () =
+    assert!(Timestamp::MAX.0 << WORD_SHIFT >> WORD_SHIFT == Timestamp::MAX.0 && NEVER > Timestamp::MAX.0);

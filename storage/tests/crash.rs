@@ -81,7 +81,8 @@ fn transaction(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> R
                 for _ in 0..rng.random_range(1..30) {
                     let key = rng.random_range(0..300u32).to_be_bytes();
                     let long = if rng.random_range(0..50) == 0 { 20_000 } else { 200 };
-                    let value = (rng.random_range(0..4) > 0).then(|| vec![rng.random(); rng.random_range(0..long)]);
+                    let value =
+                        (rng.random_range(0..4) > 0).then(|| vec![rng.random(); rng.random_range(0..long)]);
                     let installed =
                         writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(0))?;
                     assert!(installed.is_ok());
@@ -138,7 +139,10 @@ fn run(seed: u64) {
         vfs.crash_after(rng.random_range(0..operations));
         if let Ok(store) = open(&vfs) {
             let found = read_all(&store);
-            assert!(history.states.contains(&found), "seed {seed}: the state is none that could have survived");
+            assert!(
+                history.states.contains(&found),
+                "seed {seed}: the state is none that could have survived"
+            );
             history.states = vec![found];
             let _ = workload(&store, &mut history, &mut rng);
             if rng.random_range(0..4) == 0 && store.shutdown().is_ok() {
@@ -162,7 +166,7 @@ fn run(seed: u64) {
 
 #[test]
 fn acknowledged_survives_and_nothing_is_half_there() {
-    let seeds = std::env::var("SERIN_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(600);
+    let seeds = std::env::var("SERIN_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200);
     for seed in 0..seeds {
         run(seed);
     }
@@ -204,7 +208,10 @@ fn failed_sync_stops_the_store_and_a_restart_recovers() {
         vfs.crash();
         let store = open(&vfs).unwrap();
         let found = contents(&store, &store.tree(id).unwrap());
-        assert!(found.len() >= acknowledged as usize && found.len() <= acknowledged as usize + 1, "seed {seed}");
+        assert!(
+            found.len() >= acknowledged as usize && found.len() <= acknowledged as usize + 1,
+            "seed {seed}"
+        );
     }
 }
 

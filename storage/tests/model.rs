@@ -141,8 +141,13 @@ fn run(seed: u64, steps: usize) {
                         _ => {
                             let key = random_key(&mut rng);
                             let value = (rng.random_range(0..3) > 0).then(|| random_value(&mut rng));
-                            let installed =
-                                writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(command));
+                            let installed = writer.install(
+                                &tree,
+                                &key,
+                                value.as_deref(),
+                                Intent::Replace,
+                                CommandId(command),
+                            );
                             assert!(installed.unwrap().is_ok());
                             match value {
                                 Some(value) => working.insert(key, value),
@@ -162,7 +167,12 @@ fn run(seed: u64, steps: usize) {
             }
         }
         let snapshot = store.snapshot();
-        check_view(&tree, View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None }, &model, &mut rng);
+        check_view(
+            &tree,
+            View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None },
+            &model,
+            &mut rng,
+        );
         check_view(&tree, View { snapshot: &snapshot, horizon: Timestamp::MAX, own: None }, &model, &mut rng);
         if !snapshots.is_empty() {
             let (old, state) = &snapshots[rng.random_range(0..snapshots.len())];
@@ -181,5 +191,5 @@ fn agrees_with_a_map() {
 
 #[test]
 fn agrees_with_a_map_for_long() {
-    run(4711, 2000);
+    run(4711, 800);
 }

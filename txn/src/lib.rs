@@ -34,8 +34,8 @@ pub use conflict::{Conflict, ConflictStep};
 pub use error::{Error, Result};
 pub use manager::TransactionManager;
 pub use options::{
-    AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode, Savepoint,
-    TransactionOptions, TransactionStats, WaitPolicy,
+    AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode,
+    Savepoint, TransactionOptions, TransactionStats, WaitPolicy,
 };
 pub use scan::Scan;
 pub use session::SessionHandle;

@@ -31,14 +31,31 @@ const CONFLICTS: [u8; 8] = {
         bits(&[ShareUpdateExclusive, Share, ShareRowExclusive, Exclusive, AccessExclusive]),
         bits(&[RowExclusive, ShareUpdateExclusive, ShareRowExclusive, Exclusive, AccessExclusive]),
         bits(&[RowExclusive, ShareUpdateExclusive, Share, ShareRowExclusive, Exclusive, AccessExclusive]),
-        bits(&[RowShare, RowExclusive, ShareUpdateExclusive, Share, ShareRowExclusive, Exclusive, AccessExclusive]),
+        bits(&[
+            RowShare,
+            RowExclusive,
+            ShareUpdateExclusive,
+            Share,
+            ShareRowExclusive,
+            Exclusive,
+            AccessExclusive,
+        ]),
         0xff,
     ]
 };
 
 const ALL: [LockMode; 8] = {
     use RelationLockMode::*;
-    [AccessShare, RowShare, RowExclusive, ShareUpdateExclusive, Share, ShareRowExclusive, Exclusive, AccessExclusive]
+    [
+        AccessShare,
+        RowShare,
+        RowExclusive,
+        ShareUpdateExclusive,
+        Share,
+        ShareRowExclusive,
+        Exclusive,
+        AccessExclusive,
+    ]
 };
 
 /// The modes that one owner holds on one object.
@@ -136,7 +153,11 @@ mod tests {
     fn the_matrix_is_symmetric() {
         for a in ALL {
             for b in ALL {
-                assert_eq!(ModeSet::from(a).conflicts_with(b), ModeSet::from(b).conflicts_with(a), "{a:?} {b:?}");
+                assert_eq!(
+                    ModeSet::from(a).conflicts_with(b),
+                    ModeSet::from(b).conflicts_with(a),
+                    "{a:?} {b:?}"
+                );
             }
         }
     }

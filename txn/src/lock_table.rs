@@ -24,7 +24,7 @@
 //!
 //! 1. A request is granted when it conflicts neither with a holder nor with an earlier waiter of another session.
 //! 2. Upgrades first: a request of an owner that already holds the object looks at the holders only, and queues
-//!    before requests that are not upgrades.
+//!    before requests that are not upgrades. A waiter whose implicit lock is materialised becomes an upgrade.
 //! 3. A writer checks the key's queue and installs its version under the key's shard mutex. So whoever was granted an
 //!    explicit lock sees every conflicting implicit lock by looking at the chain *after* the grant, and a later writer
 //!    sees the explicit lock.
@@ -223,7 +223,9 @@ impl Queue {
         self.holders.iter().any(|h| h.owner.session.id != session && h.modes.conflicts_with(mode))
     }
     fn conflicts_with_waiter(&self, session: u64, mode: LockMode) -> bool {
-        self.waiters.iter().any(|w| w.owner.session.id != session && ModeSet::from(w.mode).conflicts_with(mode))
+        self.waiters
+            .iter()
+            .any(|w| w.owner.session.id != session && ModeSet::from(w.mode).conflicts_with(mode))
     }
     /// Rules 1 and 2.
     fn grantable(&self, owner: &Arc<Owner>, mode: LockMode) -> bool {
@@ -244,6 +246,18 @@ impl Queue {
                 self.holders.remove(i);
             }
         }
+    }
+    /// The writer turned out to hold the object already: if it also waits for it, that is an upgrade. (It asked between
+    /// another's explicit grant and that one's look at the chain. Left behind that one, the two would wait for each
+    /// other.)
+    fn promote(&mut self, writer: &Arc<Owner>) {
+        let Some(i) = self.waiters.iter().position(|w| Arc::ptr_eq(&w.owner, writer) && !w.upgrade) else {
+            return;
+        };
+        let mut waiter = self.waiters.remove(i).expect("found at this position");
+        waiter.upgrade = true;
+        let position = self.waiters.iter().take_while(|w| w.upgrade).count();
+        self.waiters.insert(position, waiter);
     }
     /// Rule 1 for the queue: hands the lock to every waiter that nothing ahead of it excludes.
     fn grant_waiters(&mut self) {
@@ -410,11 +424,7 @@ impl LockTable {
         }
         let queue = shard.queue_or_insert(hash, object);
         queue.add_holder(owner, mode);
-        owner.held.lock().locks.push(Some(HeldLock {
-            hash,
-            object: queue.object.clone(),
-            mode,
-        }));
+        owner.held.lock().locks.push(Some(HeldLock { hash, object: queue.object.clone(), mode }));
         Ok(Requested::Granted)
     }
 
@@ -480,6 +490,7 @@ impl LockTable {
         let queue = shard.queue_or_insert(hash, object);
         if !queue.held_by(writer).covers(mode) {
             queue.add_holder(writer, mode);
+            queue.promote(writer);
             self.explicit_count.fetch_add(1, Ordering::Relaxed);
             held.materialised.push(HeldLock { hash, object: queue.object.clone(), mode });
         }
@@ -557,8 +568,10 @@ impl LockTable {
     /// Removes the newest entry for the lock from the owner's list.
     fn forget(&self, owner: &Arc<Owner>, object: ObjectRef<'_>, mode: LockMode) {
         let mut held = owner.held.lock();
-        let newest =
-            held.locks.iter().rposition(|l| l.as_ref().is_some_and(|l| l.mode == mode && l.object.as_ref() == object));
+        let newest = held
+            .locks
+            .iter()
+            .rposition(|l| l.as_ref().is_some_and(|l| l.mode == mode && l.object.as_ref() == object));
         if let Some(i) = newest {
             held.remove(i);
             self.explicit_count.fetch_sub(1, Ordering::Relaxed);
@@ -610,7 +623,8 @@ impl LockTable {
             let mut held = owner.held.lock();
             let from = position.min(held.locks.len());
             let mut locks = held.locks.split_off(from);
-            let token = locks.iter_mut().find(|l| l.as_ref().is_some_and(|l| l.object == LockObject::SerialToken));
+            let token =
+                locks.iter_mut().find(|l| l.as_ref().is_some_and(|l| l.object == LockObject::SerialToken));
             let token = token.and_then(Option::take);
             held.locks.extend(token.map(Some));
             locks
@@ -645,7 +659,13 @@ impl LockTable {
 
     /// Waits for a queued request: until it is granted, the session is interrupted, `lock_timeout`, or a deadlock of
     /// which this request is the last link. On an error the request is withdrawn.
-    pub(crate) fn wait(&self, owner: &Arc<Owner>, hash: u64, object: ObjectRef<'_>, ticket: u64) -> Result<()> {
+    pub(crate) fn wait(
+        &self,
+        owner: &Arc<Owner>,
+        hash: u64,
+        object: ObjectRef<'_>,
+        ticket: u64,
+    ) -> Result<()> {
         self.wait_count.fetch_add(1, Ordering::Relaxed);
         self.check_deadlock(owner, hash, object, ticket)?;
         let mut outcome = Ok(());
@@ -705,7 +725,13 @@ impl LockTable {
     }
 
     /// Rule 6. The requester that closes a cycle is the victim.
-    fn check_deadlock(&self, owner: &Arc<Owner>, hash: u64, object: ObjectRef<'_>, ticket: u64) -> Result<()> {
+    fn check_deadlock(
+        &self,
+        owner: &Arc<Owner>,
+        hash: u64,
+        object: ObjectRef<'_>,
+        ticket: u64,
+    ) -> Result<()> {
         // One check at a time, and the victim leaves the queue before the next check: of two requests that close one
         // cycle together, one survives.
         let _detector = self.detector.lock();
@@ -715,10 +741,12 @@ impl LockTable {
         }
         let Some(steps) = self.find_cycle(owner) else { return Ok(()) };
         let conflict = Conflict { steps };
-        self.withdraw(owner, hash, object, ticket, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(|_| {
-            self.deadlock_count.fetch_add(1, Ordering::Relaxed);
-            self.conflicts.push(conflict);
-        })
+        self.withdraw(owner, hash, object, ticket, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(
+            |_| {
+                self.deadlock_count.fetch_add(1, Ordering::Relaxed);
+                self.conflicts.push(conflict);
+            },
+        )
     }
 
     /// A waiter for the serial token looks whether its holder went idle for too long; if so the holder is doomed and
@@ -788,7 +816,10 @@ impl LockTable {
                 }
                 let held = holder.owner.held.lock();
                 let listed = held.locks.iter().flatten().chain(&held.materialised);
-                assert!(listed.into_iter().any(|l| l.object == queue.object), "a holder's list lacks the lock");
+                assert!(
+                    listed.into_iter().any(|l| l.object == queue.object),
+                    "a holder's list lacks the lock"
+                );
             }
             let mut before = ModeSet::EMPTY;
             for waiter in &queue.waiters {
@@ -855,4 +886,37 @@ fn info(object: &LockObject, owner: &Owner, mode: LockMode, granted: bool) -> Lo
         LockObject::SerialToken => {}
     }
     info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serin_storage::Inline;
+
+    /// W has a version of k in progress; R is granted its explicit lock and has not yet looked at the chain; W asks for
+    /// the key again and queues behind R. When R then gives way to W's version, W must come first.
+    #[test]
+    fn a_writer_that_queued_behind_the_one_who_gives_way_to_it_goes_first() {
+        let table = LockTable::new(Arc::new(Inline), Arc::default());
+        let [reader, writer] = [1, 2].map(|pid| Owner::new(SessionHandle::new(pid)));
+        let object = ObjectRef::Key(TreeId(1), b"k");
+        let hash = table.hash(object);
+        let (share, exclusive) = (LockMode::RowShare, LockMode::Exclusive);
+        let mut shard = table.shard(hash);
+        let block = WaitPolicy::Block;
+        let first = table.request(&mut shard, hash, object, &reader, share, block).unwrap();
+        assert!(matches!(first, Requested::Granted));
+        let second = table.request(&mut shard, hash, object, &writer, exclusive, block).unwrap();
+        assert!(matches!(second, Requested::Queued(_)));
+        assert!(table.materialise(&mut shard, hash, object, &writer, exclusive));
+        table.give_way(&mut shard, hash, object, &reader, share);
+        drop(shard);
+        assert!(writer.session.waiting().is_none(), "the writer was granted its upgrade");
+        assert!(reader.session.waiting().is_some());
+        table.check();
+        table.finish(&writer);
+        assert!(reader.session.waiting().is_none());
+        table.finish(&reader);
+        assert_eq!(table.explicit_count(), 0);
+    }
 }

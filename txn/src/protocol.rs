@@ -61,7 +61,9 @@ pub(crate) enum Protocol {
     /// No statement has started.
     Undecided,
     /// Reads a snapshot and remembers nothing: READ COMMITTED and REPEATABLE READ, and safe read-only transactions.
-    Snapshot { per_statement: bool },
+    Snapshot {
+        per_statement: bool,
+    },
     Ssi(Box<Participant>),
     TwoPhase(Box<TwoPhase>),
     /// Holds the serial token. A participant once it has written.
@@ -80,12 +82,7 @@ pub(crate) struct Observations {
 
 impl Observations {
     pub(crate) fn new(own: Option<WriterId>, track_skipped: bool) -> Observations {
-        Observations {
-            own,
-            track_skipped,
-            skipped: SmallVec::new(),
-            seen: Timestamp::ZERO,
-        }
+        Observations { own, track_skipped, skipped: SmallVec::new(), seen: Timestamp::ZERO }
     }
 }
 
@@ -262,7 +259,9 @@ impl Transaction {
         let (ssi, store, session) = (&manager.ssi, &manager.store, &self.options.session);
         match std::mem::replace(&mut self.protocol, Protocol::Undecided) {
             Protocol::Undecided | Protocol::Snapshot { .. } => {}
-            Protocol::Ssi(participant) => ssi.committed(*participant, store, ts, self.seen, Default::default()),
+            Protocol::Ssi(participant) => {
+                ssi.committed(*participant, store, ts, self.seen, Default::default())
+            }
             Protocol::TwoPhase(two_phase) => {
                 let locks = self.owner.as_ref().map(|owner| owner.held_locks()).unwrap_or_default();
                 two_phase.committed(ssi, store, session, ts, self.seen, locks);
@@ -273,8 +272,8 @@ impl Transaction {
                 if participant.is_none() && store.watermark() >= newest && ssi.no_pivots() {
                     return;
                 }
-                let participant =
-                    participant.unwrap_or_else(|| Box::new(ssi.join(crate::ssi::Kind::Serial, session, None)));
+                let participant = participant
+                    .unwrap_or_else(|| Box::new(ssi.join(crate::ssi::Kind::Serial, session, None)));
                 ssi.committed(*participant, store, ts, self.seen, Default::default());
             }
         }

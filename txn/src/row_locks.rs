@@ -54,7 +54,11 @@ impl Transaction {
     }
 
     /// The latest committed value, and when it was committed if that was recent.
-    pub(crate) fn latest_committed(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<(Option<Value>, Timestamp)> {
+    pub(crate) fn latest_committed(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+    ) -> Result<(Option<Value>, Timestamp)> {
         let mut met = self.observe(false);
         let view = View { horizon: Timestamp::MAX, own: None, ..self.view() };
         let value = tree.get(view, key, &mut met)?;

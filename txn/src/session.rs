@@ -163,7 +163,8 @@ impl SessionHandle {
                 return Woken::Granted;
             }
             slot.asleep = true;
-            let look = std::mem::take(&mut slot.nudged) || self.woken.wait_until(&mut slot, deadline).timed_out();
+            let look =
+                std::mem::take(&mut slot.nudged) || self.woken.wait_until(&mut slot, deadline).timed_out();
             slot.asleep = false;
             if look {
                 return if slot.waiting.is_none() { Woken::Granted } else { Woken::Look };

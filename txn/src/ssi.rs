@@ -257,18 +257,18 @@ impl Ssi {
         }
         *graph.snapshots.entry(ts).or_default() += 1;
         self.enter_pending_reads(&mut graph, ts);
-        let participant = Participant {
-            node: id,
-            signals,
-            reads: ReadSet::default(),
-            read_only,
-            known: SmallVec::new(),
-        };
+        let participant =
+            Participant { node: id, signals, reads: ReadSet::default(), read_only, known: SmallVec::new() };
         (snapshot, participant)
     }
 
     /// A 2PL or serial transaction joins with its first write, or at commit with its reads.
-    pub(crate) fn join(&self, kind: Kind, session: &Arc<SessionHandle>, writer: Option<WriterId>) -> Participant {
+    pub(crate) fn join(
+        &self,
+        kind: Kind,
+        session: &Arc<SessionHandle>,
+        writer: Option<WriterId>,
+    ) -> Participant {
         let mut node = Node::new(kind, session, Timestamp::ZERO, false);
         node.writer = writer;
         let signals = node.signals.clone();
@@ -310,7 +310,13 @@ impl Ssi {
     }
 
     /// A read passed over a version of `writer`.
-    pub(crate) fn skipped(&self, me: &mut Participant, tree: TreeId, key: &[u8], writer: WriterId) -> Result<()> {
+    pub(crate) fn skipped(
+        &self,
+        me: &mut Participant,
+        tree: TreeId,
+        key: &[u8],
+        writer: WriterId,
+    ) -> Result<()> {
         if me.is_safe() || me.known.contains(&writer) {
             return Ok(());
         }
@@ -433,8 +439,7 @@ impl Ssi {
             }
             let far = pivot.edges_in.iter().find(|far| {
                 let node = &graph.nodes[&far.other];
-                far.other == me.node
-                    || (!node.status.is_committed() && !node.read_only && !node.is_doomed())
+                far.other == me.node || (!node.status.is_committed() && !node.read_only && !node.is_doomed())
             });
             let Some(far) = far else { continue };
             let conflict = graph.story(far, edge.other, &edge, Some(me.node));
@@ -734,7 +739,10 @@ impl Graph {
             key: edge.filter(|edge| edge.tree.is_some()).map(|edge| edge.key.to_vec()),
             other: other.and_then(identity),
             other_pid: other.and_then(pid),
-            statement: self.nodes.get(&id).and_then(|n| n.statement.clone().or_else(|| n.session.statement())),
+            statement: self
+                .nodes
+                .get(&id)
+                .and_then(|n| n.statement.clone().or_else(|| n.session.statement())),
         };
         let mut steps = vec![
             step(near.other, "read", Some(near), Some(pivot)),

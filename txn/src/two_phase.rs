@@ -63,7 +63,8 @@ impl TwoPhase {
         if self.level != Isolation::Serializable {
             return;
         }
-        let nobody_below = ts.is_none() && store.watermark() >= store.last_commit().max(seen) && ssi.no_pivots();
+        let nobody_below =
+            ts.is_none() && store.watermark() >= store.last_commit().max(seen) && ssi.no_pivots();
         match self.participant {
             None if nobody_below => {}
             participant => {

@@ -10,7 +10,7 @@
 //! missed is found at the next `deadlock_timeout`.
 
 use crate::conflict::ConflictStep;
-use crate::lock_mode::{LockMode, ModeSet};
+use crate::lock_mode::ModeSet;
 use crate::lock_table::{LockObject, LockTable, Owner};
 use crate::session::{SessionHandle, Waiting};
 use std::sync::Arc;
@@ -53,17 +53,22 @@ impl LockTable {
         let shard = self.shard(wait.hash);
         let queue = shard.queue(wait.hash, wait.object.as_ref())?;
         let position = queue.waiters.iter().position(|w| w.ticket == wait.ticket)?;
-        let mut modes = ModeSet::from(wait.mode);
+        // The modes of the earlier waiters that the request has to stay behind.
+        let mut ahead = ModeSet::EMPTY;
         for earlier in queue.waiters.iter().take(position).rev() {
-            if modes.conflicts_with(earlier.mode) {
-                modes.insert(earlier.mode);
+            if ahead.conflicts_with(earlier.mode) || ModeSet::from(wait.mode).conflicts_with(earlier.mode) {
+                ahead.insert(earlier.mode);
             }
         }
-        let excludes = |held: ModeSet| modes.iter().any(|mode: LockMode| held.conflicts_with(mode));
+        let keeps_ahead_out = |held: ModeSet| ahead.iter().any(|mode| held.conflicts_with(mode));
+        // An own lock never excludes the own request, but it may exclude an earlier waiter: then the session stays
+        // behind somebody who waits for it, and is its own blocker.
+        let excludes =
+            |held: ModeSet, own: bool| keeps_ahead_out(held) || !own && held.conflicts_with(wait.mode);
         let blockers = queue
             .holders
             .iter()
-            .filter(|h| h.owner.session.id != session.id && excludes(h.modes))
+            .filter(|h| excludes(h.modes, h.owner.session.id == session.id))
             .map(|h| h.owner.clone())
             .collect();
         drop(shard);
@@ -74,7 +79,9 @@ impl LockTable {
     pub(crate) fn blocking_pids(&self, pid: i32) -> Vec<i32> {
         let mut pids = Vec::new();
         self.for_each_queue(|queue| {
-            let Some(position) = queue.waiters.iter().position(|w| w.owner.session.pid == pid) else { return };
+            let Some(position) = queue.waiters.iter().position(|w| w.owner.session.pid == pid) else {
+                return;
+            };
             let mode = queue.waiters[position].mode;
             let holders = queue.holders.iter().filter(|h| h.modes.conflicts_with(mode)).map(|h| &h.owner);
             let earlier = queue.waiters.iter().take(position);

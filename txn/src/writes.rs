@@ -4,7 +4,9 @@ use crate::lock_mode::of_intent;
 use crate::lock_table::{Acquired, Requested};
 use crate::protocol::{Protocol, key_object};
 use crate::{Inserted, Isolation, Result, Transaction, WaitPolicy};
-use serin_storage::{BulkLoader, CommandId, Cursor, Direction, Head, Intent, KeyRange, Timestamp, Tree, TreeId, View};
+use serin_storage::{
+    BulkLoader, CommandId, Cursor, Direction, Head, Intent, KeyRange, Timestamp, Tree, TreeId, View,
+};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -160,16 +162,17 @@ impl Transaction {
             return Ok(Attempt::Waited);
         }
         locks.installed(hash);
-        if has_queue && may_drop {
-            locks.drop_implied(&mut shard, hash, object, &owner, mode);
-        }
         drop(shard);
         if self.conflicting_range(tree, key).is_some() {
-            // A 2PL reader registered between our two looks. Off the chain again, or we would wait for each other.
+            // A 2PL reader registered between our two looks. Off the chain again, or we would wait for each other. The
+            // row's explicit lock is still ours: what the caller judged under it stands.
             self.writer.as_mut().expect("ensure_writing comes first").rollback_to(mark);
             self.recheck_materialised()?;
             self.wait_for_ranges(tree, key)?;
             return Ok(Attempt::Waited);
+        }
+        if has_queue && may_drop {
+            locks.drop_implied(&mut locks.shard(hash), hash, object, &owner, mode);
         }
         self.after_write(tree, key)?;
         Ok(Attempt::Installed)

@@ -2,9 +2,11 @@
 
 mod fake;
 mod protocol;
+mod tls;
 
 use crate::listener::{Limits, Listener, Server, Shared};
 use fake::{Fake, World};
+use pgwire::tokio::TlsAcceptor;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -22,11 +24,19 @@ pub fn start() -> TestServer {
     start_with(20, 1 << 20)
 }
 
+pub fn start_tls(tls: Option<TlsAcceptor>) -> TestServer {
+    start_shared(20, 1 << 20, tls)
+}
+
 pub fn start_with(max_connections: usize, message_max: usize) -> TestServer {
+    start_shared(max_connections, message_max, None)
+}
+
+fn start_shared(max_connections: usize, message_max: usize, tls: Option<TlsAcceptor>) -> TestServer {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = Arc::new(World::default());
     let limits = Limits { message_max, authentication_timeout: Duration::from_secs(20), max_connections };
-    let shared = Shared::new(Fake(world.clone()), limits, false, None);
+    let shared = Shared::new(Fake(world.clone()), limits, false, tls);
     let (server, address) = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -6,6 +6,7 @@ mod objects;
 mod publish;
 mod runtime;
 pub(crate) mod store;
+pub mod system;
 
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
@@ -347,7 +348,7 @@ impl Catalog {
             Some(schema) => self.find_in_schema(self.find_schema(schema)?.oid, name),
             None => {
                 let listed = search_path.iter().any(|schema| schema == "pg_catalog");
-                if !listed && let Some(system) = system_relation(PG_CATALOG, name) {
+                if !listed && let Some(system) = system::find(PG_CATALOG, name) {
                     return Some(Relation::System(system));
                 }
                 search_path
@@ -359,13 +360,13 @@ impl Catalog {
     }
     pub fn find_in_schema(&self, schema: Oid, name: &str) -> Option<Relation> {
         if schema == PG_CATALOG || schema == INFORMATION_SCHEMA {
-            return system_relation(schema, name).map(Relation::System);
+            return system::find(schema, name).map(Relation::System);
         }
         self.relation(self.objects.relation_named(schema, name)?)
     }
     pub fn relation(&self, oid: Oid) -> Option<Relation> {
         if oid < FIRST_USER_OID {
-            return system_relation_by_oid(oid).map(Relation::System);
+            return system::by_oid(oid).map(Relation::System);
         }
         if let Some(table) = self.objects.table(oid) {
             return Some(Relation::Table(table.clone()));
@@ -417,13 +418,4 @@ impl Catalog {
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.objects.sequences().filter(|sequence| sequence.database == self.database)
     }
-}
-
-/// The relation of pg_catalog or information_schema with this name.
-fn system_relation(_schema: Oid, _name: &str) -> Option<&'static SystemRelation> {
-    None
-}
-
-fn system_relation_by_oid(_oid: Oid) -> Option<&'static SystemRelation> {
-    None
 }

@@ -12,11 +12,15 @@
 //! after the commit, it would run its old plan against changed trees.
 //! Rule 2: the mutex is held across the commit (an append to the log buffer, never an fsync), so that states are published in
 //! commit order.
+//! Rule 3: snapshots are taken at the watermark, which lags behind commits until they are durable. Whoever takes up a new catalog first
+//! waits until the commit that made it is durable: an older snapshot would read a new index as empty.
 
 use super::{Catalog, Change, Objects, Runtime};
 use crate::error::Result;
 use crate::types::Oid;
 use parking_lot::Mutex;
+use serin_storage::Timestamp;
+use serin_txn::Committed;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,13 +37,16 @@ pub(crate) struct Publisher {
 struct Published {
     version: u64,
     objects: Arc<Objects>,
+    /// The commit that made this version (rule 3).
+    committed: Option<Timestamp>,
     /// The view of each database that has sessions, made on demand.
     catalogs: HashMap<Oid, Arc<Catalog>>,
 }
 
 impl Publisher {
     pub fn new(objects: Objects, runtime: Arc<Runtime>) -> Publisher {
-        let published = Published { version: 1, objects: Arc::new(objects), catalogs: HashMap::new() };
+        let published =
+            Published { version: 1, objects: Arc::new(objects), committed: None, catalogs: HashMap::new() };
         Publisher {
             version: AtomicU64::new(1),
             next_version: AtomicU64::new(2),
@@ -56,19 +63,24 @@ impl Publisher {
     }
     pub fn catalog(&self, database: Oid) -> Arc<Catalog> {
         let mut published = self.published.lock();
-        let Published { version, objects, catalogs } = &mut *published;
+        let Published { version, objects, catalogs, .. } = &mut *published;
         let make = || Arc::new(Catalog::new(*version, database, objects.clone(), self.runtime.clone()));
         catalogs.entry(database).or_insert_with(make).clone()
     }
     /// Commits a transaction with DDL by calling `commit`, and publishes its changes.
-    pub fn commit<T>(&self, changes: &[Change], commit: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn commit(
+        &self,
+        changes: &[Change],
+        commit: impl FnOnce() -> Result<Committed>,
+    ) -> Result<Committed> {
         let mut published = self.published.lock();
         let version = self.next_version.fetch_add(1, Ordering::Relaxed);
         self.version.store(version, Ordering::Release);
         let result = commit();
         published.version = version;
         published.catalogs.clear();
-        if result.is_ok() {
+        if let Ok(committed) = &result {
+            published.committed = committed.durable_at.max(published.committed);
             let mut objects = (*published.objects).clone();
             changes.iter().for_each(|change| objects.apply(change));
             objects.mark_new_trees(&published.objects, changes, version);
@@ -105,6 +117,13 @@ impl CatalogView {
     }
     fn rebuild(&mut self, publisher: &Publisher) {
         let latest = publisher.catalog(self.database);
+        let committed = publisher.published.lock().committed;
+        if let Some(committed) = committed
+            && let Err(error) = publisher.runtime.store().wait_durable(committed)
+        {
+            // The store has stopped: whatever this session does next fails with the reason.
+            tracing::warn!(%error, "a catalog change did not become durable");
+        }
         self.base = latest.version;
         self.catalog = if self.changes.is_empty() {
             latest

@@ -1,5 +1,248 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct HashAggregate {}
-impl HashAggregate { pub fn new(_a: Executor, _b: Arc<node::Aggregate>, _c: Vec<Type>) -> HashAggregate { todo!() } }
-impl Execute for HashAggregate { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
+//! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows.
+
+use super::basic::check_budget;
+use super::eval::{eval, operand_column};
+use super::operator::{Execute, Executor};
+use super::runtime::Runtime;
+use super::sort::{Collected, Encoded, encode_columns, encode_keys};
+use crate::column::{BATCH_ROWS, Batch, Column};
+use crate::error::{Error, Result};
+use crate::functions::{Accumulator, Body, Operand};
+use crate::plan::node::{Aggregate, Call};
+use crate::table::key::KeyOrder;
+use crate::types::{Datum, Type};
+use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub struct HashAggregate {
+    input: Executor,
+    aggregate: Arc<Aggregate>,
+    types: Vec<Type>,
+    result: Option<Batch>,
+    at: usize,
+    done: bool,
+}
+
+impl HashAggregate {
+    pub fn new(input: Executor, aggregate: Arc<Aggregate>, types: Vec<Type>) -> HashAggregate {
+        HashAggregate { input, aggregate, types, result: None, at: 0, done: false }
+    }
+
+    fn compute(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
+        let aggregate = self.aggregate.clone();
+        let width = aggregate.groups.len();
+        let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut keys: Vec<Column> = self.types[..width].iter().map(|t| Column::with_capacity(t.repr(), 0)).collect();
+        let mut states: Vec<Vec<State>> = Vec::new();
+        if width == 0 {
+            states.push(new_states(&aggregate.calls)?);
+        }
+        let mut key_bytes = 0;
+        let mut members: Vec<(u32, Vec<u32>)> = Vec::new();
+        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+            rt.check_interrupt()?;
+            if batch.rows == 0 {
+                continue;
+            }
+            members.clear();
+            if width == 0 {
+                members.push((0, (0..batch.rows as u32).collect()));
+            } else {
+                let columns = aggregate
+                    .groups
+                    .iter()
+                    .map(|expr| {
+                        let data_type = expr.data_type();
+                        let value = operand_column(eval(expr, &batch, rt)?, data_type.repr(), batch.rows);
+                        Ok((value, data_type, KeyOrder::ASCENDING))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let encoded = encode_columns(&columns, batch.rows);
+                let mut local: HashMap<u32, usize> = HashMap::new();
+                for row in 0..batch.rows {
+                    let key = encoded.get(row);
+                    let group = match groups.get(key) {
+                        Some(group) => *group,
+                        None => {
+                            let group = states.len() as u32;
+                            groups.insert(key.to_vec(), group);
+                            key_bytes += key.len() + 64;
+                            for (column, (values, ..)) in keys.iter_mut().zip(&columns) {
+                                column.push_from(values, row);
+                            }
+                            states.push(new_states(&aggregate.calls)?);
+                            group
+                        }
+                    };
+                    let at = *local.entry(group).or_insert_with(|| {
+                        members.push((group, Vec::new()));
+                        members.len() - 1
+                    });
+                    members[at].1.push(row as u32);
+                }
+            }
+            for (at, call) in aggregate.calls.iter().enumerate() {
+                let prepared = Prepared::new(call, &batch, rt)?;
+                for (group, rows) in &members {
+                    states[*group as usize][at].add(call, &prepared, rows, rt)?;
+                }
+            }
+            // Sizes of accumulators are asked only now and then: it is a walk over all of them.
+            if states.len() > BATCH_ROWS {
+                check_budget(key_bytes + states.len() * aggregate.calls.len() * 96, rt, "groups")?;
+            } else {
+                let held: usize = states.iter().flatten().map(State::bytes).sum();
+                check_budget(key_bytes + held, rt, "groups")?;
+            }
+        }
+        let rows = states.len();
+        let mut columns: Vec<Column> =
+            self.types[width..].iter().map(|t| Column::with_capacity(t.repr(), rows)).collect();
+        for state in &mut states {
+            for ((state, call), column) in state.iter_mut().zip(&aggregate.calls).zip(&mut columns) {
+                column.push_datum(&state.finish(call, rt)?);
+            }
+        }
+        let columns = keys.into_iter().chain(columns).map(Arc::new).collect();
+        Ok(Batch { columns, rows })
+    }
+}
+
+impl Execute for HashAggregate {
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        if !self.done {
+            self.result = Some(self.compute(rt)?);
+            self.done = true;
+            self.at = 0;
+        }
+        let Some(result) = &self.result else { return Ok(None) };
+        if self.at >= result.rows {
+            return Ok(None);
+        }
+        let end = result.rows.min(self.at + max.clamp(1, BATCH_ROWS));
+        let batch = match (self.at, end == result.rows) {
+            (0, true) => result.clone(),
+            _ => result.slice(self.at, end - self.at),
+        };
+        self.at = end;
+        Ok(Some(batch))
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.done = false;
+        self.result = None;
+        self.input.rescan(rt)
+    }
+}
+
+fn new_states(calls: &[Call]) -> Result<Vec<State>> {
+    calls.iter().map(State::new).collect()
+}
+
+/// A call's arguments over one batch.
+struct Prepared {
+    arguments: Vec<Operand>,
+    /// FILTER: which rows take part.
+    filter: Option<Operand>,
+    /// Encoded arguments (DISTINCT), encoded ORDER BY.
+    distinct: Option<Encoded>,
+    order: Option<Encoded>,
+}
+
+impl Prepared {
+    fn new(call: &Call, batch: &Batch, rt: &Runtime<'_>) -> Result<Prepared> {
+        let filter = call.filter.as_ref().map(|filter| eval(filter, batch, rt)).transpose()?;
+        let arguments = call.arguments.iter().map(|a| eval(a, batch, rt)).collect::<Result<Vec<_>>>()?;
+        let distinct = call.distinct.then(|| {
+            let columns: Vec<_> = call
+                .arguments
+                .iter()
+                .zip(&arguments)
+                .map(|(expr, value)| {
+                    let data_type = expr.data_type();
+                    let column = operand_column(value.clone(), data_type.repr(), batch.rows);
+                    (column, data_type, KeyOrder::ASCENDING)
+                })
+                .collect();
+            encode_columns(&columns, batch.rows)
+        });
+        let order = match call.order_by.is_empty() {
+            true => None,
+            false => Some(encode_keys(&call.order_by, batch, rt)?),
+        };
+        Ok(Prepared { arguments, filter, distinct, order })
+    }
+}
+
+/// One group's state of one call.
+struct State {
+    accumulator: Box<dyn Accumulator>,
+    seen: Option<HashSet<Vec<u8>>>,
+    /// Rows held back to be added in order: sort key, arguments.
+    held: Vec<(Vec<u8>, Vec<Datum>)>,
+}
+
+impl State {
+    fn new(call: &Call) -> Result<State> {
+        let Body::Aggregate(aggregate) = &call.function.body else {
+            return Err(Error::internal(format!("{} is not an aggregate", call.function.name)));
+        };
+        let types: Vec<Type> = call.arguments.iter().map(|argument| argument.data_type()).collect();
+        Ok(State {
+            accumulator: (aggregate.new)(&types),
+            seen: call.distinct.then(HashSet::new),
+            held: Vec::new(),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let seen: usize = self.seen.iter().flatten().map(|key| key.len() + 32).sum();
+        self.accumulator.bytes() + seen + self.held.len() * 128
+    }
+
+    fn add(&mut self, call: &Call, prepared: &Prepared, rows: &[u32], rt: &Runtime<'_>) -> Result<()> {
+        let mut chosen;
+        let mut rows = rows;
+        if prepared.filter.is_some() || self.seen.is_some() {
+            chosen = rows.to_vec();
+            if let Some(filter) = &prepared.filter {
+                chosen.retain(|row| super::eval::operand_get(filter, *row as usize).as_bool() == Some(true));
+            }
+            if let (Some(seen), Some(encoded)) = (&mut self.seen, &prepared.distinct) {
+                chosen.retain(|row| {
+                    let key = encoded.get(*row as usize);
+                    !seen.contains(key) && seen.insert(key.to_vec())
+                });
+            }
+            rows = &chosen;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(order) = &prepared.order {
+            for row in rows {
+                let values =
+                    prepared.arguments.iter().map(|a| super::eval::operand_get(a, *row as usize)).collect();
+                self.held.push((order.get(*row as usize).to_vec(), values));
+            }
+            let _ = call;
+            return Ok(());
+        }
+        self.accumulator.add(&prepared.arguments, rows, &rt.context.eval)
+    }
+
+    fn finish(&mut self, call: &Call, rt: &Runtime<'_>) -> Result<Datum> {
+        if !self.held.is_empty() {
+            let mut held = std::mem::take(&mut self.held);
+            held.sort_by(|a, b| a.0.cmp(&b.0));
+            let types: Vec<Type> = call.arguments.iter().map(|argument| argument.data_type()).collect();
+            let mut collected = Collected::new(&types);
+            let rows: Vec<Vec<Datum>> = held.into_iter().map(|(_, values)| values).collect();
+            collected.append(&super::basic::datums_to_batch(&rows, &types));
+            let batch = collected.finish();
+            let operands: Vec<Operand> = batch.columns.iter().cloned().map(Operand::Column).collect();
+            let rows: Vec<u32> = (0..batch.rows as u32).collect();
+            self.accumulator.add(&operands, &rows, &rt.context.eval)?;
+        }
+        self.accumulator.finish(&rt.context.eval)
+    }
+}

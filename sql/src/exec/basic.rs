@@ -228,52 +228,6 @@ impl Execute for Limit {
     }
 }
 
-/// Keeps its input's rows, to hand them out again on a rescan.
-pub struct Materialize {
-    input: Executor,
-    rows: Vec<Batch>,
-    complete: bool,
-    at: usize,
-    bytes: usize,
-}
-
-impl Materialize {
-    pub fn new(input: Executor) -> Materialize {
-        Materialize { input, rows: Vec::new(), complete: false, at: 0, bytes: 0 }
-    }
-}
-
-impl Execute for Materialize {
-    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
-        if let Some(batch) = self.rows.get(self.at) {
-            self.at += 1;
-            return Ok(Some(batch.clone()));
-        }
-        if self.complete {
-            return Ok(None);
-        }
-        match self.input.next(rt, max)? {
-            None => {
-                self.complete = true;
-                Ok(None)
-            }
-            Some(batch) => {
-                if batch.rows > 0 {
-                    self.bytes += batch.bytes();
-                    check_budget(self.bytes, rt, "materialized rows")?;
-                    self.rows.push(batch.clone());
-                    self.at += 1;
-                }
-                Ok(Some(batch))
-            }
-        }
-    }
-    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
-        self.at = 0;
-        Ok(())
-    }
-}
-
 /// Operators that hold rows fail beyond this many times `work_mem` (they do not spill yet), and not before the floor.
 const BUDGET_FACTOR: usize = 64;
 const BUDGET_FLOOR_BYTES: usize = 256 << 20;

@@ -1,12 +1,211 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct CteScan {}
-impl CteScan { pub fn new(_a: usize, _b: Vec<usize>) -> CteScan { todo!() } }
-impl Execute for CteScan { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
-pub struct Recursive {}
-impl Recursive { pub fn new(_a: Executor, _b: Executor, _c: usize, _d: bool, _e: Vec<Type>) -> Recursive { todo!() } }
-impl Execute for Recursive { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
-pub struct WorkTable {}
-impl WorkTable { pub fn new(_a: usize) -> WorkTable { todo!() } }
-impl Execute for WorkTable { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
-pub fn finish_writers(_p: &crate::plan::Plan, _r: &Runtime<'_>) -> Result<()> { todo!() }
+//! WITH: common tables, run once and kept; recursive queries.
+
+use super::basic::check_budget;
+use super::operator::{Execute, Executor, build};
+use super::runtime::Runtime;
+use super::set::encode_rows;
+use crate::column::{BATCH_ROWS, Batch};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::types::Type;
+use hashbrown::HashSet;
+use std::sync::Arc;
+
+/// Reads a common table; whoever comes first to its end so far fetches more for all.
+pub struct CteScan {
+    index: usize,
+    columns: Vec<usize>,
+    at: usize,
+}
+
+impl CteScan {
+    pub fn new(index: usize, columns: Vec<usize>) -> CteScan {
+        CteScan { index, columns, at: 0 }
+    }
+}
+
+/// Fetches one more batch of a common table. False: it was the end.
+fn advance(index: usize, rt: &Runtime<'_>) -> Result<bool> {
+    let plan = rt.plan.ok_or_else(|| Error::internal("a WITH query outside of a plan"))?;
+    let mut executor = {
+        let mut ctes = rt.state.ctes.borrow_mut();
+        let state = &mut ctes[index];
+        if state.done {
+            return Ok(false);
+        }
+        state.executor.take()
+    }
+    .unwrap_or_else(|| build(&plan.ctes[index].node, rt));
+    let batch = executor.next(rt, BATCH_ROWS)?;
+    let mut ctes = rt.state.ctes.borrow_mut();
+    let state = &mut ctes[index];
+    match batch {
+        Some(batch) => {
+            if batch.rows > 0 {
+                state.rows.push(batch);
+            }
+            state.executor = Some(executor);
+            let bytes: usize = state.rows.len() * state.rows.last().map_or(0, Batch::bytes);
+            drop(ctes);
+            check_budget(bytes, rt, "WITH query")?;
+            Ok(true)
+        }
+        None => {
+            state.done = true;
+            Ok(false)
+        }
+    }
+}
+
+impl Execute for CteScan {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        loop {
+            let found = rt.state.ctes.borrow()[self.index].rows.get(self.at).cloned();
+            if let Some(batch) = found {
+                self.at += 1;
+                let columns = self.columns.iter().map(|at| batch.columns[*at].clone()).collect();
+                return Ok(Some(Batch { columns, rows: batch.rows }));
+            }
+            rt.check_interrupt()?;
+            if !advance(self.index, rt)? {
+                return Ok(None);
+            }
+        }
+    }
+    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
+        self.at = 0;
+        Ok(())
+    }
+}
+
+/// Data-changing WITH queries run to their end, whether somebody read them or not.
+pub fn finish_writers(plan: &Plan, rt: &Runtime<'_>) -> Result<()> {
+    for (index, cte) in plan.ctes.iter().enumerate() {
+        if cte.writes {
+            while advance(index, rt)? {
+                rt.check_interrupt()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The start's rows, then the step's over the rows of the round before, until a round yields none.
+pub struct Recursive {
+    start: Executor,
+    step: Executor,
+    work_table: usize,
+    all: bool,
+    types: Vec<Type>,
+    seen: HashSet<Vec<u8>>,
+    /// Rows of the round under way.
+    fresh: Vec<Batch>,
+    in_step: bool,
+    done: bool,
+    bytes: usize,
+}
+
+impl Recursive {
+    pub fn new(start: Executor, step: Executor, work_table: usize, all: bool, types: Vec<Type>) -> Recursive {
+        Recursive {
+            start,
+            step,
+            work_table,
+            all,
+            types,
+            seen: HashSet::new(),
+            fresh: Vec::new(),
+            in_step: false,
+            done: false,
+            bytes: 0,
+        }
+    }
+
+    /// UNION without ALL drops rows that were there before.
+    fn only_new(&mut self, batch: Batch) -> Batch {
+        if self.all {
+            return batch;
+        }
+        let encoded = encode_rows(&batch, &self.types);
+        let kept: Vec<u32> = (0..batch.rows)
+            .filter(|row| {
+                let new = self.seen.insert(encoded.get(*row).to_vec());
+                self.bytes += if new { encoded.get(*row).len() + 48 } else { 0 };
+                new
+            })
+            .map(|row| row as u32)
+            .collect();
+        if kept.len() == batch.rows { batch } else { batch.gather(&kept) }
+    }
+}
+
+impl Execute for Recursive {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        while !self.done {
+            rt.check_interrupt()?;
+            let batch = match self.in_step {
+                false => self.start.next(rt, BATCH_ROWS)?,
+                true => self.step.next(rt, BATCH_ROWS)?,
+            };
+            match batch {
+                Some(batch) => {
+                    let batch = self.only_new(batch);
+                    if batch.rows > 0 {
+                        let held: usize = self.fresh.iter().map(Batch::bytes).sum();
+                        check_budget(self.bytes + held + batch.bytes(), rt, "recursive query")?;
+                        self.fresh.push(batch.clone());
+                        return Ok(Some(batch));
+                    }
+                }
+                None if self.fresh.is_empty() => self.done = true,
+                None => {
+                    let rows = Arc::new(std::mem::take(&mut self.fresh));
+                    rt.state.work_tables.borrow_mut()[self.work_table] = rows;
+                    if self.in_step {
+                        self.step.rescan(rt)?;
+                    }
+                    self.in_step = true;
+                }
+            }
+        }
+        Ok(None)
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.seen.clear();
+        self.fresh.clear();
+        self.done = false;
+        self.bytes = 0;
+        if std::mem::replace(&mut self.in_step, false) {
+            self.step.rescan(rt)?;
+        }
+        self.start.rescan(rt)
+    }
+}
+
+/// Inside of a recursive step: the rows of the round before.
+pub struct WorkTable {
+    work_table: usize,
+    rows: Option<Arc<Vec<Batch>>>,
+    at: usize,
+}
+
+impl WorkTable {
+    pub fn new(work_table: usize) -> WorkTable {
+        WorkTable { work_table, rows: None, at: 0 }
+    }
+}
+
+impl Execute for WorkTable {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        let rows =
+            self.rows.get_or_insert_with(|| rt.state.work_tables.borrow()[self.work_table].clone());
+        let batch = rows.get(self.at).cloned();
+        self.at += 1;
+        Ok(batch)
+    }
+    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
+        self.rows = None;
+        self.at = 0;
+        Ok(())
+    }
+}

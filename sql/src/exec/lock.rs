@@ -1,5 +1,113 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct LockRows {}
-impl LockRows { pub fn new(_a: Executor, _b: Arc<node::LockRows>, _c: Vec<Type>) -> LockRows { todo!() } }
-impl Execute for LockRows { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
+//! SELECT … FOR UPDATE and its kin.
+//!
+//! Rows are locked one by one as they are asked for, so that a LIMIT locks no more than it returns. Where the transaction answers
+//! that a newer version was committed (READ COMMITTED), the conditions are evaluated again with that version's values in place of
+//! those read, the other tables' rows as they were: PostgreSQL's EvalPlanQual.
+
+use super::eval::row_passes;
+use super::operator::{Execute, Executor};
+use super::runtime::Runtime;
+use super::sort::Collected;
+use crate::column::{BATCH_ROWS, Batch};
+use crate::error::{Error, Result, SqlState};
+use crate::plan::node;
+use crate::table::Shape;
+use crate::types::{Datum, Type};
+use serin_txn::RowLock;
+use std::sync::Arc;
+
+pub struct LockRows {
+    input: Executor,
+    lock: Arc<node::LockRows>,
+    types: Vec<Type>,
+    pending: Option<(Batch, usize)>,
+}
+
+impl LockRows {
+    pub fn new(input: Executor, lock: Arc<node::LockRows>, types: Vec<Type>) -> LockRows {
+        LockRows { input, lock, types, pending: None }
+    }
+}
+
+/// A row as it stands after locking.
+enum Locked {
+    AsRead,
+    Changed(Vec<Datum>),
+    Gone,
+}
+
+fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) -> Result<Locked> {
+    let mut changed: Option<Vec<Datum>> = None;
+    for target in &lock.targets {
+        let Datum::Bytea(key) = batch.columns[target.key].get(row) else { continue };
+        let shape = Shape::of(&target.table, rt.context)?;
+        let locked = rt
+            .context
+            .transaction
+            .borrow_mut()
+            .lock_row(&shape.tree, &key, target.strength, target.wait)
+            .map_err(|error| match error {
+                serin_txn::Error::LockNotAvailable(_) => Error::new(
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    format!("could not obtain lock on row in relation \"{}\"", target.table.name),
+                ),
+                error => error.into(),
+            })?;
+        match locked {
+            RowLock::Unchanged => {}
+            RowLock::Skipped | RowLock::Changed(None) => return Ok(Locked::Gone),
+            RowLock::Changed(Some(value)) => {
+                let new = shape.decode_row(&value)?;
+                let row = changed.get_or_insert_with(|| batch.row(row));
+                for (input, column) in &target.columns {
+                    row[*input] = new[*column].clone();
+                }
+            }
+        }
+    }
+    match changed {
+        None => Ok(Locked::AsRead),
+        Some(row) if row_passes(&lock.recheck, &row, rt)? => Ok(Locked::Changed(row)),
+        Some(_) => Ok(Locked::Gone),
+    }
+}
+
+impl Execute for LockRows {
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        let wanted = max.clamp(1, BATCH_ROWS);
+        let mut out = Collected::new(&self.types);
+        while out.rows < wanted {
+            rt.check_interrupt()?;
+            if self.pending.is_none() {
+                match self.input.next(rt, wanted - out.rows)? {
+                    Some(batch) => self.pending = Some((batch, 0)),
+                    None => break,
+                }
+            }
+            let Some((batch, at)) = &mut self.pending else { break };
+            let mut as_read = Vec::new();
+            while *at < batch.rows && out.rows + as_read.len() < wanted {
+                let row = *at;
+                *at += 1;
+                match lock_one(&self.lock, batch, row, rt)? {
+                    Locked::AsRead => as_read.push(row as u32),
+                    Locked::Gone => {}
+                    Locked::Changed(values) => {
+                        out.append(&batch.gather(&as_read));
+                        as_read.clear();
+                        out.append(&super::basic::datums_to_batch(&[values], &self.types));
+                    }
+                }
+            }
+            out.append(&batch.gather(&as_read));
+            if *at >= batch.rows {
+                self.pending = None;
+            }
+        }
+        Ok((out.rows > 0).then(|| out.finish()))
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.pending = None;
+        self.input.rescan(rt)
+    }
+}

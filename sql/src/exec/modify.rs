@@ -1,5 +1,256 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct Modify {}
-impl Modify { pub fn new(_a: Executor, _b: Arc<node::Modify>, _c: Vec<Type>) -> Modify { todo!() } }
-impl Execute for Modify { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
+//! INSERT, UPDATE, DELETE with ON CONFLICT and RETURNING.
+//!
+//! A statement does not see its own writes (command ids), so changing rows while scanning them is safe, and a row that its own
+//! statement has changed already is answered as skipped. In READ COMMITTED a row that somebody changed meanwhile is judged again by
+//! its latest version: the WHERE clause with that version's values in place of those read (EvalPlanQual); if it still holds, the
+//! change starts from that version.
+//!
+//! ON CONFLICT DO UPDATE: insert; on a conflict lock the row in the way, and update it as it is then. If it vanished before the lock
+//! was granted, insert again.
+
+use super::basic::check_budget;
+use super::eval::{row_passes, row_value};
+use super::operator::{Execute, Executor};
+use super::runtime::Runtime;
+use super::sort::Collected;
+use crate::column::{BATCH_ROWS, Batch};
+use crate::error::{Error, Result, SqlState};
+use crate::plan::logical::ModifyKind;
+use crate::plan::node;
+use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
+use crate::types::{Datum, Type};
+use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
+use std::sync::Arc;
+
+/// What a statement needs for each row.
+pub struct Changer {
+    pub modify: Arc<node::Modify>,
+    pub shape: Arc<Shape>,
+    writer: TableWriter,
+    arbiter: Arbiter,
+    pub lock_mode: RowLockMode,
+    conflict_lock_mode: RowLockMode,
+}
+
+impl Changer {
+    pub fn new(modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Changer> {
+        let writer = TableWriter::new(&modify.table, rt.context)?;
+        let shape = Shape::of(&modify.table, rt.context)?;
+        let arbiter = match &modify.on_conflict {
+            None => Arbiter::None,
+            Some(node::OnConflict { arbiters: None, .. }) => Arbiter::Any,
+            Some(node::OnConflict { arbiters: Some(indexes), .. }) => Arbiter::Indexes(indexes.clone()),
+        };
+        let strength = |assignments: &[(usize, crate::expr::Expr)]| {
+            let columns: Vec<usize> = assignments.iter().map(|(at, _)| *at).collect();
+            match writer.changes_key(&columns) {
+                true => RowLockMode::Update,
+                false => RowLockMode::NoKeyUpdate,
+            }
+        };
+        let lock_mode = match modify.kind {
+            ModifyKind::Update => strength(&modify.assignments),
+            _ => RowLockMode::Update,
+        };
+        let conflict_lock_mode = match modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref()) {
+            Some(update) => strength(&update.assignments),
+            None => RowLockMode::NoKeyUpdate,
+        };
+        Ok(Changer { modify: modify.clone(), shape, writer, arbiter, lock_mode, conflict_lock_mode })
+    }
+
+    /// Locks a row that was read as `old` and changes it. Answers the row for RETURNING: as it is now, or was, for DELETE.
+    fn change(&mut self, key: &[u8], old: &[u8], input: &mut [Datum], rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
+        let locked =
+            rt.context.transaction.borrow_mut().lock_row(&self.shape.tree, key, self.lock_mode, WaitPolicy::Block)?;
+        match locked {
+            RowLock::Unchanged => {
+                let old = self.shape.decode_row(old)?;
+                self.apply(key, old, input, rt).map(Some)
+            }
+            RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
+            RowLock::Skipped | RowLock::Changed(None) => Ok(None),
+        }
+    }
+
+    /// The row was locked and turned out to have a newer version than the one that was read.
+    pub fn change_latest(
+        &mut self,
+        key: &[u8],
+        latest: &[u8],
+        input: &mut [Datum],
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Vec<Datum>>> {
+        let latest = self.shape.decode_row(latest)?;
+        for (at, column) in &self.modify.columns {
+            input[*at] = latest[*column].clone();
+        }
+        match row_passes(&self.modify.recheck, input, rt)? {
+            true => self.apply(key, latest, input, rt).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Changes a locked row.
+    pub fn apply(&mut self, key: &[u8], old: Vec<Datum>, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
+        if self.modify.kind == ModifyKind::Delete {
+            self.writer.delete(key, &old, rt.context)?;
+            return Ok(old);
+        }
+        let mut new = old.clone();
+        for (at, expr) in &self.modify.assignments {
+            new[*at] = row_value(expr, input, rt)?;
+        }
+        self.writer.fill_generated(&mut new, rt.context)?;
+        self.writer.check(&new, rt.context)?;
+        self.writer.update(key, &old, &new, rt.context)?;
+        Ok(new)
+    }
+
+    /// Inserts one row; None if ON CONFLICT left things as they are.
+    pub fn insert(&mut self, input: &[Datum], rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
+        let modify = self.modify.clone();
+        let mut row = vec![Datum::Null; modify.table.columns.len()];
+        for (at, expr) in &modify.assignments {
+            row[*at] = row_value(expr, input, rt)?;
+        }
+        self.writer.fill_generated(&mut row, rt.context)?;
+        self.writer.check(&row, rt.context)?;
+        loop {
+            rt.check_interrupt()?;
+            let (key, visible) = match self.writer.insert(&row, &self.arbiter, rt.context)? {
+                InsertOutcome::Inserted(_) => return Ok(Some(row)),
+                InsertOutcome::Conflict { key, visible, .. } => (key, visible),
+            };
+            // Under a fixed snapshot, a row that it does not show can't be passed over or changed.
+            if !visible && rt.context.transaction.borrow().isolation() != Isolation::ReadCommitted {
+                return Err(Error::new(
+                    SqlState::SERIALIZATION_FAILURE,
+                    "could not serialize access due to concurrent update",
+                ));
+            }
+            let Some(update) = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref()) else {
+                return Ok(None);
+            };
+            let existing = {
+                let mut transaction = rt.context.transaction.borrow_mut();
+                match transaction.lock_row(&self.shape.tree, &key, self.conflict_lock_mode, WaitPolicy::Block)? {
+                    RowLock::Skipped => return Err(twice()),
+                    RowLock::Changed(latest) => latest,
+                    RowLock::Unchanged => transaction.get(&self.shape.tree, &key)?,
+                }
+            };
+            let Some(existing) = existing else { continue };
+            let existing = self.shape.decode_row(&existing)?;
+            let both: Vec<Datum> = existing.iter().chain(&row).cloned().collect();
+            if !row_passes(&update.filter, &both, rt)? {
+                return Ok(None);
+            }
+            let mut new = existing.clone();
+            for (at, expr) in &update.assignments {
+                new[*at] = row_value(expr, &both, rt)?;
+            }
+            self.writer.fill_generated(&mut new, rt.context)?;
+            self.writer.check(&new, rt.context)?;
+            self.writer.update(&key, &existing, &new, rt.context)?;
+            return Ok(Some(new));
+        }
+    }
+
+    /// RETURNING's values for an affected row.
+    pub fn returned(&self, row: Vec<Datum>, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
+        let Some(returning) = &self.modify.returning else { return Ok(Vec::new()) };
+        let mut over = row;
+        over.extend_from_slice(input);
+        returning.iter().map(|expr| row_value(expr, &over, rt)).collect()
+    }
+}
+
+fn twice() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+}
+
+pub struct Modify {
+    input: Executor,
+    modify: Arc<node::Modify>,
+    types: Vec<Type>,
+    /// The statement's own rows are counted, those of a WITH query are not.
+    counts: bool,
+    /// RETURNING's rows: everything is done before the first is handed out.
+    returned: Option<Batch>,
+    at: usize,
+    done: bool,
+}
+
+impl Modify {
+    pub fn new(input: Executor, modify: Arc<node::Modify>, types: Vec<Type>, counts: bool) -> Modify {
+        Modify { input, modify, types, counts, returned: None, at: 0, done: false }
+    }
+
+    fn run(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
+        let mut changer = Changer::new(&self.modify, rt)?;
+        let mut out = Collected::new(&self.types);
+        let mut affected = 0;
+        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+            rt.check_interrupt()?;
+            let mut returned = Vec::new();
+            for at in 0..batch.rows {
+                if at % 256 == 255 {
+                    rt.check_interrupt()?;
+                }
+                let mut input = batch.row(at);
+                let row = match self.modify.kind {
+                    ModifyKind::Insert => changer.insert(&input, rt)?,
+                    ModifyKind::Update | ModifyKind::Delete => {
+                        let (Datum::Bytea(key), Datum::Bytea(old)) =
+                            (input[self.modify.key].clone(), input[self.modify.row].clone())
+                        else {
+                            return Err(Error::internal("a row to change without its key"));
+                        };
+                        changer.change(&key, &old, &mut input, rt)?
+                    }
+                };
+                if let Some(row) = row {
+                    affected += 1;
+                    if self.modify.returning.is_some() {
+                        returned.push(changer.returned(row, &input, rt)?);
+                    }
+                }
+            }
+            if !returned.is_empty() {
+                out.append(&super::basic::datums_to_batch(&returned, &self.types));
+                check_budget(out.bytes(), rt, "RETURNING rows")?;
+            }
+        }
+        if self.counts {
+            rt.state.rows_affected.set(rt.state.rows_affected.get() + affected);
+        }
+        Ok(out.finish())
+    }
+}
+
+impl Execute for Modify {
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        if !self.done {
+            self.done = true;
+            self.returned = Some(self.run(rt)?);
+        }
+        let Some(returned) = &self.returned else { return Ok(None) };
+        if self.at >= returned.rows {
+            return Ok(None);
+        }
+        let end = returned.rows.min(self.at + max.clamp(1, BATCH_ROWS));
+        let batch = returned.slice(self.at, end - self.at);
+        self.at = end;
+        Ok(Some(batch))
+    }
+    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
+        // Writes happen once; a reader that starts over reads the same rows.
+        self.at = 0;
+        Ok(())
+    }
+}

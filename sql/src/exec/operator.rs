@@ -62,7 +62,8 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
         Operator::SetOperation { left, right, operator, all } => {
             Box::new(set::SetOperation::new(child(left), child(right), *operator, *all, node.types.clone()))
         }
-        Operator::Materialize { input } => Box::new(basic::Materialize::new(child(input))),
+        // The nested loop above keeps the rows.
+        Operator::Materialize { input } => child(input),
         Operator::Cte { index, columns, .. } => Box::new(cte::CteScan::new(*index, columns.clone())),
         Operator::Recursive { start, step, work_table, all } => {
             Box::new(cte::Recursive::new(child(start), child(step), *work_table, *all, node.types.clone()))
@@ -73,7 +74,10 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
         }
         Operator::Subquery { input, .. } => child(input),
         Operator::Modify { input, modify } => {
-            Box::new(modify::Modify::new(child(input), modify.clone(), node.types.clone()))
+            let main = rt.plan.is_some_and(|plan| {
+                plan.root.id == node.id || plan.root.inputs().iter().any(|input| input.id == node.id)
+            });
+            Box::new(modify::Modify::new(child(input), modify.clone(), node.types.clone(), main))
         }
     };
     match rt.state.counters.borrow().is_empty() {

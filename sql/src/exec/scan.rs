@@ -1,8 +1,407 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct TableScan {}
-impl TableScan { pub fn new(_a: Arc<node::TableScan>, _b: usize) -> TableScan { todo!() } }
-impl Execute for TableScan { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
-pub struct SystemScan {}
-impl SystemScan { pub fn new(_a: Arc<node::SystemScan>, _b: Vec<Type>) -> SystemScan { todo!() } }
-impl Execute for SystemScan { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
+//! Reading tables: the whole of one, a key range, single keys; through the table's own tree or an index.
+//!
+//! All reads go through the transaction, which registers what is read with the protocol in force. It is borrowed for one batch at a
+//! time; nothing is evaluated meanwhile, rows are only decoded.
+
+use super::basic::count_removed;
+use super::eval::{filter, row_value};
+use super::operator::Execute;
+use super::runtime::Runtime;
+use crate::column::{BATCH_ROWS, Batch, Column, Strings, Values};
+use crate::error::{Error, Result};
+use crate::expr::{Expr, integer};
+use crate::plan::node::{self, Access, Bounds, Equal};
+use crate::table::key::{KeyOrder, VALUE_TAG, encode, prefix_successor, skip};
+use crate::table::row::RowDecoder;
+use crate::table::{KeyPart, Shape};
+use crate::types::{Datum, Type};
+use serin_storage::{Direction, KeyRange};
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+
+pub struct TableScan {
+    scan: Arc<node::TableScan>,
+    id: usize,
+    open: Option<Open>,
+}
+
+struct Open {
+    shape: Arc<Shape>,
+    decoder: RowDecoder,
+    /// Of the index, or of the table if that is what is read.
+    pieces: VecDeque<Piece>,
+    current: Option<serin_txn::Scan>,
+    /// Rows to read at once: grows while a filter lets few through.
+    step: usize,
+}
+
+/// A part of the tree to read.
+enum Piece {
+    Point(Vec<u8>),
+    Range(KeyRange),
+}
+
+impl TableScan {
+    pub fn new(scan: Arc<node::TableScan>, id: usize) -> TableScan {
+        TableScan { scan, id, open: None }
+    }
+
+    fn open(&self, rt: &Runtime<'_>) -> Result<Open> {
+        let shape = Shape::of(&self.scan.table, rt.context)?;
+        let pieces = match &self.scan.access {
+            Access::Full => {
+                VecDeque::from([Piece::Range(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded })])
+            }
+            Access::Index { index, bounds } => {
+                let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
+                if self.scan.backward {
+                    pieces.reverse();
+                }
+                pieces.into()
+            }
+        };
+        let decoder = RowDecoder::new(&shape.types, &self.scan.decode, &shape.missing);
+        Ok(Open { shape, decoder, pieces, current: None, step: 0 })
+    }
+}
+
+impl Execute for TableScan {
+    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        if self.open.is_none() {
+            self.open = Some(self.open(rt)?);
+        }
+        let open = self.open.as_mut().expect("it was just opened");
+        open.step = open.step.max(max).clamp(1, BATCH_ROWS);
+        loop {
+            rt.check_interrupt()?;
+            let step = open.step;
+            let Some(batch) = read(&self.scan, open, rt, step)? else { return Ok(None) };
+            let before = batch.rows;
+            let batch = filter(&self.scan.filter, batch, rt)?;
+            count_removed(rt, self.id, before - batch.rows);
+            if batch.rows < before {
+                open.step = (open.step * 2).min(BATCH_ROWS);
+            }
+            if batch.rows > 0 {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
+        self.open = None;
+        Ok(())
+    }
+}
+
+/// Keys and rows beside the decoded columns, where wanted.
+struct Extra {
+    keys: Option<Strings>,
+    rows: Option<Strings>,
+}
+
+impl Extra {
+    fn new(scan: &node::TableScan) -> Extra {
+        Extra { keys: scan.key.then(|| Strings::with_capacity(16)), rows: scan.row.then(|| Strings::with_capacity(16)) }
+    }
+    fn push(&mut self, key: &[u8], row: &[u8]) {
+        if let Some(keys) = &mut self.keys {
+            keys.push(key);
+        }
+        if let Some(rows) = &mut self.rows {
+            rows.push(row);
+        }
+    }
+}
+
+/// Up to `max` rows; None at the end. A batch may be empty before that.
+fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+    let direction = if scan.backward { Direction::Backward } else { Direction::Forward };
+    let index = match &scan.access {
+        Access::Index { index, .. } if !open.shape.indexes[*index].clustered => Some(*index),
+        _ => None,
+    };
+    let mut extra = Extra::new(scan);
+    let mut transaction = rt.context.transaction.borrow_mut();
+    loop {
+        if open.current.is_none() {
+            let Some(piece) = open.pieces.pop_front() else {
+                if open.decoder.rows() > 0 {
+                    return Ok(Some(finish(open, extra)));
+                }
+                return Ok(None);
+            };
+            let tree = index.map_or(&open.shape.tree, |index| &open.shape.indexes[index].tree);
+            match piece {
+                Piece::Range(range) => open.current = Some(transaction.scan(tree, range, direction)?),
+                Piece::Point(key) => {
+                    let found = transaction.get(tree, &key)?;
+                    match (found, index) {
+                        (None, _) => {}
+                        (Some(row), None) => {
+                            open.decoder.append(&row)?;
+                            extra.push(&key, &row);
+                        }
+                        (Some(table_key), Some(_)) => {
+                            if let Some(row) = transaction.get(&open.shape.tree, &table_key)? {
+                                open.decoder.append(&row)?;
+                                extra.push(&table_key, &row);
+                            }
+                        }
+                    }
+                    if open.decoder.rows() >= max {
+                        return Ok(Some(finish(open, extra)));
+                    }
+                    continue;
+                }
+            }
+        }
+        let Some(current) = &mut open.current else { continue };
+        let wanted = max.saturating_sub(open.decoder.rows()).max(1);
+        let mut failure = None;
+        let more = match index {
+            None => {
+                let decoder = &mut open.decoder;
+                current.next_batch(&mut transaction, wanted, &mut |key, row| match decoder.append(row) {
+                    Ok(()) => {
+                        extra.push(key, row);
+                        true
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        false
+                    }
+                })?
+            }
+            Some(index) => {
+                let parts = &open.shape.indexes[index].parts;
+                let mut keys: Vec<Vec<u8>> = Vec::with_capacity(wanted);
+                let more = current.next_batch(&mut transaction, wanted, &mut |key, value| {
+                    match table_key(key, value, parts) {
+                        Some(found) => keys.push(found.to_vec()),
+                        None => failure = Some(Error::internal("a malformed index entry")),
+                    }
+                    true
+                })?;
+                for key in keys {
+                    if let Some(row) = transaction.get(&open.shape.tree, &key)? {
+                        open.decoder.append(&row)?;
+                        extra.push(&key, &row);
+                    }
+                }
+                more
+            }
+        };
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if !more {
+            open.current = None;
+        }
+        if open.decoder.rows() >= max || (more && open.decoder.rows() > 0) {
+            return Ok(Some(finish(open, extra)));
+        }
+    }
+}
+
+fn finish(open: &mut Open, extra: Extra) -> Batch {
+    let rows = open.decoder.rows();
+    let mut columns: Vec<Arc<Column>> = open.decoder.finish().into_iter().map(Arc::new).collect();
+    for strings in [extra.keys, extra.rows].into_iter().flatten() {
+        columns.push(Arc::new(Column::new(Values::Bytea(strings))));
+    }
+    Batch { columns, rows }
+}
+
+/// The key in the table's tree that an index entry leads to: its value, or the rest of its key.
+fn table_key<'e>(key: &'e [u8], value: &'e [u8], parts: &[KeyPart]) -> Option<&'e [u8]> {
+    if !value.is_empty() {
+        return Some(value);
+    }
+    let mut rest = key;
+    for part in parts {
+        rest = rest.get(skip(rest, part.data_type, part.order)?..)?;
+    }
+    Some(rest)
+}
+
+/// A bound's value as a key of the column's type.
+enum KeyValue {
+    Value(Datum),
+    /// An integer that the column's type can't hold.
+    Below,
+    Above,
+    Null,
+}
+
+fn key_value(value: Datum, data_type: Type) -> KeyValue {
+    let Some(wide) = integer(&value) else {
+        return if value.is_null() { KeyValue::Null } else { KeyValue::Value(value) };
+    };
+    let narrow = match data_type {
+        Type::INT2 => i16::try_from(wide).map(Datum::Int2).ok(),
+        Type::INT4 => i32::try_from(wide).map(Datum::Int4).ok(),
+        Type::INT8 => Some(Datum::Int8(wide)),
+        _ => Some(value),
+    };
+    match narrow {
+        Some(value) => KeyValue::Value(value),
+        None if wide < 0 => KeyValue::Below,
+        None => KeyValue::Above,
+    }
+}
+
+/// The pieces of an index that bounds stand for, in key order. None at all: a bound is null, or out of range.
+fn pieces(bounds: &Bounds, parts: &[KeyPart], rt: &Runtime<'_>) -> Result<Vec<Piece>> {
+    let mut prefixes: Vec<Vec<u8>> = vec![Vec::with_capacity(16)];
+    for (equal, part) in bounds.equal.iter().zip(parts) {
+        let values: Vec<Datum> = match equal {
+            Equal::Value(expr) => vec![row_value(expr, &[], rt)?],
+            Equal::Values(exprs) => exprs.iter().map(|expr| row_value(expr, &[], rt)).collect::<Result<_>>()?,
+            Equal::Array(expr) => match row_value(expr, &[], rt)? {
+                Datum::Array(array) => array.elements.clone(),
+                _ => Vec::new(),
+            },
+            Equal::Null => {
+                prefixes.iter_mut().for_each(|p| encode(&Datum::Null, part.data_type, part.order, p));
+                continue;
+            }
+        };
+        let values: Vec<Datum> = values
+            .into_iter()
+            .filter_map(|value| match key_value(value, part.data_type) {
+                KeyValue::Value(value) => Some(value),
+                _ => None,
+            })
+            .collect();
+        prefixes = prefixes
+            .iter()
+            .flat_map(|prefix| {
+                values.iter().map(move |value| {
+                    let mut key = prefix.clone();
+                    encode(value, part.data_type, part.order, &mut key);
+                    key
+                })
+            })
+            .collect();
+        // The same value may be listed twice.
+        prefixes.sort_unstable();
+        prefixes.dedup();
+    }
+    if bounds.is_point {
+        return Ok(prefixes.into_iter().map(Piece::Point).collect());
+    }
+    let mut pieces = Vec::with_capacity(prefixes.len());
+    for prefix in prefixes {
+        let range = match (parts.get(bounds.equal.len()), bounds.lower.is_some() || bounds.upper.is_some()) {
+            (Some(part), true) => between(&prefix, part, bounds, rt)?,
+            _ => Some(all_with(&prefix)),
+        };
+        pieces.extend(range.map(Piece::Range));
+    }
+    Ok(pieces)
+}
+
+fn all_with(prefix: &[u8]) -> KeyRange {
+    if prefix.is_empty() {
+        return KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    }
+    KeyRange {
+        start: Bound::Included(prefix.to_vec()),
+        end: prefix_successor(prefix).map_or(Bound::Unbounded, Bound::Excluded),
+    }
+}
+
+/// The entries below `prefix` whose next column lies within the bounds; nulls never do.
+fn between(prefix: &[u8], part: &KeyPart, bounds: &Bounds, rt: &Runtime<'_>) -> Result<Option<KeyRange>> {
+    // In a descending column, the lower values come last.
+    let (first, last) = match part.order.descending {
+        false => (&bounds.lower, &bounds.upper),
+        true => (&bounds.upper, &bounds.lower),
+    };
+    let mut values = prefix.to_vec();
+    values.push(VALUE_TAG);
+    let KeyRange { mut start, mut end } = all_with(&values);
+    for (bound, is_start) in [(first, true), (last, false)] {
+        let Some(bound) = bound else { continue };
+        let value = match key_value(row_value(&bound.value, &[], rt)?, part.data_type) {
+            KeyValue::Null => return Ok(None),
+            KeyValue::Value(value) => value,
+            // Beyond what the column can hold: no limit on the one side, nothing left on the other.
+            KeyValue::Above if is_start != part.order.descending => return Ok(None),
+            KeyValue::Below if is_start == part.order.descending => return Ok(None),
+            KeyValue::Above | KeyValue::Below => continue,
+        };
+        let mut key = prefix.to_vec();
+        encode(&value, part.data_type, part.order, &mut key);
+        let after = || prefix_successor(&key);
+        match (is_start, bound.inclusive) {
+            (true, true) => start = Bound::Included(key),
+            (true, false) => match after() {
+                Some(key) => start = Bound::Included(key),
+                None => return Ok(None),
+            },
+            (false, true) => end = after().map_or(Bound::Unbounded, Bound::Excluded),
+            (false, false) => end = Bound::Excluded(key),
+        }
+    }
+    if let (Bound::Included(start), Bound::Excluded(end)) = (&start, &end)
+        && start >= end
+    {
+        return Ok(None);
+    }
+    Ok(Some(KeyRange { start, end }))
+}
+
+/// The key of one row by its whole primary key; None: a value is null or can't be in the column.
+pub fn point_key(values: &[Expr], shape: &Shape, rt: &Runtime<'_>) -> Result<Option<Vec<u8>>> {
+    let mut key = Vec::with_capacity(16);
+    for (expr, part) in values.iter().zip(&shape.key) {
+        match key_value(row_value(expr, &[], rt)?, part.data_type) {
+            KeyValue::Value(value) => encode(&value, part.data_type, KeyOrder::ASCENDING, &mut key),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(key))
+}
+
+/// A relation computed from the catalog or the live state.
+pub struct SystemScan {
+    scan: Arc<node::SystemScan>,
+    types: Vec<Type>,
+    rows: Option<std::vec::IntoIter<Vec<Datum>>>,
+}
+
+impl SystemScan {
+    pub fn new(scan: Arc<node::SystemScan>, types: Vec<Type>) -> SystemScan {
+        SystemScan { scan, types, rows: None }
+    }
+}
+
+impl Execute for SystemScan {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        if self.rows.is_none() {
+            self.rows = Some((self.scan.relation.rows)(&rt.context.eval)?.into_iter());
+        }
+        let rows = self.rows.as_mut().expect("they were just computed");
+        let mut columns: Vec<Column> = self.types.iter().map(|t| Column::with_capacity(t.repr(), 64)).collect();
+        let mut count = 0;
+        for row in rows.take(BATCH_ROWS) {
+            for (column, at) in columns.iter_mut().zip(&self.scan.columns) {
+                column.push_datum(&row[*at]);
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let batch = Batch { columns: columns.into_iter().map(Arc::new).collect(), rows: count };
+        filter(&self.scan.filter, batch, rt).map(Some)
+    }
+
+    fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
+        self.rows = None;
+        Ok(())
+    }
+}

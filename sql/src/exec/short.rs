@@ -1,2 +1,115 @@
-use super::runtime::Runtime; use crate::column::Batch; use crate::error::Result; use crate::plan::short::Short;
-pub fn run(_s: &Short, _r: &Runtime<'_>) -> Result<Option<Batch>> { todo!() }
+//! Runs single-row statements by key (`plan::short`) without operators.
+
+use super::eval::{row_passes, row_value};
+use super::modify::Changer;
+use super::runtime::Runtime;
+use super::scan::point_key;
+use crate::column::{Batch, Column};
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::plan::node;
+use crate::plan::short::{Point, Short};
+use crate::table::Shape;
+use crate::types::Datum;
+use serin_txn::{RowLock, WaitPolicy};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+type Row = SmallVec<[Datum; 8]>;
+
+pub fn run(short: &Short, rt: &Runtime<'_>) -> Result<Option<Batch>> {
+    rt.check_interrupt()?;
+    match short {
+        Short::Select { point, outputs } => select(point, outputs, rt),
+        Short::Change { point, modify } => change(point, modify, rt),
+        Short::Insert { modify } => {
+            let mut changer = Changer::new(modify, rt)?;
+            let row = changer.insert(&[], rt)?;
+            affected(&changer, row, &[], rt)
+        }
+    }
+}
+
+fn decode(point: &Point, shape: &Shape, bytes: &[u8]) -> Result<Row> {
+    let mut row = Row::with_capacity(point.decode.len() + 2);
+    for column in &point.decode {
+        let value = shape.layout.decode(bytes, *column)?;
+        row.push(value.unwrap_or_else(|| shape.missing[*column].clone()));
+    }
+    Ok(row)
+}
+
+fn select(point: &Point, outputs: &[Expr], rt: &Runtime<'_>) -> Result<Option<Batch>> {
+    let shape = Shape::of(&point.table, rt.context)?;
+    let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
+    let Some(bytes) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else { return Ok(None) };
+    let row = decode(point, &shape, &bytes)?;
+    if !row_passes(&point.filter, &row, rt)? {
+        return Ok(None);
+    }
+    let mut columns = Vec::with_capacity(outputs.len());
+    for expr in outputs {
+        let mut column = Column::with_capacity(expr.data_type().repr(), 1);
+        match expr {
+            Expr::Column { index, .. } => column.push_datum(&row[*index]),
+            expr => column.push_datum(&row_value(expr, &row, rt)?),
+        }
+        columns.push(Arc::new(column));
+    }
+    Ok(Some(Batch { columns, rows: 1 }))
+}
+
+/// The row is locked before it is read where nothing but the key decides: a read lock taken first would have to be upgraded, and two
+/// that do so deadlock (2PL).
+fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Option<Batch>> {
+    let mut changer = Changer::new(modify, rt)?;
+    let shape = changer.shape.clone();
+    let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
+    let mut bytes = None;
+    if !point.filter.is_empty() {
+        let Some(read) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else { return Ok(None) };
+        if !row_passes(&point.filter, &decode(point, &shape, &read)?, rt)? {
+            return Ok(None);
+        }
+        bytes = Some(read);
+    }
+    let locked =
+        rt.context.transaction.borrow_mut().lock_row(&shape.tree, &key, changer.lock_mode, WaitPolicy::Block)?;
+    let mut input: Row;
+    let row = match locked {
+        RowLock::Unchanged => {
+            if bytes.is_none() {
+                bytes = rt.context.transaction.borrow_mut().get(&shape.tree, &key)?;
+            }
+            let Some(bytes) = bytes else { return Ok(None) };
+            input = with_key(decode(point, &shape, &bytes)?);
+            let old = shape.decode_row(&bytes)?;
+            Some(changer.apply(&key, old, &input, rt)?)
+        }
+        RowLock::Changed(Some(latest)) => {
+            input = with_key(decode(point, &shape, &latest)?);
+            changer.change_latest(&key, &latest, &mut input, rt)?
+        }
+        RowLock::Skipped | RowLock::Changed(None) => return Ok(None),
+    };
+    affected(&changer, row, &input, rt)
+}
+
+/// Room where the operators have the row's key and bytes; no expression reads them.
+fn with_key(mut row: Row) -> Row {
+    row.extend([Datum::Null, Datum::Null]);
+    row
+}
+
+fn affected(changer: &Changer, row: Option<Vec<Datum>>, input: &[Datum], rt: &Runtime<'_>) -> Result<Option<Batch>> {
+    let Some(row) = row else { return Ok(None) };
+    rt.state.rows_affected.set(1);
+    let Some(returning) = &changer.modify.returning else { return Ok(None) };
+    let values = changer.returned(row, input, rt)?;
+    let columns = values
+        .iter()
+        .zip(returning)
+        .map(|(value, expr)| Arc::new(Column::from_datums(expr.data_type().repr(), [value])))
+        .collect();
+    Ok(Some(Batch { columns, rows: 1 }))
+}

@@ -1,2 +1,225 @@
-use super::runtime::Runtime; use crate::error::Result; use crate::types::Datum; use crate::plan::Subquery;
-pub fn value(_q: &Subquery, _row: &[Datum], _r: &Runtime<'_>) -> Result<Datum> { todo!() }
+//! Subqueries in expressions. Uncorrelated ones run once; `x = ANY (…)` of such a one is tested by hash.
+
+use super::eval::{quantify, row_value};
+use super::operator::build;
+use super::runtime::Runtime;
+use crate::column::{BATCH_ROWS, Batch};
+use crate::error::{Error, Result, SqlState};
+use crate::plan::Subquery;
+use crate::plan::logical::SublinkKind;
+use crate::table::key::{KeyOrder, encode};
+use crate::types::{ArrayValue, Datum};
+use std::sync::Arc;
+
+pub fn value(query: &Subquery, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> {
+    let compares = matches!(query.kind, SublinkKind::Any | SublinkKind::All);
+    if query.is_constant && !compares {
+        let known = rt.state.subqueries.borrow().get(query.index).and_then(|state| state.value.clone());
+        if let Some(value) = known {
+            return Ok(value);
+        }
+    }
+    let operands = query.operands.iter().map(|operand| row_value(operand, row, rt)).collect::<Result<Vec<_>>>()?;
+    // The slots may be in use by an operator around: they are put back.
+    let mut before = Vec::with_capacity(query.inputs.len());
+    for (slot, input) in &query.inputs {
+        let value = row_value(input, row, rt)?;
+        before.push((*slot, rt.set_slot(*slot, value)));
+    }
+    let result = run(query, operands, rt);
+    for (slot, value) in before.into_iter().rev() {
+        rt.set_slot(slot, value);
+    }
+    let result = result?;
+    if query.is_constant
+        && !compares
+        && let Some(state) = rt.state.subqueries.borrow_mut().get_mut(query.index)
+    {
+        state.value = Some(result.clone());
+    }
+    Ok(result)
+}
+
+/// Hands the subquery's batches to `visit` until it answers false.
+fn each_batch(query: &Subquery, max: usize, rt: &Runtime<'_>, visit: &mut dyn FnMut(&Batch) -> Result<bool>) -> Result<()> {
+    let kept = rt.state.subqueries.borrow_mut().get_mut(query.index).and_then(|state| state.executor.take());
+    let mut executor = match kept {
+        Some(mut executor) => {
+            executor.rescan(rt)?;
+            executor
+        }
+        None => build(&query.node, rt),
+    };
+    while let Some(batch) = executor.next(rt, max)? {
+        rt.check_interrupt()?;
+        if batch.rows > 0 && !visit(&batch)? {
+            break;
+        }
+    }
+    if let Some(state) = rt.state.subqueries.borrow_mut().get_mut(query.index) {
+        state.executor = Some(executor);
+    }
+    Ok(())
+}
+
+fn run(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<Datum> {
+    match query.kind {
+        SublinkKind::Exists => {
+            let mut found = false;
+            each_batch(query, 1, rt, &mut |_| {
+                found = true;
+                Ok(false)
+            })?;
+            Ok(Datum::Bool(found))
+        }
+        SublinkKind::Scalar | SublinkKind::Row => {
+            let mut result = None;
+            each_batch(query, 2, rt, &mut |batch| {
+                if result.is_some() || batch.rows > 1 {
+                    return Err(Error::new(
+                        SqlState::CARDINALITY_VIOLATION,
+                        "more than one row returned by a subquery used as an expression",
+                    ));
+                }
+                result = Some(batch.row(0));
+                Ok(true)
+            })?;
+            Ok(match (query.kind, result) {
+                (_, None) => Datum::Null,
+                (SublinkKind::Row, Some(row)) => {
+                    Datum::Record(query.node.types.iter().copied().zip(row).collect::<Vec<_>>().into())
+                }
+                (_, Some(row)) => row.into_iter().next().unwrap_or_default(),
+            })
+        }
+        SublinkKind::Array => {
+            let mut elements = Vec::new();
+            each_batch(query, BATCH_ROWS, rt, &mut |batch| {
+                elements.extend((0..batch.rows).map(|row| batch.columns[0].get(row)));
+                Ok(true)
+            })?;
+            let element = query.data_type.element().unwrap_or(query.data_type);
+            let dimensions = if elements.is_empty() { Vec::new() } else { vec![(elements.len() as i32, 1)] };
+            Ok(Datum::Array(Arc::new(ArrayValue { element, dimensions, elements })))
+        }
+        SublinkKind::Any | SublinkKind::All => compare(query, operands, rt),
+    }
+}
+
+fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<Datum> {
+    if query.is_constant && query.is_hashable && operands.len() == 1 {
+        return by_hash(query, &operands[0], rt);
+    }
+    let all = query.kind == SublinkKind::All;
+    let mut unknown = false;
+    let mut decided = false;
+    let mut visit = |batch: &Batch| -> Result<bool> {
+        for row in 0..batch.rows {
+            // A row compares as the conjunction of its columns.
+            let mut result = Some(true);
+            for ((operand, comparison), column) in operands.iter().zip(&query.comparisons).zip(&batch.columns) {
+                let value = std::iter::once(Ok(column.get(row)));
+                match quantify(comparison, operand, value, false, rt)?.as_bool() {
+                    Some(true) => {}
+                    Some(false) => {
+                        result = Some(false);
+                        break;
+                    }
+                    None => result = None,
+                }
+            }
+            match result {
+                Some(value) if value != all => {
+                    decided = true;
+                    return Ok(false);
+                }
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        Ok(true)
+    };
+    match query.is_constant {
+        true => {
+            let rows = kept_rows(query, rt)?;
+            for batch in rows.iter() {
+                if !visit(batch)? {
+                    break;
+                }
+            }
+        }
+        false => each_batch(query, BATCH_ROWS, rt, &mut visit)?,
+    }
+    Ok(match (decided, unknown) {
+        (true, _) => Datum::Bool(!all),
+        (false, true) => Datum::Null,
+        (false, false) => Datum::Bool(all),
+    })
+}
+
+/// An uncorrelated subquery's rows, read once.
+fn kept_rows(query: &Subquery, rt: &Runtime<'_>) -> Result<Arc<Vec<Batch>>> {
+    let known = rt.state.subqueries.borrow().get(query.index).and_then(|state| state.rows.clone());
+    if let Some(rows) = known {
+        return Ok(rows);
+    }
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    each_batch(query, BATCH_ROWS, rt, &mut |batch| {
+        bytes += batch.bytes();
+        super::basic::check_budget(bytes, rt, "subquery")?;
+        rows.push(batch.clone());
+        Ok(true)
+    })?;
+    let rows = Arc::new(rows);
+    if let Some(state) = rt.state.subqueries.borrow_mut().get_mut(query.index) {
+        state.rows = Some(rows.clone());
+    }
+    Ok(rows)
+}
+
+fn by_hash(query: &Subquery, operand: &Datum, rt: &Runtime<'_>) -> Result<Datum> {
+    let data_type = query.comparisons[0].arguments[1];
+    let known = rt.state.subqueries.borrow().get(query.index).and_then(|state| state.set.clone());
+    let set = match known {
+        Some(set) => set,
+        None => {
+            let mut keys = hashbrown::HashSet::new();
+            let (mut has_null, mut bytes) = (false, 0);
+            each_batch(query, BATCH_ROWS, rt, &mut |batch| {
+                for row in 0..batch.rows {
+                    let value = batch.columns[0].get(row);
+                    if value.is_null() {
+                        has_null = true;
+                        continue;
+                    }
+                    let mut key = Vec::new();
+                    encode(&value, data_type, KeyOrder::ASCENDING, &mut key);
+                    bytes += key.len() + 48;
+                    keys.insert(key);
+                }
+                super::basic::check_budget(bytes, rt, "subquery")?;
+                Ok(true)
+            })?;
+            let set = Arc::new((keys, has_null));
+            if let Some(state) = rt.state.subqueries.borrow_mut().get_mut(query.index) {
+                state.set = Some(set.clone());
+            }
+            set
+        }
+    };
+    let (keys, has_null) = &*set;
+    if keys.is_empty() && !has_null {
+        return Ok(Datum::Bool(false));
+    }
+    if operand.is_null() {
+        return Ok(Datum::Null);
+    }
+    let mut key = Vec::new();
+    encode(operand, data_type, KeyOrder::ASCENDING, &mut key);
+    Ok(match (keys.contains(&key), has_null) {
+        (true, _) => Datum::Bool(true),
+        (false, true) => Datum::Null,
+        (false, false) => Datum::Bool(false),
+    })
+}

@@ -1,5 +1,28 @@
-#![allow(unused)]
-use super::operator::*; use super::runtime::Runtime; use crate::plan::node; use crate::types::Type; use crate::column::Batch; use crate::error::Result; use crate::expr::Expr; use crate::parse::ast::SetOperator; use std::sync::Arc;
-pub struct Window {}
-impl Window { pub fn new(_a: Executor, _b: Arc<[node::WindowCall]>, _c: Vec<Type>) -> Window { todo!() } }
-impl Execute for Window { fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> { todo!() } fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> { todo!() } }
+//! Window functions: not yet. The binder refuses them before a plan could contain one.
+
+use super::operator::{Execute, Executor};
+use super::runtime::Runtime;
+use crate::column::Batch;
+use crate::error::{Error, Result};
+use crate::plan::node::WindowCall;
+use crate::types::Type;
+use std::sync::Arc;
+
+pub struct Window {
+    input: Executor,
+}
+
+impl Window {
+    pub fn new(input: Executor, _calls: Arc<[WindowCall]>, _types: Vec<Type>) -> Window {
+        Window { input }
+    }
+}
+
+impl Execute for Window {
+    fn next(&mut self, _rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        Err(Error::unsupported("a window function"))
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.input.rescan(rt)
+    }
+}

@@ -17,6 +17,7 @@ mod aggregate;
 mod arguments;
 mod array;
 mod cast;
+mod catalog;
 mod comparison;
 mod datetime;
 #[cfg(test)]
@@ -142,6 +143,28 @@ pub trait Services {
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
     /// Size of a relation's trees in bytes (pg_relation_size …).
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>>;
+    // ---- what pg_catalog shows of the live state ----
+    /// The rows of pg_settings ([`crate::settings::Settings::rows`]).
+    fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
+        Err(crate::error::Error::unsupported("pg_settings"))
+    }
+    /// Every session, for pg_stat_activity.
+    fn activities(&self) -> Result<Vec<crate::catalog::system::Activity>> {
+        Err(crate::error::Error::unsupported("pg_stat_activity"))
+    }
+    fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
+        Err(crate::error::Error::unsupported("pg_locks"))
+    }
+    fn prepared_statements(&self) -> Result<Vec<crate::catalog::system::PreparedStatement>> {
+        Err(crate::error::Error::unsupported("pg_prepared_statements"))
+    }
+    fn cursors(&self) -> Result<Vec<crate::catalog::system::Cursor>> {
+        Err(crate::error::Error::unsupported("pg_cursors"))
+    }
+    /// The last value nextval() gave anyone; None: never called.
+    fn sequence_last_value(&self, _sequence: Oid) -> Result<Option<i64>> {
+        Err(crate::error::Error::unsupported("pg_sequences"))
+    }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.
     fn check_interrupt(&self) -> Result<()>;

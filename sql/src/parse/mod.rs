@@ -35,7 +35,7 @@ use crate::error::{Error, Result, SqlState};
 use cursor::Parser;
 use lexer::Kind;
 
-pub use keywords::{Category, Keyword};
+pub use keywords::{Category, Keyword, all as keywords};
 
 /// Height of a syntax tree, and nesting of the parser that builds it: beyond it a statement is refused (54001) before
 /// it could overflow the stack. Flat lists (AND, OR, IN, VALUES) don't count; a chain like `1 + 1 + …` does.
@@ -124,4 +124,20 @@ fn check_size(sql: &str) -> Result<()> {
         return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "statement text is too long"));
     }
     Ok(())
+}
+
+/// Every word of a text that could be a column's name, in order, without duplicates.
+pub fn identifiers(sql: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for token in lexer::tokenize(sql) {
+        let name = match &token.kind {
+            Kind::Identifier(name) => name.to_string(),
+            Kind::Keyword(keyword) if keyword.category() != Category::Reserved => keyword.text().to_owned(),
+            _ => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }

@@ -38,11 +38,12 @@ pub(crate) fn scan_all(
         keys.clear();
         rows.clear();
         // `visit` may evaluate expressions, which may need the transaction: so not under its borrow.
-        let more = scan.next_batch(&mut context.transaction.borrow_mut(), BATCH_ROWS, &mut |key, value| {
-            keys.extend_from_slice(key);
-            rows.push((keys.len(), value.clone()));
-            true
-        })?;
+        let more =
+            scan.next_batch(&mut context.transaction.borrow_mut(), BATCH_ROWS, &mut |key, value| {
+                keys.extend_from_slice(key);
+                rows.push((keys.len(), value.clone()));
+                true
+            })?;
         context.eval.services.check_interrupt()?;
         let mut start = 0;
         for (end, value) in &rows {
@@ -290,7 +291,8 @@ impl TableLoader {
                     return error;
                 }
                 let name = &self.table.indexes[position].name;
-                let detail = error.fields().detail.clone().map(|d| d.replace("is duplicated", "already exists"));
+                let detail =
+                    error.fields().detail.clone().map(|d| d.replace("is duplicated", "already exists"));
                 let message = format!("duplicate key value violates unique constraint \"{name}\"");
                 let renamed = Error::new(SqlState::UNIQUE_VIOLATION, message).on_constraint(name);
                 detail.into_iter().fold(renamed, |error, detail| error.detail(detail))

@@ -9,5 +9,5 @@ pub(crate) mod sorter;
 mod writer;
 
 pub use shape::{IndexShape, KeyPart, Shape};
-pub(crate) use shape::{ShapeCell, from_text, to_text};
+pub(crate) use shape::{ShapeCell, to_catalog_text, to_text};
 pub use writer::{Arbiter, InsertOutcome, TableWriter};

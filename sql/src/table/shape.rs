@@ -8,7 +8,7 @@ use crate::exec::ExecContext;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
 use crate::plan::{PlanContext, PlannerSettings};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, RenderSettings, Type, format_datum, parse_datum};
 use parking_lot::Mutex;
 use serin_storage::Tree;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ impl std::fmt::Debug for ShapeCell {
 
 pub struct Shape {
     pub types: Vec<Type>,
+    pub layout: super::row::RowLayout,
     pub tree: Arc<Tree>,
     /// Of the clustering key; empty: row id.
     pub key: Vec<KeyPart>,
@@ -73,11 +74,7 @@ impl Shape {
         Ok(shape)
     }
 
-    fn new(
-        table: &Table,
-        catalog: &Arc<crate::catalog::Catalog>,
-        eval: &EvalContext<'_>,
-    ) -> Result<Shape> {
+    fn new(table: &Table, catalog: &Arc<crate::catalog::Catalog>, eval: &EvalContext<'_>) -> Result<Shape> {
         let search_path = eval.services.search_path();
         let settings = PlannerSettings {
             enable_index_scan: true,
@@ -134,7 +131,7 @@ impl Shape {
         let mut missing = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
             missing.push(match &column.missing {
-                Some(text) => from_text(text, column.data_type(), eval)?,
+                Some(text) => from_text(text, column.data_type())?,
                 None => Datum::Null,
             });
         }
@@ -147,6 +144,7 @@ impl Shape {
             checks,
             generated,
             missing,
+            layout: super::row::RowLayout::new(&types),
             types,
         })
     }
@@ -158,12 +156,7 @@ impl Shape {
 
     /// The whole row at a place in the table's tree.
     pub fn decode_row(&self, bytes: &[u8]) -> Result<Vec<Datum>> {
-        (0..self.types.len())
-            .map(|column| {
-                let stored = super::row::decode_column(bytes, &self.types, column)?;
-                Ok(stored.unwrap_or_else(|| self.missing[column].clone()))
-            })
-            .collect()
+        self.layout.decode_row(bytes, &self.missing)
     }
 }
 
@@ -192,16 +185,17 @@ pub fn encode_parts(parts: &[KeyPart], row: &[Datum], out: &mut Vec<u8>) {
 }
 
 /// A value from its text form, as the catalog keeps constants.
-pub fn from_text(text: &str, data_type: Type, eval: &EvalContext<'_>) -> Result<Datum> {
-    let value = Datum::Text(text.into());
-    crate::functions::cast_datum(value, Type::TEXT, data_type, -1, true, eval)
+/// With the built-in render settings: a catalog's text must not change its meaning with a session's DateStyle or time zone.
+pub fn from_text(text: &str, data_type: Type) -> Result<Datum> {
+    parse_datum(text, data_type, -1, &RenderSettings::default())
 }
 
-/// A value's text form.
-pub fn to_text(value: &Datum, data_type: Type, eval: &EvalContext<'_>) -> Result<Option<Arc<str>>> {
-    match crate::functions::cast_datum(value.clone(), data_type, Type::TEXT, -1, true, eval)? {
-        Datum::Text(text) => Ok(Some(text)),
-        Datum::Null => Ok(None),
-        other => Err(Error::internal(format!("cast to text gave {other:?}"))),
-    }
+/// The text form in which `from_text` reads a value back.
+pub fn to_catalog_text(value: &Datum, data_type: Type) -> Option<String> {
+    (!value.is_null()).then(|| format_datum(value, data_type, &RenderSettings::default()))
+}
+
+/// A value as the session shows it; None: null.
+pub fn to_text(value: &Datum, data_type: Type, eval: &EvalContext<'_>) -> Option<String> {
+    (!value.is_null()).then(|| format_datum(value, data_type, eval.render))
 }

@@ -137,8 +137,10 @@ impl TableWriter {
         let mut order: Vec<usize> = (0..shape.indexes.len()).collect();
         order.sort_by_key(|&position| !(shape.indexes[position].unique && arbiter.includes(position)));
         // The first step conflicts before anything is written; with one arbiter there is nothing to take back.
-        let arbiters =
-            order.iter().filter(|&&position| shape.indexes[position].unique && arbiter.includes(position)).count();
+        let arbiters = order
+            .iter()
+            .filter(|&&position| shape.indexes[position].unique && arbiter.includes(position))
+            .count();
         loop {
             let savepoint = (arbiters > 1).then(|| context.transaction.borrow_mut().savepoint());
             let mut conflict = None;
@@ -314,7 +316,7 @@ impl TableWriter {
         let live = self.table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
         let values: Vec<String> = live
             .map(|(column, value)| {
-                let text = to_text(value, column.data_type(), &context.eval).ok().flatten();
+                let text = to_text(value, column.data_type(), &context.eval);
                 text.map_or_else(|| "null".to_string(), |text| shortened(&text))
             })
             .collect();
@@ -368,7 +370,7 @@ pub(super) fn key_description(
     for key in &table.indexes[index].keys {
         let column = key.column?;
         names.push(table.columns[column].name.as_str());
-        let text = to_text(&row[column], table.columns[column].data_type(), &context.eval).ok()?;
+        let text = to_text(&row[column], table.columns[column].data_type(), &context.eval);
         values.push(text.unwrap_or_else(|| "null".into()));
     }
     Some(format!("({})=({})", names.join(", "), values.join(", ")))

@@ -31,6 +31,7 @@ pub trait Vfs: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
 }
 
+#[allow(clippy::len_without_is_empty)] // Nobody asks.
 pub trait VfsFile: Send + Sync {
     /// Fills `buffer` or fails; reading past the end is `UnexpectedEof`.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;

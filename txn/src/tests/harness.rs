@@ -59,7 +59,12 @@ impl Db {
     /// Nothing is locked and nothing remembered once everyone has gone.
     pub(super) fn check_quiescent(&self) {
         self.manager.locks.check();
-        assert_eq!(self.manager.locks.explicit_count(), 0, "locks were left over: {:?}", self.manager.locks());
+        assert_eq!(
+            self.manager.locks.explicit_count(),
+            0,
+            "locks were left over: {:?}",
+            self.manager.locks()
+        );
         assert!(self.manager.locks().is_empty() || self.manager.ssi.node_count() > 0);
     }
 }
@@ -72,7 +77,11 @@ pub(super) fn commit_durably(manager: &TransactionManager, transaction: Transact
     Ok(committed)
 }
 
-pub(super) fn scan(transaction: &mut Transaction, tree: &Arc<Tree>, range: KeyRange) -> Result<Vec<(String, String)>> {
+pub(super) fn scan(
+    transaction: &mut Transaction,
+    tree: &Arc<Tree>,
+    range: KeyRange,
+) -> Result<Vec<(String, String)>> {
     let mut rows = Vec::new();
     let mut scan = transaction.scan(tree, range, Direction::Forward)?;
     while scan.next_batch(transaction, 3, &mut |key, value| {

@@ -6,7 +6,8 @@
 //! version. The history is serializable if and only if the graph has no cycle.
 //!
 //! To keep absence unambiguous, a key that exists from the start may be deleted but is never inserted again, and a key
-//! inserted later is never deleted.
+//! inserted later is never deleted. The key space is a few slots: in each one row that is only ever updated, some that
+//! are deleted sooner or later, and those that are inserted.
 
 use super::harness::*;
 use crate::*;
@@ -28,6 +29,8 @@ type Key = u32;
 struct Record {
     mode: &'static str,
     reads: BTreeMap<Key, u64>,
+    /// Ranges that were read whole: a key in them that is not among `reads` was absent.
+    scanned: Vec<(Key, Key)>,
     writes: BTreeMap<Key, u64>,
     commit: Timestamp,
 }
@@ -37,11 +40,15 @@ struct Workload {
     modes: &'static [Mode],
     threads: u64,
     transactions: u64,
-    /// Keys that exist from the start; as many again may be inserted.
-    keys: u32,
+    slots: u32,
     seed: u64,
-    /// How much of all writes may insert or delete.
-    deletes: bool,
+}
+
+/// Rows of a slot that exist from the start and may be deleted.
+const MORTALS: u32 = 30;
+
+fn in_slot(slot: u32, n: u64) -> Key {
+    slot << 20 | n as u32
 }
 
 struct Run<'a> {
@@ -49,6 +56,7 @@ struct Run<'a> {
     tree: &'a Arc<Tree>,
     workload: Workload,
     next_value: &'a AtomicU64,
+    statements: &'a AtomicU64,
 }
 
 #[derive(Default, Debug)]
@@ -66,11 +74,20 @@ fn decode(value: &[u8]) -> u64 {
 }
 
 impl Run<'_> {
-    fn random_key(&self, rng: &mut StdRng) -> Key {
-        rng.random_range(0..self.workload.keys * 2)
+    fn random_slot(&self, rng: &mut StdRng) -> u32 {
+        rng.random_range(0..self.workload.slots)
     }
-    fn is_initial(&self, key: Key) -> bool {
-        key % 2 == 0
+
+    /// On few cores transactions hardly overlap unless they are made to: waits until the others have done some
+    /// statements, or until they evidently can't (they may wait for us).
+    fn let_others_go_on(&self, rng: &mut StdRng) {
+        let target = self.statements.fetch_add(1, Ordering::Relaxed) + rng.random_range(0..10);
+        for _ in 0..30 {
+            if self.statements.load(Ordering::Relaxed) >= target {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// One transaction, recorded as long as it goes.
@@ -100,10 +117,7 @@ impl Run<'_> {
                 self.write(rng, &mut transaction, &mut record)?;
             }
             transaction.end_statement();
-            // On few cores transactions hardly overlap unless they are made to.
-            for _ in 0..rng.random_range(0..4) {
-                std::thread::yield_now();
-            }
+            self.let_others_go_on(rng);
         }
         if rng.random_bool(0.03) {
             // An abort of one's own accord.
@@ -119,51 +133,63 @@ impl Run<'_> {
 
     fn read(&self, rng: &mut StdRng, transaction: &mut Transaction, record: &mut Record) -> Result<()> {
         if rng.random_bool(0.6) {
-            let key = self.random_key(rng);
+            let n = if rng.random_bool(0.9) { 0 } else { rng.random_range(1..=MORTALS) };
+            let key = in_slot(self.random_slot(rng), n.into());
             let value = transaction.get(self.tree, &encode(key))?;
             observe(record, key, value.map_or(ABSENT, |value| decode(&value)));
             return Ok(());
         }
-        let (a, b) = (self.random_key(rng), self.random_key(rng));
-        let (from, to) = (a.min(b), a.max(b));
-        let range =
-            KeyRange { start: Bound::Included(encode(from).to_vec()), end: Bound::Included(encode(to).to_vec()) };
+        let (a, b) = (self.random_slot(rng), self.random_slot(rng));
+        let (from, to) = (in_slot(a.min(b), 0), in_slot(a.max(b) + 1, 0) - 1);
+        let range = KeyRange {
+            start: Bound::Included(encode(from).to_vec()),
+            end: Bound::Included(encode(to).to_vec()),
+        };
         let direction = if rng.random() { Direction::Forward } else { Direction::Backward };
         let mut found: BTreeMap<Key, u64> = BTreeMap::new();
         let mut scan = transaction.scan(self.tree, range, direction)?;
-        while scan.next_batch(transaction, 3, &mut |key, value| {
+        while scan.next_batch(transaction, 7, &mut |key, value| {
             let twice = found.insert(u32::from_be_bytes(key.try_into().unwrap()), decode(value));
             assert!(twice.is_none(), "a scan returned a key twice");
             true
         })? {}
-        for key in from..=to {
-            observe(record, key, found.get(&key).copied().unwrap_or(ABSENT));
+        for known in record.reads.range(from..=to).map(|(key, _)| *key).collect::<Vec<_>>() {
+            found.entry(known).or_insert(ABSENT);
         }
+        for (key, value) in found {
+            assert!(
+                !record.was_absent(key) || value == ABSENT || record.writes.contains_key(&key),
+                "a phantom"
+            );
+            observe(record, key, value);
+        }
+        record.scanned.push((from, to));
         Ok(())
     }
 
     fn write(&self, rng: &mut StdRng, transaction: &mut Transaction, record: &mut Record) -> Result<()> {
-        let key = self.random_key(rng);
-        let (name, value) = (encode(key), self.next_value.fetch_add(1, Ordering::Relaxed));
-        if !self.is_initial(key) && !record.writes.contains_key(&key) {
-            match transaction.insert(self.tree, &name, &value.to_be_bytes())? {
-                Inserted::Done => {
-                    observe(record, key, ABSENT);
-                    record.writes.insert(key, value);
-                }
-                Inserted::Duplicate { visible } => {
-                    if !visible {
-                        // What `sql` does for ON CONFLICT under snapshot isolation.
-                        return Err(Error::Interrupted);
-                    }
-                }
-            }
+        let (slot, value) = (self.random_slot(rng), self.next_value.fetch_add(1, Ordering::Relaxed));
+        if rng.random_bool(0.15) {
+            let key = in_slot(slot, 1000 + value);
+            let Inserted::Done = transaction.insert(self.tree, &encode(key), &value.to_be_bytes())? else {
+                panic!("nobody else inserts this key");
+            };
+            record.writes.insert(key, value);
             return Ok(());
         }
-        let delete = self.workload.deletes && self.is_initial(key) && rng.random_bool(0.02);
+        let delete = rng.random_bool(0.03);
+        let key = in_slot(slot, if delete { rng.random_range(1..=u64::from(MORTALS)) } else { 0 });
+        let name = encode(key);
         let strength = if delete { RowLockMode::Update } else { RowLockMode::NoKeyUpdate };
-        if rng.random_bool(0.7) {
+        if rng.random_bool(0.8) {
             transaction.intend_to_lock(self.tree, strength);
+        }
+        if !delete && rng.random_bool(0.2) {
+            // Blind: locked and written, never read.
+            transaction.lock_row(self.tree, &name, strength, WaitPolicy::Block)?;
+            transaction.update(self.tree, &name, &value.to_be_bytes())?;
+            record.writes.insert(key, value);
+            return Ok(());
         }
         let read = transaction.get(self.tree, &name)?;
         observe(record, key, read.as_ref().map_or(ABSENT, |value| decode(value)));
@@ -183,6 +209,12 @@ impl Run<'_> {
             record.writes.insert(key, value);
         }
         Ok(())
+    }
+}
+
+impl Record {
+    fn was_absent(&self, key: Key) -> bool {
+        !self.reads.contains_key(&key) && self.scanned.iter().any(|(from, to)| (*from..=*to).contains(&key))
     }
 }
 
@@ -212,12 +244,16 @@ fn run(workload: Workload, prepare: impl FnOnce(&TransactionManager)) -> (Vec<Re
     let session = SessionHandle::new(1);
     let mut load = manager.begin(options(&session, Mode::Ssi, Isolation::ReadCommitted));
     let tree = load.create_tree().unwrap();
-    for key in (0..workload.keys * 2).step_by(2) {
-        load.insert(&tree, &encode(key), &INITIAL.to_be_bytes()).unwrap();
+    for slot in 0..workload.slots {
+        for n in 0..=MORTALS {
+            load.insert(&tree, &encode(in_slot(slot, n.into())), &INITIAL.to_be_bytes()).unwrap();
+        }
     }
     commit_durably(&manager, load).unwrap();
     let next_value = AtomicU64::new(INITIAL + 1);
-    let run = Run { manager: &manager, tree: &tree, workload, next_value: &next_value };
+    let statements = AtomicU64::new(0);
+    let run =
+        Run { manager: &manager, tree: &tree, workload, next_value: &next_value, statements: &statements };
     let mut totals = Totals::default();
     let mut records = Vec::new();
     std::thread::scope(|scope| {
@@ -276,8 +312,12 @@ fn find_cycle(records: &[Record]) -> Option<String> {
             }
         }
     }
+    let inserted: BTreeSet<Key> = versions.keys().copied().filter(|key| key & 0xfffff >= 1000).collect();
     for (reader, record) in records.iter().enumerate() {
-        for (key, value) in &record.reads {
+        let missed = record.scanned.iter().flat_map(|(from, to)| inserted.range(*from..=*to));
+        let missed = missed.filter(|key| !record.reads.contains_key(key) && !record.writes.contains_key(key));
+        let absences: BTreeMap<Key, u64> = missed.map(|key| (*key, ABSENT)).collect();
+        for (key, value) in record.reads.iter().chain(&absences) {
             let Some(versions) = versions.get(key) else { continue };
             let next = match position.get(&(*key, *value)) {
                 Some(i) => {
@@ -328,8 +368,11 @@ fn cycle(edges: &[BTreeSet<(usize, String)>]) -> Option<Vec<(usize, String)>> {
                     path.push((*other, 0));
                 }
                 Colour::Grey => {
-                    let start = path.iter().position(|(node, _)| node == other).expect("grey nodes are on the path");
-                    return Some(path[start..].iter().map(|(n, i)| (*n, lists[*n][*i - 1].1.clone())).collect());
+                    let start =
+                        path.iter().position(|(node, _)| node == other).expect("grey nodes are on the path");
+                    return Some(
+                        path[start..].iter().map(|(n, i)| (*n, lists[*n][*i - 1].1.clone())).collect(),
+                    );
                 }
                 Colour::Black => {}
             }
@@ -343,22 +386,22 @@ fn tell(records: &[Record], cycle: &[(usize, String)]) -> String {
     for (node, label) in cycle {
         let record = &records[*node];
         story += &format!(
-            "  T{node} ({}, committed at {}) —{label}→   reads {:?} writes {:?}\n",
-            record.mode, record.commit, record.reads, record.writes
+            "  T{node} ({}, committed at {}) —{label}→   reads {:?} scanned {:?} writes {:?}\n",
+            record.mode, record.commit, record.reads, record.scanned, record.writes
         );
     }
     story
 }
 
 fn assert_serializable(name: &str, modes: &'static [Mode]) {
-    for (seed, keys, threads) in [(1, 4, 6), (2, 12, 8), (3, 40, 8)] {
-        let workload = Workload { modes, threads, transactions: 8_000, keys, seed, deletes: true };
+    for (seed, slots, threads) in [(1, 2, 6), (2, 5, 8), (3, 20, 8)] {
+        let workload = Workload { modes, threads, transactions: 8_000, slots, seed };
         let started = std::time::Instant::now();
         let (records, totals) = run(workload, |_| {});
-        println!("{name}: {keys} keys: {totals:?} in {:?}", started.elapsed());
+        println!("{name}: {slots} slots: {totals:?} in {:?}", started.elapsed());
         assert!(totals.committed > 1000, "too few transactions got through to show anything: {totals:?}");
         if let Some(story) = find_cycle(&records) {
-            panic!("{name}, seed {seed}, {keys} keys: {story}");
+            panic!("{name}, seed {seed}, {slots} slots: {story}");
         }
     }
 }
@@ -396,7 +439,7 @@ fn histories_of_all_modes_are_serializable() {
 #[test]
 fn the_checker_notices_when_the_dangerous_structure_rule_is_off() {
     let modes = &[Mode::Ssi];
-    let workload = Workload { modes, threads: 8, transactions: 4_000, keys: 4, seed: 7, deletes: true };
+    let workload = Workload { modes, threads: 8, transactions: 4_000, slots: 4, seed: 7 };
     let (records, _) = run(workload, |manager| manager.ssi.broken.store(true, Ordering::Relaxed));
     let story = find_cycle(&records).expect("snapshot isolation without SSI's rules is not serializable");
     assert!(story.contains("rw("), "{story}");
@@ -407,6 +450,7 @@ fn the_checker_knows_a_write_skew_from_a_serial_history() {
     let write = |reads: &[(Key, u64)], writes: &[(Key, u64)], at| Record {
         mode: "test",
         reads: reads.iter().copied().collect(),
+        scanned: Vec::new(),
         writes: writes.iter().copied().collect(),
         commit: Timestamp(at),
     };

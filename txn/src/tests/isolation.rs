@@ -7,17 +7,16 @@ const SERIALIZABLE: Isolation = Isolation::Serializable;
 const MODES: [Mode; 3] = [Mode::Ssi, Mode::TwoPhase, Mode::Serial];
 
 fn is_serialization_failure(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Err(Error::DangerousStructure(_) | Error::ConcurrentUpdate { .. } | Error::Deadlock(_))
-    )
+    matches!(outcome, Err(Error::DangerousStructure(_) | Error::ConcurrentUpdate { .. } | Error::Deadlock(_)))
 }
 
 #[test]
 fn read_committed_does_not_see_uncommitted_rows_and_reevaluates() {
     let db = Db::with(&[("a", "1")]);
-    let (s1, s2) =
-        (db.session(1, Mode::Ssi, Isolation::ReadCommitted), db.session(2, Mode::Ssi, Isolation::ReadCommitted));
+    let (s1, s2) = (
+        db.session(1, Mode::Ssi, Isolation::ReadCommitted),
+        db.session(2, Mode::Ssi, Isolation::ReadCommitted),
+    );
     s1.update("a", "2").unwrap();
     assert_eq!(s2.get("a").unwrap(), "1", "no dirty read");
     s2.blocks(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
@@ -38,7 +37,10 @@ fn repeatable_read_fails_where_read_committed_goes_on() {
     s1.commit().unwrap();
     assert_eq!(s2.get("a").unwrap(), "1", "the snapshot is the transaction's");
     let outcome = s2.update("a", "3");
-    assert!(matches!(outcome, Err(Error::ConcurrentUpdate { deleted: false, .. })), "lost update: {outcome:?}");
+    assert!(
+        matches!(outcome, Err(Error::ConcurrentUpdate { deleted: false, .. })),
+        "lost update: {outcome:?}"
+    );
     assert_eq!(s2.get("b").unwrap(), "1");
     s1.delete("b").unwrap();
     s1.commit().unwrap();
@@ -69,7 +71,9 @@ fn write_skew(modes: [Mode; 2], read: fn(&Session) -> Outcome) -> bool {
         .zip(["a", "b"])
         .map(|(session, name)| {
             std::thread::spawn(move || {
-                session.start_and_finish(step_update(name, "2")).and_then(|_| session.start_and_finish(step_commit()))
+                session
+                    .start_and_finish(step_update(name, "2"))
+                    .and_then(|_| session.start_and_finish(step_commit()))
             })
         })
         .collect();
@@ -129,7 +133,9 @@ fn ssi_write_skew_on_items_and_its_story() {
 #[test]
 fn phantom_write_skew_is_prevented() {
     // Each counts the rows, then inserts one the other's count would have included.
-    for modes in [[Mode::Ssi; 2], [Mode::TwoPhase; 2], [Mode::Ssi, Mode::TwoPhase], [Mode::TwoPhase, Mode::Ssi]] {
+    for modes in
+        [[Mode::Ssi; 2], [Mode::TwoPhase; 2], [Mode::Ssi, Mode::TwoPhase], [Mode::TwoPhase, Mode::Ssi]]
+    {
         let db = Db::with(&[("a", "1")]);
         let sessions = [db.session(1, modes[0], SERIALIZABLE), db.session(2, modes[1], SERIALIZABLE)];
         for session in &sessions {

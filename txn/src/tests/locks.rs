@@ -224,7 +224,11 @@ fn a_second_write_of_a_row_by_one_command_is_skipped() {
     transaction.update(&db.tree, b"a", b"2").unwrap();
     let again = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
     assert!(matches!(again, RowLock::Skipped));
-    assert_eq!(text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(), "1", "its own writes are not visible");
+    assert_eq!(
+        text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(),
+        "1",
+        "its own writes are not visible"
+    );
     transaction.next_command();
     assert_eq!(text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(), "2");
     let next = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();

@@ -28,10 +28,7 @@ fn rollback_to_a_savepoint_undoes_writes_and_releases_their_locks() {
     s2.commit().unwrap();
     assert_eq!(s3.outcome().unwrap(), "1");
     s3.commit().unwrap();
-    assert_eq!(
-        db.rows(),
-        [("a".into(), "4".into()), ("b".into(), "3".into()), ("c".into(), "3".into())]
-    );
+    assert_eq!(db.rows(), [("a".into(), "4".into()), ("b".into(), "3".into()), ("c".into(), "3".into())]);
     db.check_quiescent();
 }
 
@@ -122,7 +119,10 @@ fn trees_come_and_go_with_their_savepoint_and_load_in_bulk_within_it() {
     let tree = transaction.create_tree().unwrap();
     assert!(transaction.bulk_loader(&db.tree).unwrap().is_none(), "not our tree");
     let savepoint = transaction.savepoint();
-    assert!(transaction.bulk_loader(&tree).unwrap().is_none(), "a rollback to the savepoint could not undo it");
+    assert!(
+        transaction.bulk_loader(&tree).unwrap().is_none(),
+        "a rollback to the savepoint could not undo it"
+    );
     transaction.release(&savepoint);
     let mut loader = transaction.bulk_loader(&tree).unwrap().expect("created here and empty");
     loader.append(b"k", b"v").unwrap();

@@ -1,0 +1,196 @@
+//! Catalogs that don't vary: types, access methods, operator classes, collations, languages; functions, operators and
+//! casts as far as they are implemented.
+
+use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
+use crate::catalog::{PG_CATALOG, ROLE_POSTGRES};
+use crate::error::Result;
+use crate::functions::{self, Body, EvalContext, Volatility};
+use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
+use hashbrown::HashMap;
+use std::sync::OnceLock;
+
+pub fn producer(name: &str) -> Option<Producer> {
+    Some(match name {
+        "pg_type" => |_| facts("pg_type", include_str!("facts/pg_type.tsv")),
+        "pg_am" => |_| facts("pg_am", include_str!("facts/pg_am.tsv")),
+        "pg_opfamily" => |_| facts("pg_opfamily", include_str!("facts/pg_opfamily.tsv")),
+        "pg_opclass" => |_| facts("pg_opclass", include_str!("facts/pg_opclass.tsv")),
+        "pg_amop" => |_| facts("pg_amop", include_str!("facts/pg_amop.tsv")),
+        "pg_amproc" => |_| facts("pg_amproc", include_str!("facts/pg_amproc.tsv")),
+        "pg_collation" => |_| facts("pg_collation", include_str!("facts/pg_collation.tsv")),
+        "pg_language" => |_| facts("pg_language", include_str!("facts/pg_language.tsv")),
+        "pg_tablespace" => pg_tablespace,
+        "pg_proc" => pg_proc,
+        "pg_operator" => pg_operator,
+        "pg_cast" => pg_cast,
+        "pg_aggregate" => pg_aggregate,
+        _ => return None,
+    })
+}
+
+/// Rows from a table of facts whose first line names its columns. An empty field is the column's blank.
+fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>> {
+    let found = super::find(PG_CATALOG, relation).expect("facts are about listed relations");
+    let render = RenderSettings::default();
+    let mut lines = table.lines();
+    let columns: Vec<usize> = lines
+        .next()
+        .unwrap_or_default()
+        .split('\t')
+        .filter_map(|name| found.columns.iter().position(|column| column.0 == name))
+        .collect();
+    let mut rows = Vec::new();
+    for line in lines {
+        let mut row = vec![Datum::Null; found.columns.len()];
+        for (field, &at) in line.split('\t').zip(&columns) {
+            let data_type = found.columns[at].1;
+            row[at] = match (field, data_type) {
+                ("", Type::NAME | Type::CHAR) => text(""),
+                ("", _) => Datum::Null,
+                // Functions that aren't implemented have no name to look up: the OID is the fact.
+                (_, Type::REGPROC | Type::REGPROCEDURE) => oid(field.parse().unwrap_or(0)),
+                _ => parse_datum(field, data_type, -1, &render)?,
+            };
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// How values of a type are stored, for pg_attribute.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeFacts {
+    pub length: i16,
+    pub by_value: bool,
+    pub align: char,
+    pub storage: char,
+    pub collation: Oid,
+}
+
+pub fn type_facts(data_type: Oid) -> TypeFacts {
+    static FACTS: OnceLock<HashMap<Oid, TypeFacts>> = OnceLock::new();
+    let facts = FACTS.get_or_init(|| {
+        let mut lines = include_str!("facts/pg_type.tsv").lines();
+        let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+        let column =
+            |name: &str| header.iter().position(|column| *column == name).expect("a column of pg_type");
+        let places = ["oid", "typlen", "typbyval", "typalign", "typstorage", "typcollation"].map(column);
+        lines
+            .map(|line| {
+                let fields: Vec<&str> = line.split('\t').collect();
+                let [oid, length, by_value, align, storage, collation] = places.map(|at| fields[at]);
+                let first = |field: &str| field.chars().next().unwrap_or('i');
+                let facts = TypeFacts {
+                    length: length.parse().unwrap_or(-1),
+                    by_value: by_value == "t",
+                    align: first(align),
+                    storage: first(storage),
+                    collation: collation.parse().unwrap_or(0),
+                };
+                (oid.parse().unwrap_or(0), facts)
+            })
+            .collect()
+    });
+    let unknown = TypeFacts { length: -1, by_value: false, align: 'i', storage: 'x', collation: 0 };
+    facts.get(&data_type).copied().unwrap_or(unknown)
+}
+
+fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_tablespace");
+    for (number, name) in [(1663, "pg_default"), (1664, "pg_global")] {
+        rows.push([("oid", oid(number)), ("spcname", text(name)), ("spcowner", oid(ROLE_POSTGRES))]);
+    }
+    rows.finish()
+}
+
+fn pg_proc(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_proc");
+    for function in functions::all() {
+        let set = matches!(function.body, Body::Set { .. });
+        let types: Vec<Datum> = function.arguments.iter().map(|argument| oid(argument.0)).collect();
+        let variadic = match function.arguments.last() {
+            Some(last) if function.variadic => last.element().unwrap_or(*last).0,
+            _ => 0,
+        };
+        rows.push([
+            ("oid", oid(function.oid)),
+            ("proname", text(function.name)),
+            ("pronamespace", oid(PG_CATALOG)),
+            ("proowner", oid(ROLE_POSTGRES)),
+            ("prolang", oid(12)),
+            ("procost", Datum::Float4(1.0)),
+            ("prorows", Datum::Float4(if set { 1000.0 } else { 0.0 })),
+            ("provariadic", oid(variadic)),
+            ("prokind", letter(if matches!(function.body, Body::Aggregate(_)) { 'a' } else { 'f' })),
+            ("proisstrict", boolean(function.strict)),
+            ("proretset", boolean(set)),
+            (
+                "provolatile",
+                letter(match function.volatility {
+                    Volatility::Immutable => 'i',
+                    Volatility::Stable => 's',
+                    Volatility::Volatile => 'v',
+                }),
+            ),
+            ("proparallel", letter('s')),
+            ("pronargs", Datum::Int2(function.arguments.len() as i16)),
+            ("prorettype", oid(function.result.0)),
+            ("proargtypes", vector(Type::OIDVECTOR, types)),
+            ("prosrc", text(function.name)),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_aggregate");
+    for function in functions::all().iter().filter(|function| matches!(function.body, Body::Aggregate(_))) {
+        rows.push([
+            ("aggfnoid", oid(function.oid)),
+            ("aggkind", letter('n')),
+            ("aggfinalmodify", letter('r')),
+            ("aggmfinalmodify", letter('r')),
+            ("aggtranstype", oid(function.result.0)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// Those whose functions exist here.
+fn pg_operator(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_operator");
+    for operator in functions::operator_facts() {
+        rows.push([
+            ("oid", oid(operator.oid)),
+            ("oprname", text(operator.name)),
+            ("oprnamespace", oid(PG_CATALOG)),
+            ("oprowner", oid(ROLE_POSTGRES)),
+            ("oprkind", letter(if operator.left.is_some() { 'b' } else { 'l' })),
+            ("oprcanmerge", boolean(operator.can_merge)),
+            ("oprcanhash", boolean(operator.can_hash)),
+            ("oprleft", oid(operator.left.map_or(0, |left| left.0))),
+            ("oprright", oid(operator.right.0)),
+            ("oprresult", oid(operator.result.0)),
+            ("oprcom", oid(operator.commutator)),
+            ("oprnegate", oid(operator.negator)),
+            ("oprcode", oid(operator.function)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// A cast has no OID that anyone refers to: its place in the list.
+fn pg_cast(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_cast");
+    for (at, cast) in functions::cast_facts().iter().enumerate() {
+        rows.push([
+            ("oid", oid(10_000 + at as Oid)),
+            ("castsource", oid(cast.source.0)),
+            ("casttarget", oid(cast.target.0)),
+            ("castfunc", oid(cast.function)),
+            ("castcontext", letter(cast.context)),
+            ("castmethod", letter(cast.method)),
+        ]);
+    }
+    rows.finish()
+}

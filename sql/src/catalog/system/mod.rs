@@ -1,0 +1,57 @@
+//! pg_catalog and information_schema: relations whose rows are computed when they are scanned, from the statement's
+//! catalog snapshot and from live state.
+//!
+//! Which relations there are, their OIDs and columns are facts of PostgreSQL 15 (`facts/relations.tsv`), so that clients
+//! find what they expect; what doesn't vary (access methods, operator classes, types) is in `facts/` too. A relation is
+//! listed when it is computed here or when it is truly empty (Serin has no triggers, no inheritance, …): one whose
+//! emptiness would be a lie is left out, and asking for it is an error.
+//!
+//! | file | relations |
+//! |---|---|
+//! | `relations` | the facts, and [`Rows`], which fills them by column name |
+//! | `objects` | pg_class, pg_attribute, pg_index, pg_constraint, … from the descriptors |
+//! | `fixed` | pg_type, pg_am, pg_opclass, … from the facts; pg_proc, pg_operator, pg_cast from the functions |
+//! | `views` | pg_tables, pg_indexes, pg_roles, … |
+//! | `information_schema` | information_schema |
+//! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
+//! | `deparse` | definitions as text: pg_get_indexdef, pg_get_constraintdef, … |
+
+mod fixed;
+mod information_schema;
+mod live;
+mod objects;
+mod relations;
+mod views;
+
+pub mod deparse;
+
+#[cfg(test)]
+mod tests;
+
+use super::SystemRelation;
+use crate::types::Oid;
+
+pub use fixed::type_facts;
+pub use objects::{comments, shared_comments};
+pub use live::{Activity, Cursor, PreparedStatement};
+pub use relations::all;
+
+/// The relation of pg_catalog or information_schema with this name.
+pub fn find(schema: Oid, name: &str) -> Option<&'static SystemRelation> {
+    relations::find(schema, name)
+}
+
+pub fn by_oid(oid: Oid) -> Option<&'static SystemRelation> {
+    relations::by_oid(oid)
+}
+
+/// What computes a relation's rows; None: it is always empty.
+fn producer(schema: Oid, name: &str) -> Option<relations::Producer> {
+    if schema == super::INFORMATION_SCHEMA {
+        return information_schema::producer(name);
+    }
+    objects::producer(name)
+        .or_else(|| fixed::producer(name))
+        .or_else(|| views::producer(name))
+        .or_else(|| live::producer(name))
+}

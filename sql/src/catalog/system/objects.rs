@@ -1,0 +1,675 @@
+//! The catalogs of what users make: namespaces, relations, columns, indexes, constraints, sequences, databases, roles.
+
+use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
+use super::{deparse, type_facts};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES, Table,
+};
+use crate::error::Result;
+use crate::functions::EvalContext;
+use crate::types::{Datum, Oid, Type};
+
+/// pg_class's own OID and those of its like, for classoid columns.
+pub const CLASS_RELATION: Oid = 1259;
+pub const CLASS_NAMESPACE: Oid = 2615;
+pub const CLASS_CONSTRAINT: Oid = 2606;
+pub const CLASS_ATTRDEF: Oid = 2604;
+const CLASS_DATABASE: Oid = 1262;
+const CLASS_AUTHID: Oid = 1260;
+const HEAP: Oid = 2;
+const BTREE: Oid = 403;
+
+pub fn producer(name: &str) -> Option<Producer> {
+    Some(match name {
+        "pg_namespace" => pg_namespace,
+        "pg_class" => pg_class,
+        "pg_attribute" => pg_attribute,
+        "pg_attrdef" => pg_attrdef,
+        "pg_index" => pg_index,
+        "pg_constraint" => pg_constraint,
+        "pg_sequence" => pg_sequence,
+        "pg_database" => pg_database,
+        "pg_authid" => pg_authid,
+        "pg_db_role_setting" => pg_db_role_setting,
+        "pg_description" => pg_description,
+        "pg_shdescription" => pg_shdescription,
+        "pg_depend" => pg_depend,
+        _ => return None,
+    })
+}
+
+/// OID, name, owner, comment of every schema.
+pub fn schemas(catalog: &Catalog) -> Vec<(Oid, String, Oid, Option<String>)> {
+    let mut found: Vec<_> = catalog
+        .schemas()
+        .map(|schema| (schema.oid, schema.name.clone(), schema.owner, schema.comment.clone()))
+        .collect();
+    for (oid, _, _, comment) in &mut found {
+        if *oid == PG_CATALOG {
+            *comment = Some("system catalog schema".to_owned());
+        }
+    }
+    found
+}
+
+fn pg_namespace(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_namespace");
+    for (number, name, owner, _) in schemas(&context.services.catalog()) {
+        rows.push([("oid", oid(number)), ("nspname", text(name)), ("nspowner", oid(owner))]);
+    }
+    rows.finish()
+}
+
+fn persistence(table: &Table) -> Datum {
+    letter(match table.persistence {
+        Persistence::Permanent => 'p',
+        Persistence::Temporary => 't',
+    })
+}
+
+pub fn options(options: &[(String, Option<String>)]) -> Datum {
+    if options.is_empty() {
+        return Datum::Null;
+    }
+    text_array(options.iter().map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => format!("{name}=true"),
+    }))
+}
+
+fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_class");
+    for (relation, kind) in super::all() {
+        rows.push([
+            ("oid", oid(relation.oid)),
+            ("relname", text(relation.name)),
+            ("relnamespace", oid(relation.schema)),
+            ("relowner", oid(ROLE_POSTGRES)),
+            ("relam", oid(if kind == 'r' { HEAP } else { 0 })),
+            ("reltuples", Datum::Float4(-1.0)),
+            ("relpersistence", letter('p')),
+            ("relkind", letter(kind)),
+            ("relnatts", Datum::Int2(relation.columns.len() as i16)),
+            ("relispopulated", boolean(true)),
+            ("relreplident", letter('n')),
+        ]);
+    }
+    for table in catalog.tables() {
+        class_of_table(&mut rows, table);
+        for index in &table.indexes {
+            class_of_index(&mut rows, table, index);
+        }
+    }
+    for sequence in catalog.sequences() {
+        rows.push([
+            ("oid", oid(sequence.oid)),
+            ("relname", text(&sequence.name)),
+            ("relnamespace", oid(sequence.schema)),
+            ("relowner", oid(sequence.owner)),
+            ("relfilenode", oid(sequence.oid)),
+            ("relpages", Datum::Int4(1)),
+            ("reltuples", Datum::Float4(1.0)),
+            ("relpersistence", letter('p')),
+            ("relkind", letter('S')),
+            ("relnatts", Datum::Int2(3)),
+            ("relispopulated", boolean(true)),
+            ("relreplident", letter('n')),
+        ]);
+    }
+    rows.finish()
+}
+
+fn class_of_table(rows: &mut Rows, table: &Table) {
+    let view = table.is_view();
+    let checks = table
+        .constraints
+        .iter()
+        .filter(|constraint| matches!(constraint.kind, ConstraintKind::Check(_)))
+        .count();
+    let (tuples, pages) = match &table.statistics {
+        Some(statistics) => (statistics.rows as f32, (statistics.bytes / 8192.0).ceil() as i32),
+        None => (-1.0, 0),
+    };
+    rows.push([
+        ("oid", oid(table.oid)),
+        ("relname", text(&table.name)),
+        ("relnamespace", oid(table.schema)),
+        ("relowner", oid(table.owner)),
+        ("relam", oid(if view { 0 } else { HEAP })),
+        ("relfilenode", oid(if view { 0 } else { table.oid })),
+        ("relpages", Datum::Int4(pages)),
+        ("reltuples", Datum::Float4(if view { 0.0 } else { tuples })),
+        ("relhasindex", boolean(!table.indexes.is_empty())),
+        ("relpersistence", persistence(table)),
+        ("relkind", letter(if view { 'v' } else { 'r' })),
+        ("relnatts", Datum::Int2(table.columns.len() as i16)),
+        ("relchecks", Datum::Int2(checks as i16)),
+        ("relispopulated", boolean(true)),
+        ("relreplident", letter(if view { 'n' } else { 'd' })),
+        ("reloptions", options(&table.options)),
+    ]);
+}
+
+fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+    let tuples = table.statistics.as_ref().map_or(0.0, |statistics| statistics.rows as f32);
+    rows.push([
+        ("oid", oid(index.oid)),
+        ("relname", text(&index.name)),
+        ("relnamespace", oid(table.schema)),
+        ("relowner", oid(table.owner)),
+        ("relam", oid(BTREE)),
+        ("relfilenode", oid(index.oid)),
+        ("reltuples", Datum::Float4(tuples)),
+        ("relpersistence", persistence(table)),
+        ("relkind", letter('i')),
+        ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
+        ("relispopulated", boolean(true)),
+        ("relreplident", letter('n')),
+    ]);
+}
+
+// ---- columns ----
+
+/// What pg_attribute says of a column beside its type.
+#[derive(Default)]
+struct Attribute<'a> {
+    relation: Oid,
+    name: &'a str,
+    number: i16,
+    data_type: Oid,
+    modifier: i32,
+    not_null: bool,
+    has_default: bool,
+    has_missing: bool,
+    identity: Option<bool>,
+    generated: bool,
+    dropped: bool,
+}
+
+fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
+    let facts = type_facts(attribute.data_type);
+    rows.push([
+        ("attrelid", oid(attribute.relation)),
+        ("attname", text(attribute.name)),
+        ("atttypid", oid(attribute.data_type)),
+        ("attstattarget", Datum::Int4(-1)),
+        ("attlen", Datum::Int2(facts.length)),
+        ("attnum", Datum::Int2(attribute.number)),
+        ("attcacheoff", Datum::Int4(-1)),
+        ("atttypmod", Datum::Int4(attribute.modifier)),
+        ("attbyval", boolean(facts.by_value)),
+        ("attalign", letter(facts.align)),
+        ("attstorage", letter(facts.storage)),
+        ("attnotnull", boolean(attribute.not_null)),
+        ("atthasdef", boolean(attribute.has_default)),
+        ("atthasmissing", boolean(attribute.has_missing)),
+        (
+            "attidentity",
+            text(match attribute.identity {
+                Some(true) => "a",
+                Some(false) => "d",
+                None => "",
+            }),
+        ),
+        ("attgenerated", text(if attribute.generated { "s" } else { "" })),
+        ("attisdropped", boolean(attribute.dropped)),
+        ("attislocal", boolean(true)),
+        ("attcollation", oid(facts.collation)),
+    ]);
+}
+
+fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_attribute");
+    for (relation, kind) in super::all() {
+        for (at, (name, data_type)) in relation.columns.iter().enumerate() {
+            let attribute = Attribute {
+                relation: relation.oid,
+                name,
+                number: at as i16 + 1,
+                data_type: data_type.0,
+                modifier: -1,
+                not_null: kind == 'r' && at == 0,
+                ..Attribute::default()
+            };
+            push_attribute(&mut rows, &attribute);
+        }
+    }
+    for table in catalog.tables() {
+        for column in &table.columns {
+            attribute_of_column(&mut rows, table, column);
+        }
+        for index in &table.indexes {
+            attributes_of_index(&mut rows, table, index);
+        }
+    }
+    for sequence in catalog.sequences() {
+        for (at, (name, data_type)) in
+            [("last_value", Type::INT8), ("log_cnt", Type::INT8), ("is_called", Type::BOOL)]
+                .iter()
+                .enumerate()
+        {
+            let attribute = Attribute {
+                relation: sequence.oid,
+                name,
+                number: at as i16 + 1,
+                data_type: data_type.0,
+                modifier: -1,
+                not_null: true,
+                ..Attribute::default()
+            };
+            push_attribute(&mut rows, &attribute);
+        }
+    }
+    rows.finish()
+}
+
+fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column) {
+    let dropped_name = format!("........pg.dropped.{}........", column.number);
+    let attribute = Attribute {
+        relation: table.oid,
+        name: if column.dropped { &dropped_name } else { &column.name },
+        number: column.number,
+        data_type: if column.dropped { 0 } else { column.data_type },
+        modifier: column.modifier,
+        not_null: column.not_null && !column.dropped,
+        has_default: deparse::column_default(column).is_some(),
+        has_missing: column.missing.is_some(),
+        identity: column.identity.filter(|_| !column.dropped),
+        generated: column.generated && !column.dropped,
+        dropped: column.dropped,
+    };
+    push_attribute(rows, &attribute);
+}
+
+fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+    let keys = index.keys.iter().map(|key| (key.column, key.expression.as_deref()));
+    let included = index.include.iter().map(|&position| (Some(position), None));
+    for (at, (column, expression)) in keys.chain(included).enumerate() {
+        let column = column.and_then(|position| table.columns.get(position));
+        let expression_name = match expression {
+            Some(_) if at == 0 => "expr".to_owned(),
+            _ => format!("expr{at}"),
+        };
+        let attribute = Attribute {
+            relation: index.oid,
+            name: column.map_or(&expression_name, |column| &column.name),
+            number: at as i16 + 1,
+            data_type: column.map_or(Type::TEXT.0, |column| column.data_type),
+            modifier: column.map_or(-1, |column| column.modifier),
+            ..Attribute::default()
+        };
+        push_attribute(rows, &attribute);
+    }
+}
+
+/// Defaults have no OID of their own: one made from the table's and the column's number, out of the way of others.
+pub fn default_oid(table: Oid, column: i16) -> Oid {
+    0x8000_0000 | (table & 0xf_ffff) << 11 | u32::from(column.unsigned_abs())
+}
+
+fn pg_attrdef(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_attrdef");
+    for table in context.services.catalog().tables() {
+        for column in &table.columns {
+            if let Some(default) = deparse::column_default(column) {
+                rows.push([
+                    ("oid", oid(default_oid(table.oid, column.number))),
+                    ("adrelid", oid(table.oid)),
+                    ("adnum", Datum::Int2(column.number)),
+                    ("adbin", text(default)),
+                ]);
+            }
+        }
+    }
+    rows.finish()
+}
+
+// ---- indexes and constraints ----
+
+/// The default btree operator class of a type.
+fn operator_class(data_type: Oid) -> Oid {
+    // varchar has none of its own: text's.
+    let data_type = if data_type == Type::VARCHAR.0 { Type::TEXT.0 } else { data_type };
+    let class = include_str!("facts/pg_opclass.tsv").lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let matches = fields[6].parse() == Ok(data_type) && fields[7] == "t";
+        matches.then(|| fields[0].parse().ok()).flatten()
+    });
+    match class {
+        Some(class) => class,
+        None if Type(data_type).is_array() => 397,
+        None => 0,
+    }
+}
+
+fn numbers(table: &Table, positions: impl Iterator<Item = Option<usize>>) -> Vec<Datum> {
+    positions
+        .map(|position| {
+            let column = position.and_then(|position| table.columns.get(position));
+            Datum::Int2(column.map_or(0, |column| column.number))
+        })
+        .collect()
+}
+
+fn constraint_of_index(table: &Table, index: Oid) -> Option<&Constraint> {
+    table.constraints.iter().find(|constraint| match constraint.kind {
+        ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) => of == index,
+        _ => false,
+    })
+}
+
+fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_index");
+    for table in context.services.catalog().tables() {
+        for index in &table.indexes {
+            let columns = index.keys.iter().map(|key| key.column);
+            let included = index.include.iter().map(|&position| Some(position));
+            let types: Vec<Oid> = index
+                .keys
+                .iter()
+                .map(|key| {
+                    let column = key.column.and_then(|position| table.columns.get(position));
+                    column.map_or(Type::TEXT.0, |column| column.data_type)
+                })
+                .collect();
+            let each = |value: &dyn Fn(Oid) -> Oid| {
+                vector(Type::OIDVECTOR, types.iter().map(|&data_type| oid(value(data_type))).collect())
+            };
+            let flags = index
+                .keys
+                .iter()
+                .map(|key| Datum::Int2(i16::from(key.descending) | i16::from(key.nulls_first) << 1))
+                .collect();
+            let expressions: Vec<&str> =
+                index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
+            let immediate =
+                constraint_of_index(table, index.oid).is_none_or(|constraint| !constraint.deferrable);
+            rows.push([
+                ("indexrelid", oid(index.oid)),
+                ("indrelid", oid(table.oid)),
+                ("indnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
+                ("indnkeyatts", Datum::Int2(index.keys.len() as i16)),
+                ("indisunique", boolean(index.unique)),
+                ("indnullsnotdistinct", boolean(index.nulls_not_distinct)),
+                ("indisprimary", boolean(index.primary)),
+                ("indimmediate", boolean(immediate)),
+                ("indisvalid", boolean(true)),
+                ("indisready", boolean(true)),
+                ("indislive", boolean(true)),
+                ("indkey", vector(Type::INT2VECTOR, numbers(table, columns.chain(included)))),
+                ("indcollation", each(&|data_type| type_facts(data_type).collation)),
+                ("indclass", each(&operator_class)),
+                ("indoption", vector(Type::INT2VECTOR, flags)),
+                ("indexprs", optional((!expressions.is_empty()).then(|| expressions.join(", ")))),
+                ("indpred", optional(index.predicate.as_deref())),
+            ]);
+        }
+    }
+    rows.finish()
+}
+
+/// Type letter, index, column numbers and expression of a constraint.
+pub fn constraint_parts(table: &Table, constraint: &Constraint) -> (char, Oid, Vec<i16>, Option<String>) {
+    let of_index = |oid: Oid| {
+        let keys = table.index(oid).map(|(_, index)| index.keys.as_slice()).unwrap_or_default();
+        let columns = keys.iter().filter_map(|key| table.columns.get(key.column?));
+        columns.map(|column| column.number).collect::<Vec<i16>>()
+    };
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey(index) => ('p', *index, of_index(*index), None),
+        ConstraintKind::Unique(index) => ('u', *index, of_index(*index), None),
+        ConstraintKind::Check(text) => {
+            let words = crate::parse::identifiers(text);
+            let columns =
+                table.columns.iter().filter(|column| !column.dropped && words.contains(&column.name));
+            ('c', 0, columns.map(|column| column.number).collect(), Some(text.clone()))
+        }
+    }
+}
+
+fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_constraint");
+    for table in context.services.catalog().tables() {
+        for constraint in &table.constraints {
+            let (kind, index, columns, expression) = constraint_parts(table, constraint);
+            let columns: Vec<Datum> = columns.into_iter().map(Datum::Int2).collect();
+            rows.push([
+                ("oid", oid(constraint.oid)),
+                ("conname", text(&constraint.name)),
+                ("connamespace", oid(table.schema)),
+                ("contype", letter(kind)),
+                ("condeferrable", boolean(constraint.deferrable)),
+                ("condeferred", boolean(constraint.initially_deferred)),
+                ("convalidated", boolean(true)),
+                ("conrelid", oid(table.oid)),
+                ("conindid", oid(index)),
+                ("confupdtype", text(" ")),
+                ("confdeltype", text(" ")),
+                ("confmatchtype", text(" ")),
+                ("conislocal", boolean(true)),
+                ("connoinherit", boolean(kind != 'c')),
+                ("conkey", if columns.is_empty() { Datum::Null } else { array(Type::INT2, columns) }),
+                ("conbin", optional(expression)),
+            ]);
+        }
+    }
+    rows.finish()
+}
+
+// ---- sequences ----
+
+fn pg_sequence(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_sequence");
+    for sequence in context.services.catalog().sequences() {
+        rows.push([
+            ("seqrelid", oid(sequence.oid)),
+            ("seqtypid", oid(sequence.data_type)),
+            ("seqstart", Datum::Int8(sequence.start)),
+            ("seqincrement", Datum::Int8(sequence.increment)),
+            ("seqmax", Datum::Int8(sequence.max)),
+            ("seqmin", Datum::Int8(sequence.min)),
+            ("seqcache", Datum::Int8(sequence.cache)),
+            ("seqcycle", boolean(sequence.cycle)),
+        ]);
+    }
+    rows.finish()
+}
+
+// ---- databases and roles ----
+
+fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_database");
+    for database in context.services.catalog().databases() {
+        rows.push([
+            ("oid", oid(database.oid)),
+            ("datname", text(&database.name)),
+            ("datdba", oid(database.owner)),
+            ("encoding", Datum::Int4(6)),
+            ("datlocprovider", letter('c')),
+            ("datistemplate", boolean(database.is_template)),
+            ("datallowconn", boolean(database.name != "template0")),
+            ("datconnlimit", Datum::Int4(-1)),
+            ("dattablespace", oid(1663)),
+            ("datcollate", text("C")),
+            ("datctype", text("C.UTF-8")),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_authid(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_authid");
+    for role in context.services.catalog().roles() {
+        rows.push([
+            ("oid", oid(role.oid)),
+            ("rolname", text(&role.name)),
+            ("rolsuper", boolean(role.superuser)),
+            ("rolinherit", boolean(role.inherit)),
+            ("rolcreaterole", boolean(role.create_role)),
+            ("rolcreatedb", boolean(role.create_database)),
+            ("rolcanlogin", boolean(role.login)),
+            ("rolreplication", boolean(role.replication)),
+            ("rolbypassrls", boolean(role.bypass_rls)),
+            ("rolconnlimit", Datum::Int4(role.connection_limit)),
+            ("rolpassword", optional(role.password.as_deref())),
+        ]);
+    }
+    rows.finish()
+}
+
+/// `name=value` of settings, or null.
+pub fn settings_array(settings: &[(String, String)]) -> Datum {
+    if settings.is_empty() {
+        return Datum::Null;
+    }
+    text_array(settings.iter().map(|(name, value)| format!("{name}={value}")))
+}
+
+fn pg_db_role_setting(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_db_role_setting");
+    let mut push = |database: Oid, role: Oid, settings: &[(String, String)]| {
+        if !settings.is_empty() {
+            rows.push([
+                ("setdatabase", oid(database)),
+                ("setrole", oid(role)),
+                ("setconfig", settings_array(settings)),
+            ]);
+        }
+    };
+    for role in catalog.roles() {
+        push(0, role.oid, &role.settings);
+    }
+    for database in catalog.databases() {
+        push(database.oid, 0, &database.settings);
+        let mut roles: Vec<Oid> = database.role_settings.iter().map(|(role, ..)| *role).collect();
+        roles.dedup();
+        for role in roles {
+            let of_role = database.role_settings.iter().filter(|(of, ..)| *of == role);
+            let settings: Vec<(String, String)> =
+                of_role.map(|(_, name, value)| (name.clone(), value.clone())).collect();
+            push(database.oid, role, &settings);
+        }
+    }
+    rows.finish()
+}
+
+// ---- comments and dependencies ----
+
+/// Every comment in this database: object, its catalog, column number, text.
+pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
+    let mut found = Vec::new();
+    let mut add = |object: Oid, class: Oid, column: i32, comment: Option<&String>| {
+        if let Some(comment) = comment {
+            found.push((object, class, column, comment.clone()));
+        }
+    };
+    for (schema, _, _, comment) in schemas(catalog) {
+        add(schema, CLASS_NAMESPACE, 0, comment.as_ref());
+    }
+    for table in catalog.tables() {
+        add(table.oid, CLASS_RELATION, 0, table.comment.as_ref());
+        for column in table.columns.iter().filter(|column| !column.dropped) {
+            add(table.oid, CLASS_RELATION, i32::from(column.number), column.comment.as_ref());
+        }
+        for index in &table.indexes {
+            add(index.oid, CLASS_RELATION, 0, index.comment.as_ref());
+        }
+        for constraint in &table.constraints {
+            add(constraint.oid, CLASS_CONSTRAINT, 0, constraint.comment.as_ref());
+        }
+    }
+    for sequence in catalog.sequences() {
+        add(sequence.oid, CLASS_RELATION, 0, sequence.comment.as_ref());
+    }
+    found
+}
+
+fn pg_description(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_description");
+    for (object, class, column, comment) in comments(&context.services.catalog()) {
+        rows.push([
+            ("objoid", oid(object)),
+            ("classoid", oid(class)),
+            ("objsubid", Datum::Int4(column)),
+            ("description", text(comment)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// Comments on what all databases share.
+pub fn shared_comments(catalog: &Catalog) -> Vec<(Oid, Oid, String)> {
+    let databases = catalog.databases().map(|database| (database.oid, CLASS_DATABASE, &database.comment));
+    let roles = catalog.roles().map(|role| (role.oid, CLASS_AUTHID, &role.comment));
+    databases
+        .chain(roles)
+        .filter_map(|(object, class, comment)| Some((object, class, comment.clone()?)))
+        .collect()
+}
+
+fn pg_shdescription(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_shdescription");
+    for (object, class, comment) in shared_comments(&context.services.catalog()) {
+        rows.push([("objoid", oid(object)), ("classoid", oid(class)), ("description", text(comment))]);
+    }
+    rows.finish()
+}
+
+fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_depend");
+    let mut push = |(class, object): (Oid, Oid), (on_class, on): (Oid, Oid), column: i16, kind: char| {
+        rows.push([
+            ("classid", oid(class)),
+            ("objid", oid(object)),
+            ("refclassid", oid(on_class)),
+            ("refobjid", oid(on)),
+            ("refobjsubid", Datum::Int4(i32::from(column))),
+            ("deptype", letter(kind)),
+        ]);
+    };
+    for table in catalog.tables() {
+        let this = (CLASS_RELATION, table.oid);
+        push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for column in &table.columns {
+            if deparse::column_default(column).is_some() {
+                let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
+                push(default, this, column.number, 'a');
+                if let Some(sequence) = column.sequence {
+                    push(default, (CLASS_RELATION, sequence), 0, 'n');
+                }
+            }
+        }
+        for constraint in &table.constraints {
+            let (_, index, columns, _) = constraint_parts(table, constraint);
+            for column in columns {
+                push((CLASS_CONSTRAINT, constraint.oid), this, column, 'a');
+            }
+            if index != 0 {
+                push((CLASS_RELATION, index), (CLASS_CONSTRAINT, constraint.oid), 0, 'i');
+            }
+        }
+        for index in table.indexes.iter().filter(|index| constraint_of_index(table, index.oid).is_none()) {
+            for column in index.keys.iter().filter_map(|key| table.columns.get(key.column?)) {
+                push((CLASS_RELATION, index.oid), this, column.number, 'a');
+            }
+        }
+        for &on in &table.depends_on {
+            push(this, (CLASS_RELATION, on), 0, 'n');
+        }
+    }
+    for sequence in catalog.sequences() {
+        let this = (CLASS_RELATION, sequence.oid);
+        push(this, (CLASS_NAMESPACE, sequence.schema), 0, 'n');
+        if let Some((table, column)) = sequence.owned_by {
+            let identity = catalog.table(table).is_some_and(|table| {
+                table.columns.iter().any(|of| of.number == column && of.identity.is_some())
+            });
+            push(this, (CLASS_RELATION, table), column, if identity { 'i' } else { 'a' });
+        }
+    }
+    rows.finish()
+}

@@ -1,0 +1,675 @@
+//! ALTER TABLE and RENAME. Actions are carried out one after the other on a copy of the descriptor; where one needs other rows, the
+//! table is rewritten there and then, so that the next finds it consistent.
+
+use super::column::Pending;
+use super::constraint::Added;
+use super::{Ddl, drop, expression, names};
+use crate::catalog::{ConstraintKind, Relation, Sequence, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::exec::ExecContext;
+use crate::exec::eval::eval_row;
+use crate::expr::Expr as Bound;
+use crate::functions::Volatility;
+use crate::parse::ast::{
+    AlterTable, AlterTableAction as Action, ColumnDefinition, Expr, ObjectKind, ObjectName, TypeName,
+};
+use crate::table::{Shape, loader, to_catalog_text};
+use crate::types::{Datum, Type};
+use serin_txn::RelationLockMode;
+
+impl Ddl<'_> {
+    pub(super) fn alter_table(&self, alter: &AlterTable) -> Result<()> {
+        let mode = RelationLockMode::AccessExclusive;
+        let found = match self.open_relation(&alter.name, mode)? {
+            Some(Relation::Table(table)) => table,
+            Some(Relation::Sequence(sequence)) => return self.alter_other(&alter.actions, &sequence),
+            Some(_) => return Err(names::wrong_kind(&alter.name, "a table")),
+            None if alter.if_exists => {
+                let name = names::display(&alter.name);
+                self.notice(format!("relation \"{name}\" does not exist, skipping"));
+                return Ok(());
+            }
+            None => return Err(names::no_relation(&alter.name)),
+        };
+        self.require_owner(found.owner, "table", &found.name)?;
+        if found.is_view()
+            && !alter.actions.iter().all(|action| {
+                matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
+            })
+        {
+            return Err(names::wrong_kind(&alter.name, "a table"));
+        }
+        let mut table = Table::clone(&found);
+        for action in &alter.actions {
+            self.alter(&mut table, action)?;
+        }
+        self.put_table(table)?;
+        Ok(())
+    }
+
+    /// Sequences share ALTER … OWNER TO and SET SCHEMA with tables.
+    fn alter_other(&self, actions: &[Action], sequence: &Sequence) -> Result<()> {
+        let mut sequence = sequence.clone();
+        for action in actions {
+            match action {
+                Action::OwnerTo(role) => sequence.owner = self.role_oid(role)?,
+                Action::SetSchema(schema) => {
+                    let catalog = self.catalog();
+                    let schema = names::creation_schema(&catalog, &[], Some(schema))?;
+                    self.give_relation_name(sequence.schema, &sequence.name)?;
+                    self.take_relation_name(schema.oid, &sequence.name, sequence.oid)?;
+                    sequence.schema = schema.oid;
+                }
+                _ => {
+                    let message = format!("\"{}\" is not a table", sequence.name);
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+            }
+        }
+        self.put_sequence(sequence)
+    }
+
+    fn alter(&self, table: &mut Table, action: &Action) -> Result<()> {
+        match action {
+            Action::AddColumn { column, if_not_exists } => {
+                self.alter_add_column(table, column, *if_not_exists)
+            }
+            Action::DropColumn { name, if_exists, cascade } => {
+                self.alter_drop_column(table, name, *if_exists, *cascade)
+            }
+            Action::AddConstraint { constraint, not_valid } => {
+                let pending = Pending { constraint: constraint.clone(), column: None };
+                self.alter_add_constraint(table, &pending, !not_valid)
+            }
+            Action::DropConstraint { name, if_exists, .. } => {
+                self.alter_drop_constraint(table, name, *if_exists)
+            }
+            Action::ValidateConstraint(name) => {
+                let found = table.constraints.iter().position(|constraint| constraint.name == *name);
+                let found = found.ok_or_else(|| no_constraint(table, name))?;
+                self.validate_check(table, found)
+            }
+            Action::SetDefault(name, expr, text) => {
+                let position = column(table, name)?;
+                self.set_default(table, position, expr, text)?;
+                table.columns[position].sequence = None;
+                Ok(())
+            }
+            Action::DropDefault(name) => {
+                let position = column(table, name)?;
+                if table.columns[position].identity.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" is an identity column", table.name);
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+                table.columns[position].default = None;
+                Ok(())
+            }
+            Action::SetNotNull(name) => {
+                let position = column(table, name)?;
+                self.validate_not_null(table, &[position])?;
+                table.columns[position].not_null = true;
+                Ok(())
+            }
+            Action::DropNotNull(name) => {
+                let position = column(table, name)?;
+                if table.primary_key.contains(&position) {
+                    let message = format!("column \"{name}\" is in a primary key");
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+                }
+                if table.columns[position].identity.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" is an identity column", table.name);
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+                table.columns[position].not_null = false;
+                Ok(())
+            }
+            Action::AlterType { column, data_type, using } => {
+                self.alter_type(table, column, data_type, using.as_ref().map(|(expr, _)| expr))
+            }
+            Action::AddIdentity { column: name, always, options } => {
+                let position = column(table, name)?;
+                if !table.columns[position].not_null {
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
+                        table.name
+                    );
+                    return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+                }
+                self.set_identity(table, position, *always, options)
+            }
+            Action::DropIdentity { column: name, if_exists } => {
+                let position = column(table, name)?;
+                if table.columns[position].identity.take().is_none() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" is not an identity column", table.name);
+                    if *if_exists {
+                        self.notice(format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+                }
+                self.remove_owned_sequence(table, position)
+            }
+            // The target is fixed (see session/maintenance.rs).
+            Action::SetStatistics(name, _) => column(table, name).map(drop_value),
+            Action::RenameColumn { from, to } => self.rename_column(table, from, to),
+            Action::RenameConstraint { from, to } => self.rename_constraint(table, from, to),
+            Action::SetSchema(schema) => self.set_schema(table, schema),
+            Action::OwnerTo(role) => {
+                table.owner = self.role_oid(role)?;
+                Ok(())
+            }
+            Action::SetOptions(options) => {
+                for (name, value) in options {
+                    table.options.retain(|(existing, _)| existing != name);
+                    table.options.push((name.clone(), value.clone()));
+                }
+                Ok(())
+            }
+            Action::Other(what) => Err(Error::unsupported(format!("ALTER TABLE {what}"))),
+        }
+    }
+
+    // ---- columns ----
+
+    fn alter_add_column(
+        &self,
+        table: &mut Table,
+        definition: &ColumnDefinition,
+        if_not_exists: bool,
+    ) -> Result<()> {
+        let name = &definition.name;
+        if table.column_index(name).is_some() {
+            let message = format!("column \"{name}\" of relation \"{}\" already exists", table.name);
+            if if_not_exists {
+                self.notice(format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        let old = table.clone();
+        let mut pending = Vec::new();
+        self.add_column(table, definition, &mut pending)?;
+        let position = table.columns.len() - 1;
+        self.fill_new_column(&old, table, position)?;
+        if table.columns[position].not_null {
+            self.validate_not_null(table, &[position])?;
+        }
+        pending.iter().try_for_each(|pending| self.alter_add_constraint(table, pending, true))
+    }
+
+    /// Existing rows get a new column's default: without touching them if it is one value for all.
+    fn fill_new_column(&self, old: &Table, table: &mut Table, position: usize) -> Result<()> {
+        let added = table.columns[position].clone();
+        let target = (added.data_type(), added.modifier);
+        let bound = match (&added.default, added.generated) {
+            (Some(text), generated) => {
+                let expr = crate::parse::parse_expression(text)?;
+                self.with_plan_context(|context| match generated {
+                    true => crate::bind::table_expression(&expr, table, Some(target), context),
+                    false => crate::bind::standalone_expression(&expr, target, context),
+                })?
+            }
+            (None, _) if added.identity.is_none() => return Ok(()),
+            (None, _) => Bound::Constant { value: Datum::Null, data_type: added.data_type() },
+        };
+        if added.identity.is_none() && is_constant(&bound) {
+            let value = self.with_exec(|context| eval_row(&bound, &[], context))?;
+            table.columns[position].missing = to_catalog_text(&value, added.data_type());
+            return Ok(());
+        }
+        let sequence = added.identity.and(added.sequence);
+        let width = table.columns.len();
+        let mut transform = |row: &mut Vec<Datum>, context: &ExecContext<'_>| {
+            row.resize(width, Datum::Null);
+            row[position] = match sequence {
+                Some(sequence) => {
+                    let value = context.eval.services.nextval(sequence)?;
+                    integer(value, target.0)?
+                }
+                None => eval_row(&bound, row, context)?,
+            };
+            Ok(())
+        };
+        // Its sequence's descriptor is in the overlay already; the table's goes there so that nextval's owner is found.
+        self.rewrite(old, table, Some(&mut transform))
+    }
+
+    fn alter_drop_column(&self, table: &mut Table, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+        let Some(position) = table.column_index(name) else {
+            if if_exists {
+                let message =
+                    format!("column \"{name}\" of relation \"{}\" does not exist, skipping", table.name);
+                self.notice(message);
+                return Ok(());
+            }
+            return Err(names::no_column(table, name));
+        };
+        let what = format!("column {name} of table {}", table.name);
+        let catalog = self.catalog();
+        let views: Vec<_> = catalog
+            .tables()
+            .filter(|view| view.depends_on.contains(&table.oid))
+            .filter(|view| {
+                let text = view.view.as_deref().unwrap_or("");
+                text.contains('*') || expression::names_column(text, name)
+            })
+            .cloned()
+            .collect();
+        if let Some(view) = views.first()
+            && !cascade
+        {
+            let detail = format!("view {} depends on {what}", view.name);
+            return Err(drop::must_cascade(&what, detail));
+        }
+        for view in views {
+            self.notice(format!("drop cascades to view {}", view.name));
+            self.clear_dependents(&[view.oid], true)?;
+            self.remove_table(&view)?;
+        }
+        let generated = table.columns.iter().find(|column| {
+            column.generated
+                && column.name != name
+                && expression::names_column(column.default.as_deref().unwrap_or(""), name)
+        });
+        if let Some(generated) = generated {
+            let detail = format!("column {} of table {} depends on {what}", generated.name, table.name);
+            return Err(drop::must_cascade(&what, detail));
+        }
+
+        let old = table.clone();
+        let uses_key = |index: &crate::catalog::Index| {
+            index.keys.iter().any(|key| key.column == Some(position)) || index.include.contains(&position)
+        };
+        let gone: Vec<crate::catalog::Index> =
+            table.indexes.iter().filter(|index| uses_key(index)).cloned().collect();
+        table.indexes.retain(|index| !uses_key(index));
+        table.constraints.retain(|constraint| match &constraint.kind {
+            ConstraintKind::Check(text) => !expression::names_column(text, name),
+            ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => {
+                gone.iter().all(|index| index.oid != *oid)
+            }
+        });
+        for index in &gone {
+            self.give_relation_name(table.schema, &index.name)?;
+        }
+        self.remove_owned_sequence(table, position)?;
+        let column = &mut table.columns[position];
+        column.dropped = true;
+        column.name = format!("........pg.dropped.{}........", column.number);
+        column.not_null = false;
+        column.default = None;
+        column.generated = false;
+        column.identity = None;
+        column.missing = None;
+        column.comment = None;
+        if gone.iter().any(|index| index.clustered) {
+            table.primary_key.clear();
+            let mut clear = |row: &mut Vec<Datum>, _: &ExecContext<'_>| {
+                row[position] = Datum::Null;
+                Ok(())
+            };
+            return self.rewrite(&old, table, Some(&mut clear));
+        }
+        gone.iter().try_for_each(|index| self.drop_tree(index.tree))
+    }
+
+    fn remove_owned_sequence(&self, table: &mut Table, position: usize) -> Result<()> {
+        let number = table.columns[position].number;
+        table.columns[position].sequence = None;
+        let catalog = self.catalog();
+        let owned = catalog.sequences().filter(|sequence| sequence.owned_by == Some((table.oid, number)));
+        for sequence in owned {
+            self.remove_sequence(sequence)?;
+        }
+        Ok(())
+    }
+
+    fn alter_type(
+        &self,
+        table: &mut Table,
+        name: &str,
+        data_type: &TypeName,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let position = column(table, name)?;
+        let (new_type, modifier) = self.column_type(name, data_type)?;
+        let catalog = self.catalog();
+        if catalog.tables().any(|view| view.depends_on.contains(&table.oid)) {
+            let message = "cannot alter type of a column used by a view or rule";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let reference = Expr::Column(vec![name.to_string()], 0);
+        let target = (new_type, modifier);
+        let bound = self
+            .with_plan_context(|context| {
+                crate::bind::table_expression(using.unwrap_or(&reference), table, Some(target), context)
+            })
+            .map_err(|error| match error.state() {
+                SqlState::DATATYPE_MISMATCH | SqlState::CANNOT_COERCE if using.is_none() => {
+                    let shown = crate::types::format_type(new_type, modifier);
+                    let message = format!("column \"{name}\" cannot be cast automatically to type {shown}");
+                    let hint = format!(
+                        "You might need to specify \"USING {}::{shown}\".",
+                        names::quote_identifier(name)
+                    );
+                    Error::new(SqlState::DATATYPE_MISMATCH, message).hint(hint)
+                }
+                _ => error,
+            })?;
+        if let Some(text) = &table.columns[position].default
+            && table.columns[position].sequence.is_none()
+        {
+            let expr = crate::parse::parse_expression(text)?;
+            self.with_plan_context(|context| crate::bind::standalone_expression(&expr, target, context))?;
+        }
+        let old = table.clone();
+        let changed = &mut table.columns[position];
+        changed.data_type = new_type.0;
+        changed.modifier = modifier;
+        changed.missing = None;
+        if let Some(statistics) = &mut table.statistics
+            && let Some(column) = statistics.columns.get_mut(position)
+        {
+            *column = None;
+        }
+        let mut transform = |row: &mut Vec<Datum>, context: &ExecContext<'_>| {
+            row[position] = eval_row(&bound, row, context)?;
+            Ok(())
+        };
+        self.rewrite(&old, table, Some(&mut transform))?;
+        self.validate_all(table)
+    }
+
+    // ---- constraints ----
+
+    fn alter_add_constraint(&self, table: &mut Table, pending: &Pending, validate: bool) -> Result<()> {
+        let old = table.clone();
+        match self.add_constraint(table, pending)? {
+            Added::Check(position) if validate => self.validate_check(table, position),
+            Added::Check(_) | Added::Nothing => Ok(()),
+            Added::Index(position) => self.build_index(table, position),
+            Added::PrimaryKey => {
+                let nullable: Vec<usize> = table
+                    .primary_key
+                    .iter()
+                    .copied()
+                    .filter(|&column| !old.columns[column].not_null)
+                    .collect();
+                if !nullable.is_empty() {
+                    self.validate_not_null(&old, &nullable)?;
+                }
+                self.rewrite(&old, table, None)
+            }
+        }
+    }
+
+    fn alter_drop_constraint(&self, table: &mut Table, name: &str, if_exists: bool) -> Result<()> {
+        let Some(position) = table.constraints.iter().position(|constraint| constraint.name == name) else {
+            if if_exists {
+                let message =
+                    format!("constraint \"{name}\" of relation \"{}\" does not exist, skipping", table.name);
+                self.notice(message);
+                return Ok(());
+            }
+            return Err(no_constraint(table, name));
+        };
+        let old = table.clone();
+        let constraint = table.constraints.remove(position);
+        let (ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index)) = constraint.kind else {
+            return Ok(());
+        };
+        let Some((position, _)) = table.index(index) else { return Ok(()) };
+        let index = table.indexes.remove(position);
+        self.give_relation_name(table.schema, &index.name)?;
+        if index.clustered {
+            table.primary_key.clear();
+            return self.rewrite(&old, table, None);
+        }
+        self.drop_tree(index.tree)
+    }
+
+    /// 23502 if a row has a null in one of these columns.
+    fn validate_not_null(&self, table: &Table, columns: &[usize]) -> Result<()> {
+        self.transaction.borrow_mut().next_command();
+        self.with_exec(|context| {
+            let shape = Shape::of(table, context)?;
+            loader::scan_all(&shape.tree, context, |_, value| {
+                for &column in columns {
+                    let stored = crate::table::row::decode_column(value, &shape.types, column)?;
+                    if matches!(stored.as_ref().unwrap_or(&shape.missing[column]), Datum::Null) {
+                        let name = &table.columns[column].name;
+                        let message =
+                            format!("column \"{name}\" of relation \"{}\" contains null values", table.name);
+                        return Err(Error::new(SqlState::NOT_NULL_VIOLATION, message).on_column(name));
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn validate_check(&self, table: &Table, constraint: usize) -> Result<()> {
+        let name = table.constraints[constraint].name.clone();
+        self.validate_where(table, |candidate| candidate == name)
+    }
+
+    fn validate_all(&self, table: &Table) -> Result<()> {
+        if table.constraints.iter().any(|c| matches!(c.kind, ConstraintKind::Check(_))) {
+            self.validate_where(table, |_| true)?;
+        }
+        Ok(())
+    }
+
+    /// 23514 if a row fails one of the checks chosen by name.
+    fn validate_where(&self, table: &Table, chosen: impl Fn(&str) -> bool) -> Result<()> {
+        self.transaction.borrow_mut().next_command();
+        self.with_exec(|context| {
+            let shape = Shape::of(table, context)?;
+            loader::scan_all(&shape.tree, context, |_, value| {
+                let row = shape.decode_row(value)?;
+                for (name, condition) in shape.checks.iter().filter(|(name, _)| chosen(name)) {
+                    if matches!(eval_row(condition, &row, context)?, Datum::Bool(false)) {
+                        let message = format!(
+                            "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                            table.name
+                        );
+                        return Err(Error::new(SqlState::CHECK_VIOLATION, message).on_constraint(name));
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    // ---- names ----
+
+    fn rename_column(&self, table: &mut Table, from: &str, to: &str) -> Result<()> {
+        let position = column(table, from)?;
+        if table.column_index(to).is_some() {
+            let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        super::column::check_name(table, to)?;
+        let catalog = self.catalog();
+        if let Some(view) = catalog.tables().find(|view| {
+            view.depends_on.contains(&table.oid)
+                && view.view.as_deref().is_some_and(|text| expression::names_column(text, from))
+        }) {
+            // Views are kept as text, which would no longer mean the same.
+            return Err(Error::unsupported(format!("renaming a column that view \"{}\" uses", view.name)));
+        }
+        table.columns[position].name = to.to_string();
+        for constraint in &mut table.constraints {
+            if let ConstraintKind::Check(text) = &mut constraint.kind {
+                *text = expression::rename_column(text, from, to);
+            }
+        }
+        for column in table.columns.iter_mut().filter(|column| column.generated) {
+            column.default = column.default.take().map(|text| expression::rename_column(&text, from, to));
+        }
+        Ok(())
+    }
+
+    fn rename_constraint(&self, table: &mut Table, from: &str, to: &str) -> Result<()> {
+        if table.constraints.iter().any(|constraint| constraint.name == to) {
+            let message = format!("constraint \"{to}\" for relation \"{}\" already exists", table.name);
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        let found = table.constraints.iter().position(|constraint| constraint.name == from);
+        let found = found.ok_or_else(|| no_constraint(table, from))?;
+        if let ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) = table.constraints[found].kind
+            && let Some((position, _)) = table.index(oid)
+        {
+            self.take_relation_name(table.schema, to, oid)?;
+            self.give_relation_name(table.schema, &table.indexes[position].name)?;
+            table.indexes[position].name = to.to_string();
+        }
+        table.constraints[found].name = to.to_string();
+        Ok(())
+    }
+
+    fn set_schema(&self, table: &mut Table, schema: &str) -> Result<()> {
+        let catalog = self.catalog();
+        let schema = names::creation_schema(&catalog, &[], Some(schema))?.oid;
+        if schema == table.schema {
+            return Ok(());
+        }
+        let indexes = table.indexes.iter().map(|index| (index.name.clone(), index.oid));
+        for (name, oid) in indexes.chain([(table.name.clone(), table.oid)]) {
+            self.take_relation_name(schema, &name, oid)?;
+            self.give_relation_name(table.schema, &name)?;
+        }
+        table.schema = schema;
+        let oid = table.oid;
+        let owned =
+            |sequence: &&std::sync::Arc<Sequence>| sequence.owned_by.is_some_and(|(owner, _)| owner == oid);
+        for sequence in catalog.sequences().filter(owned) {
+            self.take_relation_name(schema, &sequence.name, sequence.oid)?;
+            self.give_relation_name(sequence.schema, &sequence.name)?;
+            let moved = Sequence { schema, ..Sequence::clone(sequence) };
+            self.put_sequence(moved.clone())?;
+            self.refresh_serial_default(table, &moved);
+        }
+        Ok(())
+    }
+
+    /// After its sequence was renamed or moved, a serial column's default names it anew.
+    fn refresh_serial_default(&self, table: &mut Table, sequence: &Sequence) {
+        for column in &mut table.columns {
+            if column.sequence == Some(sequence.oid) && column.default.is_some() {
+                column.default = Some(self.nextval_text(sequence));
+            }
+        }
+    }
+
+    pub(super) fn rename(
+        &self,
+        object: ObjectKind,
+        name: &ObjectName,
+        if_exists: bool,
+        to: &str,
+    ) -> Result<()> {
+        match object {
+            ObjectKind::Schema => return self.rename_schema(&names::display(name), to),
+            ObjectKind::Database => return self.rename_database(&names::display(name), to),
+            ObjectKind::Role => return self.rename_role(&names::display(name), to),
+            _ => {}
+        }
+        let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
+            if if_exists {
+                let message = format!("relation \"{}\" does not exist, skipping", names::display(name));
+                self.notice(message);
+                return Ok(());
+            }
+            return Err(names::no_relation(name));
+        };
+        match found {
+            Relation::Table(table) => {
+                self.require_owner(table.owner, "table", &table.name)?;
+                let catalog = self.catalog();
+                if let Some(view) = catalog.tables().find(|view| view.depends_on.contains(&table.oid)) {
+                    return Err(Error::unsupported(format!(
+                        "renaming a relation that view \"{}\" uses",
+                        view.name
+                    )));
+                }
+                self.take_relation_name(table.schema, to, table.oid)?;
+                self.give_relation_name(table.schema, &table.name)?;
+                let mut renamed = Table::clone(&table);
+                renamed.name = to.to_string();
+                self.put_table(renamed)?;
+            }
+            Relation::Index(table, position) => {
+                self.require_owner(table.owner, "index", &table.indexes[position].name)?;
+                let mut changed = Table::clone(&table);
+                let index = &mut changed.indexes[position];
+                self.take_relation_name(table.schema, to, index.oid)?;
+                self.give_relation_name(table.schema, &index.name)?;
+                let before = std::mem::replace(&mut index.name, to.to_string());
+                // A constraint and its index have one name.
+                for constraint in
+                    changed.constraints.iter_mut().filter(|constraint| constraint.name == before)
+                {
+                    constraint.name = to.to_string();
+                }
+                self.put_table(changed)?;
+            }
+            Relation::Sequence(sequence) => {
+                self.require_owner(sequence.owner, "sequence", &sequence.name)?;
+                self.take_relation_name(sequence.schema, to, sequence.oid)?;
+                self.give_relation_name(sequence.schema, &sequence.name)?;
+                let renamed = Sequence { name: to.to_string(), ..Sequence::clone(&sequence) };
+                self.put_sequence(renamed.clone())?;
+                let catalog = self.catalog();
+                let users =
+                    catalog.tables().filter(|t| t.columns.iter().any(|c| c.sequence == Some(sequence.oid)));
+                for user in users {
+                    self.lock(user.oid, RelationLockMode::AccessExclusive)?;
+                    let mut user = Table::clone(user);
+                    self.refresh_serial_default(&mut user, &renamed);
+                    self.put_table(user)?;
+                }
+            }
+            Relation::System(_) => return Err(names::wrong_kind(name, "a table")),
+        }
+        Ok(())
+    }
+}
+
+fn drop_value(_: usize) {}
+
+fn column(table: &Table, name: &str) -> Result<usize> {
+    table.column_index(name).ok_or_else(|| names::no_column(table, name))
+}
+
+fn no_constraint(table: &Table, name: &str) -> Error {
+    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+    Error::new(SqlState::UNDEFINED_OBJECT, message)
+}
+
+fn integer(value: i64, data_type: Type) -> Result<Datum> {
+    let out_of_range = || {
+        let message = format!("{} out of range", data_type.display());
+        Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+    };
+    match data_type {
+        Type::INT2 => i16::try_from(value).map(Datum::Int2).map_err(|_| out_of_range()),
+        Type::INT4 => i32::try_from(value).map(Datum::Int4).map_err(|_| out_of_range()),
+        _ => Ok(Datum::Int8(value)),
+    }
+}
+
+/// Whether the expression has one value, whenever and however often it is evaluated.
+fn is_constant(expr: &Bound) -> bool {
+    match expr {
+        Bound::Constant { .. } => true,
+        Bound::Cast { operand, .. } => is_constant(operand),
+        Bound::Call { function, arguments, .. } => {
+            function.volatility == Volatility::Immutable && arguments.iter().all(is_constant)
+        }
+        _ => false,
+    }
+}

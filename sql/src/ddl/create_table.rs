@@ -1,0 +1,320 @@
+//! CREATE TABLE, CREATE TABLE AS, SELECT INTO.
+
+use super::column::Pending;
+use super::{Ddl, names};
+use crate::catalog::{ConstraintKind, Persistence, Schema, Table};
+use crate::column::Batch;
+use crate::error::{Error, Result, SqlState};
+use crate::exec::{ExecContext, Execution};
+use crate::parse::ast::{
+    CreateTable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint, TableConstraintKind,
+};
+use crate::table::loader::TableLoader;
+use crate::table::{Arbiter, ShapeCell, TableWriter};
+use crate::types::{Datum, Type};
+use serin_txn::RelationLockMode;
+use std::sync::Arc;
+
+impl Ddl<'_> {
+    pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
+        if let Some(partitioning) = &create.partitioning {
+            return Err(Error::unsupported(partitioning));
+        }
+        if !create.inherits.is_empty() {
+            return Err(Error::unsupported("INHERITS"));
+        }
+        if let Some(action) = &create.on_commit
+            && !action.to_ascii_lowercase().contains("preserve")
+        {
+            return Err(Error::unsupported(format!("ON COMMIT {action}")));
+        }
+        let Some(mut table) = self.new_table(&create.name, create.temporary, create.if_not_exists)? else {
+            return Ok(());
+        };
+        table.options.clone_from(&create.options);
+        let mut pending = Vec::new();
+        for (source, options) in &create.like {
+            self.copy_columns(&mut table, source, options, &mut pending)?;
+        }
+        for column in &create.columns {
+            self.add_column(&mut table, column, &mut pending).map_err(|error| error.at(column.position))?;
+        }
+        pending.extend(
+            create
+                .constraints
+                .iter()
+                .map(|constraint| Pending { constraint: constraint.clone(), column: None }),
+        );
+        // As PostgreSQL does: the primary key's index comes first, checks do not depend on the order.
+        pending.sort_by_key(|pending| {
+            !matches!(pending.constraint.kind, TableConstraintKind::PrimaryKey { .. })
+        });
+        for pending in &pending {
+            self.add_constraint(&mut table, pending)?;
+        }
+        self.put_table(table)?;
+        Ok(())
+    }
+
+    /// An empty descriptor with its tree, its name taken; None if IF NOT EXISTS finds it.
+    pub(super) fn new_table(
+        &self,
+        name: &ObjectName,
+        temporary: bool,
+        if_not_exists: bool,
+    ) -> Result<Option<Table>> {
+        let (schema, name) = self.new_relation_name(name, temporary)?;
+        let catalog = self.catalog();
+        if names::is_relation_name_taken(&catalog, schema.oid, &name) {
+            if if_not_exists {
+                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                return Ok(None);
+            }
+            return Err(names::relation_exists(&name));
+        }
+        let oid = self.new_oid()?;
+        self.lock(oid, RelationLockMode::AccessExclusive)?;
+        self.take_relation_name(schema.oid, &name, oid)?;
+        let tree = self.create_tree()?.id();
+        let is_temporary = Some(schema.oid) == self.core.temporary_schema.get();
+        Ok(Some(Table {
+            oid,
+            database: self.core.database_oid,
+            schema: schema.oid,
+            name,
+            owner: self.core.user_oid,
+            persistence: if is_temporary { Persistence::Temporary } else { Persistence::Permanent },
+            tree,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            options: Vec::new(),
+            comment: None,
+            view: None,
+            statistics: None,
+            depends_on: Vec::new(),
+            shape: ShapeCell::default(),
+            trees_since: 0,
+        }))
+    }
+
+    /// The schema in which a new relation goes, and its name.
+    pub(super) fn new_relation_name(&self, name: &ObjectName, temporary: bool) -> Result<(Schema, String)> {
+        let catalog = self.catalog();
+        let (schema, relation) = names::split(&catalog, name)?;
+        let in_temporary = temporary || schema == Some("pg_temp");
+        if in_temporary {
+            if let Some(schema) = schema
+                && schema != "pg_temp"
+                && !schema.starts_with("pg_temp_")
+            {
+                let message = "cannot create temporary relation in non-temporary schema";
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            return Ok((self.temporary_schema()?, relation.to_string()));
+        }
+        let found = names::creation_schema(&catalog, &self.search_path(), schema)?;
+        Ok((found.clone(), relation.to_string()))
+    }
+
+    /// LIKE: columns, and what its options ask for.
+    fn copy_columns(
+        &self,
+        table: &mut Table,
+        source: &ObjectName,
+        options: &[(String, bool)],
+        pending: &mut Vec<Pending>,
+    ) -> Result<()> {
+        let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
+        self.lock(source.oid, RelationLockMode::AccessShare)?;
+        let including = |wanted: &str| {
+            options
+                .iter()
+                .rfind(|(name, _)| name.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case("all"))
+                .is_some_and(|(_, including)| *including)
+        };
+        for column in source.columns.iter().filter(|column| !column.dropped) {
+            super::column::check_name(table, &column.name)?;
+            let mut copy = column.clone();
+            copy.number = i16::try_from(table.columns.len() + 1)
+                .map_err(|_| Error::new(SqlState::TOO_MANY_COLUMNS, "too many columns"))?;
+            copy.missing = None;
+            copy.identity = None;
+            copy.sequence = None;
+            if !(including("generated") && copy.generated) && !(including("defaults") && !copy.generated) {
+                copy.default = None;
+                copy.generated = false;
+            }
+            if !including("comments") {
+                copy.comment = None;
+            }
+            table.columns.push(copy);
+            if column.identity.is_some() && including("identity") {
+                let position = table.columns.len() - 1;
+                self.set_identity(table, position, column.identity == Some(true), &Default::default())?;
+            }
+        }
+        let named = |columns: Vec<usize>| -> Vec<Name> {
+            columns.iter().map(|&column| source.columns[column].name.clone()).collect()
+        };
+        let mut queue = |name: Option<String>, kind| {
+            let constraint = TableConstraint { name, kind, position: 0 };
+            pending.push(Pending { constraint, column: None });
+        };
+        if including("constraints") {
+            for constraint in &source.constraints {
+                if let ConstraintKind::Check(text) = &constraint.kind {
+                    let expr = crate::parse::parse_expression(text)?;
+                    let kind = TableConstraintKind::Check { expr, text: text.clone(), no_inherit: false };
+                    queue(Some(constraint.name.clone()), kind);
+                }
+            }
+        }
+        if including("indexes") {
+            for index in source.indexes.iter().filter(|index| index.unique && index.predicate.is_none()) {
+                let columns = named(index.keys.iter().filter_map(|key| key.column).collect());
+                let include = named(index.include.clone());
+                queue(
+                    None,
+                    match index.primary {
+                        true => TableConstraintKind::PrimaryKey {
+                            columns,
+                            include,
+                            using_index: None,
+                            deferrable: Default::default(),
+                        },
+                        false => TableConstraintKind::Unique {
+                            columns,
+                            include,
+                            nulls_not_distinct: index.nulls_not_distinct,
+                            using_index: None,
+                            deferrable: Default::default(),
+                        },
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    // ---- from a query ----
+
+    pub(super) fn select_into(&self, query: &Query) -> Result<String> {
+        let mut query = query.clone();
+        let (name, temporary) =
+            take_into(&mut query.body).ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
+        let statement = StatementKind::Query(Box::new(query));
+        self.create_table_as(&name, &[], false, temporary, true, &statement)
+    }
+
+    pub(super) fn create_table_as(
+        &self,
+        name: &ObjectName,
+        columns: &[Name],
+        if_not_exists: bool,
+        temporary: bool,
+        with_data: bool,
+        query: &StatementKind,
+    ) -> Result<String> {
+        let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
+        let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
+        for &(relation, mode) in &plan.relations {
+            self.lock(relation, mode)?;
+        }
+        let fields = plan.fields.clone().unwrap_or_default();
+        if columns.len() > fields.len() {
+            let message = "too many column names were specified";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        let Some(mut table) = self.new_table(name, temporary, if_not_exists)? else {
+            return Ok("CREATE TABLE AS".to_string());
+        };
+        for (position, field) in fields.iter().enumerate() {
+            let name = columns.get(position).unwrap_or(&field.name);
+            super::column::check_name(&table, name)?;
+            let data_type = if field.data_type == Type::UNKNOWN { Type::TEXT } else { field.data_type };
+            push_plain_column(&mut table, name, data_type, field.type_modifier)?;
+        }
+        let table = self.put_table(table)?;
+        if !with_data {
+            return Ok("CREATE TABLE AS".to_string());
+        }
+        let rows = self.with_exec(|context| {
+            let mut execution = Execution::new(plan);
+            fill(&table, &mut execution, self.sort_bytes(), context)
+        })?;
+        Ok(format!("SELECT {rows}"))
+    }
+}
+
+pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, modifier: i32) -> Result<()> {
+    let number = i16::try_from(table.columns.len() + 1)
+        .map_err(|_| Error::new(SqlState::TOO_MANY_COLUMNS, "too many columns"))?;
+    table.columns.push(crate::catalog::Column {
+        name: name.to_string(),
+        number,
+        data_type: data_type.0,
+        modifier,
+        not_null: false,
+        default: None,
+        generated: false,
+        identity: None,
+        sequence: None,
+        missing: None,
+        dropped: false,
+        comment: None,
+    });
+    Ok(())
+}
+
+/// Below this many rows a bulk load is not worth its pages.
+const LOAD_ROWS_MIN: usize = 1024;
+
+/// Runs the execution into a fresh table.
+fn fill(
+    table: &Arc<Table>,
+    execution: &mut Execution,
+    sort_bytes: usize,
+    context: &ExecContext<'_>,
+) -> Result<u64> {
+    let mut count = 0;
+    // A first batch that is the last as well is inserted.
+    let first = execution.next(context)?;
+    let second = execution.next(context)?;
+    let is_small = second.is_none() && first.as_ref().is_none_or(|batch| batch.rows < LOAD_ROWS_MIN);
+    let mut loader = if is_small { None } else { TableLoader::new(table, sort_bytes, context)? };
+    let mut writer = TableWriter::new(table, context)?;
+    let mut take = |batch: Batch| -> Result<()> {
+        for row in 0..batch.rows {
+            let values: Vec<Datum> = batch.row(row);
+            match &mut loader {
+                Some(loader) => loader.append(&values, context)?,
+                None => {
+                    writer.insert(&values, &Arbiter::None, context)?;
+                }
+            }
+        }
+        count += batch.rows as u64;
+        Ok(())
+    };
+    for batch in first.into_iter().chain(second) {
+        take(batch)?;
+    }
+    while let Some(batch) = execution.next(context)? {
+        take(batch)?;
+    }
+    if let Some(loader) = loader {
+        loader.finish(context)?;
+    }
+    Ok(count)
+}
+
+fn take_into(body: &mut SetExpr) -> Option<(ObjectName, bool)> {
+    match body {
+        SetExpr::Select(select) => select.into.take(),
+        SetExpr::Operation { left, .. } => take_into(left),
+        SetExpr::Query(query) => take_into(&mut query.body),
+        SetExpr::Values(_) => None,
+    }
+}

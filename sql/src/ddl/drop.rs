@@ -1,0 +1,347 @@
+//! DROP, and what depends on what.
+
+use super::{Ddl, names};
+use crate::catalog::store::NameSpace;
+use crate::catalog::{Catalog, Change, ConstraintKind, Kind, Relation, Sequence, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::parse::ast::{ObjectKind, ObjectName};
+use crate::types::Oid;
+use serin_txn::RelationLockMode;
+use std::sync::Arc;
+
+/// Dependents listed in a message, as in PostgreSQL.
+const REPORTED_MAX: usize = 100;
+
+impl Ddl<'_> {
+    pub(super) fn drop_objects(
+        &self,
+        object: ObjectKind,
+        objects: &[ObjectName],
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
+        match object {
+            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence | ObjectKind::Index => {
+                self.drop_relations(object, objects, if_exists, cascade)
+            }
+            ObjectKind::Schema => {
+                objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
+            }
+            ObjectKind::Role => objects.iter().try_for_each(|name| self.drop_role(name, if_exists)),
+            ObjectKind::Database => {
+                objects.iter().try_for_each(|name| self.drop_database(&names::display(name), if_exists))
+            }
+            kind => {
+                // None of these can exist, so IF EXISTS has its answer.
+                let word = match kind {
+                    ObjectKind::MaterializedView => "materialized view",
+                    ObjectKind::Type => "type",
+                    ObjectKind::Domain => "type",
+                    ObjectKind::Function => "function",
+                    ObjectKind::Extension => "extension",
+                    _ => return Err(Error::unsupported("DROP of this kind of object")),
+                };
+                for name in objects {
+                    let message = format!("{word} \"{}\" does not exist", names::display(name));
+                    if !if_exists {
+                        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+                    }
+                    self.notice(format!("{message}, skipping"));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn drop_relations(
+        &self,
+        object: ObjectKind,
+        objects: &[ObjectName],
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
+        let (word, article) = match object {
+            ObjectKind::Table => ("table", "a table"),
+            ObjectKind::View => ("view", "a view"),
+            ObjectKind::Sequence => ("sequence", "a sequence"),
+            _ => ("index", "an index"),
+        };
+        let mut doomed = Vec::new();
+        for name in objects {
+            let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
+                let message = format!("{word} \"{}\" does not exist", names::display(name));
+                if if_exists {
+                    self.notice(format!("{message}, skipping"));
+                    continue;
+                }
+                return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
+            };
+            match (object, &found) {
+                (ObjectKind::Table, Relation::Table(table)) if !table.is_view() => {}
+                (ObjectKind::View, Relation::Table(table)) if table.is_view() => {}
+                (ObjectKind::Sequence, Relation::Sequence(_)) | (ObjectKind::Index, Relation::Index(..)) => {}
+                (_, found) => {
+                    let hint = match found {
+                        Relation::Table(table) if table.is_view() => "Use DROP VIEW to remove a view.",
+                        Relation::Table(_) => "Use DROP TABLE to remove a table.",
+                        Relation::Sequence(_) => "Use DROP SEQUENCE to remove a sequence.",
+                        _ => "Use DROP INDEX to remove an index.",
+                    };
+                    return Err(names::wrong_kind(name, article).hint(hint));
+                }
+            }
+            doomed.push(found);
+        }
+        let tables = doomed.iter().filter_map(|relation| match relation {
+            Relation::Table(table) => Some(table.oid),
+            _ => None,
+        });
+        self.clear_dependents(&tables.collect::<Vec<_>>(), cascade)?;
+        for relation in doomed {
+            match relation {
+                Relation::Table(table) => {
+                    self.require_owner(table.owner, word, &table.name)?;
+                    self.remove_table(&table)?;
+                }
+                Relation::Sequence(sequence) => {
+                    self.require_owner(sequence.owner, word, &sequence.name)?;
+                    self.drop_sequence(&sequence, cascade)?;
+                }
+                Relation::Index(table, position) => {
+                    self.require_owner(table.owner, word, &table.indexes[position].name)?;
+                    self.drop_index(table.indexes[position].oid)?;
+                }
+                Relation::System(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Views on these relations (and views on those, …) go too with CASCADE, or stand in the way.
+    pub(super) fn clear_dependents(&self, relations: &[Oid], cascade: bool) -> Result<()> {
+        let catalog = self.catalog();
+        let mut dependents: Vec<(Arc<Table>, Oid)> = Vec::new();
+        let mut at = 0;
+        let mut seen = relations.to_vec();
+        while at < seen.len() {
+            let relation = seen[at];
+            for view in catalog.tables().filter(|view| view.depends_on.contains(&relation)) {
+                if !seen.contains(&view.oid) {
+                    seen.push(view.oid);
+                    dependents.push((view.clone(), relation));
+                }
+            }
+            at += 1;
+        }
+        if dependents.is_empty() {
+            return Ok(());
+        }
+        if cascade {
+            match &dependents[..] {
+                [(view, _)] => self.notice(format!("drop cascades to view {}", view.name)),
+                many => {
+                    let lines = many.iter().map(|(view, _)| format!("drop cascades to view {}", view.name));
+                    let notice = Error::new(
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        format!("drop cascades to {} other objects", many.len()),
+                    )
+                    .detail(lines.collect::<Vec<_>>().join("\n"))
+                    .severity(crate::error::Severity::Notice);
+                    self.core.notice(notice);
+                }
+            }
+            for (view, _) in dependents {
+                self.lock(view.oid, RelationLockMode::AccessExclusive)?;
+                self.remove_table(&view)?;
+            }
+            return Ok(());
+        }
+        let lines = dependents
+            .iter()
+            .take(REPORTED_MAX)
+            .map(|(view, on)| format!("view {} depends on {}", view.name, describe(&catalog, *on)));
+        let what = match relations {
+            [one] => describe(&catalog, *one),
+            _ => "desired object(s)".to_string(),
+        };
+        Err(must_cascade(&what, lines.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// The table with its indexes and owned sequences; dependents have been cleared.
+    pub(super) fn remove_table(&self, table: &Table) -> Result<()> {
+        let catalog = self.catalog();
+        for sequence in
+            catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == table.oid))
+        {
+            self.remove_sequence(sequence)?;
+        }
+        for index in &table.indexes {
+            self.give_relation_name(table.schema, &index.name)?;
+        }
+        self.give_relation_name(table.schema, &table.name)?;
+        self.drop_trees(table)?;
+        self.write(Change::remove(Kind::Table, table.oid))
+    }
+
+    fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
+        let catalog = self.catalog();
+        let users: Vec<(Arc<Table>, usize)> = catalog
+            .tables()
+            .filter_map(|table| {
+                let uses = |c: &crate::catalog::Column| !c.dropped && c.sequence == Some(sequence.oid);
+                Some((table.clone(), table.columns.iter().position(uses)?))
+            })
+            .collect();
+        for (table, position) in users {
+            let column = &table.columns[position];
+            if column.identity.is_some() {
+                let message = format!(
+                    "cannot drop sequence {} because column {} of table {} requires it",
+                    sequence.name, column.name, table.name
+                );
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .hint(format!("You can drop column {} of table {} instead.", column.name, table.name)));
+            }
+            let what = format!("default value for column {} of table {}", column.name, table.name);
+            if !cascade {
+                let detail = format!("{what} depends on sequence {}", sequence.name);
+                return Err(must_cascade(&format!("sequence {}", sequence.name), detail));
+            }
+            self.notice(format!("drop cascades to {what}"));
+            self.lock(table.oid, RelationLockMode::AccessExclusive)?;
+            let mut changed = Table::clone(&table);
+            changed.columns[position].default = None;
+            changed.columns[position].sequence = None;
+            self.put_table(changed)?;
+        }
+        self.remove_sequence(sequence)
+    }
+
+    fn drop_index(&self, index: Oid) -> Result<()> {
+        // Looked up anew: an earlier DROP of the same statement may have changed the table.
+        let Some(Relation::Index(table, position)) = self.catalog().relation(index) else { return Ok(()) };
+        let found = &table.indexes[position];
+        let constraint = table.constraints.iter().find(|constraint| match constraint.kind {
+            ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => oid == index,
+            ConstraintKind::Check(_) => false,
+        });
+        if let Some(constraint) = constraint {
+            let what = format!("constraint {} on table {}", constraint.name, table.name);
+            let message = format!("cannot drop index {} because {what} requires it", found.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .hint(format!("You can drop {what} instead.")));
+        }
+        let mut changed = Table::clone(&table);
+        let removed = changed.indexes.remove(position);
+        self.give_relation_name(table.schema, &removed.name)?;
+        self.drop_tree(removed.tree)?;
+        self.put_table(changed)?;
+        Ok(())
+    }
+
+    // ---- schemas ----
+
+    fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
+        let name = names::display(name);
+        let catalog = self.catalog();
+        let Some(schema) = catalog.find_schema(&name) else {
+            if if_exists {
+                self.notice(format!("schema \"{name}\" does not exist, skipping"));
+                return Ok(());
+            }
+            return Err(names::no_schema(&name));
+        };
+        if schema.database == 0 {
+            let message = format!("cannot drop schema {name} because it is required by the database system");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message));
+        }
+        self.require_owner(schema.owner, "schema", &name)?;
+        self.lock(schema.oid, RelationLockMode::AccessExclusive)?;
+        let catalog = self.catalog();
+        let contents = schema_contents(&catalog, schema.oid);
+        if !contents.is_empty() {
+            if !cascade {
+                let lines = contents.iter().take(REPORTED_MAX);
+                let lines = lines.map(|what| format!("{what} depends on schema {name}"));
+                return Err(must_cascade(&format!("schema {name}"), lines.collect::<Vec<_>>().join("\n")));
+            }
+            match &contents[..] {
+                [one] => self.notice(format!("drop cascades to {one}")),
+                many => self.notice(format!("drop cascades to {} other objects", many.len())),
+            }
+            self.drop_schema_contents(schema.oid)?;
+        }
+        self.remove_schema(schema.oid)
+    }
+
+    fn remove_schema(&self, oid: Oid) -> Result<()> {
+        let catalog = self.catalog();
+        let Some(schema) = catalog.schema(oid) else { return Ok(()) };
+        let trees = &self.core.engine.trees;
+        trees.give_name(
+            &mut self.transaction.borrow_mut(),
+            (NameSpace::Schema, schema.database),
+            &schema.name,
+        )?;
+        self.write(Change::remove(Kind::Schema, oid))
+    }
+
+    /// All relations of a schema, and views elsewhere that read them.
+    pub(crate) fn drop_schema_contents(&self, schema: Oid) -> Result<()> {
+        let catalog = self.catalog();
+        let tables: Vec<Oid> =
+            catalog.tables().filter(|table| table.schema == schema).map(|table| table.oid).collect();
+        for &table in &tables {
+            self.lock(table, RelationLockMode::AccessExclusive)?;
+        }
+        let views_elsewhere = catalog.tables().filter(|view| {
+            view.schema != schema && view.depends_on.iter().any(|relation| tables.contains(relation))
+        });
+        for view in views_elsewhere {
+            self.clear_dependents(&[view.oid], true)?;
+            self.lock(view.oid, RelationLockMode::AccessExclusive)?;
+            self.remove_table(view)?;
+        }
+        for table in tables {
+            if let Some(table) = self.catalog().table(table) {
+                self.remove_table(&table)?;
+            }
+        }
+        let catalog = self.catalog();
+        for sequence in catalog.sequences().filter(|sequence| sequence.schema == schema) {
+            self.lock(sequence.oid, RelationLockMode::AccessExclusive)?;
+            self.drop_sequence(sequence, true)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn drop_temporary_schema(&self, schema: Oid) -> Result<()> {
+        self.drop_schema_contents(schema)?;
+        self.remove_schema(schema)
+    }
+}
+
+fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
+    let tables = catalog.tables().filter(|table| table.schema == schema);
+    let tables = tables.map(|table| describe(catalog, table.oid));
+    let free = |sequence: &&Arc<Sequence>| sequence.schema == schema && sequence.owned_by.is_none();
+    let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
+    tables.chain(sequences).collect()
+}
+
+pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
+    match catalog.relation(oid) {
+        Some(Relation::Table(table)) if table.is_view() => format!("view {}", table.name),
+        Some(Relation::Table(table)) => format!("table {}", table.name),
+        Some(Relation::Sequence(sequence)) => format!("sequence {}", sequence.name),
+        Some(Relation::Index(table, position)) => format!("index {}", table.indexes[position].name),
+        _ => format!("relation {oid}"),
+    }
+}
+
+pub(super) fn must_cascade(what: &str, detail: String) -> Error {
+    let message = format!("cannot drop {what} because other objects depend on it");
+    Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+        .detail(detail)
+        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}

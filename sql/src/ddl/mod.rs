@@ -1,0 +1,306 @@
+//! CREATE, ALTER, DROP and the rest of what changes definitions; one file a concept. All of it is transactional: descriptors are
+//! rows of the catalog's tree, trees belong to their transaction until it commits, and the session sees its own changes through its
+//! catalog overlay.
+//!
+//! Order of work in each statement: find the object by name, lock it (strongest mode that the statement needs, at once), look
+//! it up again, change a copy of its descriptor, write the copy.
+
+mod alter_table;
+mod column;
+mod comment;
+mod constraint;
+mod create_table;
+mod database;
+mod drop;
+mod expression;
+mod index;
+pub(crate) mod names;
+mod rewrite;
+mod role;
+mod schema;
+mod sequence;
+mod truncate;
+mod view;
+
+use crate::catalog::store::NameSpace;
+use crate::catalog::{Catalog, Change, Object, Relation, Schema, Sequence, Table};
+use crate::error::{Error, Result, Severity, SqlState};
+use crate::exec::ExecContext;
+use crate::functions::EvalContext;
+use crate::parse::ast::{ObjectKind, ObjectName, StatementKind};
+use crate::plan::PlanContext;
+use crate::session::core::Core;
+use crate::types::{Datum, Oid, Type};
+use serin_storage::{Tree, TreeId};
+use serin_txn::{RelationLockMode, Transaction, WaitPolicy};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What a definition statement works with.
+pub(crate) struct Ddl<'a> {
+    pub core: &'a Core,
+    pub transaction: &'a RefCell<Transaction>,
+    pub eval: &'a EvalContext<'a>,
+    /// Of CREATE TABLE AS.
+    pub parameters: &'a [Datum],
+    pub parameter_types: &'a [Type],
+}
+
+/// The statement's name, as tags and messages have it.
+pub(crate) fn command(kind: &StatementKind) -> &'static str {
+    use StatementKind as S;
+    match kind {
+        S::CreateTable(_) => "CREATE TABLE",
+        S::CreateTableAs { .. } => "CREATE TABLE AS",
+        S::Query(_) => "SELECT INTO",
+        S::CreateIndex(_) => "CREATE INDEX",
+        S::CreateSequence { .. } => "CREATE SEQUENCE",
+        S::AlterSequence { .. } => "ALTER SEQUENCE",
+        S::CreateSchema { .. } => "CREATE SCHEMA",
+        S::CreateView { .. } => "CREATE VIEW",
+        S::CreateDatabase { .. } => "CREATE DATABASE",
+        S::DropDatabase { .. } => "DROP DATABASE",
+        S::CreateRole { .. } => "CREATE ROLE",
+        S::AlterRole { .. } => "ALTER ROLE",
+        S::AlterSetting { target: crate::parse::ast::SettingTarget::System, .. } => "ALTER SYSTEM",
+        S::AlterSetting { target: crate::parse::ast::SettingTarget::Database(_), .. } => "ALTER DATABASE",
+        S::AlterSetting { .. } => "ALTER ROLE",
+        S::AlterTable(_) => "ALTER TABLE",
+        S::Rename { object, .. } => match object {
+            ObjectKind::Index => "ALTER INDEX",
+            ObjectKind::Sequence => "ALTER SEQUENCE",
+            ObjectKind::View => "ALTER VIEW",
+            ObjectKind::Schema => "ALTER SCHEMA",
+            ObjectKind::Database => "ALTER DATABASE",
+            ObjectKind::Role => "ALTER ROLE",
+            _ => "ALTER TABLE",
+        },
+        S::Drop { object, .. } => match object {
+            ObjectKind::Table => "DROP TABLE",
+            ObjectKind::Index => "DROP INDEX",
+            ObjectKind::Sequence => "DROP SEQUENCE",
+            ObjectKind::View => "DROP VIEW",
+            ObjectKind::Schema => "DROP SCHEMA",
+            ObjectKind::Role => "DROP ROLE",
+            ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
+            ObjectKind::Type => "DROP TYPE",
+            ObjectKind::Domain => "DROP DOMAIN",
+            ObjectKind::Function => "DROP FUNCTION",
+            ObjectKind::Extension => "DROP EXTENSION",
+            ObjectKind::Trigger => "DROP TRIGGER",
+            _ => "DROP",
+        },
+        S::Truncate { .. } => "TRUNCATE TABLE",
+        S::Comment { .. } => "COMMENT",
+        S::Grant { grant: true, .. } => "GRANT",
+        S::Grant { grant: false, .. } => "REVOKE",
+        S::Reindex { .. } => "REINDEX",
+        _ => "this statement",
+    }
+}
+
+impl Ddl<'_> {
+    /// Carries the statement out; the answer is its command tag.
+    pub fn run(&self, kind: &StatementKind) -> Result<String> {
+        use StatementKind as S;
+        match kind {
+            S::CreateTable(create) => self.create_table(create)?,
+            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, query } => {
+                return self.create_table_as(name, columns, *if_not_exists, *temporary, *with_data, query);
+            }
+            S::Query(query) => return self.select_into(query),
+            S::CreateIndex(create) => self.create_index(create)?,
+            S::CreateSequence { name, if_not_exists, temporary, options, data_type, owned_by } => self
+                .create_sequence(
+                    name,
+                    *if_not_exists,
+                    *temporary,
+                    options,
+                    data_type.as_ref(),
+                    owned_by.as_ref(),
+                )?,
+            S::AlterSequence { name, if_exists, options, restart, owned_by } => {
+                self.alter_sequence(name, *if_exists, options, *restart, owned_by.as_ref())?;
+            }
+            S::CreateSchema { name, if_not_exists, authorization } => {
+                self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
+            }
+            S::CreateView { name, columns, replace, temporary, query, text } => {
+                self.create_view(name, columns, *replace, *temporary, query, text)?;
+            }
+            S::CreateDatabase { name, options } => self.create_database(name, options)?,
+            S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
+            S::CreateRole { name, options } => self.create_role(name, options)?,
+            S::AlterRole { name, options } => self.alter_role(name, options)?,
+            S::AlterSetting { target, name, value } => self.alter_setting(target, name, value.as_ref())?,
+            S::AlterTable(alter) => self.alter_table(alter)?,
+            S::Rename { object, name, if_exists, to } => self.rename(*object, name, *if_exists, to)?,
+            S::Drop { object, names, if_exists, cascade, .. } => {
+                self.drop_objects(*object, names, *if_exists, *cascade)?;
+            }
+            S::Truncate { tables, restart_identity, cascade: _ } => {
+                self.truncate(tables, *restart_identity)?;
+            }
+            S::Comment { object, name, column, text } => {
+                self.comment(*object, name, column.as_deref(), text.clone())?;
+            }
+            S::Grant { grant, privileges, object, names, roles, .. } => {
+                self.grant(*grant, privileges, *object, names, roles)?;
+            }
+            S::Reindex { object, name } => self.reindex(*object, name)?,
+            _ => return Err(Error::internal("not a definition statement")),
+        }
+        Ok(command(kind).to_string())
+    }
+
+    // ---- what all of them use ----
+
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.core.catalog()
+    }
+    pub fn search_path(&self) -> Arc<[String]> {
+        self.core.search_path.borrow().clone()
+    }
+    pub fn notice(&self, message: impl Into<String>) {
+        let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message).severity(Severity::Notice);
+        self.core.notice(notice);
+    }
+    pub fn lock(&self, oid: Oid, mode: RelationLockMode) -> Result<()> {
+        Ok(self.transaction.borrow_mut().lock_relation(oid, mode, WaitPolicy::Block)?)
+    }
+    pub fn new_oid(&self) -> Result<Oid> {
+        self.core.engine.new_oid()
+    }
+    pub fn write(&self, change: Change) -> Result<()> {
+        self.core.engine.trees.write(&mut self.transaction.borrow_mut(), &change)?;
+        self.core.change_catalog(change);
+        Ok(())
+    }
+    pub fn put_table(&self, table: Table) -> Result<Arc<Table>> {
+        let oid = table.oid;
+        self.write(Change::put(Object::Table(Arc::new(table))))?;
+        self.catalog().table(oid).ok_or_else(|| Error::internal("a table was not written"))
+    }
+    pub fn put_sequence(&self, sequence: Sequence) -> Result<()> {
+        self.write(Change::put(Object::Sequence(Arc::new(sequence))))
+    }
+    pub fn put_schema(&self, schema: Schema) -> Result<()> {
+        self.write(Change::put(Object::Schema(Arc::new(schema))))
+    }
+    /// Takes a relation's name in a schema: 42P07 if another has it.
+    pub fn take_relation_name(&self, schema: Oid, name: &str, oid: Oid) -> Result<()> {
+        let trees = &self.core.engine.trees;
+        let mut transaction = self.transaction.borrow_mut();
+        if trees.take_name(&mut transaction, (NameSpace::Relation, schema), name, oid)? {
+            return Ok(());
+        }
+        Err(names::relation_exists(name))
+    }
+    pub fn give_relation_name(&self, schema: Oid, name: &str) -> Result<()> {
+        let trees = &self.core.engine.trees;
+        trees.give_name(&mut self.transaction.borrow_mut(), (NameSpace::Relation, schema), name)
+    }
+    pub fn create_tree(&self) -> Result<Arc<Tree>> {
+        let tree = self.transaction.borrow_mut().create_tree()?;
+        self.core.engine.runtime.tree_created(&tree);
+        self.core.created_trees.borrow_mut().push(tree.id());
+        Ok(tree)
+    }
+    pub fn drop_tree(&self, tree: TreeId) -> Result<()> {
+        Ok(self.transaction.borrow_mut().drop_tree(tree)?)
+    }
+    /// All trees of a table.
+    pub fn drop_trees(&self, table: &Table) -> Result<()> {
+        if table.is_view() {
+            return Ok(());
+        }
+        self.drop_tree(table.tree)?;
+        for index in table.indexes.iter().filter(|index| !index.clustered) {
+            self.drop_tree(index.tree)?;
+        }
+        Ok(())
+    }
+    pub fn with_plan_context<R>(&self, work: impl FnOnce(&PlanContext<'_>) -> Result<R>) -> Result<R> {
+        let catalog = self.catalog();
+        let search_path = self.search_path();
+        let settings = self.core.settings.borrow().typed().planner;
+        work(&PlanContext { catalog: &catalog, search_path: &search_path, eval: self.eval, settings })
+    }
+    /// Calls `work` with what expressions and scans are run with.
+    pub fn with_exec<R>(&self, work: impl FnOnce(&ExecContext<'_>) -> Result<R>) -> Result<R> {
+        let catalog = self.catalog();
+        let EvalContext { render, transaction_time, statement_time, services } = *self.eval;
+        work(&ExecContext {
+            transaction: self.transaction,
+            eval: EvalContext { render, transaction_time, statement_time, services },
+            catalog: &catalog,
+            parameters: self.parameters,
+            work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+        })
+    }
+    /// maintenance_work_mem, for sorts.
+    pub fn sort_bytes(&self) -> usize {
+        const DEFAULT: usize = 64 << 20;
+        let text = self.core.setting("maintenance_work_mem", None).ok();
+        text.and_then(|text| parse_memory(&text)).unwrap_or(DEFAULT).max(1 << 20)
+    }
+    pub fn require_owner(&self, owner: Oid, what: &str, name: &str) -> Result<()> {
+        if self.core.superuser || owner == self.core.user_oid {
+            return Ok(());
+        }
+        let message = format!("must be owner of {what} {name}");
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+    }
+
+    /// Finds a relation and locks it; None if there is none. Looks again after each wait, as the name may mean something else by then.
+    pub fn open_relation(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Option<Relation>> {
+        let mut locked = None;
+        loop {
+            let catalog = self.catalog();
+            let Some(found) = names::find_relation(&catalog, &self.search_path(), name)? else {
+                return Ok(None);
+            };
+            // What is locked is the table: an index has no life without it.
+            let oid = match &found {
+                Relation::Table(table) | Relation::Index(table, _) => table.oid,
+                Relation::Sequence(sequence) => sequence.oid,
+                Relation::System(system) => {
+                    let message = format!("permission denied: \"{}\" is a system catalog", system.name);
+                    return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                }
+            };
+            if locked == Some(oid) {
+                return Ok(Some(found));
+            }
+            self.lock(oid, mode)?;
+            locked = Some(oid);
+        }
+    }
+
+    /// As `open_relation`, for a table that must exist (and be a table, not a view).
+    pub fn open_table(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Arc<Table>> {
+        match self.open_relation(name, mode)? {
+            None => Err(names::no_relation(name)),
+            Some(Relation::Table(table)) if !table.is_view() => {
+                self.require_owner(table.owner, "table", &table.name)?;
+                Ok(table)
+            }
+            Some(_) => Err(names::wrong_kind(name, "a table")),
+        }
+    }
+}
+
+/// "64MB", "1024kB", or a number of kilobytes.
+fn parse_memory(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "B" => 1,
+        "" | "kB" => 1 << 10,
+        "MB" => 1 << 20,
+        "GB" => 1 << 30,
+        "TB" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}

@@ -1,0 +1,399 @@
+//! The transaction block: PostgreSQL's xact.c as far as a client can see it.
+//!
+//! ```text
+//!            first statement                BEGIN
+//!   Idle ───────────────────▶ Implicit ─────────────▶ InBlock ──error──▶ Failed
+//!    ▲   Sync / end of message   │ ▲ (BEGIN from Idle    │  ▲             │   │
+//!    └───────── commit ──────────┘    goes straight)     │  └─ROLLBACK TO─┘   │
+//!    └───────────────── COMMIT, ROLLBACK ────────────────┴────────────────────┘
+//! ```
+//!
+//! Implicit is the transaction of a single statement, of a Query message's statements together, or of a pipeline up to its Sync; an
+//! error rolls it back at once. In a block an error also gives everything back at once (its locks must not wait for a slow
+//! client), down to the innermost savepoint; only the *state* Failed waits for the client's word.
+
+use super::connection::Session;
+use super::core::Characteristics;
+use super::engine::now;
+use super::registry::Reason;
+use super::timers::{Slot, Timers};
+use crate::error::{Error, Result, SqlState};
+use crate::parse::ast::TransactionModes;
+use crate::types::Oid;
+use serin_txn::{
+    Committed, Isolation, Mode, RelationLockMode, Savepoint, Transaction, TransactionOptions, WaitPolicy,
+};
+use std::cell::RefCell;
+use std::time::Duration;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Idle,
+    Implicit,
+    InBlock,
+    Failed,
+}
+
+pub(super) struct Block {
+    pub state: State,
+    /// None when idle, and in a failed block without savepoints.
+    pub transaction: Option<RefCell<Transaction>>,
+    savepoints: Vec<SavepointEntry>,
+    /// Relation locks known to be held: statements in a block do not ask for them again.
+    locks: Vec<(Oid, RelationLockMode)>,
+    pub started: i64,
+    /// Statements begun since the transaction began.
+    pub statements: u32,
+    /// The catalog's version when a transaction that keeps its snapshot took it.
+    snapshot_version: u64,
+}
+
+struct SavepointEntry {
+    name: String,
+    savepoint: Savepoint,
+    locks: usize,
+    changes: usize,
+    settings: Option<usize>,
+}
+
+impl Block {
+    pub fn new() -> Block {
+        Block {
+            state: State::Idle,
+            transaction: None,
+            savepoints: Vec::new(),
+            locks: Vec::new(),
+            started: 0,
+            statements: 0,
+            snapshot_version: 0,
+        }
+    }
+    /// How many savepoints enclose what is made now.
+    pub fn level(&self) -> usize {
+        self.savepoints.len()
+    }
+    pub fn lock_relation(&mut self, relation: Oid, mode: RelationLockMode, wait: WaitPolicy) -> Result<()> {
+        if self.locks.iter().any(|&(held, held_mode)| held == relation && covers(held_mode, mode)) {
+            return Ok(());
+        }
+        let transaction = self.transaction.as_ref().ok_or_else(no_transaction)?;
+        transaction.borrow_mut().lock_relation(relation, mode, wait)?;
+        self.locks.push((relation, mode));
+        Ok(())
+    }
+    /// Begins a statement's reads and writes.
+    pub fn start_statement(&mut self, catalog_version: u64) -> Result<()> {
+        let transaction = self.transaction.as_ref().ok_or_else(no_transaction)?;
+        let mut transaction = transaction.borrow_mut();
+        if !transaction.has_snapshot() {
+            self.snapshot_version = catalog_version;
+        }
+        Ok(transaction.start_statement()?)
+    }
+    /// The version a relation's trees may have at most to be readable under the snapshot that is kept.
+    pub fn trees_version_max(&self) -> u64 {
+        match &self.transaction {
+            Some(transaction) => {
+                let transaction = transaction.borrow();
+                let keeps = transaction.isolation() != Isolation::ReadCommitted
+                    && transaction.mode() == Mode::Ssi
+                    && transaction.has_snapshot();
+                if keeps { self.snapshot_version } else { u64::MAX }
+            }
+            None => u64::MAX,
+        }
+    }
+}
+
+fn no_transaction() -> Error {
+    Error::internal("no transaction is in progress")
+}
+
+/// Whether holding one mode makes asking for the other pointless: it conflicts with all that the other conflicts with.
+fn covers(held: RelationLockMode, wanted: RelationLockMode) -> bool {
+    use RelationLockMode::*;
+    match wanted {
+        // ShareUpdateExclusive and Share conflict with each other, and neither implies the other.
+        Share => matches!(held, Share | ShareRowExclusive | Exclusive | AccessExclusive),
+        _ => held >= wanted,
+    }
+}
+
+impl Session {
+    /// Begins an implicit transaction if there is none. 25P02 in a failed block.
+    pub(super) fn ensure_transaction(&mut self) -> Result<()> {
+        match self.block.state {
+            State::Idle => {
+                self.begin(State::Implicit);
+                Ok(())
+            }
+            State::Implicit | State::InBlock => Ok(()),
+            State::Failed => Err(in_failed_transaction()),
+        }
+    }
+
+    pub(super) fn begin(&mut self, state: State) {
+        let settings = self.core.settings.borrow();
+        let typed = settings.typed();
+        self.core.read_only.set(typed.default_read_only);
+        self.core.deferrable.set(typed.default_deferrable);
+        let transaction = self.core.engine.transactions.begin(TransactionOptions {
+            mode: typed.concurrency_mode,
+            isolation: typed.default_isolation,
+            read_only: typed.default_read_only,
+            deferrable: typed.default_deferrable,
+            session: self.core.registration.handle.clone(),
+        });
+        if typed.transaction_timeout_ms > 0 {
+            let timeout = Duration::from_millis(typed.transaction_timeout_ms);
+            let registration = &self.core.registration;
+            self.core.engine.timers.arm(registration, Slot::Transaction, timeout, Reason::TransactionTimeout);
+        }
+        drop(settings);
+        self.block.transaction = Some(RefCell::new(transaction));
+        self.block.state = state;
+        self.block.started = now();
+        self.block.statements = 0;
+        self.core.registration.activity.lock().transaction_start = Some(self.block.started);
+    }
+
+    /// Commits what is in progress, if anything is.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        let Some(transaction) = self.block.transaction.take() else {
+            self.end_transaction(false);
+            return Ok(());
+        };
+        let transaction = transaction.into_inner();
+        let engine = self.core.engine.clone();
+        let synchronous = self.core.synchronous_commit.get();
+        let result: Result<Committed> = {
+            let view = self.core.view.borrow();
+            match view.changes() {
+                [] => transaction.commit().map_err(|error| self.explain_error(error)),
+                changes => engine
+                    .publisher
+                    .commit(changes, || transaction.commit().map_err(|error| self.explain_error(error))),
+            }
+        };
+        self.end_transaction(result.is_ok());
+        let committed = result?;
+        match committed.durable_at {
+            Some(at) if !synchronous => engine.store().publish_early(at),
+            at => self.core.await_durable(at),
+        }
+        Ok(())
+    }
+
+    pub(super) fn rollback(&mut self) {
+        if let Some(transaction) = self.block.transaction.take() {
+            transaction.into_inner().rollback();
+        }
+        self.end_transaction(false);
+    }
+
+    fn end_transaction(&mut self, committed: bool) {
+        self.block.state = State::Idle;
+        self.block.savepoints.clear();
+        self.block.locks.clear();
+        self.core.view.borrow_mut().clear(&self.core.engine.publisher);
+        self.core.settings_end_transaction(committed);
+        self.portals.end_transaction();
+        let mut created = self.core.created_trees.borrow_mut();
+        if !created.is_empty() {
+            self.core.engine.runtime.trees_settled(&created);
+            created.clear();
+        }
+        drop(created);
+        // A rolled back CREATE SCHEMA pg_temp_N.
+        if let Some(schema) = self.core.temporary_schema.get()
+            && !committed
+            && self.core.catalog().schema(schema).is_none()
+        {
+            self.core.temporary_schema.set(None);
+            self.core.settings_changed();
+        }
+        Timers::disarm(&self.core.registration, Slot::Transaction);
+        self.core.registration.activity.lock().transaction_start = None;
+    }
+
+    /// A statement failed: everything back to the innermost savepoint, or all of it, is undone now.
+    pub(super) fn abort(&mut self) {
+        match self.block.state {
+            State::Idle | State::Implicit => self.rollback(),
+            State::InBlock => {
+                let level = self.block.savepoints.len();
+                let recovered = level > 0 && self.undo_to(level - 1).is_ok();
+                if !recovered {
+                    if let Some(transaction) = self.block.transaction.take() {
+                        transaction.into_inner().rollback();
+                    }
+                    self.block.locks.clear();
+                    self.core.view.borrow_mut().truncate(&self.core.engine.publisher, 0);
+                    self.portals.drop_above(0);
+                    if level == 0 {
+                        self.portals.end_transaction();
+                    }
+                }
+                self.block.state = State::Failed;
+            }
+            State::Failed => {}
+        }
+    }
+
+    /// Undoes what was done since a savepoint, which stays.
+    fn undo_to(&mut self, index: usize) -> Result<()> {
+        let entry = &self.block.savepoints[index];
+        let transaction = self.block.transaction.as_ref().ok_or_else(no_transaction)?;
+        transaction.borrow_mut().rollback_to(&entry.savepoint)?;
+        self.block.locks.truncate(entry.locks);
+        self.core.view.borrow_mut().truncate(&self.core.engine.publisher, entry.changes);
+        self.core.settings_rollback_to(entry.settings);
+        self.portals.drop_above(index);
+        Ok(())
+    }
+
+    // ---- statements ----
+
+    pub(super) fn begin_block(&mut self, modes: &TransactionModes) -> Result<()> {
+        match self.block.state {
+            State::Failed => return Err(in_failed_transaction()),
+            State::InBlock => {
+                let message = "there is already a transaction in progress";
+                self.core.warning(SqlState::ACTIVE_SQL_TRANSACTION, message);
+            }
+            State::Implicit => self.block.state = State::InBlock,
+            State::Idle => self.begin(State::InBlock),
+        }
+        self.set_transaction_modes(modes)
+    }
+
+    pub(super) fn set_transaction_modes(&mut self, modes: &TransactionModes) -> Result<()> {
+        let TransactionModes { isolation, read_only, deferrable } = *modes;
+        let wanted = Characteristics { mode: None, isolation, read_only, deferrable };
+        let transaction = self.block.transaction.as_ref().ok_or_else(no_transaction)?;
+        self.core.set_characteristics(wanted, transaction)
+    }
+
+    /// COMMIT; the answer is its tag.
+    pub(super) fn commit_block(&mut self, chain: bool) -> Result<&'static str> {
+        let chained = self.chained(chain, "COMMIT")?;
+        let tag = match self.block.state {
+            State::Failed => {
+                self.rollback();
+                "ROLLBACK"
+            }
+            State::InBlock => {
+                self.commit()?;
+                "COMMIT"
+            }
+            State::Idle | State::Implicit => {
+                self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                self.commit()?;
+                "COMMIT"
+            }
+        };
+        self.begin_chained(chained)?;
+        Ok(tag)
+    }
+
+    pub(super) fn rollback_block(&mut self, chain: bool) -> Result<()> {
+        let chained = self.chained(chain, "ROLLBACK")?;
+        if matches!(self.block.state, State::Idle | State::Implicit) {
+            self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+        }
+        self.rollback();
+        self.begin_chained(chained)
+    }
+
+    fn chained(&self, chain: bool, command: &str) -> Result<Option<Characteristics>> {
+        if !chain {
+            return Ok(None);
+        }
+        if matches!(self.block.state, State::Idle | State::Implicit) {
+            return Err(only_in_block(&format!("{command} AND CHAIN")));
+        }
+        let (mode, isolation) = match &self.block.transaction {
+            Some(transaction) => {
+                let transaction = transaction.borrow();
+                (Some(transaction.mode()), Some(transaction.isolation()))
+            }
+            None => (None, None),
+        };
+        let (read_only, deferrable) = (Some(self.core.read_only.get()), Some(self.core.deferrable.get()));
+        Ok(Some(Characteristics { mode, isolation, read_only, deferrable }))
+    }
+
+    fn begin_chained(&mut self, chained: Option<Characteristics>) -> Result<()> {
+        let Some(characteristics) = chained else { return Ok(()) };
+        self.begin(State::InBlock);
+        let transaction = self.block.transaction.as_ref().ok_or_else(no_transaction)?;
+        self.core.set_characteristics(characteristics, transaction)
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.require_block("SAVEPOINT")?;
+        let transaction = self.block.transaction.as_ref().ok_or_else(no_transaction)?;
+        let savepoint = transaction.borrow_mut().savepoint();
+        self.block.savepoints.push(SavepointEntry {
+            name: name.to_string(),
+            savepoint,
+            locks: self.block.locks.len(),
+            changes: self.core.view.borrow().changes().len(),
+            settings: self.core.settings_savepoint(),
+        });
+        Ok(())
+    }
+
+    pub(super) fn release_savepoint(&mut self, name: &str) -> Result<()> {
+        self.require_block("RELEASE SAVEPOINT")?;
+        let index = self.find_savepoint(name)?;
+        self.block.savepoints.truncate(index);
+        self.portals.release_above(index);
+        Ok(())
+    }
+
+    pub(super) fn rollback_to_savepoint(&mut self, name: &str) -> Result<()> {
+        if matches!(self.block.state, State::Idle | State::Implicit) {
+            return Err(only_in_block("ROLLBACK TO SAVEPOINT"));
+        }
+        let index = self.find_savepoint(name)?;
+        self.block.savepoints.truncate(index + 1);
+        self.undo_to(index)?;
+        self.block.state = State::InBlock;
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.block.savepoints.iter().rposition(|entry| entry.name == name).ok_or_else(|| {
+            let message = format!("savepoint \"{name}\" does not exist");
+            Error::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, message)
+        })
+    }
+
+    pub(super) fn require_block(&self, command: &str) -> Result<()> {
+        match self.block.state {
+            State::InBlock => Ok(()),
+            State::Failed => Err(in_failed_transaction()),
+            State::Idle | State::Implicit => Err(only_in_block(command)),
+        }
+    }
+
+    /// CREATE DATABASE and others that can't be undone with a transaction.
+    pub(super) fn forbid_block(&self, command: &str) -> Result<()> {
+        if matches!(self.block.state, State::InBlock) || self.block.statements > 1 {
+            let message = format!("{command} cannot run inside a transaction block");
+            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        Ok(())
+    }
+}
+
+fn only_in_block(command: &str) -> Error {
+    let message = format!("{command} can only be used in transaction blocks");
+    Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message)
+}
+
+pub(super) fn in_failed_transaction() -> Error {
+    let message = "current transaction is aborted, commands ignored until end of transaction block";
+    Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, message)
+}

@@ -1,0 +1,114 @@
+//! What the server talks to: an [`Engine`] per store, a [`Session`] per connection. Synchronous; statements run
+//! inline on the caller's thread. Named statements and portals live here, because PREPARE, DECLARE and the extended
+//! protocol share them.
+//!
+//! - `engine.rs`: what sessions share; `registry.rs`: who is connected, how to interrupt them; `timers.rs`: timeouts.
+//! - `connection.rs`: [`Session`], the protocol's verbs. `block.rs`: the transaction block's states.
+//! - `statement.rs`: parsed and planned statements and their cache. `portal.rs`: a statement being run.
+//! - `utility.rs`: statements that are not planned, one by one; `cursor.rs`, `copy_in.rs`, `copy_out.rs`, `explain.rs`, `maintenance.rs`.
+//! - `core.rs`: the session as functions see it (`functions::Services`).
+
+mod block;
+mod conflict;
+mod connection;
+mod copy;
+pub(crate) mod core;
+mod cursor;
+mod engine;
+mod explain;
+mod maintenance;
+mod portal;
+mod registry;
+mod statement;
+mod timers;
+mod utility;
+
+pub use connection::Session;
+pub use engine::Engine;
+pub use registry::Activity;
+pub use statement::Parsed;
+pub(crate) use statement::make_plan as plan_statement;
+pub(crate) use utility::set_value_text;
+
+use crate::column::Batch;
+use crate::error::{Error, Result};
+use crate::types::{Oid, Type};
+
+pub struct Startup {
+    pub user: String,
+    pub database: String,
+    /// The other start-up parameters, `options` already split into `-c name=value` pairs.
+    pub parameters: Vec<(String, String)>,
+    pub client_address: Option<std::net::SocketAddr>,
+}
+
+/// A result column as RowDescription gives it.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub table: Oid,
+    pub column: i16,
+    pub data_type: Type,
+    pub type_size: i16,
+    pub type_modifier: i32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Text,
+    Binary,
+}
+
+/// Receives what statements produce, in order; the server's implementation encodes into its output buffer.
+pub trait Output {
+    /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).
+    fn row_description(&mut self, fields: &[Field]);
+    /// A batch of result rows. `fields` and `formats` have one entry a column: a vector alone does not say whether its
+    /// microseconds are a timestamp or a timestamptz. `render` holds what text output depends on.
+    fn rows(
+        &mut self,
+        batch: &Batch,
+        fields: &[Field],
+        formats: &[Format],
+        render: &crate::types::RenderSettings,
+    ) -> Result<()>;
+    /// A chunk of COPY TO data, one or more whole lines.
+    fn copy_data(&mut self, data: &[u8]);
+    /// NOTICE, WARNING, …
+    fn notice(&mut self, notice: Error);
+    /// A reported setting changed (ParameterStatus).
+    fn parameter_status(&mut self, name: &str, value: &str);
+    /// Bytes buffered so far; the executor pauses (`Progress::Paused`) when it exceeds [`OUTPUT_BYTES_MAX`].
+    fn buffered_bytes(&self) -> usize;
+}
+
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// How far an execution got.
+#[derive(Debug)]
+pub enum Progress {
+    /// Finished: the command tag ("SELECT 1", "INSERT 0 1"). An empty query string has `EmptyQuery` instead.
+    Complete(String),
+    EmptyQuery,
+    /// The row limit was reached and the portal has more (PortalSuspended).
+    Suspended,
+    /// The output buffer is full: write it out, then call again.
+    Paused,
+    /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
+    CopyIn {
+        binary: bool,
+        columns: usize,
+    },
+    /// COPY TO STDOUT starts: answer CopyOutResponse, then call again for the data.
+    CopyOut {
+        binary: bool,
+        columns: usize,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransactionStatus {
+    Idle,
+    InBlock,
+    Failed,
+}

@@ -1,0 +1,272 @@
+//! Portals: statements being run.
+
+use super::statement::Prepared;
+use super::{Field, Format, OUTPUT_BYTES_MAX, Output};
+use crate::column::Batch;
+use crate::error::{Error, Result, SqlState};
+use crate::exec::{ExecContext, Execution};
+use crate::plan::{Plan, PlanKind};
+use crate::types::{Datum, RenderSettings, Type};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+pub(super) struct Portal {
+    pub name: String,
+    pub prepared: Arc<Prepared>,
+    pub parameters: Vec<Datum>,
+    pub parameter_types: Vec<Type>,
+    /// As the client gave them: none (all text), one for all, or one a column.
+    pub result_formats: Vec<Format>,
+    pub result: ResultShape,
+    pub run: Run,
+    /// Of the simple protocol: announces its columns itself.
+    pub simple: bool,
+    /// Nothing else can come in its implicit transaction: commit before the answer.
+    pub last: bool,
+    /// Rows handed out.
+    pub sent: u64,
+    /// A batch of which only the first rows were wanted so far.
+    pub pending: Option<(Batch, usize)>,
+    /// Savepoints around it when it was made.
+    pub level: usize,
+    pub is_cursor: bool,
+    /// SCROLL: rows handed out are kept for going back.
+    pub scroll: Option<super::cursor::Scroll>,
+}
+
+/// The result's columns, once they are known.
+#[derive(Default)]
+pub(super) struct ResultShape {
+    pub fields: Option<Arc<[Field]>>,
+    /// One a column.
+    pub formats: Vec<Format>,
+    announced: bool,
+}
+
+pub(super) enum Run {
+    New,
+    Plan {
+        execution: Execution,
+        plan: Arc<Plan>,
+        statement_time: i64,
+    },
+    /// Rows that a utility statement made, with its tag.
+    Rows {
+        batches: VecDeque<Batch>,
+        tag: Tag,
+    },
+    Fetch {
+        cursor: String,
+        remaining: Option<u64>,
+        rows: u64,
+        move_only: bool,
+    },
+    CopyIn(Box<super::copy::CopyIn>),
+    CopyOut(Box<super::copy::CopyOut>),
+    Done,
+}
+
+/// A command tag that may count the rows sent.
+#[derive(Clone, Debug)]
+pub(super) enum Tag {
+    Fixed(&'static str),
+    Owned(String),
+    Counted(&'static str),
+}
+
+impl Tag {
+    pub fn text(self, rows: u64) -> String {
+        match self {
+            Tag::Fixed(tag) => tag.to_string(),
+            Tag::Owned(tag) => tag,
+            Tag::Counted(command) => counted(command, rows),
+        }
+    }
+}
+
+/// `SELECT 5`, without the formatting machinery: it is made for every statement.
+pub(super) fn counted(command: &str, rows: u64) -> String {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = rows;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let mut tag = String::with_capacity(command.len() + 1 + digits.len() - at);
+    tag.push_str(command);
+    tag.push(' ');
+    tag.extend(digits[at..].iter().map(|&digit| char::from(digit)));
+    tag
+}
+
+impl Portal {
+    pub fn new(name: &str, prepared: Arc<Prepared>, level: usize) -> Portal {
+        Portal {
+            name: name.to_string(),
+            prepared,
+            parameters: Vec::new(),
+            parameter_types: Vec::new(),
+            result_formats: Vec::new(),
+            result: ResultShape::default(),
+            run: Run::New,
+            simple: false,
+            last: false,
+            sent: 0,
+            pending: None,
+            level,
+            is_cursor: false,
+            scroll: None,
+        }
+    }
+
+    /// Fixes the result's columns and their formats.
+    pub fn set_fields(&mut self, fields: Option<&[Field]>) -> Result<()> {
+        let Some(fields) = fields else {
+            self.result.fields = None;
+            return Ok(());
+        };
+        self.result.formats.clear();
+        match self.result_formats[..] {
+            [] => self.result.formats.resize(fields.len(), Format::Text),
+            [format] => self.result.formats.resize(fields.len(), format),
+            ref formats if formats.len() == fields.len() => self.result.formats.extend_from_slice(formats),
+            ref formats => {
+                let message = format!(
+                    "bind message has {} result formats but query has {} columns",
+                    formats.len(),
+                    fields.len()
+                );
+                return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+            }
+        }
+        if self.result.fields.as_deref().is_none_or(|known| !std::ptr::eq(known, fields)) {
+            self.result.fields = Some(fields.into());
+        }
+        Ok(())
+    }
+
+    pub fn announce(&mut self, out: &mut dyn Output) {
+        if self.simple
+            && !self.result.announced
+            && let Some(fields) = &self.result.fields
+        {
+            out.row_description(fields);
+        }
+        self.result.announced = true;
+    }
+
+    /// Back to its beginning, to be run again. Only while nothing was sent.
+    pub fn restart(&mut self) {
+        self.run = Run::New;
+        self.pending = None;
+    }
+
+    /// Sends (part of) a batch; keeps what exceeds `wanted`. The number of rows sent.
+    pub fn send(
+        &mut self,
+        batch: Batch,
+        start: usize,
+        wanted: u64,
+        render: &RenderSettings,
+        out: &mut dyn Output,
+    ) -> Result<u64> {
+        self.announce(out);
+        let available = batch.rows - start;
+        let count = usize::try_from(wanted).unwrap_or(usize::MAX).min(available);
+        let fields = self.result.fields.as_deref().unwrap_or(&[]);
+        if start == 0 && count == available {
+            out.rows(&batch, fields, &self.result.formats, render)?;
+        } else {
+            out.rows(&batch.slice(start, count), fields, &self.result.formats, render)?;
+            if count < available {
+                self.pending = Some((batch, start + count));
+            }
+        }
+        self.sent += count as u64;
+        Ok(count as u64)
+    }
+
+    /// The next batch of a planned statement, or what is left of the last.
+    pub fn next_batch(&mut self, context: &ExecContext<'_>, _wanted: u64) -> Result<Option<(Batch, usize)>> {
+        if let Some(pending) = self.pending.take() {
+            return Ok(Some(pending));
+        }
+        match &mut self.run {
+            Run::Plan { execution, .. } => Ok(execution.next(context)?.map(|batch| (batch, 0))),
+            _ => Ok(None),
+        }
+    }
+
+    pub fn plan_tag(&self) -> String {
+        let Run::Plan { execution, plan, .. } = &self.run else { return counted("SELECT", self.sent) };
+        match plan.kind {
+            PlanKind::Select => counted("SELECT", self.sent),
+            PlanKind::Insert => counted("INSERT 0", execution.rows_affected()),
+            PlanKind::Update => counted("UPDATE", execution.rows_affected()),
+            PlanKind::Delete => counted("DELETE", execution.rows_affected()),
+        }
+    }
+}
+
+pub(super) fn is_full(out: &dyn Output) -> bool {
+    out.buffered_bytes() > OUTPUT_BYTES_MAX
+}
+
+/// A session's portals. The unnamed one has a place of its own: it is all that most clients use.
+#[derive(Default)]
+pub(super) struct Portals {
+    unnamed: Option<Box<Portal>>,
+    named: HashMap<String, Box<Portal>>,
+}
+
+impl Portals {
+    pub fn get(&self, name: &str) -> Option<&Portal> {
+        if name.is_empty() { self.unnamed.as_deref() } else { self.named.get(name).map(|portal| &**portal) }
+    }
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Portal> {
+        if name.is_empty() {
+            self.unnamed.as_deref_mut()
+        } else {
+            self.named.get_mut(name).map(|portal| &mut **portal)
+        }
+    }
+    pub fn take(&mut self, name: &str) -> Option<Box<Portal>> {
+        if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
+    }
+    pub fn put(&mut self, portal: Box<Portal>) {
+        if portal.name.is_empty() {
+            self.unnamed = Some(portal);
+        } else {
+            self.named.insert(portal.name.clone(), portal);
+        }
+    }
+    pub fn cursors(&self) -> impl Iterator<Item = &Portal> {
+        self.named.values().map(|portal| &**portal)
+    }
+    pub fn close_all(&mut self) {
+        self.end_transaction();
+    }
+    /// No portal outlives its transaction.
+    pub fn end_transaction(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
+    }
+    /// ROLLBACK TO the savepoint at this position: what was made after it goes.
+    pub fn drop_above(&mut self, level: usize) {
+        self.named.retain(|_, portal| portal.level <= level);
+        if self.unnamed.as_ref().is_some_and(|portal| portal.level > level) {
+            self.unnamed = None;
+        }
+    }
+    /// RELEASE: portals now belong to the enclosing level.
+    pub fn release_above(&mut self, level: usize) {
+        for portal in self.named.values_mut().chain(&mut self.unnamed) {
+            portal.level = portal.level.min(level);
+        }
+    }
+}

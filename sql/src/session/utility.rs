@@ -1,0 +1,502 @@
+//! Statements that are not planned: each is carried out here or sent to the module that knows how.
+
+use super::connection::{Session, no_statement};
+use super::portal::{Portal, Run, Tag};
+use super::statement::Prepared;
+use super::{Field, Format, Output, Progress};
+use crate::column::{Batch, Column};
+use crate::error::{Error, Result, SqlState};
+use crate::functions::EvalContext;
+use crate::parse::ast::{self, SetValue, StatementKind};
+use crate::types::{Datum, Repr, Type};
+use serin_txn::{RelationLockMode, WaitPolicy};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A parameter as the client sent it.
+pub(super) fn decode_parameter(
+    bytes: &[u8],
+    format: Format,
+    data_type: Type,
+    eval: &EvalContext<'_>,
+) -> Result<Datum> {
+    match format {
+        Format::Binary => crate::types::read_binary(bytes, data_type),
+        Format::Text => {
+            let text = crate::types::binary::read_text(bytes)?;
+            crate::types::format::parse_datum(text, data_type, -1, eval.render)
+        }
+    }
+}
+
+fn text_field(name: &str) -> Field {
+    Field {
+        name: name.to_string(),
+        table: 0,
+        column: 0,
+        data_type: Type::TEXT,
+        type_size: -1,
+        type_modifier: -1,
+    }
+}
+
+/// Rows of text columns.
+pub(super) fn text_batches<'a>(
+    rows: impl Iterator<Item = Vec<Option<&'a str>>>,
+    columns: usize,
+) -> VecDeque<Batch> {
+    let mut built: Vec<Column> = (0..columns).map(|_| Column::with_capacity(Repr::Text, 0)).collect();
+    let mut count = 0;
+    for row in rows {
+        for (column, value) in built.iter_mut().zip(row) {
+            column.push_datum(&value.map_or(Datum::Null, Datum::text));
+        }
+        count += 1;
+    }
+    match count {
+        0 => VecDeque::new(),
+        _ => [Batch::new(built.into_iter().map(Arc::new).collect(), count)].into(),
+    }
+}
+
+impl Session {
+    /// The columns of a utility statement's result.
+    pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
+        Ok(match kind {
+            StatementKind::Show(Some(name)) => Some(vec![text_field(&name.to_ascii_lowercase())]),
+            StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
+            StatementKind::Explain(_) => Some(vec![text_field("QUERY PLAN")]),
+            StatementKind::Fetch { cursor, move_only: false, .. } => {
+                let target = self.portals.get(cursor);
+                let target = target.ok_or_else(|| super::cursor::no_cursor(cursor))?;
+                target.result.fields.as_deref().map(<[Field]>::to_vec)
+            }
+            StatementKind::Execute { name, .. } => {
+                let prepared = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+                self.plan_of(&prepared)?.fields.clone()
+            }
+            _ => None,
+        })
+    }
+
+    /// Transaction control; the answer is the tag.
+    pub(super) fn control(&mut self, kind: &StatementKind) -> Result<&'static str> {
+        match kind {
+            StatementKind::Begin(modes) => {
+                self.begin_block(modes)?;
+                Ok("BEGIN")
+            }
+            StatementKind::Commit { chain } => self.commit_block(*chain),
+            StatementKind::Rollback { chain } => {
+                self.rollback_block(*chain)?;
+                Ok("ROLLBACK")
+            }
+            StatementKind::Savepoint(name) => {
+                self.savepoint(name)?;
+                Ok("SAVEPOINT")
+            }
+            StatementKind::Release(name) => {
+                self.release_savepoint(name)?;
+                Ok("RELEASE")
+            }
+            StatementKind::RollbackTo(name) => {
+                self.rollback_to_savepoint(name)?;
+                Ok("ROLLBACK")
+            }
+            _ => Err(Error::internal("not transaction control")),
+        }
+    }
+
+    /// Carries out a statement that has no plan. Answers its progress, or None when the portal goes on with it.
+    pub(super) fn utility(
+        &mut self,
+        kind: &StatementKind,
+        portal: &mut Portal,
+        out: &mut dyn Output,
+    ) -> Result<Option<Progress>> {
+        let fields = self.utility_fields(kind)?;
+        portal.set_fields(fields.as_deref())?;
+        let tag = match kind {
+            StatementKind::Show(name) => {
+                self.show(name.as_deref(), portal)?;
+                return Ok(None);
+            }
+            StatementKind::Explain(explain) => {
+                self.explain_statement(explain, portal)?;
+                return Ok(None);
+            }
+            StatementKind::Execute { name, arguments } => {
+                self.execute_prepared(name, arguments, portal)?;
+                return Ok(None);
+            }
+            StatementKind::Fetch { cursor, direction, move_only } => {
+                self.fetch(cursor, *direction, *move_only, portal)?;
+                return Ok(None);
+            }
+            StatementKind::Copy(copy) => return self.copy(copy, portal, out),
+            StatementKind::Prepare { name, types, statement } => {
+                self.prepare_statement(name, types, statement, portal)?;
+                "PREPARE"
+            }
+            StatementKind::Deallocate(Some(name)) => {
+                if self.statements.remove(name).is_none() {
+                    return Err(no_statement(name));
+                }
+                "DEALLOCATE"
+            }
+            StatementKind::Deallocate(None) => {
+                self.statements.clear();
+                "DEALLOCATE ALL"
+            }
+            StatementKind::Declare { name, scroll, hold, query, .. } => {
+                self.declare(name, query, scroll.unwrap_or(false), *hold, portal)?;
+                "DECLARE CURSOR"
+            }
+            StatementKind::Close(Some(name)) => {
+                self.portals.take(name).ok_or_else(|| super::cursor::no_cursor(name))?;
+                "CLOSE CURSOR"
+            }
+            StatementKind::Close(None) => {
+                self.portals.close_all();
+                "CLOSE CURSOR ALL"
+            }
+            StatementKind::SetTransaction { modes, session, snapshot } => {
+                self.set_transaction(modes, *session, snapshot.is_some())?;
+                "SET"
+            }
+            StatementKind::SetConstraints { .. } => "SET CONSTRAINTS",
+            StatementKind::Set { name, value, local } => {
+                self.set(name, value, *local)?;
+                "SET"
+            }
+            StatementKind::Reset(Some(name)) => {
+                self.core.set_setting(name, None, false, self.block.transaction.as_ref())?;
+                "RESET"
+            }
+            StatementKind::Reset(None) => {
+                self.core.reset_settings();
+                "RESET"
+            }
+            StatementKind::Discard(what) => self.discard(what)?,
+            StatementKind::LockTable { tables, mode, nowait } => {
+                self.lock_tables(tables, *mode, *nowait)?;
+                "LOCK TABLE"
+            }
+            StatementKind::Vacuum { tables, analyze, .. } => {
+                self.vacuum(tables, *analyze)?;
+                "VACUUM"
+            }
+            StatementKind::Analyze { tables, .. } => {
+                self.analyze(tables)?;
+                "ANALYZE"
+            }
+            StatementKind::Checkpoint => {
+                self.require_superuser(
+                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
+                )?;
+                self.core.engine.store().fold_now()?;
+                "CHECKPOINT"
+            }
+            StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
+            // Nothing is listened to.
+            StatementKind::Unlisten(_) => "UNLISTEN",
+            StatementKind::Notify(..) => return Err(Error::unsupported("NOTIFY")),
+            StatementKind::PrepareTransaction(_) => return Err(Error::unsupported("PREPARE TRANSACTION")),
+            StatementKind::CommitPrepared(_) => return Err(Error::unsupported("COMMIT PREPARED")),
+            StatementKind::RollbackPrepared(_) => return Err(Error::unsupported("ROLLBACK PREPARED")),
+            StatementKind::Unsupported(what) => return Err(Error::unsupported(what)),
+            kind => {
+                let tag = self.define(kind, portal)?;
+                return Ok(Some(Progress::Complete(tag)));
+            }
+        };
+        Ok(Some(Progress::Complete(tag.to_string())))
+    }
+
+    /// Statements that change definitions; the answer is the tag.
+    fn define(&mut self, kind: &StatementKind, portal: &Portal) -> Result<String> {
+        self.core.check_writable(crate::ddl::command(kind))?;
+        self.ensure_unhinted()?;
+        if let StatementKind::CreateDatabase { .. } | StatementKind::DropDatabase { .. } = kind {
+            self.forbid_block(crate::ddl::command(kind))?;
+        }
+        if let StatementKind::AlterSetting { target: ast::SettingTarget::System, .. } = kind {
+            self.forbid_block("ALTER SYSTEM")?;
+        }
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        let tag = {
+            let context = self.context();
+            let eval = context.eval();
+            let transaction = self.block.transaction.as_ref();
+            let transaction = transaction.ok_or_else(|| Error::internal("no transaction is in progress"))?;
+            let ddl = crate::ddl::Ddl {
+                core: &self.core,
+                transaction,
+                eval: &eval,
+                parameters: &portal.parameters,
+                parameter_types: &portal.parameter_types,
+            };
+            ddl.run(kind)?
+        };
+        if let Some(transaction) = &self.block.transaction {
+            transaction.borrow_mut().end_statement();
+        }
+        Ok(tag)
+    }
+
+    fn show(&mut self, name: Option<&str>, portal: &mut Portal) -> Result<()> {
+        let batches = match name {
+            Some(name) => {
+                let value = self.core.setting(name, self.block.transaction.as_ref())?;
+                text_batches([vec![Some(value.as_str())]].into_iter(), 1)
+            }
+            None => {
+                let all = self.core.settings.borrow().show_all();
+                let rows = all.iter().map(|(name, value, description)| {
+                    vec![Some(name.as_str()), Some(value.as_str()), Some(description.as_str())]
+                });
+                text_batches(rows, 3)
+            }
+        };
+        portal.run = Run::Rows { batches, tag: Tag::Fixed("SHOW") };
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &SetValue, local: bool) -> Result<()> {
+        if local && self.block.state == super::block::State::Implicit && self.block.statements == 1 {
+            let message = "SET LOCAL can only be used in transaction blocks";
+            self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
+        }
+        let text = set_value_text(name, value);
+        self.core.set_setting(name, text.as_deref(), local, self.block.transaction.as_ref())
+    }
+
+    fn set_transaction(
+        &mut self,
+        modes: &ast::TransactionModes,
+        session: bool,
+        snapshot: bool,
+    ) -> Result<()> {
+        if snapshot {
+            return Err(Error::unsupported("SET TRANSACTION SNAPSHOT"));
+        }
+        if !session {
+            if self.block.state == super::block::State::Implicit && self.block.statements == 1 {
+                let message = "SET TRANSACTION can only be used in transaction blocks";
+                self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
+            }
+            return self.set_transaction_modes(modes);
+        }
+        let on_off = |on: bool| Some(if on { "on" } else { "off" });
+        let defaults = [
+            ("default_transaction_isolation", modes.isolation.map(super::core::isolation_name)),
+            ("default_transaction_read_only", modes.read_only.and_then(on_off)),
+            ("default_transaction_deferrable", modes.deferrable.and_then(on_off)),
+        ];
+        for (name, value) in defaults {
+            if let Some(value) = value {
+                self.core.set_setting(name, Some(value), false, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, what: &str) -> Result<&'static str> {
+        match what.to_ascii_lowercase().as_str() {
+            "all" => {
+                self.forbid_block("DISCARD ALL")?;
+                self.portals.close_all();
+                self.core.reset_settings();
+                self.statements.clear();
+                self.cache.clear();
+                self.core.engine.transactions.advisory_unlock_all(&self.core.registration.handle);
+                self.core.sequences.borrow_mut().clear();
+                self.discard_temporary()?;
+                Ok("DISCARD ALL")
+            }
+            "plans" => {
+                self.core.plan_epoch.set(self.core.plan_epoch.get() + 1);
+                Ok("DISCARD PLANS")
+            }
+            "sequences" => {
+                self.core.sequences.borrow_mut().clear();
+                Ok("DISCARD SEQUENCES")
+            }
+            _ => {
+                self.discard_temporary()?;
+                Ok("DISCARD TEMP")
+            }
+        }
+    }
+
+    fn prepare_statement(
+        &mut self,
+        name: &str,
+        types: &[ast::TypeName],
+        statement: &StatementKind,
+        portal: &Portal,
+    ) -> Result<()> {
+        if self.statements.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
+        }
+        let declared = {
+            let context = self.context();
+            let eval = context.eval();
+            let catalog = self.core.catalog();
+            let search_path = self.core.search_path.borrow().clone();
+            let settings = self.core.settings.borrow().typed().planner;
+            let context = crate::plan::PlanContext {
+                catalog: &catalog,
+                search_path: &search_path,
+                eval: &eval,
+                settings,
+            };
+            let resolve = |name| Ok(Some(crate::bind::resolve_type(name, &context)?.0));
+            types.iter().map(resolve).collect::<Result<Vec<_>>>()?
+        };
+        let statement = ast::Statement { kind: statement.clone(), span: 0..0, parameters: 0 };
+        let prepared = Prepared::new(portal.prepared.text.clone(), Some(statement), declared);
+        self.plan_of(&prepared)?;
+        self.statements.insert(name.to_string(), prepared);
+        Ok(())
+    }
+
+    /// EXECUTE: the portal goes on as a run of the prepared statement.
+    fn execute_prepared(&mut self, name: &str, arguments: &[ast::Expr], portal: &mut Portal) -> Result<()> {
+        let prepared = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+        let plan = self.ready_plan(&prepared)?;
+        if arguments.len() != plan.parameter_types.len() {
+            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+            let detail =
+                format!("Expected {} parameters but got {}.", plan.parameter_types.len(), arguments.len());
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).detail(detail));
+        }
+        portal.parameters = self.evaluate_arguments(arguments, &plan.parameter_types)?;
+        portal.parameter_types = plan.parameter_types.clone();
+        portal.prepared = prepared;
+        // The catalog can't have changed: the relations are locked.
+        self.run_plan(portal, plan)
+    }
+
+    fn evaluate_arguments(&mut self, arguments: &[ast::Expr], types: &[Type]) -> Result<Vec<Datum>> {
+        if arguments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let search_path = self.core.search_path.borrow().clone();
+        let settings = self.core.settings.borrow().typed().planner;
+        self.with_exec(|context| {
+            let plan_context = crate::plan::PlanContext {
+                catalog: context.catalog,
+                search_path: &search_path,
+                eval: &context.eval,
+                settings,
+            };
+            let evaluate = |(argument, &data_type): (&ast::Expr, &Type)| {
+                let bound = crate::bind::standalone_expression(argument, (data_type, -1), &plan_context)?;
+                crate::exec::eval::eval_row(&bound, &[], context)
+            };
+            arguments.iter().zip(types).map(evaluate).collect()
+        })
+    }
+
+    fn lock_tables(
+        &mut self,
+        tables: &[ast::ObjectName],
+        mode: RelationLockMode,
+        nowait: bool,
+    ) -> Result<()> {
+        self.require_block("LOCK TABLE")?;
+        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
+        for name in tables {
+            let table = self.find_table(name)?;
+            self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
+                match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
+                    true => Error::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        format!("could not obtain lock on relation \"{}\"", table.name),
+                    ),
+                    false => error,
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn find_table(&self, name: &ast::ObjectName) -> Result<Arc<crate::catalog::Table>> {
+        let catalog = self.core.catalog();
+        let path = self.core.search_path.borrow().clone();
+        crate::ddl::names::find_table(&catalog, &path, name)
+    }
+
+    pub(super) fn require_superuser(&self, message: &str) -> Result<()> {
+        if self.core.superuser {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+    }
+
+    /// DISCARD TEMP: this session's temporary relations go.
+    fn discard_temporary(&mut self) -> Result<()> {
+        let Some(schema) = self.core.temporary_schema.get() else { return Ok(()) };
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        let context = self.context();
+        let eval = context.eval();
+        let transaction = self.block.transaction.as_ref();
+        let transaction = transaction.ok_or_else(|| Error::internal("no transaction is in progress"))?;
+        let ddl = crate::ddl::Ddl {
+            core: &self.core,
+            transaction,
+            eval: &eval,
+            parameters: &[],
+            parameter_types: &[],
+        };
+        ddl.drop_schema_contents(schema)
+    }
+
+    /// At the session's end. Failing is not worth more than a log line: the next start cleans up as well.
+    pub(super) fn drop_temporary_schema(&mut self) {
+        let Some(schema) = self.core.temporary_schema.take() else { return };
+        let dropped = (|| {
+            self.core.registration.handle.clear_interrupt();
+            self.begin(super::block::State::Implicit);
+            let version = self.core.catalog().version;
+            self.block.start_statement(version)?;
+            {
+                let context = self.context();
+                let eval = context.eval();
+                let transaction = self.block.transaction.as_ref();
+                let transaction = transaction.ok_or_else(|| Error::internal("no transaction"))?;
+                let ddl = crate::ddl::Ddl {
+                    core: &self.core,
+                    transaction,
+                    eval: &eval,
+                    parameters: &[],
+                    parameter_types: &[],
+                };
+                ddl.drop_temporary_schema(schema)?;
+            }
+            self.commit()
+        })();
+        if let Err(error) = dropped {
+            tracing::warn!(%error, "cannot drop the temporary schema");
+            self.rollback();
+        }
+    }
+}
+
+/// SET's value as one text; lists as search_path keeps them.
+pub(crate) fn set_value_text(name: &str, value: &SetValue) -> Option<String> {
+    match value {
+        SetValue::Default => None,
+        SetValue::Values(values) => match &values[..] {
+            [value] if !name.eq_ignore_ascii_case("search_path") => Some(value.clone()),
+            values => {
+                let quoted = values.iter().map(|value| crate::ddl::names::quote_identifier(value));
+                Some(quoted.collect::<Vec<_>>().join(", "))
+            }
+        },
+    }
+}
