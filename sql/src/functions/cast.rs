@@ -4,7 +4,7 @@ use super::registry::{cast_fact, function_by_oid};
 use super::{Body, CastContext, CastMethod, EvalContext};
 use crate::catalog::Relation;
 use crate::error::{Error, Result, SqlState};
-use crate::types::{ArrayValue, Datum, Repr, Type, apply_modifier, format_datum, parse_datum};
+use crate::types::{ArrayValue, Datum, Type, apply_modifier, format_datum, parse_datum};
 
 /// The cast from one type to another allowed in this context.
 pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMethod> {

@@ -17,6 +17,8 @@ use std::cmp::Ordering;
 const GUARD: i32 = 12;
 /// exp() beyond this can't be represented (NUMERIC_MAX_RESULT_SCALE * 3).
 const EXPONENT_MAX: f64 = 6000.0;
+/// log10(e) to the 15 digits that numeric.c has, for its estimates decide how many digits show.
+#[allow(clippy::approx_constant)]
 const LOG10_E: f64 = 0.434_294_481_903_252;
 
 fn result_scale(weight: i32, least: i32) -> i32 {
