@@ -21,7 +21,10 @@ pub(super) fn one_dimensional(element: Type, elements: Vec<Datum>) -> ArrayValue
 
 fn check_size(array: ArrayValue) -> Result<ArrayValue> {
     match array.elements.len() > ELEMENTS_MAX {
-        true => Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"))),
+        true => Err(Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"),
+        )),
         false => Ok(array),
     }
 }
@@ -53,11 +56,16 @@ fn push(array: &Datum, value: &Datum, front: bool) -> Result<Datum> {
     let (element, mut elements, bound) = match array.as_array() {
         None => (element_type_of(value), Vec::new(), 1),
         Some(array) if array.dimensions.len() > 1 => {
-            return Err(Error::new(SqlState::DATA_EXCEPTION, "argument must be empty or one-dimensional array"));
+            return Err(Error::new(
+                SqlState::DATA_EXCEPTION,
+                "argument must be empty or one-dimensional array",
+            ));
         }
-        Some(array) => {
-            (array.element, array.elements.clone(), array.dimensions.first().map_or(1, |dimension| dimension.1))
-        }
+        Some(array) => (
+            array.element,
+            array.elements.clone(),
+            array.dimensions.first().map_or(1, |dimension| dimension.1),
+        ),
     };
     match front {
         true => elements.insert(0, value.clone()),
@@ -78,16 +86,21 @@ fn cat(a: &Datum, b: &Datum) -> Result<Datum> {
     if y.dimensions.is_empty() {
         return Ok(a.clone());
     }
-    let incompatible = |detail: &str| subscript_error("cannot concatenate incompatible arrays").detail(detail);
-    let lengths = |array: &ArrayValue, from: usize| array.dimensions[from..].iter().map(|d| d.0).collect::<Vec<_>>();
+    let incompatible =
+        |detail: &str| subscript_error("cannot concatenate incompatible arrays").detail(detail);
+    let lengths =
+        |array: &ArrayValue, from: usize| array.dimensions[from..].iter().map(|d| d.0).collect::<Vec<_>>();
     let (nx, ny) = (x.dimensions.len(), y.dimensions.len());
     let mut dimensions = if nx >= ny { x.dimensions.clone() } else { y.dimensions.clone() };
     if nx == ny {
         if lengths(x, 1) != lengths(y, 1) {
-            return Err(incompatible("Arrays with differing element dimensions are not compatible for concatenation."));
+            return Err(incompatible(
+                "Arrays with differing element dimensions are not compatible for concatenation.",
+            ));
         }
         dimensions[0].0 += y.dimensions[0].0;
-    } else if nx == ny + 1 && lengths(x, 1) == lengths(y, 0) || ny == nx + 1 && lengths(y, 1) == lengths(x, 0) {
+    } else if nx == ny + 1 && lengths(x, 1) == lengths(y, 0) || ny == nx + 1 && lengths(y, 1) == lengths(x, 0)
+    {
         dimensions[0].0 += 1;
     } else if nx.abs_diff(ny) > 1 {
         let detail = format!("Arrays of {nx} and {ny} dimensions are not compatible for concatenation.");
@@ -104,12 +117,16 @@ fn same(a: &Datum, b: &Datum, element: Type) -> bool {
 }
 
 fn contains(whole: &ArrayValue, part: &ArrayValue) -> bool {
-    let has = |value: &Datum| !value.is_null() && whole.elements.iter().any(|other| same(other, value, whole.element));
+    let has = |value: &Datum| {
+        !value.is_null() && whole.elements.iter().any(|other| same(other, value, whole.element))
+    };
     part.elements.iter().all(has)
 }
 
 fn overlap(a: &ArrayValue, b: &ArrayValue) -> bool {
-    a.elements.iter().any(|value| !value.is_null() && b.elements.iter().any(|other| same(other, value, a.element)))
+    a.elements
+        .iter()
+        .any(|value| !value.is_null() && b.elements.iter().any(|other| same(other, value, a.element)))
 }
 
 /// Subscripts of the elements equal to `value`; null is found too.
@@ -144,7 +161,8 @@ fn remove(array: &Datum, value: &Datum) -> Result<Datum> {
 
 fn replace(array: &Datum, from: &Datum, to: &Datum) -> Datum {
     let Some(found) = array.as_array() else { return Datum::Null };
-    let swap = |element: &Datum| if same(element, from, found.element) { to.clone() } else { element.clone() };
+    let swap =
+        |element: &Datum| if same(element, from, found.element) { to.clone() } else { element.clone() };
     let elements = found.elements.iter().map(swap).collect();
     Datum::array(ArrayValue { elements, ..found.clone() })
 }
@@ -175,16 +193,20 @@ fn text_at(arguments: &[Datum], index: usize) -> Option<&str> {
 }
 
 fn dims(array: &ArrayValue) -> Option<String> {
-    let shown = |(length, bound): &(i32, i32)| format!("[{bound}:{}]", i64::from(*bound) + i64::from(*length) - 1);
+    let shown =
+        |(length, bound): &(i32, i32)| format!("[{bound}:{}]", i64::from(*bound) + i64::from(*length) - 1);
     (!array.dimensions.is_empty()).then(|| array.dimensions.iter().map(shown).collect())
 }
 
 fn fill(arguments: &[Datum]) -> Result<Datum> {
-    let null = || Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension array or low bound array cannot be null");
+    let null =
+        || Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension array or low bound array cannot be null");
     let integers = |index: usize| {
         let array = arguments.get(index).and_then(Datum::as_array).ok_or_else(null)?;
         let values = array.elements.iter().map(|element| {
-            element.as_i32().ok_or_else(|| Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension values cannot be null"))
+            element.as_i32().ok_or_else(|| {
+                Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension values cannot be null")
+            })
         });
         values.collect::<Result<Vec<i32>>>()
     };
@@ -195,13 +217,17 @@ fn fill(arguments: &[Datum]) -> Result<Datum> {
         return Err(too_many_dimensions(lengths.len()));
     }
     if lengths.len() != bounds.len() {
-        return Err(subscript_error("wrong number of array subscripts").detail("Low bound array has different size than dimensions array."));
+        return Err(subscript_error("wrong number of array subscripts")
+            .detail("Low bound array has different size than dimensions array."));
     }
     let mut count = if lengths.is_empty() { 0 } else { 1usize };
     for length in &lengths {
         let length = usize::try_from(*length).map_err(|_| subscript_error("array size is negative"))?;
         count = count.checked_mul(length).filter(|count| *count <= ELEMENTS_MAX / 16).ok_or_else(|| {
-            Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"))
+            Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"),
+            )
         })?;
     }
     let dimensions = if count == 0 { Vec::new() } else { lengths.into_iter().zip(bounds).collect() };
@@ -231,8 +257,10 @@ fn trim(array: &ArrayValue, count: i32) -> Result<ArrayValue> {
 pub fn register(r: &mut Registry) {
     scalar!(r, "array_length", |a: &ArrayValue, n: i32| dimension(a, n).map(|dimension| dimension.0));
     scalar!(r, "array_lower", |a: &ArrayValue, n: i32| dimension(a, n).map(|dimension| dimension.1));
-    scalar!(r, "array_upper", |a: &ArrayValue, n: i32| dimension(a, n).map(|(length, bound)| bound + length - 1));
-    scalar!(r, "array_ndims", |a: &ArrayValue| (!a.dimensions.is_empty()).then_some(a.dimensions.len() as i32));
+    scalar!(r, "array_upper", |a: &ArrayValue, n: i32| dimension(a, n)
+        .map(|(length, bound)| bound + length - 1));
+    scalar!(r, "array_ndims", |a: &ArrayValue| (!a.dimensions.is_empty())
+        .then_some(a.dimensions.len() as i32));
     scalar!(r, "array_dims", |a: &ArrayValue| dims(a));
     scalar!(r, "array_cardinality", |a: &ArrayValue| a.elements.len() as i32);
     scalar!(r, "array_append", |a: &Datum, value: &Datum| push(a, value, false));
@@ -241,7 +269,8 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "arraycontains", |a: &ArrayValue, b: &ArrayValue| contains(a, b));
     scalar!(r, "arraycontained", |a: &ArrayValue, b: &ArrayValue| contains(b, a));
     scalar!(r, "arrayoverlap", |a: &ArrayValue, b: &ArrayValue| overlap(a, b));
-    scalar!(r, "array_position", |a: &Datum, value: &Datum| positions(a, value, None).map(|found| found.first().copied()));
+    scalar!(r, "array_position", |a: &Datum, value: &Datum| positions(a, value, None)
+        .map(|found| found.first().copied()));
     scalar!(r, "array_position_start", |a: &Datum, value: &Datum, start: Option<i32>| match start {
         None => Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "initial position must not be null")),
         start => positions(a, value, start).map(|found| found.first().copied()),
@@ -273,6 +302,14 @@ pub fn register(r: &mut Registry) {
     r.scalar("array_fill", |arguments, _| fill(arguments));
     r.scalar("array_fill_with_lower_bounds", |arguments, _| fill(arguments));
     scalar!(r, "trim_array", |a: &ArrayValue, count: i32| trim(a, count));
-    scalar!(r, "array_larger", |a: &Datum, b: &Datum| if crate::types::compare(a, b).is_gt() { a.clone() } else { b.clone() });
-    scalar!(r, "array_smaller", |a: &Datum, b: &Datum| if crate::types::compare(a, b).is_lt() { a.clone() } else { b.clone() });
+    scalar!(r, "array_larger", |a: &Datum, b: &Datum| if crate::types::compare(a, b).is_gt() {
+        a.clone()
+    } else {
+        b.clone()
+    });
+    scalar!(r, "array_smaller", |a: &Datum, b: &Datum| if crate::types::compare(a, b).is_lt() {
+        a.clone()
+    } else {
+        b.clone()
+    });
 }

@@ -10,7 +10,7 @@
 //!
 //! - `registry.rs`, `resolve.rs`, `cast.rs`: the join; overload resolution; conversions.
 //! - `arguments.rs`, `kernel.rs`: typed access to arguments; loops over columns.
-//! - one module per family: `comparison`, `math`, `numeric`, `text`, `pattern`, `datetime`, `to_char`, `array`, `series`,
+//! - one module per family: `comparison`, `math`, `numeric`, `text`, `pattern`, `datetime`, `array`, `series`,
 //!   `aggregate`, `system`.
 
 mod aggregate;
@@ -20,6 +20,8 @@ mod cast;
 mod catalog;
 mod comparison;
 mod datetime;
+#[cfg(test)]
+mod differential;
 mod kernel;
 mod math;
 mod numeric;
@@ -29,7 +31,6 @@ mod resolve;
 mod series;
 mod system;
 mod text;
-mod to_char;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{

@@ -88,7 +88,6 @@ fn build() -> Library {
         super::text::register,
         super::pattern::register,
         super::datetime::register,
-        super::to_char::register,
         super::array::register,
         super::series::register,
         super::aggregate::register,
@@ -230,7 +229,6 @@ mod tests {
         super::super::text::register(&mut registry);
         super::super::pattern::register(&mut registry);
         super::super::datetime::register(&mut registry);
-        super::super::to_char::register(&mut registry);
         super::super::array::register(&mut registry);
         super::super::series::register(&mut registry);
         super::super::aggregate::register(&mut registry);
