@@ -148,7 +148,7 @@ pub trait Services {
         Err(crate::error::Error::unsupported("pg_settings"))
     }
     /// Every session, for pg_stat_activity.
-    fn activities(&self) -> Result<Vec<crate::catalog::system::Activity>> {
+    fn activities(&self) -> Result<Vec<crate::session::Activity>> {
         Err(crate::error::Error::unsupported("pg_stat_activity"))
     }
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {

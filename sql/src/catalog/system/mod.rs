@@ -33,7 +33,7 @@ use crate::types::Oid;
 
 pub use fixed::type_facts;
 pub use objects::{comments, shared_comments};
-pub use live::{Activity, Cursor, PreparedStatement};
+pub use live::{Cursor, PreparedStatement};
 pub use relations::all;
 
 /// The relation of pg_catalog or information_schema with this name.

@@ -75,8 +75,8 @@ impl Services for CatalogOnly {
     fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
         Ok(crate::settings::Settings::new().rows())
     }
-    fn activities(&self) -> Result<Vec<Activity>> {
-        Ok(vec![Activity {
+    fn activities(&self) -> Result<Vec<crate::session::Activity>> {
+        Ok(vec![crate::session::Activity {
             pid: 7,
             database: 5,
             user: 10,
@@ -87,7 +87,6 @@ impl Services for CatalogOnly {
             query_start: None,
             state_change: 0,
             state: "active",
-            wait: Some(("Lock", "relation")),
             query: "select 1".into(),
         }])
     }
