@@ -92,6 +92,7 @@ pub fn plan(bound: BoundStatement, statement: &ast::StatementKind, context: &Pla
         subqueries: planner.subqueries,
         columns: planner.infos,
         slots: planner.slot_count,
+        slot_columns: planner.slots.iter().map(|(id, slot)| (*slot, *id)).collect(),
         work_tables,
         nodes: planner.nodes,
     })

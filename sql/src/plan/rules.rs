@@ -13,6 +13,7 @@ use super::PlanContext;
 use super::fold::{fold_expression, is_equality};
 use super::logical::{ColumnInfo, CteDefinition, JoinKind, Logical, Sublink, SublinkKind};
 use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::types::Datum;
 use std::collections::HashMap;
 
 pub fn rewrite(
@@ -185,6 +186,15 @@ fn strip(plan: &mut Logical, available: &ColumnSet, on: &mut Vec<Expr>) {
 }
 
 fn filtered(input: Logical, conditions: Vec<Expr>) -> Logical {
+    // Nothing passes a condition that is false (or null) for all: what is below need not run.
+    let never = |condition: &Expr| {
+        matches!(condition, Expr::Constant { value: Datum::Bool(false) | Datum::Null, .. })
+    };
+    if conditions.iter().any(never) && !has_effects(&input) {
+        let mut columns = Vec::new();
+        input.output(&mut columns);
+        return Logical::Values { columns, rows: Vec::new() };
+    }
     match (conditions.is_empty(), input) {
         (true, input) => input,
         (false, Logical::Filter { input, conditions: mut inner }) => {
@@ -193,6 +203,12 @@ fn filtered(input: Logical, conditions: Vec<Expr>) -> Logical {
         }
         (false, input) => Logical::Filter { input: Box::new(input), conditions },
     }
+}
+
+fn has_effects(plan: &Logical) -> bool {
+    let mut found = matches!(plan, Logical::Modify(_) | Logical::LockRows { .. });
+    plan.inputs(&mut |input| found = found || has_effects(input));
+    found
 }
 
 fn columns_of(expr: &Expr) -> ColumnSet {
