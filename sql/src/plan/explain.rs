@@ -2,7 +2,7 @@
 
 use super::deparse::{Names, PlanNames, deparse, quote_identifier};
 use super::logical::{JoinKind, ModifyKind};
-use super::node::{Access, Key, Node, Operator, TableScan};
+use super::node::{Access, Bounds, Equal, Key, Node, Operator, TableScan};
 use super::{ExplainOptions, Plan, Subquery};
 use crate::exec::runtime::Counter;
 use crate::expr::{ColumnId, Expr, conjunction};
@@ -277,6 +277,9 @@ impl<'p> Printer<'p> {
                         self.push(indent, format!("Index Cond: {text}"));
                     }
                 }
+                if let Access::Index { index, bounds } = &scan.access {
+                    self.subquery_bounds(scan, *index, bounds, indent);
+                }
                 self.condition("Filter", scan.filter.clone(), &node.columns, indent);
                 self.removed(node, indent);
                 self.subqueries(scan.filter.iter(), indent);
@@ -320,6 +323,19 @@ impl<'p> Printer<'p> {
                 self.subqueries(modify.assignments.iter().map(|(_, expr)| expr), indent);
             }
             _ => {}
+        }
+    }
+
+    /// Bounds by a subquery's value are not among the conditions kept for show.
+    fn subquery_bounds(&mut self, scan: &TableScan, index: usize, bounds: &Bounds, indent: usize) {
+        for (equal, key) in bounds.equal.iter().zip(&scan.table.indexes[index].keys) {
+            let (Equal::Value(value), Some(column)) = (equal, key.column) else { continue };
+            if value.has_subquery() {
+                let names = TableScanNames { printer: self, scan };
+                let text = format!("Index Cond: ({} = {})", names.column(column), deparse(value, &names));
+                self.push(indent, text);
+                self.subqueries(std::iter::once(value), indent);
+            }
         }
     }
 
