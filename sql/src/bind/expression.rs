@@ -40,8 +40,8 @@ impl Binder<'_> {
                 Ok(negate(self.coerce_boolean(operand, "NOT", 0)?))
             }
             E::IsNull { operand, negated } => {
-                let operand = self.expr(operand)?;
-                let operand = Box::new(self.resolve_unknown(operand)?);
+                // This gives an untyped parameter no type (42P18), as in PostgreSQL.
+                let operand = Box::new(self.expr(operand)?);
                 Ok(Expr::IsNull { operand, negated: *negated })
             }
             E::IsBool { operand, value, negated } => {
