@@ -17,6 +17,7 @@ mod aggregate;
 mod arguments;
 mod array;
 mod cast;
+mod catalog;
 mod comparison;
 mod datetime;
 mod kernel;

@@ -92,6 +92,7 @@ fn build() -> Library {
         super::array::register,
         super::series::register,
         super::aggregate::register,
+        super::catalog::register,
         super::system::register,
     ] {
         register(&mut registry);
@@ -233,6 +234,7 @@ mod tests {
         super::super::array::register(&mut registry);
         super::super::series::register(&mut registry);
         super::super::aggregate::register(&mut registry);
+        super::super::catalog::register(&mut registry);
         super::super::system::register(&mut registry);
         let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();
         let mut strange: Vec<&str> =

@@ -32,6 +32,7 @@ use super::SystemRelation;
 use crate::types::Oid;
 
 pub use fixed::type_facts;
+pub use objects::{comments, shared_comments};
 pub use live::{Activity, Cursor, PreparedStatement};
 pub use relations::all;
 
