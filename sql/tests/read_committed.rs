@@ -81,8 +81,10 @@ fn check(case: Case<'_>) {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(Store::open(StoreOptions::new(dir.path())).unwrap(), &[]).unwrap();
     let mut a = connect(&engine);
-    run(&mut a, "create table t (id int primary key, v int); insert into t values (1, 10), (2, 20), (3, 30)").unwrap();
-    run(&mut a, "create table u (id int primary key, w int); insert into u values (1, 100), (2, 200)").unwrap();
+    run(&mut a, "create table t (id int primary key, v int); insert into t values (1, 10), (2, 20), (3, 30)")
+        .unwrap();
+    run(&mut a, "create table u (id int primary key, w int); insert into u values (1, 100), (2, 200)")
+        .unwrap();
     run(&mut a, "begin").unwrap();
     run(&mut a, case.first).unwrap();
     let mut b = connect(&engine);
