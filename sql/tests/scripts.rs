@@ -238,4 +238,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { transactions definitions sequences constraints alter cursors copy select change plans }
+scripts! { transactions definitions sequences constraints alter cursors copy select change plans parameters }

@@ -61,9 +61,10 @@ impl Names for PlanNames<'_> {
 }
 
 pub fn quote_identifier(name: &str) -> String {
-    let plain = name.chars().enumerate().all(|(i, c)| {
-        c.is_ascii_lowercase() || c == '_' || (i > 0 && (c.is_ascii_digit() || c == '$'))
-    });
+    let plain = name
+        .chars()
+        .enumerate()
+        .all(|(i, c)| c.is_ascii_lowercase() || c == '_' || (i > 0 && (c.is_ascii_digit() || c == '$')));
     match plain && !name.is_empty() {
         true => name.into(),
         false => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -79,7 +80,8 @@ pub fn deparse(expr: &Expr, names: &dyn Names) -> String {
 /// The operator that a function implements.
 fn operator_name(function: &Function) -> Option<&'static str> {
     static NAMES: OnceLock<HashMap<u32, &'static str>> = OnceLock::new();
-    let names = NAMES.get_or_init(|| operator_facts().iter().map(|fact| (fact.function, fact.name)).collect());
+    let names =
+        NAMES.get_or_init(|| operator_facts().iter().map(|fact| (fact.function, fact.name)).collect());
     names.get(&function.oid).copied()
 }
 
@@ -271,7 +273,9 @@ fn constant(value: &Datum, data_type: Type, out: &mut String) {
     let text = format_datum(value, data_type, &RenderSettings::default());
     match data_type {
         Type::BOOL => out.push_str(if text == "t" { "true" } else { "false" }),
-        Type::INT4 | Type::NUMERIC if !text.starts_with('-') && text.starts_with(|c: char| c.is_ascii_digit()) => {
+        Type::INT4 | Type::NUMERIC
+            if !text.starts_with('-') && text.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
             out.push_str(&text)
         }
         _ => {

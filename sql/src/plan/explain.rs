@@ -2,7 +2,7 @@
 
 use super::deparse::{Names, PlanNames, deparse, quote_identifier};
 use super::logical::{JoinKind, ModifyKind};
-use super::node::{Access, Key, Node, Operator, TableScan};
+use super::node::{Access, Bounds, Equal, Key, Node, Operator, TableScan};
 use super::{ExplainOptions, Plan, Subquery};
 use crate::exec::runtime::Counter;
 use crate::expr::{ColumnId, Expr, conjunction};
@@ -21,8 +21,14 @@ pub fn explain(
     count_relations(&plan.root, &mut relations);
     plan.ctes.iter().for_each(|cte| count_relations(&cte.node, &mut relations));
     plan.subqueries.iter().for_each(|query| count_relations(&query.node, &mut relations));
-    let printer =
-        Printer { plan, options, counters, qualified: relations.len() > 1, lines: Vec::new(), shown: HashSet::new() };
+    let printer = Printer {
+        plan,
+        options,
+        counters,
+        qualified: relations.len() > 1,
+        lines: Vec::new(),
+        shown: HashSet::new(),
+    };
     printer.run()
 }
 
@@ -54,7 +60,13 @@ impl<'p> Printer<'p> {
     }
 
     /// `arrow`: how far the `->` is indented; None at the top. `filters` and `columns`: conditions of Filter nodes above.
-    fn node(&mut self, node: &'p Arc<Node>, arrow: Option<usize>, filters: &[&'p Expr], columns: &'p [ColumnId]) {
+    fn node(
+        &mut self,
+        node: &'p Arc<Node>,
+        arrow: Option<usize>,
+        filters: &[&'p Expr],
+        columns: &'p [ColumnId],
+    ) {
         match &node.operator {
             Operator::Project { input, outputs } => {
                 self.node(input, arrow, filters, columns);
@@ -112,7 +124,13 @@ impl<'p> Printer<'p> {
     fn cost(&self, node: &Node) -> String {
         let e = &node.estimate;
         match self.options.costs {
-            true => format!("  (cost={:.2}..{:.2} rows={:.0} width={:.0})", e.startup, e.total.max(e.startup), e.rows, e.width),
+            true => format!(
+                "  (cost={:.2}..{:.2} rows={:.0} width={:.0})",
+                e.startup,
+                e.total.max(e.startup),
+                e.rows,
+                e.width
+            ),
             false => String::new(),
         }
     }
@@ -149,7 +167,9 @@ impl<'p> Printer<'p> {
         match &node.operator {
             Operator::Result { .. } => "Result".into(),
             Operator::TableScan(scan) => self.scan_title(scan),
-            Operator::System(scan) => format!("Seq Scan on {}", self.relation(scan.relation.name, &scan.alias)),
+            Operator::System(scan) => {
+                format!("Seq Scan on {}", self.relation(scan.relation.name, &scan.alias))
+            }
             Operator::Values(values) if values.rows.is_empty() => "Result".into(),
             Operator::Values(_) => "Values Scan on \"*VALUES*\"".into(),
             Operator::Function(scan) => {
@@ -206,7 +226,9 @@ impl<'p> Printer<'p> {
         };
         let direction = if scan.backward { " Backward" } else { "" };
         match index {
-            Some(index) => format!("Index Scan{direction} using {} on {relation}", quote_identifier(&index.name)),
+            Some(index) => {
+                format!("Index Scan{direction} using {} on {relation}", quote_identifier(&index.name))
+            }
             None => format!("Seq Scan on {relation}"),
         }
     }
@@ -230,7 +252,11 @@ impl<'p> Printer<'p> {
     }
 
     fn removed(&mut self, node: &Node, indent: usize) {
-        let removed = self.counters.as_ref().and_then(|counters| counters.get(node.id)).map_or(0, |c| c.removed_by_filter);
+        let removed = self
+            .counters
+            .as_ref()
+            .and_then(|counters| counters.get(node.id))
+            .map_or(0, |c| c.removed_by_filter);
         if removed > 0 {
             self.push(indent, format!("Rows Removed by Filter: {removed}"));
         }
@@ -277,6 +303,9 @@ impl<'p> Printer<'p> {
                         self.push(indent, format!("Index Cond: {text}"));
                     }
                 }
+                if let Access::Index { index, bounds } = &scan.access {
+                    self.subquery_bounds(scan, *index, bounds, indent);
+                }
                 self.condition("Filter", scan.filter.clone(), &node.columns, indent);
                 self.removed(node, indent);
                 self.subqueries(scan.filter.iter(), indent);
@@ -292,8 +321,7 @@ impl<'p> Printer<'p> {
             }
             Operator::Distinct { input, on: None } => {
                 let names = self.names(&input.columns);
-                let columns: Vec<String> =
-                    (0..input.columns.len()).map(|at| names.column(at)).collect();
+                let columns: Vec<String> = (0..input.columns.len()).map(|at| names.column(at)).collect();
                 self.push(indent, format!("Group Key: {}", columns.join(", ")));
             }
             Operator::HashJoin { left, right, join } => {
@@ -312,14 +340,29 @@ impl<'p> Printer<'p> {
                     let action = if clause.update.is_some() { "UPDATE" } else { "NOTHING" };
                     self.push(indent, format!("Conflict Resolution: {action}"));
                     if let Some(arbiters) = &clause.arbiters {
-                        let names: Vec<String> =
-                            arbiters.iter().map(|at| quote_identifier(&modify.table.indexes[*at].name)).collect();
+                        let names: Vec<String> = arbiters
+                            .iter()
+                            .map(|at| quote_identifier(&modify.table.indexes[*at].name))
+                            .collect();
                         self.push(indent, format!("Conflict Arbiter Indexes: {}", names.join(", ")));
                     }
                 }
                 self.subqueries(modify.assignments.iter().map(|(_, expr)| expr), indent);
             }
             _ => {}
+        }
+    }
+
+    /// Bounds by a subquery's value are not among the conditions kept for show.
+    fn subquery_bounds(&mut self, scan: &TableScan, index: usize, bounds: &Bounds, indent: usize) {
+        for (equal, key) in bounds.equal.iter().zip(&scan.table.indexes[index].keys) {
+            let (Equal::Value(value), Some(column)) = (equal, key.column) else { continue };
+            if value.has_subquery() {
+                let names = TableScanNames { printer: self, scan };
+                let text = format!("Index Cond: ({} = {})", names.column(column), deparse(value, &names));
+                self.push(indent, text);
+                self.subqueries(std::iter::once(value), indent);
+            }
         }
     }
 
