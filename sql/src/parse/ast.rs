@@ -1,5 +1,4 @@
-//! The syntax tree: what a statement says, before any name in it is looked up. `lower.rs` makes it from sqlparser's
-//! tree and `extension.rs` straight from tokens; nothing past this module sees sqlparser's types.
+//! The syntax tree: what a statement says, before any name in it is looked up.
 //!
 //! Recursion is bounded at parse time (54001), so walking a tree can't overflow the stack: chains of AND/OR and of
 //! left-associative operators are still deep boxes, so every walker must be iterative along `left` or rely on

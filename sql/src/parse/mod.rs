@@ -12,9 +12,11 @@
 //!
 //! *Deviation from DESIGN §5*, which had sqlparser 0.63 between an own lexer and an own lowering: PostgreSQL's grammar
 //! straight to our tree is shorter than the repairs and the lowering were going to be, keeps every position for error
-//! messages, bounds depth while it parses instead of after, and is faster. The figures are in `tests.rs`.
+//! messages, and bounds depth while it parses instead of after. Measured side by side (release, one machine, sqlparser
+//! with its PostgreSQL dialect and before any lowering): a point SELECT 2.1 µs against 7.0, pgbench's UPDATE 2.7 against 7.2;
+//! of the 41,545 statements in PostgreSQL 15's regression files 98.5 % parse against 89.6 % (most of the rest are its
+//! deliberate syntax errors and psql's variables). `cargo run --release -p serin-sql --example parse_coverage` repeats it.
 
-mod alter;
 pub mod ast;
 mod change;
 mod cursor;
