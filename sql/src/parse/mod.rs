@@ -17,6 +17,7 @@
 //! of the 41,545 statements in PostgreSQL 15's regression files 98.5 % parse against 89.6 % (most of the rest are its
 //! deliberate syntax errors and psql's variables). `cargo run --release -p serin-sql --example parse_coverage` repeats it.
 
+mod alter;
 pub mod ast;
 mod change;
 mod cursor;
