@@ -118,11 +118,14 @@ impl CatalogView {
     fn rebuild(&mut self, publisher: &Publisher) {
         let latest = publisher.catalog(self.database);
         let committed = publisher.published.lock().committed;
-        if let Some(committed) = committed
-            && let Err(error) = publisher.runtime.store().wait_durable(committed)
-        {
-            // The store has stopped: whatever this session does next fails with the reason.
-            tracing::warn!(%error, "a catalog change did not become durable");
+        if let Some(committed) = committed {
+            let store = publisher.runtime.store();
+            let mut durable = Ok(());
+            store.blocking().run(&mut || durable = store.wait_durable(committed));
+            if let Err(error) = durable {
+                // The store has stopped: whatever this session does next fails with the reason.
+                tracing::warn!(%error, "a catalog change did not become durable");
+            }
         }
         self.base = latest.version;
         self.catalog = if self.changes.is_empty() {
