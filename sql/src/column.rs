@@ -287,7 +287,7 @@ impl Bitmap {
     }
     #[inline]
     pub fn push(&mut self, bit: bool) {
-        if self.len % 64 == 0 {
+        if self.len.is_multiple_of(64) {
             self.words.push(0);
         }
         self.len += 1;
@@ -436,6 +436,7 @@ impl Column {
         }
     }
     /// Rows at `indices`, in that order.
+    #[allow(clippy::clone_on_copy)] // one expression for all vectors, of which some hold Copy values
     pub fn gather(&self, indices: &[u32]) -> Column {
         let values = map_each!(&self.values,
             vector => indices.iter().map(|index| vector[*index as usize].clone()).collect(),
@@ -482,6 +483,7 @@ impl Column {
         }
     }
     /// Appends one row of a column of the same representation.
+    #[allow(clippy::clone_on_copy)] // as in gather
     pub fn push_from(&mut self, other: &Column, row: usize) {
         if other.is_null(row) {
             return self.push_null();

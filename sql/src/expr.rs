@@ -174,9 +174,9 @@ impl Expr {
     pub fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
             Expr::Constant { .. } | Expr::Column { .. } | Expr::Slot { .. } | Expr::Parameter { .. } => {}
-            Expr::Call { arguments, .. } | Expr::Coalesce { arguments, .. } | Expr::MinMax { arguments, .. } => {
-                arguments.iter().for_each(visit)
-            }
+            Expr::Call { arguments, .. }
+            | Expr::Coalesce { arguments, .. }
+            | Expr::MinMax { arguments, .. } => arguments.iter().for_each(visit),
             Expr::Cast { operand, .. }
             | Expr::Not(operand)
             | Expr::IsNull { operand, .. }
@@ -225,9 +225,9 @@ impl Expr {
     pub fn children_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match self {
             Expr::Constant { .. } | Expr::Column { .. } | Expr::Slot { .. } | Expr::Parameter { .. } => {}
-            Expr::Call { arguments, .. } | Expr::Coalesce { arguments, .. } | Expr::MinMax { arguments, .. } => {
-                arguments.iter_mut().for_each(visit)
-            }
+            Expr::Call { arguments, .. }
+            | Expr::Coalesce { arguments, .. }
+            | Expr::MinMax { arguments, .. } => arguments.iter_mut().for_each(visit),
             Expr::Cast { operand, .. }
             | Expr::Not(operand)
             | Expr::IsNull { operand, .. }
@@ -379,10 +379,9 @@ impl Expr {
                 Expr::Quantified { comparison: f, operand: a, list: l, array: x, all: p },
                 Expr::Quantified { comparison: g, operand: b, list: m, array: y, all: q },
             ) => std::ptr::eq(*f, *g) && x == y && p == q && a.same(b) && same_all(l, m),
-            (
-                Expr::Array { elements: a, result: r, .. },
-                Expr::Array { elements: b, result: s, .. },
-            ) => r == s && same_all(a, b),
+            (Expr::Array { elements: a, result: r, .. }, Expr::Array { elements: b, result: s, .. }) => {
+                r == s && same_all(a, b)
+            }
             (
                 Expr::InSet { operand: a, set: s, negated: n },
                 Expr::InSet { operand: b, set: t, negated: m },
@@ -402,7 +401,9 @@ impl Expr {
                 };
                 a.same(b)
                     && s.len() == t.len()
-                    && s.iter().zip(t).all(|(x, y)| same_opt(&x.0, &y.0) && same_opt(&x.1, &y.1) && x.2 == y.2)
+                    && s.iter()
+                        .zip(t)
+                        .all(|(x, y)| same_opt(&x.0, &y.0) && same_opt(&x.1, &y.1) && x.2 == y.2)
             }
             _ => false,
         }
@@ -525,10 +526,9 @@ impl ColumnSet {
         self.words.iter().all(|word| *word == 0)
     }
     pub fn iter(&self) -> impl Iterator<Item = ColumnId> + '_ {
-        self.words
-            .iter()
-            .enumerate()
-            .flat_map(|(i, word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| i * 64 + bit))
+        self.words.iter().enumerate().flat_map(|(i, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| i * 64 + bit)
+        })
     }
 }
 

@@ -178,7 +178,7 @@ fn run_script(path: &Path) {
         let expected = if has_result { take_block(false).0 } else { Vec::new() };
         let sql = sql.join("\n");
         let copy_in =
-            if verb == "copy" { expected.iter().map(|l| format!("{l}\n")).collect() } else { String::new() };
+            if matches!(verb, "copy" | "statement") { expected.iter().map(|l| format!("{l}\n")).collect() } else { String::new() };
         let mut out = Recorder::default();
         let result = run(world.session(), &sql, copy_in.as_bytes(), &mut out);
         let mut fail = |what: String| {
@@ -238,4 +238,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { transactions definitions sequences constraints alter cursors copy }
+scripts! { transactions definitions sequences constraints alter cursors copy select change plans parameters }

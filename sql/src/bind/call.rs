@@ -27,7 +27,8 @@ impl Binder<'_> {
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
-        let resolved = resolve_function(&name, &types, call.variadic).map_err(|error| error.at(call.position))?;
+        let resolved =
+            resolve_function(&name, &types, call.variadic).map_err(|error| error.at(call.position))?;
         // Known now, and not to the function: values don't carry their type.
         if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
             let oid = argument.unwrap_or(Type::UNKNOWN).0;
@@ -60,7 +61,8 @@ impl Binder<'_> {
 
     /// The name within pg_catalog, which holds every function there is.
     fn function_name(&self, name: &ast::ObjectName) -> Result<String> {
-        let (last, schemas) = name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
+        let (last, schemas) =
+            name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
         match schemas.last().map(String::as_str) {
             None | Some("pg_catalog") | Some("information_schema") => Ok(last.clone()),
             Some(schema) if self.context.catalog.find_schema(schema).is_none() => {
@@ -127,12 +129,15 @@ impl Binder<'_> {
             .at(position));
         }
         if self.scope().aggregates.len() > before {
-            return Err(Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position));
+            return Err(Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested")
+                .at(position));
         }
         let mut read = ColumnSet::new();
         arguments.iter().for_each(|argument| argument.columns(&mut read));
         if !read.is_empty() && !read.intersects(&self.scope().ids) {
-            return Err(Error::unsupported("an aggregate over columns of an enclosing query only").at(position));
+            return Err(
+                Error::unsupported("an aggregate over columns of an enclosing query only").at(position)
+            );
         }
         let filter = match &call.filter {
             None => None,
@@ -205,7 +210,9 @@ impl Binder<'_> {
             .at(call.position));
         }
         if self.scope().sets.len() > before {
-            return Err(Error::unsupported("a set-returning function as another's argument").at(call.position));
+            return Err(
+                Error::unsupported("a set-returning function as another's argument").at(call.position)
+            );
         }
         let Body::Set { columns, .. } = &resolved.function.body else {
             return Err(Error::internal("a set-returning call of another function"));
@@ -230,7 +237,9 @@ impl Binder<'_> {
             "localtimestamp" => Some(Type::TIMESTAMP),
             "current_date" => Some(Type::DATE),
             "localtime" => Some(Type::TIME),
-            "current_time" => return Err(Error::unsupported("current_time (time with time zone)").at(position)),
+            "current_time" => {
+                return Err(Error::unsupported("current_time (time with time zone)").at(position));
+            }
             _ => None,
         };
         match clock {

@@ -17,16 +17,18 @@ pub fn display(data_type: Type) -> String {
 
 pub fn type_name(name: &ast::TypeName) -> Result<(Type, i32)> {
     let missing = || {
-        Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", name.name.parts.join(".")))
-            .at(name.name.position)
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("type \"{}\" does not exist", name.name.parts.join(".")),
+        )
+        .at(name.name.position)
     };
     let Some((last, schema)) = name.name.parts.split_last() else { return Err(missing()) };
     if schema.last().is_some_and(|schema| schema != "pg_catalog") {
         return Err(missing());
     }
     let scalar = Type::from_name(last).ok_or_else(missing)?;
-    let modifier =
-        type_modifier(scalar, name).map_err(|error| error.at(name.name.position))?;
+    let modifier = type_modifier(scalar, name).map_err(|error| error.at(name.name.position))?;
     if name.array_dimensions == 0 || scalar.is_array() {
         return Ok((scalar, modifier));
     }
@@ -75,8 +77,14 @@ fn type_modifier(data_type: Type, name: &ast::TypeName) -> Result<i32> {
 fn interval_modifier(fields: Option<&str>, modifiers: &[i32]) -> i32 {
     const FULL_RANGE: i32 = 0x7fff;
     const FULL_PRECISION: i32 = 0xffff;
-    const FIELDS: [(&str, i32); 6] =
-        [("year", 1 << 2), ("month", 1 << 1), ("day", 1 << 3), ("hour", 1 << 10), ("minute", 1 << 11), ("second", 1 << 12)];
+    const FIELDS: [(&str, i32); 6] = [
+        ("year", 1 << 2),
+        ("month", 1 << 1),
+        ("day", 1 << 3),
+        ("hour", 1 << 10),
+        ("minute", 1 << 11),
+        ("second", 1 << 12),
+    ];
     if fields.is_none() && modifiers.is_empty() {
         return -1;
     }
@@ -148,7 +156,9 @@ impl Binder<'_> {
             }
             expr if from == to => Ok(Some(self.with_modifier(expr, to, modifier, explicit))),
             // A row or array constructor hands the cast on to its elements.
-            Expr::Array { elements, .. } if to.is_array() && elements.iter().all(|e| !e.data_type().is_array()) => {
+            Expr::Array { elements, .. }
+                if to.is_array() && elements.iter().all(|e| !e.data_type().is_array()) =>
+            {
                 let element = to.element().expect("array types have elements");
                 let mut cast = Vec::with_capacity(elements.len());
                 for item in elements {
@@ -200,7 +210,12 @@ impl Binder<'_> {
     }
 
     /// Brings expressions to one type (CASE, COALESCE, ARRAY, …).
-    pub fn coerce_common(&mut self, exprs: Vec<Expr>, construct: &str, position: usize) -> Result<(Vec<Expr>, Type)> {
+    pub fn coerce_common(
+        &mut self,
+        exprs: Vec<Expr>,
+        construct: &str,
+        position: usize,
+    ) -> Result<(Vec<Expr>, Type)> {
         let types: Vec<Option<Type>> = exprs.iter().map(Self::open_type).collect();
         let common = common_type(&types, construct).map_err(|error| error.at(position))?;
         let exprs = exprs
@@ -210,7 +225,11 @@ impl Binder<'_> {
                 self.coerce(expr, common, -1, CastContext::Implicit, position)?.ok_or_else(|| {
                     Error::new(
                         SqlState::CANNOT_COERCE,
-                        format!("{construct} could not convert type {} to {}", display(from), display(common)),
+                        format!(
+                            "{construct} could not convert type {} to {}",
+                            display(from),
+                            display(common)
+                        ),
                     )
                     .at(position)
                 })

@@ -21,7 +21,8 @@ impl Binder<'_> {
             E::Parameter(number, position) => self.parameter(*number, *position),
             E::Column(parts, position) => self.resolve_column(parts, *position),
             E::Star(_, position) => {
-                Err(Error::new(SqlState::SYNTAX_ERROR, "row expansion via \"*\" is not supported here").at(*position))
+                Err(Error::new(SqlState::SYNTAX_ERROR, "row expansion via \"*\" is not supported here")
+                    .at(*position))
             }
             E::Unary { operator, operand, position } => {
                 if operator == "-"
@@ -40,8 +41,8 @@ impl Binder<'_> {
                 Ok(negate(self.coerce_boolean(operand, "NOT", 0)?))
             }
             E::IsNull { operand, negated } => {
-                let operand = self.expr(operand)?;
-                let operand = Box::new(self.resolve_unknown(operand)?);
+                // This gives an untyped parameter no type (42P18), as in PostgreSQL.
+                let operand = Box::new(self.expr(operand)?);
                 Ok(Expr::IsNull { operand, negated: *negated })
             }
             E::IsBool { operand, value, negated } => {
@@ -69,7 +70,9 @@ impl Binder<'_> {
             E::Between { operand, low, high, negated, symmetric, position } => {
                 self.between(operand, low, high, *negated, *symmetric, *position)
             }
-            E::InList { operand, list, negated, position } => self.in_list(operand, list, *negated, *position),
+            E::InList { operand, list, negated, position } => {
+                self.in_list(operand, list, *negated, *position)
+            }
             E::InSubquery { operand, query, negated, position } => {
                 let link = self.any_sublink(operand, "=", false, query, *position)?;
                 Ok(if *negated { negate(link) } else { link })
@@ -137,8 +140,8 @@ impl Binder<'_> {
                 let arguments = self.exprs(arguments)?;
                 let construct = if *greatest { "GREATEST" } else { "LEAST" };
                 let (arguments, result) = self.coerce_common(arguments, construct, *position)?;
-                let resolved =
-                    resolve_operator("<", &[Some(result), Some(result)]).map_err(|error| error.at(*position))?;
+                let resolved = resolve_operator("<", &[Some(result), Some(result)])
+                    .map_err(|error| error.at(*position))?;
                 let arguments = arguments
                     .into_iter()
                     .map(|argument| self.coerce_argument(argument, resolved.arguments[0], *position))
@@ -161,7 +164,8 @@ impl Binder<'_> {
                 self.special_function(name, *precision, *position)
             }
             E::Default(position) => {
-                Err(Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context").at(*position))
+                Err(Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context")
+                    .at(*position))
             }
             E::Grouping(_, position) => Err(Error::unsupported("GROUPING").at(*position)),
         }
@@ -199,8 +203,11 @@ impl Binder<'_> {
     fn parameter(&mut self, number: u32, position: usize) -> Result<Expr> {
         const PARAMETERS_MAX: u32 = 65535;
         if number == 0 || number > PARAMETERS_MAX {
-            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"))
-                .at(position));
+            return Err(Error::new(
+                SqlState::UNDEFINED_PARAMETER,
+                format!("there is no parameter ${number}"),
+            )
+            .at(position));
         }
         let index = number as usize - 1;
         if self.parameters.len() <= index {
@@ -278,9 +285,16 @@ impl Binder<'_> {
     }
 
     /// `(a, b) = (c, d)`: by fields; `<` and the like: by the first field that differs.
-    fn compare_rows(&mut self, operator: &str, left: Vec<Expr>, right: Vec<Expr>, position: usize) -> Result<Expr> {
+    fn compare_rows(
+        &mut self,
+        operator: &str,
+        left: Vec<Expr>,
+        right: Vec<Expr>,
+        position: usize,
+    ) -> Result<Expr> {
         if left.len() != right.len() {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions").at(position));
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions")
+                .at(position));
         }
         if left.is_empty() {
             return Err(Error::unsupported("comparing rows of no columns").at(position));
@@ -342,7 +356,13 @@ impl Binder<'_> {
         Ok(if negated { Expr::And(both) } else { Expr::Or(both) })
     }
 
-    fn in_list(&mut self, operand: &ast::Expr, list: &[ast::Expr], negated: bool, position: usize) -> Result<Expr> {
+    fn in_list(
+        &mut self,
+        operand: &ast::Expr,
+        list: &[ast::Expr],
+        negated: bool,
+        position: usize,
+    ) -> Result<Expr> {
         if let ast::Expr::Row(left, _) = operand {
             let mut terms = Vec::with_capacity(list.len());
             for item in list {
@@ -358,8 +378,7 @@ impl Binder<'_> {
             let item = list.into_iter().next().expect("its length is one");
             return self.operator(operator, vec![operand, item], position);
         }
-        let types: Vec<Option<Type>> =
-            std::iter::once(&operand).chain(&list).map(Self::open_type).collect();
+        let types: Vec<Option<Type>> = std::iter::once(&operand).chain(&list).map(Self::open_type).collect();
         let common = match crate::functions::common_type(&types, "IN") {
             Ok(common) => common,
             // No common type: PostgreSQL then compares with each by itself.
@@ -400,14 +419,18 @@ impl Binder<'_> {
         let element = match Self::open_type(&array) {
             None => None,
             Some(data_type) => Some(data_type.element().ok_or_else(|| {
-                Error::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side").at(position)
+                Error::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side")
+                    .at(position)
             })?),
         };
         let resolved = resolve_operator(operator, &[Self::open_type(&operand), element])
             .map_err(|error| error.at(position))?;
         if resolved.result != Type::BOOL {
-            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires operator to yield boolean")
-                .at(position));
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "op ANY/ALL (array) requires operator to yield boolean",
+            )
+            .at(position));
         }
         let operand = self.coerce_argument(operand, resolved.arguments[0], position)?;
         let of = resolved.arguments[1];
@@ -451,7 +474,9 @@ impl Binder<'_> {
                 let arguments = std::iter::once(pattern).chain(escape).collect();
                 pattern = self.function_of("similar_to_escape", arguments, position)?;
             }
-            (_, Some(escape)) => pattern = self.function_of("like_escape", vec![pattern, escape], position)?,
+            (_, Some(escape)) => {
+                pattern = self.function_of("like_escape", vec![pattern, escape], position)?
+            }
             (_, None) => {}
         }
         self.operator(operator, vec![operand, pattern], position)
@@ -479,13 +504,21 @@ impl Binder<'_> {
         Ok(Expr::Array { elements, element, result })
     }
 
-    fn subscript(&mut self, operand: &ast::Expr, subscripts: &[ast::Subscript], position: usize) -> Result<Expr> {
+    fn subscript(
+        &mut self,
+        operand: &ast::Expr,
+        subscripts: &[ast::Subscript],
+        position: usize,
+    ) -> Result<Expr> {
         let operand = self.expr(operand)?;
         let data_type = operand.data_type();
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("cannot subscript type {} because it does not support subscripting", display(data_type)),
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    display(data_type)
+                ),
             )
             .at(position)
         })?;
@@ -536,7 +569,9 @@ impl Binder<'_> {
     fn cast(&mut self, operand: &ast::Expr, to: &ast::TypeName, position: usize) -> Result<Expr> {
         let (data_type, modifier) = type_name(to)?;
         // ARRAY[…]::type[]: an empty one is fine, and the elements are cast one by one.
-        if let (ast::Expr::Array(elements, _), Some(_)) = (operand, data_type.element().filter(|_| data_type.is_array())) {
+        if let (ast::Expr::Array(elements, _), Some(_)) =
+            (operand, data_type.element().filter(|_| data_type.is_array()))
+        {
             let literal = elements.iter().all(|e| !matches!(e, ast::Expr::Array(..)));
             if elements.is_empty() || literal {
                 let element = data_type.element().expect("it was checked");
@@ -594,10 +629,13 @@ impl Binder<'_> {
             values.push(self.expr(value)?);
         }
         // PostgreSQL lets ELSE have the first say.
-        values.insert(0, match otherwise {
-            Some(otherwise) => self.expr(otherwise)?,
-            None => Expr::null(Type::UNKNOWN),
-        });
+        values.insert(
+            0,
+            match otherwise {
+                Some(otherwise) => self.expr(otherwise)?,
+                None => Expr::null(Type::UNKNOWN),
+            },
+        );
         let (values, result) = self.coerce_common(values, "CASE", position)?;
         let mut values = values.into_iter();
         let otherwise_value = values.next().expect("ELSE was put in");
@@ -638,7 +676,8 @@ impl Binder<'_> {
         match link {
             Expr::Sublink(mut link) => {
                 if link.columns.len() != 1 {
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column").at(position));
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column")
+                        .at(position));
                 }
                 let column = self.columns[link.columns[0]].data_type;
                 link.data_type = match link.kind {

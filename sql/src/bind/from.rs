@@ -71,7 +71,14 @@ impl Binder<'_> {
                 visible.extend(left_items.iter().cloned());
                 let (right_plan, right_items) = self.from_item(r, &visible)?;
                 check_duplicate_aliases(&left_items, &right_items)?;
-                self.join(*kind, (left_plan, left_items), (right_plan, right_items), condition, alias.as_ref(), left)
+                self.join(
+                    *kind,
+                    (left_plan, left_items),
+                    (right_plan, right_items),
+                    condition,
+                    alias.as_ref(),
+                    left,
+                )
             }
         }
     }
@@ -107,7 +114,8 @@ impl Binder<'_> {
                     let origin = (relation.oid, i as i16 + 1);
                     let id = self.new_column(column, *data_type, -1, origin, label.clone());
                     ids.push(id);
-                    columns.push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
+                    columns
+                        .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
@@ -135,7 +143,8 @@ impl Binder<'_> {
     }
 
     pub fn find_relation(&self, name: &ast::ObjectName) -> Result<Relation> {
-        let (last, schemas) = name.parts.split_last().ok_or_else(|| Error::internal("a relation without a name"))?;
+        let (last, schemas) =
+            name.parts.split_last().ok_or_else(|| Error::internal("a relation without a name"))?;
         if let [database, _] = schemas
             && *database != self.context.catalog.database().name
         {
@@ -170,8 +179,7 @@ impl Binder<'_> {
             false => None,
         };
         if let Some(key) = key {
-            item.lockable =
-                Some(Lockable { table: table.clone(), ids: ids.clone(), key, nullable: false });
+            item.lockable = Some(Lockable { table: table.clone(), ids: ids.clone(), key, nullable: false });
         }
         let scan = logical::Scan { table: table.clone(), alias: label, columns: ids, key, row: None };
         Ok((Logical::Scan(scan), item))
@@ -203,7 +211,8 @@ impl Binder<'_> {
             ));
         }
         let statements = crate::parse::parse(definition)?;
-        let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind) else {
+        let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind)
+        else {
             return Err(Error::internal(format!("the definition of view \"{}\" is not a query", view.name)));
         };
         let scopes = std::mem::take(&mut self.scopes);
@@ -254,7 +263,14 @@ impl Binder<'_> {
                 self.columns[*id].name = column.name.clone();
             }
         }
-        Ok(NamedItem { alias: label, schema: None, columns, name_visible: true, columns_visible: true, lockable: None })
+        Ok(NamedItem {
+            alias: label,
+            schema: None,
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+        })
     }
 
     fn cte_reference(
@@ -286,7 +302,9 @@ impl Binder<'_> {
             CteBinding::Defined { index, names } => {
                 self.ctes[index].references += 1;
                 let sources = self.ctes[index].columns.clone();
-                if sources.is_empty() && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none()) {
+                if sources.is_empty()
+                    && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none())
+                {
                     return Err(Error::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
                         format!("WITH query \"{name}\" does not have a RETURNING clause"),
@@ -296,7 +314,8 @@ impl Binder<'_> {
                 let mut ids = Vec::with_capacity(sources.len());
                 let mut named = Vec::with_capacity(sources.len());
                 for (source, name) in sources.into_iter().zip(names) {
-                    let (data_type, modifier) = (self.columns[source].data_type, self.columns[source].modifier);
+                    let (data_type, modifier) =
+                        (self.columns[source].data_type, self.columns[source].modifier);
                     let id = self.new_column(&name, data_type, modifier, (0, 0), label.clone());
                     ids.push((id, source));
                     named.push(NamedColumn { name, expr: Expr::column(id, data_type) });
@@ -305,8 +324,14 @@ impl Binder<'_> {
             }
         };
         rename(&mut columns, &label, alias)?;
-        let item =
-            NamedItem { alias: label, schema: None, columns, name_visible: true, columns_visible: true, lockable: None };
+        let item = NamedItem {
+            alias: label,
+            schema: None,
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+        };
         Ok((plan, item))
     }
 
@@ -375,8 +400,8 @@ impl Binder<'_> {
                 call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
             })?;
             let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
-            let resolved =
-                resolve_function(function_name, &types, call.variadic).map_err(|error| error.at(call.position))?;
+            let resolved = resolve_function(function_name, &types, call.variadic)
+                .map_err(|error| error.at(call.position))?;
             if let Body::Set { columns, .. } = &resolved.function.body {
                 let arguments = arguments
                     .into_iter()
@@ -397,7 +422,13 @@ impl Binder<'_> {
                         types.push(*data_type);
                     }
                 }
-                return Ok(FunctionScan { function: resolved.function, arguments, columns: ids, types, scalar: None });
+                return Ok(FunctionScan {
+                    function: resolved.function,
+                    arguments,
+                    columns: ids,
+                    types,
+                    scalar: None,
+                });
             }
         }
         let scalar = self.plain_expr(expr, "functions in FROM")?;
@@ -542,8 +573,9 @@ pub fn cross(left: Logical, right: Logical) -> Logical {
 
 fn check_duplicate_aliases(left: &[NamedItem], right: &[NamedItem]) -> Result<()> {
     for item in right.iter().filter(|item| item.name_visible && !item.alias.is_empty()) {
-        let twice =
-            |other: &&NamedItem| other.name_visible && other.alias == item.alias && other.schema == item.schema;
+        let twice = |other: &&NamedItem| {
+            other.name_visible && other.alias == item.alias && other.schema == item.schema
+        };
         if left.iter().any(|other| twice(&other)) {
             return Err(Error::new(
                 SqlState::DUPLICATE_ALIAS,
@@ -575,7 +607,11 @@ fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) 
 
 fn common_names(left: &[NamedItem], right: &[NamedItem]) -> Vec<String> {
     let names = |items: &[NamedItem]| -> Vec<String> {
-        items.iter().filter(|i| i.columns_visible).flat_map(|i| i.columns.iter().map(|c| c.name.clone())).collect()
+        items
+            .iter()
+            .filter(|i| i.columns_visible)
+            .flat_map(|i| i.columns.iter().map(|c| c.name.clone()))
+            .collect()
     };
     let right = names(right);
     names(left).into_iter().filter(|name| right.contains(name)).collect()
@@ -601,4 +637,3 @@ fn using_column(items: &[NamedItem], name: &str, side: &str) -> Result<Expr> {
         )),
     }
 }
-

@@ -194,12 +194,17 @@ impl<'a> Binder<'a> {
         }
         if let Some((data_type, modifier)) = target {
             let from = bound.data_type();
-            bound = self.coerce(bound, data_type, modifier, CastContext::Assignment, 0)?.ok_or_else(|| {
-                Error::new(
-                    SqlState::DATATYPE_MISMATCH,
-                    format!("cannot cast type {} to {}", coerce::display(from), coerce::display(data_type)),
-                )
-            })?;
+            bound =
+                self.coerce(bound, data_type, modifier, CastContext::Assignment, 0)?.ok_or_else(|| {
+                    Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "cannot cast type {} to {}",
+                            coerce::display(from),
+                            coerce::display(data_type)
+                        ),
+                    )
+                })?;
         }
         let bound = self.resolve_unknown(bound)?;
         Ok(crate::plan::fold_expression(bound, self.context))

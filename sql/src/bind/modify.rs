@@ -56,19 +56,21 @@ impl Binder<'_> {
     /// Casts a value for assignment to a column.
     fn assign(&mut self, expr: Expr, column: &Column, position: usize) -> Result<Expr> {
         let from = expr.data_type();
-        self.coerce(expr, column.data_type(), column.modifier, CastContext::Assignment, position)?.ok_or_else(|| {
-            Error::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "column \"{}\" is of type {} but expression is of type {}",
-                    column.name,
-                    display(column.data_type()),
-                    display(from)
-                ),
-            )
-            .hint("You will need to rewrite or cast the expression.")
-            .at(position)
-        })
+        self.coerce(expr, column.data_type(), column.modifier, CastContext::Assignment, position)?.ok_or_else(
+            || {
+                Error::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "column \"{}\" is of type {} but expression is of type {}",
+                        column.name,
+                        display(column.data_type()),
+                        display(from)
+                    ),
+                )
+                .hint("You will need to rewrite or cast the expression.")
+                .at(position)
+            },
+        )
     }
 
     /// What a column gets when nothing is given for it.
@@ -90,9 +92,8 @@ impl Binder<'_> {
                 let scopes = std::mem::replace(&mut self.scopes, vec![Scope::default()]);
                 let bound = self.plain_expr(&parsed, "DEFAULT expressions");
                 self.scopes = scopes;
-                let bound = bound.map_err(|error| {
-                    error.context(format!("default of column \"{}\"", column.name))
-                })?;
+                let bound =
+                    bound.map_err(|error| error.context(format!("default of column \"{}\"", column.name)))?;
                 self.assign(bound, column, 0)
             }
         }
@@ -146,7 +147,8 @@ impl Binder<'_> {
             None => None,
             Some(clause) => Some(self.on_conflict(clause, &table, &label, &target_columns, schema)?),
         };
-        let (returning, returning_columns) = self.bind_returning(&insert.returning, &table, &label, schema, Vec::new())?;
+        let (returning, returning_columns) =
+            self.bind_returning(&insert.returning, &table, &label, schema, Vec::new())?;
         let results = returning.as_ref().map(|outputs| outputs.iter().map(|(id, _)| *id).collect());
         let modify = Modify {
             kind: ModifyKind::Insert,
@@ -174,7 +176,10 @@ impl Binder<'_> {
         explicit: bool,
     ) -> Result<(Logical, Vec<(usize, Expr)>)> {
         let Some(query) = &insert.source else { return Ok((Logical::OneRow, Vec::new())) };
-        let simple = query.with.is_none() && query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none();
+        let simple = query.with.is_none()
+            && query.order_by.is_empty()
+            && query.limit.is_none()
+            && query.offset.is_none();
         if let (ast::SetExpr::Values(rows), true) = (&query.body, simple) {
             return self.insert_values(insert, table, given, explicit, rows);
         }
@@ -236,7 +241,9 @@ impl Binder<'_> {
             let mut cells = Vec::with_capacity(row.len());
             for (cell, at) in row.iter().zip(given) {
                 let column = &table.columns[*at];
-                if matches!(cell, ast::Expr::Default(_)) || (column.identity.is_some() && insert.overriding == Some(false)) {
+                if matches!(cell, ast::Expr::Default(_))
+                    || (column.identity.is_some() && insert.overriding == Some(false))
+                {
                     cells.push(self.default_value(column)?);
                     continue;
                 }
@@ -266,14 +273,18 @@ impl Binder<'_> {
 
     fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
         if width > given.len() {
-            return Err(
-                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns").at(position)
-            );
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more expressions than target columns",
+            )
+            .at(position));
         }
         if explicit && width < given.len() {
-            return Err(
-                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions").at(position)
-            );
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more target columns than expressions",
+            )
+            .at(position));
         }
         Ok(())
     }
@@ -402,7 +413,11 @@ impl Binder<'_> {
     }
 
     /// SET clauses: column positions with their new values.
-    fn assignments(&mut self, assignments: &[ast::Assignment], table: &Arc<Table>) -> Result<Vec<(usize, Expr)>> {
+    fn assignments(
+        &mut self,
+        assignments: &[ast::Assignment],
+        table: &Arc<Table>,
+    ) -> Result<Vec<(usize, Expr)>> {
         let mut out: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             if !assignment.subscripts.is_empty() {
@@ -531,7 +546,8 @@ impl Binder<'_> {
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
         let mut item = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
-        item.lockable = Some(Lockable { table: table.clone(), ids: target_columns.clone(), key, nullable: false });
+        item.lockable =
+            Some(Lockable { table: table.clone(), ids: target_columns.clone(), key, nullable: false });
         let scan = logical::Scan {
             table: table.clone(),
             alias: label.clone(),

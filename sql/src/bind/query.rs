@@ -32,7 +32,9 @@ impl Binder<'_> {
         };
         match &query.body {
             ast::SetExpr::Select(select) => self.select(select, &tail),
-            ast::SetExpr::Query(inner) if query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none() => {
+            ast::SetExpr::Query(inner)
+                if query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none() =>
+            {
                 self.query(inner)
             }
             body => {
@@ -220,7 +222,8 @@ impl Binder<'_> {
     /// The type of a result column as set operations see it: an untyped literal (which has become text) is open.
     fn open_output(&self, plan: &Logical, id: ColumnId) -> Option<Type> {
         if let Logical::Project { outputs, .. } = plan
-            && let Some((_, Expr::Constant { value, data_type: Type::TEXT })) = outputs.iter().find(|(o, _)| *o == id)
+            && let Some((_, Expr::Constant { value, data_type: Type::TEXT })) =
+                outputs.iter().find(|(o, _)| *o == id)
             && matches!(value, crate::types::Datum::Null | crate::types::Datum::Text(_))
         {
             return None;
@@ -236,7 +239,8 @@ impl Binder<'_> {
         for (id, to) in columns.iter_mut().zip(types) {
             if self.columns[*id].data_type != *to
                 && let Logical::Project { outputs: inner, .. } = &mut plan
-                && let Some((_, expr @ Expr::Constant { .. })) = inner.iter_mut().find(|(output, _)| output == id)
+                && let Some((_, expr @ Expr::Constant { .. })) =
+                    inner.iter_mut().find(|(output, _)| output == id)
                 && expr.data_type() == Type::TEXT
             {
                 // What was an untyped literal is read as the other side's type.

@@ -154,9 +154,10 @@ impl Binder<'_> {
             [name] => {
                 let error =
                     Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
-                let hidden = self.scopes.last().into_iter().flat_map(|scope| &scope.items).find(|item| {
-                    item.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
-                });
+                let hidden =
+                    self.scopes.last().into_iter().flat_map(|scope| &scope.items).find(|item| {
+                        item.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+                    });
                 match hidden {
                     Some(item) if !item.alias.is_empty() => {
                         let column = item.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
@@ -184,12 +185,11 @@ impl Binder<'_> {
     }
 
     pub fn missing_from(&self, table: &str) -> Error {
-        let error = Error::new(
-            SqlState::UNDEFINED_TABLE,
-            format!("missing FROM-clause entry for table \"{table}\""),
-        );
+        let error =
+            Error::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\""));
         let hidden = self.scopes.iter().flat_map(|scope| &scope.items).any(|item| {
-            item.lockable.as_ref().is_some_and(|lockable| lockable.table.name == table) && *item.alias != *table
+            item.lockable.as_ref().is_some_and(|lockable| lockable.table.name == table)
+                && *item.alias != *table
         });
         match hidden {
             true => Error::new(

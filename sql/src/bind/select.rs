@@ -39,7 +39,12 @@ impl Binder<'_> {
         result
     }
 
-    fn select_in_scope(&mut self, select: &ast::Select, tail: &Tail<'_>, mut input: Logical) -> Result<BoundQuery> {
+    fn select_in_scope(
+        &mut self,
+        select: &ast::Select,
+        tail: &Tail<'_>,
+        mut input: Logical,
+    ) -> Result<BoundQuery> {
         if select.into.is_some() {
             return Err(Error::unsupported("SELECT INTO here"));
         }
@@ -65,7 +70,9 @@ impl Binder<'_> {
             ast::Distinct::On(exprs) => {
                 let mut on = Vec::with_capacity(exprs.len());
                 for expr in exprs {
-                    on.push(self.within(order_clause, |binder| binder.sort_expr(expr, &targets, "DISTINCT ON"))?);
+                    on.push(
+                        self.within(order_clause, |binder| binder.sort_expr(expr, &targets, "DISTINCT ON"))?,
+                    );
                 }
                 Some(on)
             }
@@ -78,7 +85,11 @@ impl Binder<'_> {
 
         // Grouping.
         let aggregates = std::mem::take(&mut self.scope().aggregates);
-        if !aggregates.is_empty() || !group_exprs.is_empty() || select.having.is_some() || !select.group_by.is_empty() {
+        if !aggregates.is_empty()
+            || !group_exprs.is_empty()
+            || select.having.is_some()
+            || !select.group_by.is_empty()
+        {
             let mut groups = Groups::new(group_exprs, &input);
             for target in &mut targets {
                 target.expr = self.over_groups(target.expr.clone(), &mut groups)?;
@@ -312,7 +323,12 @@ impl Binder<'_> {
         self.resolve_unknown(bound)
     }
 
-    fn lock_rows(&mut self, input: Logical, clauses: &[ast::LockingClause], recheck: Vec<Expr>) -> Result<Logical> {
+    fn lock_rows(
+        &mut self,
+        input: Logical,
+        clauses: &[ast::LockingClause],
+        recheck: Vec<Expr>,
+    ) -> Result<Logical> {
         let mut targets: Vec<LockTarget> = Vec::new();
         for clause in clauses {
             let words = strength_words(clause.strength);
@@ -326,7 +342,9 @@ impl Binder<'_> {
                         ));
                     }
                     Some(item) if item.lockable.is_none() => {
-                        return Err(Error::unsupported(format!("{words} of \"{name}\", which is not a table")));
+                        return Err(Error::unsupported(format!(
+                            "{words} of \"{name}\", which is not a table"
+                        )));
                     }
                     Some(_) => {}
                 }
@@ -387,7 +405,11 @@ pub fn sort_key(expr: Expr, item: &ast::OrderItem) -> SortKey {
 }
 
 /// `ORDER BY 2`.
-fn positional<'t>(expr: &ast::Expr, targets: &'t [Target], clause: &str) -> Result<Option<(&'t Target, usize)>> {
+fn positional<'t>(
+    expr: &ast::Expr,
+    targets: &'t [Target],
+    clause: &str,
+) -> Result<Option<(&'t Target, usize)>> {
     let ast::Expr::Literal(literal, position) = expr else { return Ok(None) };
     match literal {
         ast::Literal::Number(digits) => match digits.parse::<i64>() {

@@ -32,7 +32,8 @@ impl HashAggregate {
         let aggregate = self.aggregate.clone();
         let width = aggregate.groups.len();
         let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
-        let mut keys: Vec<Column> = self.types[..width].iter().map(|t| Column::with_capacity(t.repr(), 0)).collect();
+        let mut keys: Vec<Column> =
+            self.types[..width].iter().map(|t| Column::with_capacity(t.repr(), 0)).collect();
         let mut states: Vec<Vec<State>> = Vec::new();
         if width == 0 {
             states.push(new_states(&aggregate.calls)?);

@@ -62,7 +62,13 @@ fn slice(array: &ArrayValue, subscripts: &[(Option<Datum>, Option<Datum>, bool)]
     Datum::Array(Arc::new(ArrayValue { element: array.element, dimensions, elements }))
 }
 
-fn collect(array: &ArrayValue, windows: &[(usize, usize)], dimension: usize, base: usize, out: &mut Vec<Datum>) {
+fn collect(
+    array: &ArrayValue,
+    windows: &[(usize, usize)],
+    dimension: usize,
+    base: usize,
+    out: &mut Vec<Datum>,
+) {
     let (first, length) = windows[dimension];
     for offset in first..first + length {
         let at = base * array.dimensions[dimension].0 as usize + offset;

@@ -197,8 +197,7 @@ impl WorkTable {
 
 impl Execute for WorkTable {
     fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
-        let rows =
-            self.rows.get_or_insert_with(|| rt.state.work_tables.borrow()[self.work_table].clone());
+        let rows = self.rows.get_or_insert_with(|| rt.state.work_tables.borrow()[self.work_table].clone());
         let batch = rows.get(self.at).cloned();
         self.at += 1;
         Ok(batch)

@@ -102,8 +102,10 @@ pub fn filter(conditions: &[Expr], mut batch: Batch, rt: &Runtime<'_>) -> Result
                 }
             }
             column => {
-                let kept: Vec<u32> =
-                    (0..batch.rows).filter(|row| truth(&column, *row) == Some(true)).map(|row| row as u32).collect();
+                let kept: Vec<u32> = (0..batch.rows)
+                    .filter(|row| truth(&column, *row) == Some(true))
+                    .map(|row| row as u32)
+                    .collect();
                 if kept.len() < batch.rows {
                     batch = batch.gather(&kept);
                 }
@@ -150,7 +152,7 @@ pub fn eval(expr: &Expr, input: &Batch, rt: &Runtime<'_>) -> Result<Operand> {
         Expr::IsNull { operand, negated } => {
             let value = eval(operand, input, rt)?;
             if let Operand::Constant(value) = &value {
-                return Ok(Operand::Constant(Datum::Bool(is_null(value, *negated) )));
+                return Ok(Operand::Constant(Datum::Bool(is_null(value, *negated))));
             }
             if operand.data_type().repr() == Repr::Record {
                 return Ok(bools(
@@ -199,7 +201,9 @@ pub fn eval(expr: &Expr, input: &Batch, rt: &Runtime<'_>) -> Result<Operand> {
         Expr::InSet { operand, set, negated } => {
             let operand = eval(operand, input, rt)?;
             let mut scratch = Vec::new();
-            per_row(&operand, input.rows, |row| in_set(&operand_get(&operand, row), set, *negated, &mut scratch))
+            per_row(&operand, input.rows, |row| {
+                in_set(&operand_get(&operand, row), set, *negated, &mut scratch)
+            })
         }
         Expr::Quantified { .. }
         | Expr::Case { .. }
@@ -354,7 +358,9 @@ fn cast(
             for row in 0..rows {
                 match column.is_null(row) {
                     true => out.push_null(),
-                    false => out.push_datum(&cast_datum(column.get(row), from, to, modifier, explicit, eval)?),
+                    false => {
+                        out.push_datum(&cast_datum(column.get(row), from, to, modifier, explicit, eval)?)
+                    }
                 }
             }
             Ok(Operand::Column(Arc::new(out)))
@@ -366,7 +372,14 @@ fn has_kernel(function: &Function) -> bool {
     matches!(function.body, Body::Scalar { kernel: Some(_), .. })
 }
 
-fn cast_value(value: Datum, from: Type, to: Type, modifier: i32, explicit: bool, rt: &Runtime<'_>) -> Result<Datum> {
+fn cast_value(
+    value: Datum,
+    from: Type,
+    to: Type,
+    modifier: i32,
+    explicit: bool,
+    rt: &Runtime<'_>,
+) -> Result<Datum> {
     match value {
         Datum::Null => Ok(Datum::Null),
         value => cast_datum(value, from, to, modifier, explicit, &rt.context.eval),
@@ -539,7 +552,9 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
         Expr::Not(operand) => {
             Ok(row_value(operand, row, rt)?.as_bool().map_or(Datum::Null, |value| Datum::Bool(!value)))
         }
-        Expr::IsNull { operand, negated } => Ok(Datum::Bool(is_null(&row_value(operand, row, rt)?, *negated))),
+        Expr::IsNull { operand, negated } => {
+            Ok(Datum::Bool(is_null(&row_value(operand, row, rt)?, *negated)))
+        }
         Expr::IsBool { operand, value, negated } => {
             Ok(Datum::Bool((row_value(operand, row, rt)?.as_bool() == *value) != *negated))
         }
@@ -547,7 +562,9 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
             let (left, right) = (row_value(left, row, rt)?, row_value(right, row, rt)?);
             let same = match (left.is_null(), right.is_null()) {
                 (true, true) => true,
-                (false, false) => scalar_of(equals)?(&[left, right], &rt.context.eval)?.as_bool() == Some(true),
+                (false, false) => {
+                    scalar_of(equals)?(&[left, right], &rt.context.eval)?.as_bool() == Some(true)
+                }
                 _ => false,
             };
             Ok(Datum::Bool(same == *negated))

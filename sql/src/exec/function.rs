@@ -59,7 +59,8 @@ impl Execute for FunctionScan {
         }
         let running = self.running.as_mut().expect("it was just opened");
         let wanted = max.clamp(1, BATCH_ROWS);
-        let mut columns: Vec<Column> = self.types.iter().map(|t| Column::with_capacity(t.repr(), wanted)).collect();
+        let mut columns: Vec<Column> =
+            self.types.iter().map(|t| Column::with_capacity(t.repr(), wanted)).collect();
         let mut rows = 0;
         while rows < wanted {
             let mut current: Vec<Option<Vec<Datum>>> = Vec::with_capacity(running.len());

@@ -69,7 +69,16 @@ impl HashJoin {
         left_types: Vec<Type>,
         right_types: Vec<Type>,
     ) -> HashJoin {
-        HashJoin { left, right, join, left_types, right_types, table: None, probing: None, unmatched_at: None }
+        HashJoin {
+            left,
+            right,
+            join,
+            left_types,
+            right_types,
+            table: None,
+            probing: None,
+            unmatched_at: None,
+        }
     }
 
     fn build(&mut self, rt: &Runtime<'_>) -> Result<Table> {
@@ -168,9 +177,8 @@ impl HashJoin {
                 if !finished {
                     return Ok(Some(probing.batch.gather(&[])));
                 }
-                let kept: Vec<u32> = (0..probing.batch.rows as u32)
-                    .filter(|row| !probing.matched[*row as usize])
-                    .collect();
+                let kept: Vec<u32> =
+                    (0..probing.batch.rows as u32).filter(|row| !probing.matched[*row as usize]).collect();
                 let batch = probing.batch.gather(&kept);
                 self.probing = None;
                 return Ok(Some(batch));
@@ -221,7 +229,8 @@ fn encode_join_keys<'k>(
             Ok((value, data_type, KeyOrder::ASCENDING))
         })
         .collect::<Result<Vec<_>>>()?;
-    let has_null = (0..batch.rows).map(|row| columns.iter().any(|(column, ..)| column.is_null(row))).collect();
+    let has_null =
+        (0..batch.rows).map(|row| columns.iter().any(|(column, ..)| column.is_null(row))).collect();
     Ok((encode_columns(&columns, batch.rows), has_null))
 }
 
@@ -248,7 +257,8 @@ impl Execute for HashJoin {
             }
             match self.left.next(rt, BATCH_ROWS)? {
                 Some(batch) => {
-                    let (keys, has_null) = encode_join_keys(self.join.keys.iter().map(|(key, _)| key), &batch, rt)?;
+                    let (keys, has_null) =
+                        encode_join_keys(self.join.keys.iter().map(|(key, _)| key), &batch, rt)?;
                     let matched = vec![false; batch.rows];
                     self.probing = Some(Probing { batch, keys, has_null, row: 0, chain: None, matched });
                 }
@@ -397,8 +407,10 @@ impl NestedLoop {
         while let Some(at) = self.unmatched_at {
             let batch = kept.get(at)?;
             self.unmatched_at = Some(at + 1);
-            let rows: Vec<u32> =
-                (0..batch.rows).filter(|row| !self.kept_matched[at].get(*row)).map(|row| row as u32).collect();
+            let rows: Vec<u32> = (0..batch.rows)
+                .filter(|row| !self.kept_matched[at].get(*row))
+                .map(|row| row as u32)
+                .collect();
             if !rows.is_empty() {
                 let mut columns = all_null(&self.left_types, rows.len());
                 columns.extend(batch.gather(&rows).columns);
@@ -433,7 +445,8 @@ impl Execute for NestedLoop {
                 }
                 match self.left.next(rt, enough)? {
                     Some(batch) => {
-                        self.outer = Some(Outer { batch, row: 0, started: false, right_at: 0, matched: false });
+                        self.outer =
+                            Some(Outer { batch, row: 0, started: false, right_at: 0, matched: false });
                     }
                     None if kind == JoinKind::Full => self.unmatched_at = Some(0),
                     None => return Ok(None),

@@ -60,9 +60,19 @@ impl Changer {
     }
 
     /// Locks a row that was read as `old` and changes it. Answers the row for RETURNING: as it is now, or was, for DELETE.
-    fn change(&mut self, key: &[u8], old: &[u8], input: &mut [Datum], rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
-        let locked =
-            rt.context.transaction.borrow_mut().lock_row(&self.shape.tree, key, self.lock_mode, WaitPolicy::Block)?;
+    fn change(
+        &mut self,
+        key: &[u8],
+        old: &[u8],
+        input: &mut [Datum],
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Vec<Datum>>> {
+        let locked = rt.context.transaction.borrow_mut().lock_row(
+            &self.shape.tree,
+            key,
+            self.lock_mode,
+            WaitPolicy::Block,
+        )?;
         match locked {
             RowLock::Unchanged => {
                 let old = self.shape.decode_row(old)?;
@@ -92,7 +102,13 @@ impl Changer {
     }
 
     /// Changes a locked row.
-    pub fn apply(&mut self, key: &[u8], old: Vec<Datum>, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
+    pub fn apply(
+        &mut self,
+        key: &[u8],
+        old: Vec<Datum>,
+        input: &[Datum],
+        rt: &Runtime<'_>,
+    ) -> Result<Vec<Datum>> {
         if self.modify.kind == ModifyKind::Delete {
             self.writer.delete(key, &old, rt.context)?;
             return Ok(old);
@@ -134,7 +150,12 @@ impl Changer {
             };
             let existing = {
                 let mut transaction = rt.context.transaction.borrow_mut();
-                match transaction.lock_row(&self.shape.tree, &key, self.conflict_lock_mode, WaitPolicy::Block)? {
+                match transaction.lock_row(
+                    &self.shape.tree,
+                    &key,
+                    self.conflict_lock_mode,
+                    WaitPolicy::Block,
+                )? {
                     RowLock::Skipped => return Err(twice()),
                     RowLock::Changed(latest) => latest,
                     RowLock::Unchanged => transaction.get(&self.shape.tree, &key)?,

@@ -43,7 +43,9 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
         Operator::Window { input, calls } => {
             Box::new(window::Window::new(child(input), calls.clone(), input.types.clone()))
         }
-        Operator::Distinct { input, on } => Box::new(set::Distinct::new(child(input), on.clone(), node.types.clone())),
+        Operator::Distinct { input, on } => {
+            Box::new(set::Distinct::new(child(input), on.clone(), node.types.clone()))
+        }
         Operator::HashJoin { left, right, join } => Box::new(join::HashJoin::new(
             child(left),
             child(right),

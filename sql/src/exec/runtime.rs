@@ -83,4 +83,3 @@ impl<'a> Runtime<'a> {
         self.context.eval.services.check_interrupt()
     }
 }
-

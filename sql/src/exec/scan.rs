@@ -103,7 +103,10 @@ struct Extra {
 
 impl Extra {
     fn new(scan: &node::TableScan) -> Extra {
-        Extra { keys: scan.key.then(|| Strings::with_capacity(16)), rows: scan.row.then(|| Strings::with_capacity(16)) }
+        Extra {
+            keys: scan.key.then(|| Strings::with_capacity(16)),
+            rows: scan.row.then(|| Strings::with_capacity(16)),
+        }
     }
     fn push(&mut self, key: &[u8], row: &[u8]) {
         if let Some(keys) = &mut self.keys {
@@ -258,7 +261,9 @@ fn pieces(bounds: &Bounds, parts: &[KeyPart], rt: &Runtime<'_>) -> Result<Vec<Pi
     for (equal, part) in bounds.equal.iter().zip(parts) {
         let values: Vec<Datum> = match equal {
             Equal::Value(expr) => vec![row_value(expr, &[], rt)?],
-            Equal::Values(exprs) => exprs.iter().map(|expr| row_value(expr, &[], rt)).collect::<Result<_>>()?,
+            Equal::Values(exprs) => {
+                exprs.iter().map(|expr| row_value(expr, &[], rt)).collect::<Result<_>>()?
+            }
             Equal::Array(expr) => match row_value(expr, &[], rt)? {
                 Datum::Array(array) => array.elements.clone(),
                 _ => Vec::new(),
@@ -385,7 +390,8 @@ impl Execute for SystemScan {
             self.rows = Some((self.scan.relation.rows)(&rt.context.eval)?.into_iter());
         }
         let rows = self.rows.as_mut().expect("they were just computed");
-        let mut columns: Vec<Column> = self.types.iter().map(|t| Column::with_capacity(t.repr(), 64)).collect();
+        let mut columns: Vec<Column> =
+            self.types.iter().map(|t| Column::with_capacity(t.repr(), 64)).collect();
         let mut count = 0;
         for row in rows.take(BATCH_ROWS) {
             for (column, at) in columns.iter_mut().zip(&self.scan.columns) {

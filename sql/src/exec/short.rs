@@ -73,8 +73,12 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
         }
         bytes = Some(read);
     }
-    let locked =
-        rt.context.transaction.borrow_mut().lock_row(&shape.tree, &key, changer.lock_mode, WaitPolicy::Block)?;
+    let locked = rt.context.transaction.borrow_mut().lock_row(
+        &shape.tree,
+        &key,
+        changer.lock_mode,
+        WaitPolicy::Block,
+    )?;
     let mut input: Row;
     let row = match locked {
         RowLock::Unchanged => {
@@ -101,7 +105,12 @@ fn with_key(mut row: Row) -> Row {
     row
 }
 
-fn affected(changer: &Changer, row: Option<Vec<Datum>>, input: &[Datum], rt: &Runtime<'_>) -> Result<Option<Batch>> {
+fn affected(
+    changer: &Changer,
+    row: Option<Vec<Datum>>,
+    input: &[Datum],
+    rt: &Runtime<'_>,
+) -> Result<Option<Batch>> {
     let Some(row) = row else { return Ok(None) };
     rt.state.rows_affected.set(1);
     let Some(returning) = &changer.modify.returning else { return Ok(None) };

@@ -19,7 +19,8 @@ pub fn value(query: &Subquery, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum>
             return Ok(value);
         }
     }
-    let operands = query.operands.iter().map(|operand| row_value(operand, row, rt)).collect::<Result<Vec<_>>>()?;
+    let operands =
+        query.operands.iter().map(|operand| row_value(operand, row, rt)).collect::<Result<Vec<_>>>()?;
     // The slots may be in use by an operator around: they are put back.
     let mut before = Vec::with_capacity(query.inputs.len());
     for (slot, input) in &query.inputs {
@@ -41,7 +42,12 @@ pub fn value(query: &Subquery, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum>
 }
 
 /// Hands the subquery's batches to `visit` until it answers false.
-fn each_batch(query: &Subquery, max: usize, rt: &Runtime<'_>, visit: &mut dyn FnMut(&Batch) -> Result<bool>) -> Result<()> {
+fn each_batch(
+    query: &Subquery,
+    max: usize,
+    rt: &Runtime<'_>,
+    visit: &mut dyn FnMut(&Batch) -> Result<bool>,
+) -> Result<()> {
     let kept = rt.state.subqueries.borrow_mut().get_mut(query.index).and_then(|state| state.executor.take());
     let mut executor = match kept {
         Some(mut executor) => {
@@ -117,7 +123,8 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
         for row in 0..batch.rows {
             // A row compares as the conjunction of its columns.
             let mut result = Some(true);
-            for ((operand, comparison), column) in operands.iter().zip(&query.comparisons).zip(&batch.columns) {
+            for ((operand, comparison), column) in operands.iter().zip(&query.comparisons).zip(&batch.columns)
+            {
                 let value = std::iter::once(Ok(column.get(row)));
                 match quantify(comparison, operand, value, false, rt)?.as_bool() {
                     Some(true) => {}

@@ -201,7 +201,9 @@ impl Accumulator for FloatSum {
         match first(arguments)? {
             Operand::Column(column) => match &column.values {
                 Values::Float8(vector) => for_each_row(column, rows, |row| self.add_value(vector[row])),
-                Values::Float4(vector) => for_each_row(column, rows, |row| self.add_value(f64::from(vector[row]))),
+                Values::Float4(vector) => {
+                    for_each_row(column, rows, |row| self.add_value(f64::from(vector[row])))
+                }
                 _ => Err(super::kernel::not_vectors()),
             },
             constant => for_each_datum(constant, rows, |value| self.add_value(float_of(value)?)),
@@ -258,7 +260,9 @@ impl Accumulator for FloatMoments {
         match first(arguments)? {
             Operand::Column(column) => match &column.values {
                 Values::Float8(vector) => for_each_row(column, rows, |row| self.add_value(vector[row])),
-                Values::Float4(vector) => for_each_row(column, rows, |row| self.add_value(f64::from(vector[row]))),
+                Values::Float4(vector) => {
+                    for_each_row(column, rows, |row| self.add_value(f64::from(vector[row])))
+                }
                 _ => Err(super::kernel::not_vectors()),
             },
             constant => for_each_datum(constant, rows, |value| self.add_value(float_of(value)?)),
@@ -337,7 +341,9 @@ struct Regression {
 
 impl Accumulator for Regression {
     fn add(&mut self, arguments: &[Operand], rows: &[u32], _: &EvalContext<'_>) -> Result<()> {
-        let [y, x] = arguments else { return Err(Error::internal("a regression aggregate takes two arguments")) };
+        let [y, x] = arguments else {
+            return Err(Error::internal("a regression aggregate takes two arguments"));
+        };
         for row in rows {
             let (y, x) = (datum(y, *row), datum(x, *row));
             if y.is_null() || x.is_null() {
@@ -425,7 +431,11 @@ impl Accumulator for Extreme {
                     let value = $vector[row];
                     let better = best.is_none_or(|best| {
                         let order = $order(&value, &best);
-                        if greatest { order == std::cmp::Ordering::Greater } else { order == std::cmp::Ordering::Less }
+                        if greatest {
+                            order == std::cmp::Ordering::Greater
+                        } else {
+                            order == std::cmp::Ordering::Less
+                        }
                     });
                     if better {
                         best = Some(value);
@@ -534,7 +544,9 @@ const VALUE_BYTES_MAX: usize = 0x3fff_ffff;
 
 impl Accumulator for StringAggregate {
     fn add(&mut self, arguments: &[Operand], rows: &[u32], _: &EvalContext<'_>) -> Result<()> {
-        let [values, delimiters] = arguments else { return Err(Error::internal("string_agg takes two arguments")) };
+        let [values, delimiters] = arguments else {
+            return Err(Error::internal("string_agg takes two arguments"));
+        };
         for row in rows {
             let value = datum(values, *row);
             let Some(value) = value.as_bytes() else { continue };
@@ -627,9 +639,7 @@ fn argument(types: &[Type]) -> Type {
 
 fn moments(types: &[Type], moment: Moment) -> Box<dyn Accumulator> {
     match argument(types).repr() {
-        Repr::Float4 | Repr::Float8 => {
-            Box::new(FloatMoments { count: 0.0, sum: 0.0, squares: 0.0, moment })
-        }
+        Repr::Float4 | Repr::Float8 => Box::new(FloatMoments { count: 0.0, sum: 0.0, squares: 0.0, moment }),
         _ => Box::new(NumericMoments { count: 0, sum: Numeric::zero(), squares: Numeric::zero(), moment }),
     }
 }
@@ -655,10 +665,18 @@ pub fn register(r: &mut Registry) {
     r.aggregate("agg:min", |types| {
         Box::new(Extreme { best: Datum::Null, data_type: argument(types), greatest: false })
     });
-    r.aggregate("agg:max", |types| Box::new(Extreme { best: Datum::Null, data_type: argument(types), greatest: true }));
-    r.aggregate("agg:bool_and", |_| fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) && b.as_bool() == Some(true)))));
-    r.aggregate("agg:every", |_| fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) && b.as_bool() == Some(true)))));
-    r.aggregate("agg:bool_or", |_| fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) || b.as_bool() == Some(true)))));
+    r.aggregate("agg:max", |types| {
+        Box::new(Extreme { best: Datum::Null, data_type: argument(types), greatest: true })
+    });
+    r.aggregate("agg:bool_and", |_| {
+        fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) && b.as_bool() == Some(true))))
+    });
+    r.aggregate("agg:every", |_| {
+        fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) && b.as_bool() == Some(true))))
+    });
+    r.aggregate("agg:bool_or", |_| {
+        fold(|a, b| Ok(Datum::Bool(a.as_bool() == Some(true) || b.as_bool() == Some(true))))
+    });
     r.aggregate("agg:bit_and", |_| fold(|a, b| combine_bits(a, b, |a, b| a & b)));
     r.aggregate("agg:bit_or", |_| fold(|a, b| combine_bits(a, b, |a, b| a | b)));
     r.aggregate("agg:bit_xor", |_| fold(|a, b| combine_bits(a, b, |a, b| a ^ b)));
@@ -669,7 +687,14 @@ pub fn register(r: &mut Registry) {
         let argument = argument(types);
         let of_arrays = argument.is_array();
         let element = if of_arrays { argument.element().unwrap_or(argument) } else { argument };
-        Box::new(ArrayAggregate { element, elements: Vec::new(), any: false, inner: None, of_arrays, bytes: 0 })
+        Box::new(ArrayAggregate {
+            element,
+            elements: Vec::new(),
+            any: false,
+            inner: None,
+            of_arrays,
+            bytes: 0,
+        })
     });
     r.aggregate("agg:stddev", |types| moments(types, Moment::Sample { root: true }));
     r.aggregate("agg:stddev_samp", |types| moments(types, Moment::Sample { root: true }));

@@ -140,6 +140,9 @@ pub fn wrong_count(count: usize) -> Error {
 
 /// `scalar!(registry, "name", |a: i32, b: &str| …)`; with `context;` before the arguments, the evaluation context too.
 macro_rules! scalar {
+    ($registry:expr, $name:expr, || $body:expr) => {
+        $registry.scalar($name, |_, _| $crate::functions::arguments::IntoDatum::into_datum($body))
+    };
     ($registry:expr, $name:expr, |$context:ident; $($argument:ident : $type:ty),*| $body:expr) => {
         $registry.scalar($name, |arguments, $context| {
             let [$($argument),*] = arguments else { return Err($crate::functions::arguments::wrong_count(arguments.len())) };

@@ -4,7 +4,7 @@ use super::registry::{cast_fact, function_by_oid};
 use super::{Body, CastContext, CastMethod, EvalContext};
 use crate::catalog::Relation;
 use crate::error::{Error, Result, SqlState};
-use crate::types::{ArrayValue, Datum, Repr, Type, apply_modifier, format_datum, parse_datum};
+use crate::types::{ArrayValue, Datum, Type, apply_modifier, format_datum, parse_datum};
 
 /// The cast from one type to another allowed in this context.
 pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMethod> {
@@ -90,9 +90,15 @@ pub fn cast_datum(
             let elements = array
                 .elements
                 .iter()
-                .map(|element| cast_datum(element.clone(), array.element, target, modifier, explicit, context))
+                .map(|element| {
+                    cast_datum(element.clone(), array.element, target, modifier, explicit, context)
+                })
                 .collect::<Result<Vec<Datum>>>()?;
-            return Ok(Datum::array(ArrayValue { element: target, dimensions: array.dimensions.clone(), elements }));
+            return Ok(Datum::array(ArrayValue {
+                element: target,
+                dimensions: array.dimensions.clone(),
+                elements,
+            }));
         }
     };
     apply_modifier(converted, to, modifier, explicit)
@@ -119,10 +125,16 @@ pub fn format_in_context(value: &Datum, data_type: Type, context: &EvalContext<'
                 };
                 // Qualified only where the search path would find something else.
                 let path = context.services.search_path();
-                let visible = catalog.find_relation(None, &name, &path).is_some_and(|found| relation_oid(&found) == *oid);
+                let visible = catalog
+                    .find_relation(None, &name, &path)
+                    .is_some_and(|found| relation_oid(&found) == *oid);
                 match catalog.schema(schema) {
                     Some(schema) if !visible => {
-                        format!("{}.{}", super::text::quote_ident(&schema.name), super::text::quote_ident(&name))
+                        format!(
+                            "{}.{}",
+                            super::text::quote_ident(&schema.name),
+                            super::text::quote_ident(&name)
+                        )
                     }
                     _ => super::text::quote_ident(&name),
                 }
@@ -137,7 +149,8 @@ pub fn format_in_context(value: &Datum, data_type: Type, context: &EvalContext<'
         }
         Type::REGPROC => super::function_by_oid(*oid).map(|function| function.name.to_string()),
         Type::REGPROCEDURE => super::function_by_oid(*oid).map(|function| {
-            let arguments: Vec<String> = function.arguments.iter().map(|argument| argument.display()).collect();
+            let arguments: Vec<String> =
+                function.arguments.iter().map(|argument| argument.display()).collect();
             format!("{}({})", function.name, arguments.join(","))
         }),
         _ => None,
@@ -155,7 +168,12 @@ pub(super) fn relation_oid(relation: &Relation) -> u32 {
 }
 
 /// [`parse_datum`] where names of catalog objects are known.
-pub fn parse_in_context(text: &str, data_type: Type, modifier: i32, context: &EvalContext<'_>) -> Result<Datum> {
+pub fn parse_in_context(
+    text: &str,
+    data_type: Type,
+    modifier: i32,
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
     let named = matches!(data_type, Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC);
     let trimmed = text.trim();
     if !named || trimmed == "-" || trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
@@ -165,7 +183,9 @@ pub fn parse_in_context(text: &str, data_type: Type, modifier: i32, context: &Ev
     let catalog = context.services.catalog();
     let oid = match (data_type, parts.as_slice()) {
         (Type::REGCLASS, [name]) => catalog.find_relation(None, name, &context.services.search_path()),
-        (Type::REGCLASS, [schema, name] | [_, schema, name]) => catalog.find_relation(Some(schema), name, &[]),
+        (Type::REGCLASS, [schema, name] | [_, schema, name]) => {
+            catalog.find_relation(Some(schema), name, &[])
+        }
         _ => None,
     }
     .map(|relation| relation_oid(&relation));
@@ -184,10 +204,16 @@ pub fn parse_in_context(text: &str, data_type: Type, modifier: i32, context: &Ev
         _ => oid,
     };
     oid.map(Datum::Oid).ok_or_else(|| match data_type {
-        Type::REGNAMESPACE => Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{trimmed}\" does not exist")),
+        Type::REGNAMESPACE => {
+            Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{trimmed}\" does not exist"))
+        }
         Type::REGROLE => Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{trimmed}\" does not exist")),
-        Type::REGPROC => Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{trimmed}\" does not exist")),
-        _ => Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", parts.join("."))),
+        Type::REGPROC => {
+            Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{trimmed}\" does not exist"))
+        }
+        _ => {
+            Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", parts.join(".")))
+        }
     })
 }
 

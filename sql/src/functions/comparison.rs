@@ -132,10 +132,33 @@ pub fn register(r: &mut Registry) {
 
     // The btree support functions, callable like any other.
     for name in [
-        "btboolcmp", "btint2cmp", "btint4cmp", "btint8cmp", "btint24cmp", "btint28cmp", "btint42cmp", "btint48cmp",
-        "btint82cmp", "btint84cmp", "btfloat4cmp", "btfloat8cmp", "btfloat48cmp", "btfloat84cmp", "btoidcmp", "bttextcmp",
-        "btnamecmp", "btcharcmp", "byteacmp", "date_cmp", "time_cmp", "timestamp_cmp", "interval_cmp", "numeric_cmp", "uuid_cmp",
-        "btarraycmp", "btrecordcmp",
+        "btboolcmp",
+        "btint2cmp",
+        "btint4cmp",
+        "btint8cmp",
+        "btint24cmp",
+        "btint28cmp",
+        "btint42cmp",
+        "btint48cmp",
+        "btint82cmp",
+        "btint84cmp",
+        "btfloat4cmp",
+        "btfloat8cmp",
+        "btfloat48cmp",
+        "btfloat84cmp",
+        "btoidcmp",
+        "bttextcmp",
+        "btnamecmp",
+        "btcharcmp",
+        "byteacmp",
+        "date_cmp",
+        "time_cmp",
+        "timestamp_cmp",
+        "interval_cmp",
+        "numeric_cmp",
+        "uuid_cmp",
+        "btarraycmp",
+        "btrecordcmp",
     ] {
         scalar!(r, name, |a: &Datum, b: &Datum| compare_datums(a, b) as i32);
     }

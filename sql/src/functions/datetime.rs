@@ -5,8 +5,9 @@ use super::math::out_of_range;
 use super::{EvalContext, Registry};
 use crate::error::{Error, Result, SqlState};
 use crate::types::calendar::{
-    self, Civil, DATE_INFINITY, DATE_MAX, DATE_MIN, DATE_NEG_INFINITY, INFINITY, NEG_INFINITY, civil_from_days,
-    days_from_civil, days_in_month, is_infinite, is_infinite_date, is_valid_timestamp, split,
+    self, Civil, DATE_INFINITY, DATE_MAX, DATE_MIN, DATE_NEG_INFINITY, INFINITY, NEG_INFINITY,
+    civil_from_days, days_from_civil, days_in_month, is_infinite, is_infinite_date, is_valid_timestamp,
+    split,
 };
 use crate::types::interval::{
     MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, interval_out_of_range,
@@ -241,8 +242,12 @@ enum Unit {
 
 fn unit(name: &str) -> Option<Unit> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "microsecond" | "microseconds" | "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" => Unit::Microseconds,
-        "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" => Unit::Milliseconds,
+        "microsecond" | "microseconds" | "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" => {
+            Unit::Microseconds
+        }
+        "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" => {
+            Unit::Milliseconds
+        }
         "second" | "seconds" | "s" | "sec" | "secs" => Unit::Second,
         "minute" | "minutes" | "m" | "min" | "mins" => Unit::Minute,
         "hour" | "hours" | "h" | "hr" | "hrs" => Unit::Hour,
@@ -310,10 +315,13 @@ fn extract_timestamp(name: &str, timestamp: i64, offset: Option<i32>) -> Result<
     if is_infinite(timestamp) {
         let infinity = if timestamp == INFINITY { Numeric::Infinity } else { Numeric::NegativeInfinity };
         return match field {
-            Unit::Year | Unit::Decade | Unit::Century | Unit::Millennium | Unit::Julian | Unit::IsoYear | Unit::Epoch => {
-                Ok(Some(infinity))
-            }
-            Unit::Zone | Unit::ZoneHour | Unit::ZoneMinute if offset.is_none() => Err(not_supported(name, type_name)),
+            Unit::Year
+            | Unit::Decade
+            | Unit::Century
+            | Unit::Millennium
+            | Unit::Julian
+            | Unit::IsoYear
+            | Unit::Epoch => Ok(Some(infinity)),
             _ => Ok(None),
         };
     }
@@ -369,7 +377,9 @@ fn extract_date(name: &str, date: i32) -> Result<Option<Numeric>> {
         Unit::Epoch if !is_infinite_date(date) => {
             Ok(Some(whole((i64::from(date) + calendar::UNIX_TO_2000_DAYS) * 86_400)))
         }
-        Unit::Julian if !is_infinite_date(date) => Ok(Some(whole(i64::from(date) + i64::from(calendar::EPOCH_JULIAN)))),
+        Unit::Julian if !is_infinite_date(date) => {
+            Ok(Some(whole(i64::from(date) + i64::from(calendar::EPOCH_JULIAN))))
+        }
         Unit::Microseconds
         | Unit::Milliseconds
         | Unit::Second
@@ -418,7 +428,8 @@ fn extract_interval(name: &str, interval: Interval) -> Result<Numeric> {
         Unit::Millennium => whole(years / 1000),
         Unit::Epoch => {
             // A year counts 365.25 days here, a month 30.
-            let days = i128::from(years) * 36_525 + i128::from(months) * 3000 + i128::from(interval.days) * 100;
+            let days =
+                i128::from(years) * 36_525 + i128::from(months) * 3000 + i128::from(interval.days) * 100;
             scaled(days * 864_000_000 + i128::from(interval.micros), 6)
         }
         _ => return Err(not_supported(name, "interval")),
@@ -431,10 +442,10 @@ fn as_float(value: Option<Numeric>) -> Option<f64> {
 
 /// date_trunc on a wall clock.
 fn truncate(name: &str, timestamp: i64, type_name: &str) -> Result<i64> {
-    let field = unit(name).ok_or_else(|| not_recognized(name, type_name))?;
     if is_infinite(timestamp) {
         return Ok(timestamp);
     }
+    let field = unit(name).ok_or_else(|| not_recognized(name, type_name))?;
     let (days, micros) = split(timestamp);
     let civil = civil_from_days(days);
     let (year, month) = (i64::from(civil.year), i64::from(civil.month));
@@ -457,7 +468,8 @@ fn truncate(name: &str, timestamp: i64, type_name: &str) -> Result<i64> {
         Unit::Century => first(-((99 - (year - 1)) / 100) * 100 + 1, 1),
         Unit::Millennium if year > 0 => first((year + 999) / 1000 * 1000 - 999, 1),
         Unit::Millennium => first(-((999 - (year - 1)) / 1000) * 1000 + 1, 1),
-        _ => Err(not_supported(name, type_name)),
+        Unit::Zone | Unit::ZoneHour | Unit::ZoneMinute => Err(not_supported(name, type_name)),
+        _ => Err(not_recognized(name, type_name)),
     }
 }
 
@@ -483,7 +495,8 @@ fn truncate_interval(name: &str, interval: Interval) -> Result<Interval> {
         Unit::Milliseconds => micros(1000),
         Unit::Microseconds => Ok(interval),
         Unit::Week => Err(not_supported(name, "interval").detail("Months usually have fractional weeks.")),
-        _ => Err(not_supported(name, "interval")),
+        Unit::Zone | Unit::ZoneHour | Unit::ZoneMinute => Err(not_supported(name, "interval")),
+        _ => Err(not_recognized(name, "interval")),
     }
 }
 
@@ -521,7 +534,8 @@ fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
         ..0 => i64::from(year) + 1,
         _ => i64::from(year),
     };
-    let in_range = i32::try_from(astronomical).ok().filter(|year| year.abs() < 5_900_000).ok_or_else(error)?;
+    let in_range =
+        i32::try_from(astronomical).ok().filter(|year| year.abs() < 5_900_000).ok_or_else(error)?;
     if !(1..=12).contains(&month) || day < 1 || day > days_in_month(in_range, month) {
         return Err(error());
     }
@@ -623,7 +637,7 @@ pub fn register(r: &mut Registry) {
     register_fields(r);
     scalar!(r, "now", |context;| now(context));
     scalar!(r, "statement_timestamp", |context;| Timestamp(context.statement_time));
-    scalar!(r, "clock_timestamp", | | Timestamp(clock_timestamp()));
+    scalar!(r, "clock_timestamp", || Timestamp(clock_timestamp()));
     scalar!(r, "make_date", |year: i32, month: i32, day: i32| make_date(year, month, day).map(Date));
     scalar!(r, "make_time", |hour: i32, minute: i32, second: f64| make_time(hour, minute, second).map(Time));
     scalar!(r, "make_timestamp", |year: i32, month: i32, day: i32, hour: i32, minute: i32, second: f64| {
@@ -632,10 +646,16 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "make_timestamptz", |context; year: i32, month: i32, day: i32, hour: i32, minute: i32, second: f64| {
         local_to_utc(make_timestamp(year, month, day, hour, minute, second)?, &context.render.time_zone).map(Timestamp)
     });
-    scalar!(r, "make_timestamptz_at_timezone",
-        |year: i32, month: i32, day: i32, hour: i32, minute: i32, second: f64, zone: &str| {
-            local_to_utc(make_timestamp(year, month, day, hour, minute, second)?, &zone_named(zone)?).map(Timestamp)
-        });
+    scalar!(r, "make_timestamptz_at_timezone", |year: i32,
+                                                month: i32,
+                                                day: i32,
+                                                hour: i32,
+                                                minute: i32,
+                                                second: f64,
+                                                zone: &str| {
+        local_to_utc(make_timestamp(year, month, day, hour, minute, second)?, &zone_named(zone)?)
+            .map(Timestamp)
+    });
     r.scalar("make_interval", make_interval);
     scalar!(r, "float8_timestamptz", |seconds: f64| from_epoch(seconds).map(Timestamp));
     r.scalar("overlaps_timestamp", overlaps);
@@ -661,8 +681,10 @@ fn register_conversions(r: &mut Registry) {
     scalar!(r, "sql:timedate_pl/2", |b: Time, a: Date| date_plus_time(a.0, b.0).map(Timestamp));
     scalar!(r, "time_interval", |a: Time| Interval { months: 0, days: 0, micros: a.0 });
     scalar!(r, "interval_time", |a: Interval| wrap_time(i128::from(a.micros)));
-    scalar!(r, "timestamptz_zone", |zone: &str, a: Timestamp| utc_to_local(a.0, &zone_named(zone)?).map(Timestamp));
-    scalar!(r, "timestamp_zone", |zone: &str, a: Timestamp| local_to_utc(a.0, &zone_named(zone)?).map(Timestamp));
+    scalar!(r, "timestamptz_zone", |zone: &str, a: Timestamp| utc_to_local(a.0, &zone_named(zone)?)
+        .map(Timestamp));
+    scalar!(r, "timestamp_zone", |zone: &str, a: Timestamp| local_to_utc(a.0, &zone_named(zone)?)
+        .map(Timestamp));
     scalar!(r, "timestamptz_izone", |zone: Interval, a: Timestamp| {
         utc_to_local(a.0, &zone_of_interval(zone)?).map(Timestamp)
     });
@@ -677,7 +699,9 @@ fn register_conversions(r: &mut Registry) {
         true => a,
         false => Timestamp(crate::types::interval::round_micros(a.0, precision)),
     });
-    scalar!(r, "time_scale", |a: Time, precision: i32| Time(crate::types::interval::round_micros(a.0, precision)));
+    scalar!(r, "time_scale", |a: Time, precision: i32| Time(crate::types::interval::round_micros(
+        a.0, precision
+    )));
     scalar!(r, "interval_scale", |a: Interval, modifier: i32| a.apply_modifier(modifier));
 }
 
@@ -695,7 +719,8 @@ fn register_arithmetic(r: &mut Registry) {
     scalar!(r, "date_mi_interval", |a: Date, b: Interval| {
         add_interval_to_timestamp(date_to_timestamp(a.0)?, b.checked_neg()?).map(Timestamp)
     });
-    scalar!(r, "timestamp_pl_interval", |a: Timestamp, b: Interval| add_interval_to_timestamp(a.0, b).map(Timestamp));
+    scalar!(r, "timestamp_pl_interval", |a: Timestamp, b: Interval| add_interval_to_timestamp(a.0, b)
+        .map(Timestamp));
     scalar!(r, "sql:interval_pl_timestamp/2", |b: Interval, a: Timestamp| {
         add_interval_to_timestamp(a.0, b).map(Timestamp)
     });
@@ -713,7 +738,9 @@ fn register_arithmetic(r: &mut Registry) {
     });
     scalar!(r, "timestamp_mi", |a: Timestamp, b: Timestamp| subtract_timestamps(a.0, b.0));
     scalar!(r, "time_pl_interval", |a: Time, b: Interval| wrap_time(i128::from(a.0) + i128::from(b.micros)));
-    scalar!(r, "sql:interval_pl_time/2", |b: Interval, a: Time| wrap_time(i128::from(a.0) + i128::from(b.micros)));
+    scalar!(r, "sql:interval_pl_time/2", |b: Interval, a: Time| wrap_time(
+        i128::from(a.0) + i128::from(b.micros)
+    ));
     scalar!(r, "time_mi_interval", |a: Time, b: Interval| wrap_time(i128::from(a.0) - i128::from(b.micros)));
     scalar!(r, "time_mi_time", |a: Time, b: Time| Interval { months: 0, days: 0, micros: a.0 - b.0 });
     scalar!(r, "interval_pl", |a: Interval, b: Interval| a.checked_add(b));
@@ -761,7 +788,8 @@ fn register_fields(r: &mut Registry) {
         extract_timestamp(unit, date_to_timestamp(a.0)?, None).map(as_float)
     });
     scalar!(r, "time_part", |unit: &str, a: Time| extract_time(unit, a.0).map(|value| value.to_f64()));
-    scalar!(r, "interval_part", |unit: &str, a: Interval| extract_interval(unit, a).map(|value| value.to_f64()));
+    scalar!(r, "interval_part", |unit: &str, a: Interval| extract_interval(unit, a)
+        .map(|value| value.to_f64()));
     scalar!(r, "timestamp_trunc", |unit: &str, a: Timestamp| {
         truncate(unit, a.0, "timestamp without time zone").map(Timestamp)
     });

@@ -80,7 +80,9 @@ macro_rules! binary {
                         return Ok(Column::all_null($crate::types::Repr::$r, rows));
                     }
                     [Operand::Column(a), Operand::Column(b)] => {
-                        let (Values::$a(a), Values::$b(b)) = (&a.values, &b.values) else { return Err(kernel::not_vectors()) };
+                        let (Values::$a(a), Values::$b(b)) = (&a.values, &b.values) else {
+                            return Err(kernel::not_vectors());
+                        };
                         kernel::fallible(nulls.as_ref(), rows, |row| $function(a[row], b[row]))?
                     }
                     [Operand::Column(a), Operand::Constant(Datum::$b(b))] => {
@@ -91,7 +93,9 @@ macro_rules! binary {
                         let Values::$b(b) = &b.values else { return Err(kernel::not_vectors()) };
                         kernel::fallible(nulls.as_ref(), rows, |row| $function(*a, b[row]))?
                     }
-                    [Operand::Constant(Datum::$a(a)), Operand::Constant(Datum::$b(b))] => vec![$function(*a, *b)?; rows],
+                    [Operand::Constant(Datum::$a(a)), Operand::Constant(Datum::$b(b))] => {
+                        vec![$function(*a, *b)?; rows]
+                    }
                     _ => return Err(kernel::not_vectors()),
                 };
                 Ok(kernel::finish(Values::$r(values), nulls))
@@ -117,7 +121,9 @@ macro_rules! compare {
                         return Ok(Column::all_null($crate::types::Repr::Bool, rows));
                     }
                     [Operand::Column(a), Operand::Column(b)] => {
-                        let (Values::$a(a), Values::$b(b)) = (&a.values, &b.values) else { return Err(kernel::not_vectors()) };
+                        let (Values::$a(a), Values::$b(b)) = (&a.values, &b.values) else {
+                            return Err(kernel::not_vectors());
+                        };
                         a.iter().zip(b).map(|(a, b)| $function(*a, *b)).collect()
                     }
                     [Operand::Column(a), Operand::Constant(Datum::$b(b))] => {
@@ -128,7 +134,9 @@ macro_rules! compare {
                         let Values::$b(b) = &b.values else { return Err(kernel::not_vectors()) };
                         b.iter().map(|b| $function(*a, *b)).collect()
                     }
-                    [Operand::Constant(Datum::$a(a)), Operand::Constant(Datum::$b(b))] => vec![$function(*a, *b); rows],
+                    [Operand::Constant(Datum::$a(a)), Operand::Constant(Datum::$b(b))] => {
+                        vec![$function(*a, *b); rows]
+                    }
                     _ => return Err(kernel::not_vectors()),
                 };
                 Ok(kernel::finish(Values::Bool(values), kernel::either_null(operands)))
@@ -154,7 +162,9 @@ macro_rules! compare_text {
                         return Ok(Column::all_null($crate::types::Repr::Bool, rows));
                     }
                     [Operand::Column(a), Operand::Column(b)] => {
-                        let (Values::Text(a), Values::Text(b)) = (&a.values, &b.values) else { return Err(kernel::not_vectors()) };
+                        let (Values::Text(a), Values::Text(b)) = (&a.values, &b.values) else {
+                            return Err(kernel::not_vectors());
+                        };
                         a.iter().zip(b.iter()).map(|(a, b)| $function(a, b)).collect()
                     }
                     [Operand::Column(a), Operand::Constant(Datum::Text(b))] => {

@@ -168,27 +168,33 @@ fn within(value: f64, valid: bool, function: fn(f64) -> f64) -> Result<f64> {
     if valid { Ok(function(value)) } else { Err(input_out_of_range()) }
 }
 
+const RADIANS_PER_DEGREE: f64 = 0.017_453_292_519_943_295;
+
+/// Scaled so that sind(30) is exactly 0.5.
+fn sine_to_30(degrees: f64) -> f64 {
+    (degrees * RADIANS_PER_DEGREE).sin() / (30.0 * RADIANS_PER_DEGREE).sin() / 2.0
+}
+
+/// Scaled so that cosd(60) is exactly 0.5.
+fn cosine_to_60(degrees: f64) -> f64 {
+    let fall = 1.0 - (degrees * RADIANS_PER_DEGREE).cos();
+    1.0 - fall / (1.0 - (60.0 * RADIANS_PER_DEGREE).cos()) / 2.0
+}
+
 /// Sines of degrees, exact at the multiples of 30 and 45 where radians can't be.
 fn sine_of_degrees(degrees: f64) -> f64 {
     let turned = degrees % 360.0;
     let (sign, turned) = if turned < 0.0 { (-1.0, -turned) } else { (1.0, turned) };
     let (sign, turned) = if turned > 180.0 { (-sign, turned - 180.0) } else { (sign, turned) };
     let folded = if turned > 90.0 { 180.0 - turned } else { turned };
-    let sine = match folded {
-        0.0 => 0.0,
-        30.0 => 0.5,
-        90.0 => 1.0,
-        _ => folded.to_radians().sin(),
-    };
-    sign * sine
+    sign * if folded <= 30.0 { sine_to_30(folded) } else { cosine_to_60(90.0 - folded) }
 }
 
 fn cosine_of_degrees(degrees: f64) -> f64 {
-    match (degrees % 360.0).abs() {
-        60.0 | 300.0 => 0.5,
-        120.0 | 240.0 => -0.5,
-        turned => sine_of_degrees(90.0 - turned),
-    }
+    let turned = (degrees % 360.0).abs();
+    let turned = if turned > 180.0 { 360.0 - turned } else { turned };
+    let (sign, folded) = if turned > 90.0 { (-1.0, 180.0 - turned) } else { (1.0, turned) };
+    sign * if folded <= 60.0 { cosine_to_60(folded) } else { sine_to_30(90.0 - folded) }
 }
 
 fn tangent_of_degrees(degrees: f64) -> f64 {
@@ -318,9 +324,16 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "dtrunc", |a: f64| a.trunc());
     scalar!(r, "dceil", |a: f64| a.ceil());
     scalar!(r, "dfloor", |a: f64| a.floor());
-    scalar!(r, "dsign", |a: f64| if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { 0.0 });
+    scalar!(r, "dsign", |a: f64| if a > 0.0 {
+        1.0
+    } else if a < 0.0 {
+        -1.0
+    } else {
+        0.0
+    });
     scalar!(r, "dsqrt", |a: f64| match a < 0.0 {
-        true => Err(Error::new(SqlState::INVALID_POWER_ARGUMENT, "cannot take square root of a negative number")),
+        true =>
+            Err(Error::new(SqlState::INVALID_POWER_ARGUMENT, "cannot take square root of a negative number")),
         false => Ok(a.sqrt()),
     });
     scalar!(r, "dcbrt", |a: f64| a.cbrt());
@@ -328,9 +341,9 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "dexp", |a: f64| checked(a.exp(), a.is_infinite(), a == f64::NEG_INFINITY));
     scalar!(r, "dlog1", |a: f64| logarithm(a, f64::ln));
     scalar!(r, "dlog10", |a: f64| logarithm(a, f64::log10));
-    scalar!(r, "dpi", | | std::f64::consts::PI);
-    scalar!(r, "degrees", |a: f64| checked(a / std::f64::consts::PI * 180.0, a.is_infinite(), a == 0.0));
-    scalar!(r, "radians", |a: f64| a * (std::f64::consts::PI / 180.0));
+    scalar!(r, "dpi", || std::f64::consts::PI);
+    scalar!(r, "degrees", |a: f64| checked(a / RADIANS_PER_DEGREE, a.is_infinite(), a == 0.0));
+    scalar!(r, "radians", |a: f64| a * RADIANS_PER_DEGREE);
     scalar!(r, "dsin", |a: f64| within(a, a.is_finite(), f64::sin));
     scalar!(r, "dcos", |a: f64| within(a, a.is_finite(), f64::cos));
     scalar!(r, "dtan", |a: f64| within(a, a.is_finite(), f64::tan));
@@ -348,7 +361,9 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "dsind", |a: f64| within(a, a.is_finite(), sine_of_degrees));
     scalar!(r, "dcosd", |a: f64| within(a, a.is_finite(), cosine_of_degrees));
     scalar!(r, "dtand", |a: f64| within(a, a.is_finite(), tangent_of_degrees));
-    scalar!(r, "width_bucket_float8", |a: f64, low: f64, high: f64, count: i32| width_bucket(a, low, high, count));
+    scalar!(r, "width_bucket_float8", |a: f64, low: f64, high: f64, count: i32| width_bucket(
+        a, low, high, count
+    ));
     scalar!(r, "drandom", |context;| random(context));
     scalar!(r, "setseed", |a: f64| set_seed(a));
 }

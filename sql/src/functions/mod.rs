@@ -10,15 +10,18 @@
 //!
 //! - `registry.rs`, `resolve.rs`, `cast.rs`: the join; overload resolution; conversions.
 //! - `arguments.rs`, `kernel.rs`: typed access to arguments; loops over columns.
-//! - one module per family: `comparison`, `math`, `numeric`, `text`, `pattern`, `datetime`, `to_char`, `array`, `series`,
+//! - one module per family: `comparison`, `math`, `numeric`, `text`, `pattern`, `datetime`, `array`, `series`,
 //!   `aggregate`, `system`.
 
 mod aggregate;
 mod arguments;
 mod array;
 mod cast;
+mod catalog;
 mod comparison;
 mod datetime;
+#[cfg(test)]
+mod differential;
 mod kernel;
 mod math;
 mod numeric;
@@ -28,7 +31,6 @@ mod resolve;
 mod series;
 mod system;
 mod text;
-mod to_char;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{
@@ -146,7 +148,7 @@ pub trait Services {
         Err(crate::error::Error::unsupported("pg_settings"))
     }
     /// Every session, for pg_stat_activity.
-    fn activities(&self) -> Result<Vec<crate::catalog::system::Activity>> {
+    fn activities(&self) -> Result<Vec<crate::session::Activity>> {
         Err(crate::error::Error::unsupported("pg_stat_activity"))
     }
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {

@@ -85,7 +85,8 @@ fn width_bucket(value: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> R
     if value.compare(high) != order {
         return past();
     }
-    let position = value.sub(low)?.mul(&Numeric::from_i64(i64::from(count)))?.div(&high.sub(low)?)?.floor()?;
+    let position =
+        value.sub(low)?.mul(&Numeric::from_i64(i64::from(count)))?.div(&high.sub(low)?)?.floor()?;
     Ok(position.to_i64().map_or(0, |bucket| bucket.clamp(0, i64::from(count) - 1) as i32) + 1)
 }
 
@@ -117,8 +118,16 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "sql:round/1", |a: &Numeric| a.round(0));
     scalar!(r, "sql:trunc/1", |a: &Numeric| a.trunc(0));
     scalar!(r, "numeric_inc", |a: &Numeric| a.add(&Numeric::from_i64(1)));
-    scalar!(r, "numeric_larger", |a: &Numeric, b: &Numeric| if a.compare(b).is_gt() { a.clone() } else { b.clone() });
-    scalar!(r, "numeric_smaller", |a: &Numeric, b: &Numeric| if a.compare(b).is_lt() { a.clone() } else { b.clone() });
+    scalar!(r, "numeric_larger", |a: &Numeric, b: &Numeric| if a.compare(b).is_gt() {
+        a.clone()
+    } else {
+        b.clone()
+    });
+    scalar!(r, "numeric_smaller", |a: &Numeric, b: &Numeric| if a.compare(b).is_lt() {
+        a.clone()
+    } else {
+        b.clone()
+    });
     scalar!(r, "numeric_scale", |a: &Numeric| a.scale());
     scalar!(r, "numeric_min_scale", |a: &Numeric| a.min_scale());
     scalar!(r, "numeric_trim_scale", |a: &Numeric| a.trim_scale());

@@ -88,10 +88,10 @@ fn build() -> Library {
         super::text::register,
         super::pattern::register,
         super::datetime::register,
-        super::to_char::register,
         super::array::register,
         super::series::register,
         super::aggregate::register,
+        super::catalog::register,
         super::system::register,
     ] {
         register(&mut registry);
@@ -229,10 +229,10 @@ mod tests {
         super::super::text::register(&mut registry);
         super::super::pattern::register(&mut registry);
         super::super::datetime::register(&mut registry);
-        super::super::to_char::register(&mut registry);
         super::super::array::register(&mut registry);
         super::super::series::register(&mut registry);
         super::super::aggregate::register(&mut registry);
+        super::super::catalog::register(&mut registry);
         super::super::system::register(&mut registry);
         let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();
         let mut strange: Vec<&str> =

@@ -39,7 +39,8 @@ fn optional_arguments(function: &Function) -> usize {
 
 fn candidate(function: &'static Function, count: usize, variadic_array: bool) -> Option<Candidate> {
     let declared = function.arguments;
-    let plain = |arguments: &[Type]| Some(Candidate { function, arguments: arguments.to_vec(), expanded: false });
+    let plain =
+        |arguments: &[Type]| Some(Candidate { function, arguments: arguments.to_vec(), expanded: false });
     if declared.len() == count && (!function.variadic || variadic_array) {
         return plain(declared);
     }
@@ -132,7 +133,9 @@ fn select_category(candidates: Vec<Candidate>, arguments: &[Option<Type>]) -> Ve
     }
     let fits = |candidate: &Candidate| {
         candidate.arguments.iter().zip(&wanted).all(|(to, wanted)| {
-            wanted.is_none_or(|(category, preferred)| to.category() == category && (!preferred || to.is_preferred()))
+            wanted.is_none_or(|(category, preferred)| {
+                to.category() == category && (!preferred || to.is_preferred())
+            })
         })
     };
     match candidates.iter().any(fits) {
@@ -158,10 +161,13 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
     let mut compatible = Vec::new();
     for (to, from) in declared.iter().zip(arguments) {
         let Some(from) = *from else { continue };
-        let as_element = |from: Type| from.element().ok_or_else(|| {
-            let message = format!("argument declared {} is not an array but type {}", to.display(), from.display());
-            Error::new(SqlState::DATATYPE_MISMATCH, message)
-        });
+        let as_element = |from: Type| {
+            from.element().ok_or_else(|| {
+                let message =
+                    format!("argument declared {} is not an array but type {}", to.display(), from.display());
+                Error::new(SqlState::DATATYPE_MISMATCH, message)
+            })
+        };
         let element = match *to {
             Type::ANYELEMENT | Type::ANYNONARRAY => from,
             Type::ANYARRAY if from == Type::ANYARRAY => continue,
@@ -256,8 +262,9 @@ pub fn resolve_function(name: &str, arguments: &[Option<Type>], variadic_array: 
         Error::new(SqlState::UNDEFINED_FUNCTION, message)
             .hint(format!("No function matches the given name and argument types. {CAST_HINT}"))
     };
-    let mut candidates: Vec<Candidate> =
-        functions_named(name).filter_map(|function| candidate(function, arguments.len(), variadic_array)).collect();
+    let mut candidates: Vec<Candidate> = functions_named(name)
+        .filter_map(|function| candidate(function, arguments.len(), variadic_array))
+        .collect();
     if let Some(exact) = exact(&mut candidates, arguments) {
         return resolved(exact, arguments);
     }
@@ -295,7 +302,8 @@ fn operators_named(name: &str) -> &'static [(Option<Type>, Type, &'static Functi
     let operators = OPERATORS.get_or_init(|| {
         let mut operators = Operators::new();
         for fact in operator_facts() {
-            let function = function_by_oid(fact.function).expect("operators without a function were left out");
+            let function =
+                function_by_oid(fact.function).expect("operators without a function were left out");
             operators.entry(fact.name).or_default().push((fact.left, fact.right, function));
         }
         operators
@@ -375,7 +383,11 @@ mod tests {
 
     fn operator(name: &str, arguments: &[Option<Type>]) -> String {
         match resolve_operator(name, arguments) {
-            Ok(found) => format!("{}({})", found.function.oid, list(&found.arguments.iter().map(|t| Some(*t)).collect::<Vec<_>>())),
+            Ok(found) => format!(
+                "{}({})",
+                found.function.oid,
+                list(&found.arguments.iter().map(|t| Some(*t)).collect::<Vec<_>>())
+            ),
             Err(error) => error.message().to_string(),
         }
     }
@@ -389,9 +401,15 @@ mod tests {
         assert_eq!(operator("+", &[t(Type::INT4), None]), "177(integer, integer)");
         assert_eq!(operator("=", &[t(Type::VARCHAR), t(Type::TEXT)]), "67(text, text)");
         assert_eq!(operator("=", &[t(Type::VARCHAR), None]), "67(text, text)");
-        assert_eq!(operator("=", &[t(Type::BPCHAR), None]), "1048(character, character)".replace("character", "bpchar"));
+        assert_eq!(
+            operator("=", &[t(Type::BPCHAR), None]),
+            "1048(character, character)".replace("character", "bpchar")
+        );
         assert_eq!(operator("+", &[t(Type::DATE), t(Type::INT4)]), "1141(date, integer)");
-        assert_eq!(operator("-", &[t(Type::TIMESTAMPTZ), None]), "1188(timestamp with time zone, timestamp with time zone)");
+        assert_eq!(
+            operator("-", &[t(Type::TIMESTAMPTZ), None]),
+            "1188(timestamp with time zone, timestamp with time zone)"
+        );
         assert_eq!(operator("||", &[t(Type::TEXT), t(Type::INT4)]), "2003(text, text)");
         assert_eq!(operator("||", &[None, None]), "1258(text, text)");
         assert_eq!(operator("+", &[None, None]), "operator is not unique: unknown + unknown");
@@ -414,18 +432,28 @@ mod tests {
         assert_eq!(call("array_agg", &[Some(Type::INT4)]), "2335 integer[]");
         assert_eq!(call("unnest", &[Some(Type(1009))]), "2331 text");
         assert_eq!(call("array_append", &[Some(Type(1007)), None]), "378 integer[]");
-        assert_eq!(call("nosuch", &[Some(Type::INT4), None]), "function nosuch(integer, unknown) does not exist");
+        assert_eq!(
+            call("nosuch", &[Some(Type::INT4), None]),
+            "function nosuch(integer, unknown) does not exist"
+        );
         assert_eq!(call("concat", &[Some(Type::INT4), None, Some(Type::BOOL)]), "3058 text");
-        assert_eq!(call("round", &[Some(Type::FLOAT8), Some(Type::INT4)]), "function round(double precision, integer) does not exist");
+        assert_eq!(
+            call("round", &[Some(Type::FLOAT8), Some(Type::INT4)]),
+            "function round(double precision, integer) does not exist"
+        );
     }
 
     #[test]
     fn common_types() {
-        let common = |types: &[Option<Type>]| common_type(types, "UNION").map_err(|error| error.message().to_string());
+        let common =
+            |types: &[Option<Type>]| common_type(types, "UNION").map_err(|error| error.message().to_string());
         assert_eq!(common(&[Some(Type::INT4), Some(Type::NUMERIC)]), Ok(Type::NUMERIC));
         assert_eq!(common(&[None, Some(Type::INT4), None]), Ok(Type::INT4));
         assert_eq!(common(&[None]), Ok(Type::TEXT));
         assert_eq!(common(&[Some(Type::VARCHAR), Some(Type::TEXT)]), Ok(Type::VARCHAR));
-        assert_eq!(common(&[Some(Type::INT4), Some(Type::TEXT)]), Err("UNION types integer and text cannot be matched".into()));
+        assert_eq!(
+            common(&[Some(Type::INT4), Some(Type::TEXT)]),
+            Err("UNION types integer and text cannot be matched".into())
+        );
     }
 }

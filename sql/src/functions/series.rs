@@ -14,14 +14,19 @@ fn integers(start: i64, stop: i64, step: i64, make: fn(i64) -> Datum) -> Result<
     if step == 0 {
         return Err(zero_step());
     }
-    let next = move |value: &i64| value.checked_add(step).filter(|value| if step > 0 { *value <= stop } else { *value >= stop });
+    let next = move |value: &i64| {
+        value.checked_add(step).filter(|value| if step > 0 { *value <= stop } else { *value >= stop })
+    };
     let first = Some(start).filter(|start| if step > 0 { *start <= stop } else { *start >= stop });
     Ok(Box::new(std::iter::successors(first, next).map(move |value| Ok(vec![make(value)]))))
 }
 
 fn integer_arguments(arguments: &[Datum]) -> Result<(i64, i64, i64)> {
     let get = |index: usize| {
-        arguments.get(index).and_then(Datum::as_integer).ok_or_else(|| Error::internal("generate_series takes integers"))
+        arguments
+            .get(index)
+            .and_then(Datum::as_integer)
+            .ok_or_else(|| Error::internal("generate_series takes integers"))
     };
     let step = if arguments.len() > 2 { get(2)? } else { 1 };
     Ok((get(0)?, get(1)?, step))
@@ -55,7 +60,8 @@ fn numeric_series(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterato
     }
     // The first value shows the larger scale of start and step, as the sums do.
     let up = step.signum() > 0;
-    let within = move |value: &Numeric| if up { value.compare(&stop).is_le() } else { value.compare(&stop).is_ge() };
+    let within =
+        move |value: &Numeric| if up { value.compare(&stop).is_le() } else { value.compare(&stop).is_ge() };
     let mut next = Some(start).filter(&within);
     Ok(Box::new(std::iter::from_fn(move || {
         let value = next.take()?;
@@ -95,7 +101,9 @@ fn timestamp_series(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetItera
 
 fn timestamptz_series(arguments: &[Datum], context: &EvalContext<'_>) -> Result<SetIterator> {
     let render: RenderSettings = context.render.clone();
-    timestamps(arguments, move |timestamp, interval| add_interval_to_timestamptz(timestamp, interval, &render.time_zone))
+    timestamps(arguments, move |timestamp, interval| {
+        add_interval_to_timestamptz(timestamp, interval, &render.time_zone)
+    })
 }
 
 fn subscripts(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {

@@ -26,7 +26,9 @@ fn current_schemas(implicit: bool, context: &EvalContext<'_>) -> ArrayValue {
     if implicit && !path.iter().any(|name| name == "pg_catalog") {
         names.push(Datum::text("pg_catalog"));
     }
-    names.extend(path.iter().filter(|name| catalog.find_schema(name).is_some()).map(|name| Datum::text(name.as_str())));
+    names.extend(
+        path.iter().filter(|name| catalog.find_schema(name).is_some()).map(|name| Datum::text(name.as_str())),
+    );
     let dimensions = if names.is_empty() { Vec::new() } else { vec![(names.len() as i32, 1)] };
     ArrayValue { element: Type::NAME, dimensions, elements: names }
 }
@@ -83,8 +85,14 @@ fn unlock(key: AdvisoryKey, shared: bool, context: &EvalContext<'_>) -> Result<b
 
 /// pg_size_pretty: half-rounded steps of 1024, each unit up to 10240 (of the one below).
 fn size_pretty(size: i64) -> String {
-    let units = [("bytes", 10 * 1024, false), ("kB", 20 * 1024 - 1, true), ("MB", 20 * 1024 - 1, true),
-        ("GB", 20 * 1024 - 1, true), ("TB", 20 * 1024 - 1, true), ("PB", 20 * 1024 - 1, true)];
+    let units = [
+        ("bytes", 10 * 1024, false),
+        ("kB", 20 * 1024 - 1, true),
+        ("MB", 20 * 1024 - 1, true),
+        ("GB", 20 * 1024 - 1, true),
+        ("TB", 20 * 1024 - 1, true),
+        ("PB", 20 * 1024 - 1, true),
+    ];
     let mut size = size;
     for (index, (name, limit, round)) in units.iter().enumerate() {
         let magnitude = size.unsigned_abs();
@@ -97,7 +105,13 @@ fn size_pretty(size: i64) -> String {
             return format!("{shown} {name}");
         }
         // One bit more than the unit is kept, to round by.
-        let bits = if index + 1 == units.len() { 0 } else if *round { 10 } else { 9 };
+        let bits = if index + 1 == units.len() {
+            0
+        } else if *round {
+            10
+        } else {
+            9
+        };
         size /= 1 << bits;
     }
     size.to_string()
@@ -117,16 +131,16 @@ fn relation_size(relation: OidValue, context: &EvalContext<'_>) -> Result<Option
 }
 
 pub fn register(r: &mut Registry) {
-    scalar!(r, "pgsql_version", | | version());
+    scalar!(r, "pgsql_version", || version());
     scalar!(r, "current_database", |context;| context.services.database());
     scalar!(r, "current_user", |context;| context.services.current_user());
     scalar!(r, "session_user", |context;| context.services.session_user());
     scalar!(r, "current_schema", |context;| current_schema(context));
     scalar!(r, "current_schemas", |context; implicit: bool| current_schemas(implicit, context));
     scalar!(r, "pg_backend_pid", |context;| context.services.backend_pid());
-    scalar!(r, "pg_is_in_recovery", | | false);
-    scalar!(r, "pg_client_encoding", | | "UTF8");
-    scalar!(r, "getdatabaseencoding", | | "UTF8");
+    scalar!(r, "pg_is_in_recovery", || false);
+    scalar!(r, "pg_client_encoding", || "UTF8");
+    scalar!(r, "getdatabaseencoding", || "UTF8");
     scalar!(r, "show_config_by_name", |context; name: &str| current_setting(name, false, context));
     scalar!(r, "show_config_by_name_missing_ok", |context; name: &str, missing_ok: bool| {
         current_setting(name, missing_ok, context)
@@ -172,7 +186,7 @@ pub fn register(r: &mut Registry) {
     });
     // The binder answers it, for values do not carry their type.
     r.scalar("pg_typeof", |_, _| Err(Error::internal("pg_typeof is answered when the call is bound")));
-    scalar!(r, "gen_random_uuid", | | super::arguments::Uuid(*uuid::Uuid::new_v4().as_bytes()));
+    scalar!(r, "gen_random_uuid", || super::arguments::Uuid(*uuid::Uuid::new_v4().as_bytes()));
 
     advisory!(r, "advisory_lock", false, false);
     advisory!(r, "advisory_lock_shared", true, false);

@@ -224,20 +224,157 @@ pub fn quote_ident(name: &str) -> String {
 
 /// Key words that can't stand as names everywhere (all but the unreserved ones of PostgreSQL 15).
 const RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "bigint",
-    "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate", "collation",
-    "column", "concurrently", "constraint", "create", "cross", "current_catalog", "current_date", "current_role",
-    "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable", "desc",
-    "distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch", "float", "for", "foreign", "freeze",
-    "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int",
-    "integer", "intersect", "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like",
-    "limit", "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull", "null",
-    "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay", "placing", "position",
-    "precision", "primary", "real", "references", "returning", "right", "row", "select", "session_user", "setof", "similar",
-    "smallint", "some", "substring", "symmetric", "table", "tablesample", "then", "time", "timestamp", "to", "trailing",
-    "treat", "trim", "true", "union", "unique", "user", "using", "values", "varchar", "variadic", "verbose", "when", "where",
-    "window", "with", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse",
-    "xmlpi", "xmlroot", "xmlserialize", "xmltable",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "between",
+    "bigint",
+    "binary",
+    "bit",
+    "boolean",
+    "both",
+    "case",
+    "cast",
+    "char",
+    "character",
+    "check",
+    "coalesce",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "dec",
+    "decimal",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "extract",
+    "false",
+    "fetch",
+    "float",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "greatest",
+    "group",
+    "grouping",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "inout",
+    "int",
+    "integer",
+    "intersect",
+    "interval",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "least",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "national",
+    "natural",
+    "nchar",
+    "none",
+    "normalize",
+    "not",
+    "notnull",
+    "null",
+    "nullif",
+    "numeric",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "out",
+    "outer",
+    "overlaps",
+    "overlay",
+    "placing",
+    "position",
+    "precision",
+    "primary",
+    "real",
+    "references",
+    "returning",
+    "right",
+    "row",
+    "select",
+    "session_user",
+    "setof",
+    "similar",
+    "smallint",
+    "some",
+    "substring",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "time",
+    "timestamp",
+    "to",
+    "trailing",
+    "treat",
+    "trim",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "values",
+    "varchar",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
 ];
 
 pub fn quote_literal(text: &str) -> String {
@@ -261,7 +398,9 @@ fn encode(bytes: &[u8], format: &str) -> Result<String> {
         "escape" => {
             for byte in bytes {
                 match byte {
-                    0 | 0x80.. => out.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+                    0 | 0x80.. => {
+                        out.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)])
+                    }
                     b'\\' => out.extend_from_slice(b"\\\\"),
                     byte => out.push(*byte),
                 }
@@ -270,7 +409,8 @@ fn encode(bytes: &[u8], format: &str) -> Result<String> {
         "base64" => {
             let mut line = 0;
             for chunk in bytes.chunks(3) {
-                let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+                let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte))
+                    << (8 * (3 - chunk.len()));
                 let digits = [18, 12, 6, 0].map(|shift| BASE64[(word >> shift & 63) as usize]);
                 out.extend_from_slice(&digits[..=chunk.len()]);
                 out.resize(out.len() + 3 - chunk.len(), b'=');
@@ -300,7 +440,8 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
     let error = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     let (mut bytes, mut word, mut digits, mut padding) = (Vec::new(), 0u32, 0, 0);
     for c in text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\n' | '\r')) {
-        let value = match u8::try_from(c).ok().and_then(|byte| BASE64.iter().position(|digit| *digit == byte)) {
+        let value = match u8::try_from(c).ok().and_then(|byte| BASE64.iter().position(|digit| *digit == byte))
+        {
             Some(value) if padding == 0 => value as u32,
             None if c == '=' && digits >= 2 => {
                 padding += 1;
@@ -317,15 +458,17 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
     }
     match digits {
         0 => Ok(bytes),
-        _ => error("invalid base64 end sequence".into())
-            .map_err(|error: Error| error.hint("Input data is missing padding, is truncated, or is otherwise corrupted.")),
+        _ => error("invalid base64 end sequence".into()).map_err(|error: Error| {
+            error.hint("Input data is missing padding, is truncated, or is otherwise corrupted.")
+        }),
     }
 }
 
 /// RFC 1321.
 fn md5(message: &[u8]) -> String {
     const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
-    let constants: [u32; 64] = std::array::from_fn(|i| ((i as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32);
+    let constants: [u32; 64] =
+        std::array::from_fn(|i| ((i as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32);
     let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     let mut padded = message.to_vec();
     padded.push(0x80);
@@ -380,9 +523,8 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let Some((Datum::Text(pattern), values)) = arguments.split_first() else { return Ok(Datum::Null) };
     let error = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
     let too_few = || error("too few arguments for format()".into());
-    let unterminated = || {
-        error("unterminated format() type specifier".into()).hint("For a single \"%\" use \"%%\".")
-    };
+    let unterminated =
+        || error("unterminated format() type specifier".into()).hint("For a single \"%\" use \"%%\".");
     let mut out = String::new();
     let mut next = 0;
     let mut rest: &str = pattern;
@@ -392,9 +534,10 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
         *rest = tail;
         match number {
             "" => Ok(None),
-            number => number.parse::<i32>().map(|number| Some(number as usize)).map_err(|_| {
-                Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "number is out of range")
-            }),
+            number => number
+                .parse::<i32>()
+                .map(|number| Some(number as usize))
+                .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "number is out of range")),
         }
     }
     while let Some(at) = rest.find('%') {
@@ -410,7 +553,9 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
         if let Some(number) = digits(&mut rest)? {
             match rest.strip_prefix('$') {
                 Some(_) if number == 0 => {
-                    return Err(error("format specifies argument 0, but arguments are numbered from 1".into()));
+                    return Err(error(
+                        "format specifies argument 0, but arguments are numbered from 1".into(),
+                    ));
                 }
                 Some(tail) => (place, rest) = (Some(number - 1), tail),
                 None => rest = before,
@@ -425,7 +570,9 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
             rest = tail;
             let index = match digits(&mut rest)? {
                 Some(number) => {
-                    rest = rest.strip_prefix('$').ok_or_else(|| error("width argument position must be ended by \"$\"".into()))?;
+                    rest = rest
+                        .strip_prefix('$')
+                        .ok_or_else(|| error("width argument position must be ended by \"$\"".into()))?;
                     number.checked_sub(1).ok_or_else(too_few)?
                 }
                 None => {
@@ -434,7 +581,9 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
                 }
             };
             width = match values.get(index).ok_or_else(too_few)? {
-                Datum::Text(text) => text.trim().parse().map_err(|_| crate::types::format::invalid_input("integer", text))?,
+                Datum::Text(text) => {
+                    text.trim().parse().map_err(|_| crate::types::format::invalid_input("integer", text))?
+                }
                 _ => 0,
             };
         } else if let Some(number) = digits(&mut rest)? {
@@ -466,7 +615,11 @@ fn format(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
             (_, value) => output(value, context),
         };
         let width = i32::try_from(width).map_err(|_| too_large())?;
-        out += &if minus { pad_right(&shown, width.max(count(&shown)), " ")? } else { pad_left(&shown, width.max(count(&shown)), " ")? };
+        out += &if minus {
+            pad_right(&shown, width.max(count(&shown)), " ")?
+        } else {
+            pad_left(&shown, width.max(count(&shown)), " ")?
+        };
     }
     out.push_str(rest);
     Ok(Datum::text(out))
@@ -560,12 +713,15 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "text_smaller", |a: &str, b: &str| if a < b { a } else { b });
     scalar!(r, "bytea_bit_count", |a: &[u8]| a.iter().map(|byte| i64::from(byte.count_ones())).sum::<i64>());
     scalar!(r, "byteaGetByte", |a: &[u8], index: i32| {
-        usize::try_from(index).ok().and_then(|index| a.get(index)).map(|byte| i32::from(*byte)).ok_or_else(|| {
-            let message = format!("index {index} out of valid range, 0..{}", a.len() as i64 - 1);
-            Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
-        })
+        usize::try_from(index).ok().and_then(|index| a.get(index)).map(|byte| i32::from(*byte)).ok_or_else(
+            || {
+                let message = format!("index {index} out of valid range, 0..{}", a.len() as i64 - 1);
+                Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
+            },
+        )
     });
-    scalar!(r, "pg_convert_to", |a: &str, encoding: &str| utf8_only(encoding).map(|()| a.as_bytes().to_vec()));
+    scalar!(r, "pg_convert_to", |a: &str, encoding: &str| utf8_only(encoding)
+        .map(|()| a.as_bytes().to_vec()));
     scalar!(r, "pg_convert_from", |a: &[u8], encoding: &str| {
         utf8_only(encoding)?;
         crate::types::binary::read_text(a).map(str::to_string)
@@ -580,20 +736,29 @@ pub fn register(r: &mut Registry) {
 }
 
 fn register_substrings(r: &mut Registry) {
-    scalar!(r, "text_substr", |a: &str, start: i32, length: i32| substring(a, start, Some(length)).map(str::to_string));
+    scalar!(r, "text_substr", |a: &str, start: i32, length: i32| substring(a, start, Some(length))
+        .map(str::to_string));
     scalar!(r, "text_substr_no_len", |a: &str, start: i32| substring(a, start, None).map(str::to_string));
     scalar!(r, "bytea_substr", |a: &[u8], start: i32, length: i32| {
         substring_bytes(a, start, Some(length)).map(<[u8]>::to_vec)
     });
-    scalar!(r, "bytea_substr_no_len", |a: &[u8], start: i32| substring_bytes(a, start, None).map(<[u8]>::to_vec));
+    scalar!(r, "bytea_substr_no_len", |a: &[u8], start: i32| substring_bytes(a, start, None)
+        .map(<[u8]>::to_vec));
     scalar!(r, "text_left", |a: &str, n: i32| left(a, n));
     scalar!(r, "text_right", |a: &str, n: i32| right(a, n));
     scalar!(r, "textpos", |a: &str, part: &str| position(a, part));
     scalar!(r, "byteapos", |a: &[u8], part: &[u8]| position_bytes(a, part));
     scalar!(r, "textoverlay", |a: &str, new: &str, start: i32, length: i32| overlay(a, new, start, length));
     scalar!(r, "textoverlay_no_len", |a: &str, new: &str, start: i32| overlay(a, new, start, count(new)));
-    scalar!(r, "byteaoverlay", |a: &[u8], new: &[u8], start: i32, length: i32| overlay_bytes(a, new, start, length));
-    scalar!(r, "byteaoverlay_no_len", |a: &[u8], new: &[u8], start: i32| overlay_bytes(a, new, start, new.len() as i32));
+    scalar!(r, "byteaoverlay", |a: &[u8], new: &[u8], start: i32, length: i32| overlay_bytes(
+        a, new, start, length
+    ));
+    scalar!(r, "byteaoverlay_no_len", |a: &[u8], new: &[u8], start: i32| overlay_bytes(
+        a,
+        new,
+        start,
+        new.len() as i32
+    ));
 }
 
 fn register_casts(r: &mut Registry) {
@@ -640,7 +805,11 @@ mod tests {
         for length in 0..200 {
             let bytes: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
             for format in ["hex", "base64", "escape"] {
-                assert_eq!(decode(&encode(&bytes, format).unwrap(), format).unwrap(), bytes, "{format} {length}");
+                assert_eq!(
+                    decode(&encode(&bytes, format).unwrap(), format).unwrap(),
+                    bytes,
+                    "{format} {length}"
+                );
             }
         }
     }

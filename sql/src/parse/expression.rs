@@ -267,7 +267,8 @@ impl Parser<'_> {
             }
             name.push_str(&self.operator_token()?);
             self.expect_symbol(b')')?;
-            return Ok(name);
+            // All operators there are live in pg_catalog.
+            return Ok(name.strip_prefix("pg_catalog.").map_or(name.clone(), str::to_owned));
         }
         self.operator_token()
     }

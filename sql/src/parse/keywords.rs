@@ -506,6 +506,11 @@ impl Keyword {
     }
 }
 
+/// Every keyword, in order.
+pub fn all() -> impl Iterator<Item = Keyword> + Send {
+    TABLE.iter().map(|entry| entry.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

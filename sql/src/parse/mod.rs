@@ -35,7 +35,7 @@ use crate::error::{Error, Result, SqlState};
 use cursor::Parser;
 use lexer::Kind;
 
-pub use keywords::{Category, Keyword};
+pub use keywords::{Category, Keyword, all as keywords};
 
 /// Height of a syntax tree, and nesting of the parser that builds it: beyond it a statement is refused (54001) before
 /// it could overflow the stack. Flat lists (AND, OR, IN, VALUES) don't count; a chain like `1 + 1 + …` does.

@@ -136,7 +136,10 @@ fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
         let Some(position) = key.column else { break };
         let (id, data_type) = (scan.columns[position], scan.table.columns[position].data_type());
         let equal = conditions.iter().enumerate().find_map(|(at, condition)| {
-            (!used.contains(&at)).then(|| equality(condition, id, data_type, &own)).flatten().map(|equal| (at, equal))
+            (!used.contains(&at))
+                .then(|| equality(condition, id, data_type, &own))
+                .flatten()
+                .map(|equal| (at, equal))
         });
         if let Some((at, equal)) = equal {
             bounds.equal.push(equal);
@@ -177,8 +180,13 @@ fn equality(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) ->
             (Comparison::Equal, value) => Some(Equal::Value(value)),
             _ => None,
         },
-        Expr::InSet { operand, set, negated: false } if is_column(operand, id) && fits(data_type, set.data_type) => {
-            let value = |value: &crate::types::Datum| Expr::Constant { value: value.clone(), data_type: set.data_type };
+        Expr::InSet { operand, set, negated: false }
+            if is_column(operand, id) && fits(data_type, set.data_type) =>
+        {
+            let value = |value: &crate::types::Datum| Expr::Constant {
+                value: value.clone(),
+                data_type: set.data_type,
+            };
             Some(Equal::Values(set.values.iter().filter(|v| !v.is_null()).map(value).collect()))
         }
         Expr::Quantified { comparison, operand, list, array, all: false }

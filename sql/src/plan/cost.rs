@@ -70,7 +70,10 @@ impl Knowledge {
         }
         let unique = self.tables.get(&id).is_some_and(|(table, position)| {
             table.indexes.iter().any(|index| {
-                index.unique && index.predicate.is_none() && index.keys.len() == 1 && index.keys[0].column == Some(*position)
+                index.unique
+                    && index.predicate.is_none()
+                    && index.keys.len() == 1
+                    && index.keys[0].column == Some(*position)
             })
         });
         if unique { rows } else { rows.min(DISTINCT_DEFAULT) }
@@ -116,7 +119,9 @@ impl Knowledge {
         let comparison = Comparison::of(function)?;
         let (id, value, comparison) = match (arguments.first()?, arguments.get(1)?) {
             (Expr::Column { index, .. }, value) if columns(value).is_empty() => (*index, value, comparison),
-            (value, Expr::Column { index, .. }) if columns(value).is_empty() => (*index, value, comparison.flipped()),
+            (value, Expr::Column { index, .. }) if columns(value).is_empty() => {
+                (*index, value, comparison.flipped())
+            }
             _ => return None,
         };
         let upper = match comparison {
@@ -125,7 +130,9 @@ impl Knowledge {
             Comparison::Equal | Comparison::NotEqual => return None,
         };
         let below = match (self.statistics(id), value) {
-            (Some(statistics), Expr::Constant { value, data_type }) if statistics.histogram.len() > 1 && !value.is_null() => {
+            (Some(statistics), Expr::Constant { value, data_type })
+                if statistics.histogram.len() > 1 && !value.is_null() =>
+            {
                 let mut bytes = Vec::new();
                 key::encode(value, *data_type, KeyOrder::ASCENDING, &mut bytes);
                 let at = statistics.histogram.partition_point(|bound| *bound < bytes);
@@ -141,9 +148,7 @@ impl Knowledge {
             Expr::Constant { value: Datum::Bool(true), .. } => 1.0,
             Expr::Constant { .. } => 0.0,
             Expr::And(terms) => self.selectivity_of_all(terms),
-            Expr::Or(terms) => {
-                1.0 - terms.iter().map(|term| 1.0 - self.selectivity(term)).product::<f64>()
-            }
+            Expr::Or(terms) => 1.0 - terms.iter().map(|term| 1.0 - self.selectivity(term)).product::<f64>(),
             Expr::Not(inner) => 1.0 - self.selectivity(inner),
             Expr::IsNull { operand, negated } => {
                 let fraction = match &**operand {
@@ -161,21 +166,26 @@ impl Knowledge {
                 let count = if *array { 10.0 } else { list.len() as f64 };
                 match (Comparison::of(comparison), all) {
                     (Some(Comparison::Equal), false) => (self.equality(operand, None) * count).min(1.0),
-                    (Some(Comparison::NotEqual), true) => 1.0 - (self.equality(operand, None) * count).min(1.0),
+                    (Some(Comparison::NotEqual), true) => {
+                        1.0 - (self.equality(operand, None) * count).min(1.0)
+                    }
                     _ => 0.5,
                 }
             }
-            Expr::Call { function, arguments, .. } => match (Comparison::of(function), arguments.as_slice()) {
-                (Some(Comparison::Equal), [a, b]) => match (columns(a).is_empty(), columns(b).is_empty()) {
-                    (false, false) => 1.0 / self.distinct_of(a).max(self.distinct_of(b)).max(1.0),
-                    (false, true) => self.equality(a, Some(b)),
-                    _ => self.equality(b, Some(a)),
-                },
-                (Some(Comparison::NotEqual), _) => 1.0 - EQUALITY,
-                (Some(_), _) => INEQUALITY,
-                (None, _) if function.name.contains("like") || function.name.contains("regex") => PATTERN,
-                (None, _) => INEQUALITY,
-            },
+            Expr::Call { function, arguments, .. } => {
+                match (Comparison::of(function), arguments.as_slice()) {
+                    (Some(Comparison::Equal), [a, b]) => match (columns(a).is_empty(), columns(b).is_empty())
+                    {
+                        (false, false) => 1.0 / self.distinct_of(a).max(self.distinct_of(b)).max(1.0),
+                        (false, true) => self.equality(a, Some(b)),
+                        _ => self.equality(b, Some(a)),
+                    },
+                    (Some(Comparison::NotEqual), _) => 1.0 - EQUALITY,
+                    (Some(_), _) => INEQUALITY,
+                    (None, _) if function.name.contains("like") || function.name.contains("regex") => PATTERN,
+                    (None, _) => INEQUALITY,
+                }
+            }
             Expr::Column { .. } => 0.5,
             _ => 0.5,
         }
@@ -183,7 +193,9 @@ impl Knowledge {
 
     fn equality(&self, operand: &Expr, value: Option<&Expr>) -> f64 {
         let Expr::Column { index, .. } = operand else { return EQUALITY };
-        if let (Some(statistics), Some(Expr::Constant { value, data_type })) = (self.statistics(*index), value) {
+        if let (Some(statistics), Some(Expr::Constant { value, data_type })) =
+            (self.statistics(*index), value)
+        {
             let mut bytes = Vec::new();
             key::encode(value, *data_type, KeyOrder::ASCENDING, &mut bytes);
             if let Some((_, frequency)) = statistics.most_common.iter().find(|(common, _)| *common == bytes) {
@@ -206,7 +218,11 @@ pub fn table_rows(table: &Table, context: &super::PlanContext<'_>) -> f64 {
 }
 
 pub fn table_bytes(table: &Table, context: &super::PlanContext<'_>) -> f64 {
-    context.catalog.tree(table.tree).map_or(PAGE_BYTES, |tree| tree.size_bytes_estimate() as f64).max(PAGE_BYTES)
+    context
+        .catalog
+        .tree(table.tree)
+        .map_or(PAGE_BYTES, |tree| tree.size_bytes_estimate() as f64)
+        .max(PAGE_BYTES)
 }
 
 /// Average bytes of a row with these columns.
@@ -217,8 +233,12 @@ pub fn width(columns: &[ColumnId], infos: &[ColumnInfo]) -> f64 {
             let info = &infos[*id];
             match (info.data_type.typlen(), info.modifier) {
                 (length @ 1.., _) => f64::from(length),
-                (_, modifier @ 5..) if info.data_type == crate::types::Type::BPCHAR => f64::from(modifier - 4 + 1),
-                (_, modifier @ 5..) if info.data_type == crate::types::Type::VARCHAR => f64::from((modifier - 4) / 2 + 1).min(32.0),
+                (_, modifier @ 5..) if info.data_type == crate::types::Type::BPCHAR => {
+                    f64::from(modifier - 4 + 1)
+                }
+                (_, modifier @ 5..) if info.data_type == crate::types::Type::VARCHAR => {
+                    f64::from((modifier - 4) / 2 + 1).min(32.0)
+                }
                 _ => 32.0,
             }
         })
@@ -289,4 +309,3 @@ pub fn sort_cost(rows: f64) -> f64 {
     let rows = rows.max(2.0);
     2.0 * OPERATOR * rows * rows.log2()
 }
-

@@ -1,1 +1,285 @@
-//! 
+//! Expressions back to text, as PostgreSQL's ruleutils.c prints them: every operator in parentheses, every cast written out.
+
+use super::Plan;
+use super::logical::SublinkKind;
+use crate::expr::{ColumnId, Expr};
+use crate::functions::{Function, operator_facts};
+use crate::types::{Datum, RenderSettings, Type, format_datum, format_type};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+/// What columns and slots are called.
+pub trait Names {
+    fn column(&self, index: usize) -> String;
+    fn slot(&self, index: usize) -> String {
+        format!("${index}")
+    }
+    /// 1-based number of a subquery in the plan.
+    fn subquery(&self, index: usize) -> usize {
+        index + 1
+    }
+}
+
+/// Columns of one table by position: for expressions kept in the catalog.
+pub struct TableNames<'t>(pub &'t crate::catalog::Table);
+
+impl Names for TableNames<'_> {
+    fn column(&self, index: usize) -> String {
+        self.0.columns.get(index).map_or_else(|| "?".into(), |column| quote_identifier(&column.name))
+    }
+}
+
+/// Columns of a plan node's input.
+pub struct PlanNames<'p> {
+    pub plan: &'p Plan,
+    pub columns: &'p [ColumnId],
+    /// Put the table's alias before the column: the plan has several tables.
+    pub qualified: bool,
+}
+
+impl PlanNames<'_> {
+    fn name(&self, id: ColumnId) -> String {
+        let Some(info) = self.plan.columns.get(id) else { return "?".into() };
+        match self.qualified && !info.relation.is_empty() {
+            true => format!("{}.{}", quote_identifier(&info.relation), quote_identifier(&info.name)),
+            false => quote_identifier(&info.name),
+        }
+    }
+}
+
+impl Names for PlanNames<'_> {
+    fn column(&self, index: usize) -> String {
+        self.columns.get(index).map_or_else(|| "?".into(), |id| self.name(*id))
+    }
+    fn slot(&self, index: usize) -> String {
+        match self.plan.slot_columns.get(&index) {
+            Some(id) => self.name(*id),
+            None => format!("${index}"),
+        }
+    }
+}
+
+pub fn quote_identifier(name: &str) -> String {
+    let plain = name
+        .chars()
+        .enumerate()
+        .all(|(i, c)| c.is_ascii_lowercase() || c == '_' || (i > 0 && (c.is_ascii_digit() || c == '$')));
+    match plain && !name.is_empty() {
+        true => name.into(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+pub fn deparse(expr: &Expr, names: &dyn Names) -> String {
+    let mut out = String::new();
+    write_expr(expr, names, &mut out);
+    out
+}
+
+/// The operator that a function implements.
+fn operator_name(function: &Function) -> Option<&'static str> {
+    static NAMES: OnceLock<HashMap<u32, &'static str>> = OnceLock::new();
+    let names =
+        NAMES.get_or_init(|| operator_facts().iter().map(|fact| (fact.function, fact.name)).collect());
+    names.get(&function.oid).copied()
+}
+
+fn list(exprs: &[Expr], separator: &str, names: &dyn Names, out: &mut String) {
+    for (i, expr) in exprs.iter().enumerate() {
+        if i > 0 {
+            out.push_str(separator);
+        }
+        write_expr(expr, names, out);
+    }
+}
+
+fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
+    match expr {
+        Expr::Constant { value, data_type } => constant(value, *data_type, out),
+        Expr::Column { index, .. } => out.push_str(&names.column(*index)),
+        Expr::Slot { index, .. } => out.push_str(&names.slot(*index)),
+        Expr::Parameter { index, .. } => {
+            let _ = write!(out, "${}", index + 1);
+        }
+        Expr::Call { function, arguments, .. } => match (operator_name(function), arguments.as_slice()) {
+            (Some(operator), [left, right]) => {
+                out.push('(');
+                write_expr(left, names, out);
+                let _ = write!(out, " {operator} ");
+                write_expr(right, names, out);
+                out.push(')');
+            }
+            (Some(operator), [operand]) => {
+                let _ = write!(out, "({operator} ");
+                write_expr(operand, names, out);
+                out.push(')');
+            }
+            _ => {
+                let _ = write!(out, "{}(", function.name);
+                list(arguments, ", ", names, out);
+                out.push(')');
+            }
+        },
+        Expr::Cast { operand, to, modifier, .. } => {
+            out.push('(');
+            write_expr(operand, names, out);
+            let _ = write!(out, ")::{}", format_type(*to, *modifier));
+        }
+        Expr::And(terms) | Expr::Or(terms) => {
+            out.push('(');
+            list(terms, if matches!(expr, Expr::And(_)) { " AND " } else { " OR " }, names, out);
+            out.push(')');
+        }
+        Expr::Not(operand) => {
+            out.push_str("(NOT ");
+            write_expr(operand, names, out);
+            out.push(')');
+        }
+        Expr::IsNull { operand, negated } => {
+            out.push('(');
+            write_expr(operand, names, out);
+            out.push_str(if *negated { " IS NOT NULL)" } else { " IS NULL)" });
+        }
+        Expr::IsBool { operand, value, negated } => {
+            let word = match value {
+                Some(true) => "TRUE",
+                Some(false) => "FALSE",
+                None => "UNKNOWN",
+            };
+            out.push('(');
+            write_expr(operand, names, out);
+            let _ = write!(out, " IS {}{word})", if *negated { "NOT " } else { "" });
+        }
+        Expr::IsDistinctFrom { left, right, negated, .. } => {
+            out.push('(');
+            write_expr(left, names, out);
+            out.push_str(if *negated { " IS NOT DISTINCT FROM " } else { " IS DISTINCT FROM " });
+            write_expr(right, names, out);
+            out.push(')');
+        }
+        Expr::Case { operand, arms, otherwise, .. } => {
+            out.push_str("CASE");
+            if let Some((operand, _)) = operand {
+                out.push(' ');
+                write_expr(operand, names, out);
+            }
+            for (condition, value) in arms {
+                out.push_str(" WHEN ");
+                write_expr(condition, names, out);
+                out.push_str(" THEN ");
+                write_expr(value, names, out);
+            }
+            if let Some(otherwise) = otherwise {
+                out.push_str(" ELSE ");
+                write_expr(otherwise, names, out);
+            }
+            out.push_str(" END");
+        }
+        Expr::Coalesce { arguments, .. } => {
+            out.push_str("COALESCE(");
+            list(arguments, ", ", names, out);
+            out.push(')');
+        }
+        Expr::NullIf { left, equals } => {
+            out.push_str("NULLIF(");
+            write_expr(left, names, out);
+            if let Expr::Call { arguments, .. } = &**equals
+                && let Some(right) = arguments.get(1)
+            {
+                out.push_str(", ");
+                write_expr(right, names, out);
+            }
+            out.push(')');
+        }
+        Expr::MinMax { greatest, arguments, .. } => {
+            out.push_str(if *greatest { "GREATEST(" } else { "LEAST(" });
+            list(arguments, ", ", names, out);
+            out.push(')');
+        }
+        Expr::Quantified { comparison, operand, list: items, array, all } => {
+            out.push('(');
+            write_expr(operand, names, out);
+            let operator = operator_name(comparison).unwrap_or("=");
+            let _ = write!(out, " {operator} {} (", if *all { "ALL" } else { "ANY" });
+            match array {
+                true => list(items, ", ", names, out),
+                false => {
+                    out.push_str("ARRAY[");
+                    list(items, ", ", names, out);
+                    out.push(']');
+                }
+            }
+            out.push_str("))");
+        }
+        Expr::InSet { operand, set, negated } => {
+            out.push('(');
+            write_expr(operand, names, out);
+            out.push_str(if *negated { " <> ALL (" } else { " = ANY (" });
+            let array_type = set.data_type.array_of().unwrap_or(set.data_type);
+            let dimensions = vec![(set.values.len() as i32, 1)];
+            let array =
+                crate::types::ArrayValue { element: set.data_type, dimensions, elements: set.values.clone() };
+            constant(&Datum::Array(std::sync::Arc::new(array)), array_type, out);
+            out.push_str("))");
+        }
+        Expr::Array { elements, .. } => {
+            out.push_str("ARRAY[");
+            list(elements, ", ", names, out);
+            out.push(']');
+        }
+        Expr::Subscript { operand, subscripts, .. } => {
+            write_expr(operand, names, out);
+            for (lower, upper, slice) in subscripts {
+                out.push('[');
+                lower.iter().for_each(|bound| write_expr(bound, names, out));
+                if *slice {
+                    out.push(':');
+                    upper.iter().for_each(|bound| write_expr(bound, names, out));
+                }
+                out.push(']');
+            }
+        }
+        Expr::Row { fields, .. } => {
+            out.push_str("ROW(");
+            list(fields, ", ", names, out);
+            out.push(')');
+        }
+        Expr::Field { operand, index, .. } => {
+            out.push('(');
+            write_expr(operand, names, out);
+            let _ = write!(out, ").f{}", index + 1);
+        }
+        Expr::Subquery(query) => {
+            let number = names.subquery(query.index);
+            let _ = match (query.kind, query.is_constant) {
+                (SublinkKind::Any | SublinkKind::All, true) if query.is_hashable => {
+                    write!(out, "(hashed SubPlan {number})")
+                }
+                (SublinkKind::Any | SublinkKind::All, _) | (_, false) => write!(out, "(SubPlan {number})"),
+                (_, true) => write!(out, "${}", number - 1),
+            };
+        }
+        Expr::Sublink(_) => out.push_str("(subquery)"),
+    }
+}
+
+fn constant(value: &Datum, data_type: Type, out: &mut String) {
+    let name = || format_type(data_type, -1);
+    if value.is_null() {
+        let _ = write!(out, "NULL::{}", name());
+        return;
+    }
+    let text = format_datum(value, data_type, &RenderSettings::default());
+    match data_type {
+        Type::BOOL => out.push_str(if text == "t" { "true" } else { "false" }),
+        Type::INT4 | Type::NUMERIC
+            if !text.starts_with('-') && text.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            out.push_str(&text)
+        }
+        _ => {
+            let _ = write!(out, "'{}'::{}", text.replace('\'', "''"), name());
+        }
+    }
+}

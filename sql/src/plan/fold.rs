@@ -24,7 +24,9 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
                 _ if function.strict && arguments.iter().any(is_null) => Some(Expr::null(*result)),
                 Body::Scalar { scalar, .. } if constant && function.volatility == Volatility::Immutable => {
                     let values: Vec<Datum> = arguments.iter().map(constant_value).collect();
-                    scalar(&values, context.eval).ok().map(|value| Expr::Constant { value, data_type: *result })
+                    scalar(&values, context.eval)
+                        .ok()
+                        .map(|value| Expr::Constant { value, data_type: *result })
                 }
                 _ => None,
             }
@@ -37,7 +39,16 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
                 CastMethod::Function(function) => function.volatility == Volatility::Immutable,
                 CastMethod::InputOutput => {
                     let plain = |t: Type| {
-                        matches!(t, Type::INT2 | Type::INT4 | Type::INT8 | Type::TEXT | Type::VARCHAR | Type::BOOL | Type::NUMERIC)
+                        matches!(
+                            t,
+                            Type::INT2
+                                | Type::INT4
+                                | Type::INT8
+                                | Type::TEXT
+                                | Type::VARCHAR
+                                | Type::BOOL
+                                | Type::NUMERIC
+                        )
                     };
                     plain(from) && plain(*to)
                 }
@@ -73,7 +84,8 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
         Expr::Quantified { comparison, operand, list, array: false, all }
             if list.len() >= SET_MIN
                 && list.iter().all(Expr::is_constant)
-                && Comparison::of(comparison) == Some(if *all { Comparison::NotEqual } else { Comparison::Equal })
+                && Comparison::of(comparison)
+                    == Some(if *all { Comparison::NotEqual } else { Comparison::Equal })
                 && is_hashable(comparison) =>
         {
             let values = list.iter().map(constant_value).collect();
@@ -119,7 +131,9 @@ fn combine(terms: Vec<Expr>, decisive: bool) -> Expr {
     let mut kept = Vec::with_capacity(terms.len());
     for term in terms {
         match term {
-            Expr::Constant { value: Datum::Bool(value), .. } if value == decisive => return Expr::bool(decisive),
+            Expr::Constant { value: Datum::Bool(value), .. } if value == decisive => {
+                return Expr::bool(decisive);
+            }
             Expr::Constant { value: Datum::Bool(_), .. } => {}
             Expr::Or(inner) if decisive => kept.extend(inner),
             term if !decisive => conjuncts(term, &mut kept),

@@ -112,7 +112,8 @@ pub fn plan_block(
         best
     };
     let mut plans: Vec<Option<Logical>> = relations.into_iter().map(|relation| Some(relation.plan)).collect();
-    let mut pending: Vec<(Option<Expr>, u64)> = masks.into_iter().map(|(expr, mask)| (Some(expr), mask)).collect();
+    let mut pending: Vec<(Option<Expr>, u64)> =
+        masks.into_iter().map(|(expr, mask)| (Some(expr), mask)).collect();
     build(planner, &best, &mut plans, &mut pending, required)
 }
 
@@ -158,7 +159,11 @@ impl Search<'_> {
             let conditions = here.len().max(1) as f64;
             options.push((
                 Method::Loop,
-                loop_penalty + left.cost + right.cost + left.rows * right.rows * cost::OPERATOR * conditions + produce,
+                loop_penalty
+                    + left.cost
+                    + right.cost
+                    + left.rows * right.rows * cost::OPERATOR * conditions
+                    + produce,
             ));
             let hashable = here.iter().any(|condition| {
                 split_equality(condition, &self.outputs(left.set), &self.outputs(right.set)).is_some()
@@ -167,7 +172,12 @@ impl Search<'_> {
                 let penalty = if settings.enable_hash_join { 0.0 } else { 1e9 };
                 options.push((
                     Method::Hash,
-                    penalty + left.cost + right.cost + right.rows * cost::HASH_BUILD + left.rows * cost::HASH_PROBE + produce,
+                    penalty
+                        + left.cost
+                        + right.cost
+                        + right.rows * cost::HASH_BUILD
+                        + left.rows * cost::HASH_PROBE
+                        + produce,
                 ));
             }
         }
@@ -179,7 +189,12 @@ impl Search<'_> {
             options.push((Method::Rescan, loop_penalty + left.cost + left.rows * each + produce));
         }
         let (method, cost) = options.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(Candidate { set, tree: Tree::Join { method, left: left.clone(), right: right.clone() }, rows, cost })
+        Some(Candidate {
+            set,
+            tree: Tree::Join { method, left: left.clone(), right: right.clone() },
+            rows,
+            cost,
+        })
     }
 
     fn outputs(&self, set: u64) -> ColumnSet {
@@ -234,7 +249,8 @@ impl Search<'_> {
                 }
             }
         }
-        let whole = best.remove(&full).expect("some order always works: dependencies point to earlier relations");
+        let whole =
+            best.remove(&full).expect("some order always works: dependencies point to earlier relations");
         Arc::unwrap_or_clone(whole)
     }
 
@@ -243,7 +259,8 @@ impl Search<'_> {
     }
 
     fn greedy(&self) -> Candidate {
-        let mut parts: Vec<Arc<Candidate>> = (0..self.relations.len()).map(|at| Arc::new(self.leaf(at))).collect();
+        let mut parts: Vec<Arc<Candidate>> =
+            (0..self.relations.len()).map(|at| Arc::new(self.leaf(at))).collect();
         while parts.len() > 1 {
             let mut found: Option<(bool, Candidate, usize, usize)> = None;
             for i in 0..parts.len() {
@@ -288,7 +305,10 @@ fn build(
             for (condition, mask) in pending.iter_mut() {
                 let inside = *mask & !candidate.set == 0;
                 let spans = *mask & left.set != 0 && *mask & right.set != 0;
-                if inside && spans && let Some(condition) = condition.take() {
+                if inside
+                    && spans
+                    && let Some(condition) = condition.take()
+                {
                     here.push(condition);
                 }
             }
@@ -303,7 +323,9 @@ fn build(
             }
             let left_node = build(planner, left, plans, pending, &below)?;
             let rows = Estimate { rows: candidate.rows, startup: 0.0, total: candidate.cost, width: 0.0 };
-            if *method == Method::Rescan && let Tree::Leaf(at) = &right.tree {
+            if *method == Method::Rescan
+                && let Tree::Leaf(at) = &right.tree
+            {
                 let plan = plans[*at].take().expect("each relation is planned once");
                 return planner.rescan_join(JoinKind::Inner, left_node, plan, here, &below, Some(rows));
             }
@@ -328,7 +350,9 @@ pub fn split_equality(condition: &Expr, left: &ColumnSet, right: &ColumnSet) -> 
 
 fn sides(a: &Expr, b: &Expr, left: &ColumnSet, right: &ColumnSet) -> Option<(Expr, Expr)> {
     let (in_a, in_b) = (cost::columns(a), cost::columns(b));
-    let only = |used: &ColumnSet, side: &ColumnSet, other: &ColumnSet| used.intersects(side) && !used.intersects(other);
+    let only = |used: &ColumnSet, side: &ColumnSet, other: &ColumnSet| {
+        used.intersects(side) && !used.intersects(other)
+    };
     if only(&in_a, left, right) && only(&in_b, right, left) {
         Some((a.clone(), b.clone()))
     } else if only(&in_b, left, right) && only(&in_a, right, left) {

@@ -71,6 +71,8 @@ pub struct Plan {
     pub subqueries: Vec<Arc<Subquery>>,
     pub columns: Vec<logical::ColumnInfo>,
     pub slots: usize,
+    /// Which column a slot holds, for EXPLAIN.
+    pub slot_columns: std::collections::HashMap<usize, crate::expr::ColumnId>,
     pub work_tables: usize,
     /// How many nodes there are: `Node::id` is below it.
     pub nodes: usize,

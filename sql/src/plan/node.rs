@@ -30,33 +30,99 @@ pub struct Estimate {
 
 pub enum Operator {
     /// One row without columns, if the conditions hold.
-    Result { conditions: Vec<Expr> },
+    Result {
+        conditions: Vec<Expr>,
+    },
     TableScan(Arc<TableScan>),
     System(Arc<SystemScan>),
     Values(Arc<Values>),
     Function(Arc<FunctionScan>),
-    Filter { input: Arc<Node>, conditions: Arc<[Expr]> },
-    Project { input: Arc<Node>, outputs: Arc<[Expr]> },
-    ProjectSet { input: Arc<Node>, calls: Arc<[SetCall]> },
-    Limit { input: Arc<Node>, limit: Arc<Limit> },
-    Sort { input: Arc<Node>, keys: Arc<[Key]>, /// Keep only this many rows (a LIMIT above), if it is known when the sort starts.
-        top: Option<Arc<Limit>> },
-    Aggregate { input: Arc<Node>, aggregate: Arc<Aggregate> },
-    Window { input: Arc<Node>, calls: Arc<[WindowCall]> },
+    Filter {
+        input: Arc<Node>,
+        conditions: Arc<[Expr]>,
+    },
+    Project {
+        input: Arc<Node>,
+        outputs: Arc<[Expr]>,
+    },
+    ProjectSet {
+        input: Arc<Node>,
+        calls: Arc<[SetCall]>,
+    },
+    Limit {
+        input: Arc<Node>,
+        limit: Arc<Limit>,
+    },
+    Sort {
+        input: Arc<Node>,
+        keys: Arc<[Key]>,
+        /// Keep only this many rows (a LIMIT above), if it is known when the sort starts.
+        top: Option<Arc<Limit>>,
+    },
+    Aggregate {
+        input: Arc<Node>,
+        aggregate: Arc<Aggregate>,
+    },
+    Window {
+        input: Arc<Node>,
+        calls: Arc<[WindowCall]>,
+    },
     /// Adjacent or not: hashed. `on` None: all columns.
-    Distinct { input: Arc<Node>, on: Option<Arc<[Expr]>> },
-    HashJoin { left: Arc<Node>, right: Arc<Node>, join: Arc<HashJoin> },
-    NestedLoop { left: Arc<Node>, right: Arc<Node>, join: Arc<NestedLoop> },
-    Append { inputs: Vec<Arc<Node>> },
-    SetOperation { left: Arc<Node>, right: Arc<Node>, operator: SetOperator, all: bool },
-    Materialize { input: Arc<Node> },
-    Cte { index: usize, alias: Arc<str>, name: Arc<str>, columns: Vec<usize> },
-    Recursive { start: Arc<Node>, step: Arc<Node>, work_table: usize, all: bool },
-    WorkTable { work_table: usize, alias: Arc<str> },
-    LockRows { input: Arc<Node>, lock: Arc<LockRows> },
+    Distinct {
+        input: Arc<Node>,
+        on: Option<Arc<[Expr]>>,
+    },
+    HashJoin {
+        left: Arc<Node>,
+        right: Arc<Node>,
+        join: Arc<HashJoin>,
+    },
+    NestedLoop {
+        left: Arc<Node>,
+        right: Arc<Node>,
+        join: Arc<NestedLoop>,
+    },
+    Append {
+        inputs: Vec<Arc<Node>>,
+    },
+    SetOperation {
+        left: Arc<Node>,
+        right: Arc<Node>,
+        operator: SetOperator,
+        all: bool,
+    },
+    Materialize {
+        input: Arc<Node>,
+    },
+    Cte {
+        index: usize,
+        alias: Arc<str>,
+        name: Arc<str>,
+        columns: Vec<usize>,
+    },
+    Recursive {
+        start: Arc<Node>,
+        step: Arc<Node>,
+        work_table: usize,
+        all: bool,
+    },
+    WorkTable {
+        work_table: usize,
+        alias: Arc<str>,
+    },
+    LockRows {
+        input: Arc<Node>,
+        lock: Arc<LockRows>,
+    },
     /// Only a name for EXPLAIN: rows pass through.
-    Subquery { input: Arc<Node>, alias: Arc<str> },
-    Modify { input: Arc<Node>, modify: Arc<Modify> },
+    Subquery {
+        input: Arc<Node>,
+        alias: Arc<str>,
+    },
+    Modify {
+        input: Arc<Node>,
+        modify: Arc<Modify>,
+    },
 }
 
 /// Reads a table through its own tree or an index. Output: `decode`d columns, then key, then row, if wanted.
@@ -75,7 +141,10 @@ pub struct TableScan {
 pub enum Access {
     Full,
     /// Through `Table::indexes[index]`.
-    Index { index: usize, bounds: Bounds },
+    Index {
+        index: usize,
+        bounds: Bounds,
+    },
 }
 
 /// The part of an index to read: a prefix of its columns fixed, and perhaps a range of the next.
@@ -267,7 +336,10 @@ impl Node {
 }
 
 impl Call {
-    pub fn place(call: AggregateCall, place: &mut dyn FnMut(Expr) -> crate::Result<Expr>) -> crate::Result<Call> {
+    pub fn place(
+        call: AggregateCall,
+        place: &mut dyn FnMut(Expr) -> crate::Result<Expr>,
+    ) -> crate::Result<Call> {
         Ok(Call {
             function: call.function,
             arguments: call.arguments.into_iter().map(&mut *place).collect::<crate::Result<_>>()?,

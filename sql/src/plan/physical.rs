@@ -4,7 +4,8 @@ use super::access::{self, Request};
 use super::cost::{self, Knowledge};
 use super::joins::{self, Method, split_equality};
 use super::logical::{
-    BoundStatement, ColumnInfo, CteDefinition, JoinKind, Logical, ModifyKind, Scan, SortKey, Sublink, SublinkKind,
+    BoundStatement, ColumnInfo, CteDefinition, JoinKind, Logical, ModifyKind, Scan, SortKey, Sublink,
+    SublinkKind,
 };
 use super::node::{self, Access, Bounds, Equal, Estimate, Key, Node, Operator};
 use super::{Cte, Plan, PlanContext, PlanKind, Subquery, rules, short};
@@ -22,9 +23,21 @@ const FUNCTION_ROWS: f64 = 1000.0;
 const SYSTEM_ROWS: f64 = 200.0;
 const RECURSION_FACTOR: f64 = 10.0;
 
-pub fn plan(bound: BoundStatement, statement: &ast::StatementKind, context: &PlanContext<'_>) -> Result<Plan> {
-    let BoundStatement { plan: logical, results, mut ctes, columns, parameter_types, relations, slots, work_tables } =
-        bound;
+pub fn plan(
+    bound: BoundStatement,
+    statement: &ast::StatementKind,
+    context: &PlanContext<'_>,
+) -> Result<Plan> {
+    let BoundStatement {
+        plan: logical,
+        results,
+        mut ctes,
+        columns,
+        parameter_types,
+        relations,
+        slots,
+        work_tables,
+    } = bound;
     let logical = rules::rewrite(logical, &mut ctes, &columns, context);
     for at in 0..ctes.len() {
         let writes = matches!(ctes[at].plan, Logical::Modify(_));
@@ -92,6 +105,7 @@ pub fn plan(bound: BoundStatement, statement: &ast::StatementKind, context: &Pla
         subqueries: planner.subqueries,
         columns: planner.infos,
         slots: planner.slot_count,
+        slot_columns: planner.slots.iter().map(|(id, slot)| (*slot, *id)).collect(),
         work_tables,
         nodes: planner.nodes,
     })
@@ -194,7 +208,9 @@ impl<'a> Planner<'a> {
                 });
             }
             Expr::Sublink(_) => {
-                let Expr::Sublink(link) = expr else { return Err(Error::internal("a subquery changed its kind")) };
+                let Expr::Sublink(link) = expr else {
+                    return Err(Error::internal("a subquery changed its kind"));
+                };
                 return self.subquery(*link, columns);
             }
             _ => {}
@@ -367,7 +383,8 @@ impl<'a> Planner<'a> {
             Logical::OneRow => Ok(self.one_row(Vec::new())),
             Logical::Scan(_) => Err(Error::internal("scans were planned above")),
             Logical::System { relation, alias, columns } => {
-                let kept: Vec<usize> = (0..columns.len()).filter(|at| required.contains(columns[*at])).collect();
+                let kept: Vec<usize> =
+                    (0..columns.len()).filter(|at| required.contains(columns[*at])).collect();
                 let ids = kept.iter().map(|at| columns[*at]).collect();
                 let scan = node::SystemScan { relation, alias, columns: kept, filter: Vec::new() };
                 let estimate = rows_estimate(SYSTEM_ROWS);
@@ -376,7 +393,11 @@ impl<'a> Planner<'a> {
             Logical::Values { columns, rows } => {
                 let count = rows.len() as f64;
                 let rows = rows.into_iter().map(|row| self.place_all(row, &[])).collect::<Result<_>>()?;
-                Ok(self.node(Operator::Values(Arc::new(node::Values { rows })), columns, rows_estimate(count)))
+                Ok(self.node(
+                    Operator::Values(Arc::new(node::Values { rows })),
+                    columns,
+                    rows_estimate(count),
+                ))
             }
             Logical::Function { calls, ordinality, alias } => {
                 let rows = calls.iter().map(function_rows).fold(1.0, f64::max);
@@ -411,10 +432,14 @@ impl<'a> Planner<'a> {
                 joins::flatten(plan, &mut relations, &mut conditions);
                 joins::plan_block(self, relations, conditions, required)
             }
-            Logical::Join { kind, left, right, conditions } => self.outer_join(kind, *left, *right, conditions, required),
+            Logical::Join { kind, left, right, conditions } => {
+                self.outer_join(kind, *left, *right, conditions, required)
+            }
             Logical::Project { input, outputs } => {
-                let outputs: Vec<(ColumnId, Expr)> =
-                    outputs.into_iter().filter(|(id, expr)| required.contains(*id) || expr.is_volatile()).collect();
+                let outputs: Vec<(ColumnId, Expr)> = outputs
+                    .into_iter()
+                    .filter(|(id, expr)| required.contains(*id) || expr.is_volatile())
+                    .collect();
                 let mut below = ColumnSet::new();
                 outputs.iter().for_each(|(_, expr)| expr.columns(&mut below));
                 let input = self.plan(*input, &below)?;
@@ -465,7 +490,9 @@ impl<'a> Planner<'a> {
                 Ok(self.node(Operator::Distinct { input, on }, columns, estimate))
             }
             Logical::Sort { input, keys } => self.sort(*input, keys, required, None),
-            Logical::Limit { input, limit, offset, ties } => self.limit(*input, limit, offset, ties, required),
+            Logical::Limit { input, limit, offset, ties } => {
+                self.limit(*input, limit, offset, ties, required)
+            }
             Logical::SetOperation { operator, all, columns, left, left_columns, right, right_columns } => {
                 let left = self.plan(*left, &left_columns.iter().copied().collect())?;
                 let left = self.with_columns(left, &left_columns)?;
@@ -505,8 +532,12 @@ impl<'a> Planner<'a> {
                     .collect();
                 let name = self.ctes[at].name.as_str().into();
                 let estimate = rows_estimate(self.ctes[at].node.estimate.rows);
-                let operator =
-                    Operator::Cte { index: at, alias, name, columns: kept.iter().map(|(_, position)| *position).collect() };
+                let operator = Operator::Cte {
+                    index: at,
+                    alias,
+                    name,
+                    columns: kept.iter().map(|(_, position)| *position).collect(),
+                };
                 Ok(self.node(operator, kept.into_iter().map(|(id, _)| id).collect(), estimate))
             }
             Logical::Recursive { work_table, all, columns, start, start_columns, step, step_columns } => {
@@ -524,7 +555,9 @@ impl<'a> Planner<'a> {
                 let rows = self.work_rows.get(&work_table).copied().unwrap_or(SYSTEM_ROWS);
                 Ok(self.node(Operator::WorkTable { work_table, alias }, columns, rows_estimate(rows)))
             }
-            Logical::LockRows { input, targets, recheck } => self.lock_rows(*input, targets, recheck, required, None),
+            Logical::LockRows { input, targets, recheck } => {
+                self.lock_rows(*input, targets, recheck, required, None)
+            }
             Logical::Subquery { input, .. } => self.plan(*input, required),
             Logical::Modify(modify) => self.modify(*modify),
         }
@@ -560,8 +593,11 @@ impl<'a> Planner<'a> {
             _ => return Err(Error::internal("not a scan")),
         };
         self.learn(&scan);
-        let path =
-            access::best(&Request { scan: &scan, conditions: &conditions, order, limit }, &self.knowledge, self.context);
+        let path = access::best(
+            &Request { scan: &scan, conditions: &conditions, order, limit },
+            &self.knowledge,
+            self.context,
+        );
         let mut needed = required.clone();
         let mut filter = Vec::new();
         let mut bounded = Vec::new();
@@ -615,7 +651,9 @@ impl<'a> Planner<'a> {
         }
         let mut side = |bound: Option<node::Bound>| -> Result<Option<node::Bound>> {
             bound
-                .map(|bound| Ok(node::Bound { value: self.place(bound.value, &[])?, inclusive: bound.inclusive }))
+                .map(|bound| {
+                    Ok(node::Bound { value: self.place(bound.value, &[])?, inclusive: bound.inclusive })
+                })
                 .transpose()
         };
         let lower = side(bounds.lower)?;
@@ -648,14 +686,24 @@ impl<'a> Planner<'a> {
         let loop_penalty = if settings.enable_nested_loop { 0.0 } else { 1e9 };
         let mut options: Vec<(Method, f64)> = Vec::with_capacity(3);
         if lateral {
-            options.push((Method::Rescan, left_estimate.total + left_estimate.rows * right_estimate.total + produce));
+            options.push((
+                Method::Rescan,
+                left_estimate.total + left_estimate.rows * right_estimate.total + produce,
+            ));
         } else {
-            let pairs = left_estimate.rows * right_estimate.rows * cost::OPERATOR * conditions.len().max(1) as f64;
-            options.push((Method::Loop, loop_penalty + left_estimate.total + right_estimate.total + pairs + produce));
+            let pairs =
+                left_estimate.rows * right_estimate.rows * cost::OPERATOR * conditions.len().max(1) as f64;
+            options.push((
+                Method::Loop,
+                loop_penalty + left_estimate.total + right_estimate.total + pairs + produce,
+            ));
             if conditions.iter().any(|condition| split_equality(condition, &left_out, &right_out).is_some()) {
                 let penalty = if settings.enable_hash_join { 0.0 } else { 1e9 };
                 let work = right_estimate.rows * cost::HASH_BUILD + left_estimate.rows * cost::HASH_PROBE;
-                options.push((Method::Hash, penalty + left_estimate.total + right_estimate.total + work + produce));
+                options.push((
+                    Method::Hash,
+                    penalty + left_estimate.total + right_estimate.total + work + produce,
+                ));
             }
             if matches!(kind, JoinKind::Left | JoinKind::Semi | JoinKind::Anti)
                 && let Some((scan, own)) = Self::as_scan(&right)
@@ -714,7 +762,8 @@ impl<'a> Planner<'a> {
         let right = self.plan(right, required)?;
         let both: Vec<ColumnId> = left.columns.iter().chain(&right.columns).copied().collect();
         let conditions = self.place_all(outside, &both)?;
-        let columns = if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left.columns.clone() } else { both };
+        let columns =
+            if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left.columns.clone() } else { both };
         let mut estimate = estimate.unwrap_or_else(|| sum(&left.estimate, &right.estimate));
         estimate.total = left.estimate.total + left.estimate.rows * right.estimate.total;
         let join = Arc::new(node::NestedLoop { kind, conditions, inputs, rescan: true });
@@ -776,7 +825,8 @@ impl<'a> Planner<'a> {
         let input = self.plan(input, &below)?;
         let mut estimate = input.estimate;
         estimate.rows = self.group_count(&groups, estimate.rows);
-        estimate.total += input.estimate.rows * (calls.len() + groups.len()) as f64 * cost::OPERATOR + estimate.rows * cost::ROW;
+        estimate.total += input.estimate.rows * (calls.len() + groups.len()) as f64 * cost::OPERATOR
+            + estimate.rows * cost::ROW;
         estimate.startup = estimate.total - estimate.rows * cost::ROW;
         let columns = groups.iter().map(|(id, _)| *id).chain(calls.iter().map(|(id, _)| *id)).collect();
         let groups = self.place_all(groups.into_iter().map(|(_, expr)| expr).collect(), &input.columns)?;
@@ -801,7 +851,8 @@ impl<'a> Planner<'a> {
             "max" => true,
             _ => return Ok(input),
         };
-        let (Some(argument @ Expr::Column { .. }), true) = (call.arguments.first(), groups.is_empty() && call.filter.is_none())
+        let (Some(argument @ Expr::Column { .. }), true) =
+            (call.arguments.first(), groups.is_empty() && call.filter.is_none())
         else {
             return Ok(input);
         };
@@ -816,8 +867,7 @@ impl<'a> Planner<'a> {
             conditions.push(Expr::IsNull { operand: Box::new(argument.clone()), negated: true });
         }
         let keys = vec![SortKey { expr: argument.clone(), descending, nulls_first: descending }];
-        let request =
-            Request { scan: &scan, conditions: &conditions, order: Some(&keys), limit: Some(1.0) };
+        let request = Request { scan: &scan, conditions: &conditions, order: Some(&keys), limit: Some(1.0) };
         if !access::best(&request, &self.knowledge, self.context).ordered {
             return Ok(input);
         }
@@ -866,7 +916,8 @@ impl<'a> Planner<'a> {
         ties: Option<Vec<SortKey>>,
         required: &ColumnSet,
     ) -> Result<Arc<Node>> {
-        let wanted = limit.as_ref().map(|limit| limit_value(limit) + offset.as_ref().map_or(0.0, limit_value));
+        let wanted =
+            limit.as_ref().map(|limit| limit_value(limit) + offset.as_ref().map_or(0.0, limit_value));
         let mut below = required.clone();
         ties.iter().flatten().for_each(|key| key.expr.columns(&mut below));
         let input = match input {
@@ -877,7 +928,8 @@ impl<'a> Planner<'a> {
             input if Self::as_scan(&input).is_some() => self.scan(input, &below, None, wanted)?.0,
             input => self.plan(input, &below)?,
         };
-        let place = |planner: &mut Self, expr: Option<Expr>| expr.map(|expr| planner.place(expr, &[])).transpose();
+        let place =
+            |planner: &mut Self, expr: Option<Expr>| expr.map(|expr| planner.place(expr, &[])).transpose();
         let ties = match ties {
             None => None,
             Some(keys) => Some(Key::place_all(keys, &mut |expr| self.place(expr, &input.columns))?),
@@ -886,7 +938,8 @@ impl<'a> Planner<'a> {
         let mut estimate = input.estimate;
         if let Some(wanted) = wanted {
             let rows = wanted.min(estimate.rows).max(1.0);
-            estimate.total = estimate.startup + (estimate.total - estimate.startup) * rows / estimate.rows.max(1.0);
+            estimate.total =
+                estimate.startup + (estimate.total - estimate.startup) * rows / estimate.rows.max(1.0);
             estimate.rows = rows;
         }
         // A sort under a plain LIMIT need not keep more.
@@ -928,7 +981,8 @@ impl<'a> Planner<'a> {
                 .enumerate()
                 .filter_map(|(table, id)| position(id).map(|input| (input, table)))
                 .collect();
-            let key = position(&target.key).ok_or_else(|| Error::internal("a locked table without its key"))?;
+            let key =
+                position(&target.key).ok_or_else(|| Error::internal("a locked table without its key"))?;
             placed.push(node::LockTarget {
                 table: target.table,
                 columns,
@@ -983,7 +1037,10 @@ impl<'a> Planner<'a> {
                         for (at, expr) in update.assignments {
                             assignments.push((at, self.place(expr, &both)?));
                         }
-                        Some(node::ConflictUpdate { assignments, filter: self.place_all(update.filter, &both)? })
+                        Some(node::ConflictUpdate {
+                            assignments,
+                            filter: self.place_all(update.filter, &both)?,
+                        })
                     }
                 };
                 Some(node::OnConflict { arbiters: clause.arbiters, update })
@@ -993,7 +1050,8 @@ impl<'a> Planner<'a> {
         let returning = match modify.returning {
             None => None,
             Some(outputs) => {
-                let over: Vec<ColumnId> = modify.returning_columns.iter().chain(&input.columns).copied().collect();
+                let over: Vec<ColumnId> =
+                    modify.returning_columns.iter().chain(&input.columns).copied().collect();
                 let mut placed = Vec::with_capacity(outputs.len());
                 for (id, expr) in outputs {
                     output.push(id);
@@ -1068,4 +1126,3 @@ fn function_rows(call: &super::logical::FunctionScan) -> f64 {
         _ => FUNCTION_ROWS,
     }
 }
-

@@ -13,6 +13,7 @@ use super::PlanContext;
 use super::fold::{fold_expression, is_equality};
 use super::logical::{ColumnInfo, CteDefinition, JoinKind, Logical, Sublink, SublinkKind};
 use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::types::Datum;
 use std::collections::HashMap;
 
 pub fn rewrite(
@@ -31,7 +32,10 @@ pub fn rewrite(
 fn inline_ctes(plan: &mut Logical, ctes: &mut Vec<CteDefinition>, infos: &[ColumnInfo]) {
     if let Logical::Cte { index, columns, alias } = plan {
         let definition = &ctes[*index];
-        if definition.references == 1 && !definition.plan.is_volatile() && !matches!(definition.plan, Logical::Recursive { .. }) {
+        if definition.references == 1
+            && !definition.plan.is_volatile()
+            && !matches!(definition.plan, Logical::Recursive { .. })
+        {
             let mut body = definition.plan.clone();
             ctes[*index].references = 0;
             let outputs = columns
@@ -74,7 +78,8 @@ fn prepare(plan: &mut Logical, infos: &[ColumnInfo], context: &PlanContext<'_>) 
         for condition in std::mem::take(conditions) {
             match join_from(&condition, &input) {
                 Some((kind, right, on)) => {
-                    input = Logical::Join { kind, left: Box::new(input), right: Box::new(right), conditions: on };
+                    input =
+                        Logical::Join { kind, left: Box::new(input), right: Box::new(right), conditions: on };
                 }
                 None => kept.push(condition),
             }
@@ -142,7 +147,9 @@ fn decorrelate(link: &Sublink, available: &ColumnSet) -> Option<(Logical, Vec<Ex
     // What is selected, and in which order, does not matter.
     loop {
         plan = match plan {
-            Logical::Project { input, .. } | Logical::Sort { input, .. } | Logical::Subquery { input, .. } => *input,
+            Logical::Project { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::Subquery { input, .. } => *input,
             Logical::Distinct { input, .. } => *input,
             other => {
                 plan = other;
@@ -168,13 +175,15 @@ fn strip(plan: &mut Logical, available: &ColumnSet, on: &mut Vec<Expr>) {
     };
     match plan {
         Logical::Filter { input, conditions } => {
-            let (out, kept): (Vec<Expr>, Vec<Expr>) = std::mem::take(conditions).into_iter().partition(correlated);
+            let (out, kept): (Vec<Expr>, Vec<Expr>) =
+                std::mem::take(conditions).into_iter().partition(correlated);
             on.extend(out);
             *conditions = kept;
             strip(input, available, on);
         }
         Logical::Join { kind: JoinKind::Inner, left, right, conditions } => {
-            let (out, kept): (Vec<Expr>, Vec<Expr>) = std::mem::take(conditions).into_iter().partition(correlated);
+            let (out, kept): (Vec<Expr>, Vec<Expr>) =
+                std::mem::take(conditions).into_iter().partition(correlated);
             on.extend(out);
             *conditions = kept;
             strip(left, available, on);
@@ -185,6 +194,15 @@ fn strip(plan: &mut Logical, available: &ColumnSet, on: &mut Vec<Expr>) {
 }
 
 fn filtered(input: Logical, conditions: Vec<Expr>) -> Logical {
+    // Nothing passes a condition that is false (or null) for all: what is below need not run.
+    let never = |condition: &Expr| {
+        matches!(condition, Expr::Constant { value: Datum::Bool(false) | Datum::Null, .. })
+    };
+    if conditions.iter().any(never) && !has_effects(&input) {
+        let mut columns = Vec::new();
+        input.output(&mut columns);
+        return Logical::Values { columns, rows: Vec::new() };
+    }
     match (conditions.is_empty(), input) {
         (true, input) => input,
         (false, Logical::Filter { input, conditions: mut inner }) => {
@@ -193,6 +211,12 @@ fn filtered(input: Logical, conditions: Vec<Expr>) -> Logical {
         }
         (false, input) => Logical::Filter { input: Box::new(input), conditions },
     }
+}
+
+fn has_effects(plan: &Logical) -> bool {
+    let mut found = matches!(plan, Logical::Modify(_) | Logical::LockRows { .. });
+    plan.inputs(&mut |input| found = found || has_effects(input));
+    found
 }
 
 fn columns_of(expr: &Expr) -> ColumnSet {
@@ -209,11 +233,16 @@ fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> 
             conditions.splice(0..0, movable);
             filtered(push_down(*input, conditions, infos), stay)
         }
-        Logical::Join { kind, left, right, conditions: on } => push_into_join(kind, *left, *right, on, conditions, infos),
+        Logical::Join { kind, left, right, conditions: on } => {
+            push_into_join(kind, *left, *right, on, conditions, infos)
+        }
         Logical::Project { input, outputs } => {
             let stable = |condition: &Expr| {
                 let used = columns_of(condition);
-                outputs.iter().filter(|(id, _)| used.contains(*id)).all(|(_, expr)| !expr.is_volatile() && !expr.has_subquery())
+                outputs
+                    .iter()
+                    .filter(|(id, _)| used.contains(*id))
+                    .all(|(_, expr)| !expr.is_volatile() && !expr.has_subquery())
                     && !condition.has_subquery()
             };
             let (below, above): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(stable);
@@ -234,7 +263,10 @@ fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> 
             let called: ColumnSet = calls.iter().map(|(id, _)| *id).collect();
             let movable = |condition: &Expr| {
                 let used = columns_of(condition);
-                sets.is_empty() && used.intersects(&grouped) && !used.intersects(&called) && !condition.has_subquery()
+                sets.is_empty()
+                    && used.intersects(&grouped)
+                    && !used.intersects(&called)
+                    && !condition.has_subquery()
             };
             let (below, above): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(movable);
             let map: HashMap<ColumnId, &Expr> = groups.iter().map(|(id, expr)| (*id, expr)).collect();
@@ -246,7 +278,9 @@ fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> 
         Logical::Distinct { input, on: None, columns } => {
             Logical::Distinct { input: Box::new(push_down(*input, conditions, infos)), on: None, columns }
         }
-        Logical::Sort { input, keys } => Logical::Sort { input: Box::new(push_down(*input, conditions, infos)), keys },
+        Logical::Sort { input, keys } => {
+            Logical::Sort { input: Box::new(push_down(*input, conditions, infos)), keys }
+        }
         Logical::Subquery { input, alias } => {
             Logical::Subquery { input: Box::new(push_down(*input, conditions, infos)), alias }
         }
@@ -258,7 +292,8 @@ fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> 
                     .zip(ids)
                     .map(|(id, source)| (*id, Expr::column(*source, infos[*source].data_type)))
                     .collect();
-                let map: HashMap<ColumnId, &Expr> = columns_here.iter().map(|(id, expr)| (*id, expr)).collect();
+                let map: HashMap<ColumnId, &Expr> =
+                    columns_here.iter().map(|(id, expr)| (*id, expr)).collect();
                 let here = below.iter().map(|condition| substitute(condition.clone(), &map)).collect();
                 Box::new(push_down(plan, here, infos))
             };
@@ -340,7 +375,9 @@ fn push_into_join(
                 let used = columns_of(&condition);
                 match (used.intersects(&left_out), used.intersects(&right_out)) {
                     (false, true) if !condition.is_volatile() => to_right.push(condition),
-                    (_, false) if kind == JoinKind::Semi && !condition.is_volatile() => to_left.push(condition),
+                    (_, false) if kind == JoinKind::Semi && !condition.is_volatile() => {
+                        to_left.push(condition)
+                    }
                     _ => here.push(condition),
                 }
             }

@@ -48,7 +48,9 @@ pub fn recognise(root: &Node) -> Option<Short> {
                 (Operator::Result { conditions }, ModifyKind::Insert) if conditions.is_empty() => {
                     Some(Short::Insert { modify: modify.clone() })
                 }
-                (Operator::TableScan(scan), ModifyKind::Update | ModifyKind::Delete) if scan.key && scan.row => {
+                (Operator::TableScan(scan), ModifyKind::Update | ModifyKind::Delete)
+                    if scan.key && scan.row =>
+                {
                     Some(Short::Change { point: point(input)?, modify: modify.clone() })
                 }
                 _ => None,
@@ -61,7 +63,8 @@ pub fn recognise(root: &Node) -> Option<Short> {
 fn point(node: &Node) -> Option<Point> {
     let Operator::TableScan(scan) = &node.operator else { return None };
     let Access::Index { index, bounds } = &scan.access else { return None };
-    if !bounds.is_point || !scan.table.indexes[*index].clustered || scan.filter.iter().any(Expr::has_subquery) {
+    if !bounds.is_point || !scan.table.indexes[*index].clustered || scan.filter.iter().any(Expr::has_subquery)
+    {
         return None;
     }
     let mut key = Vec::with_capacity(bounds.equal.len());

@@ -18,7 +18,6 @@ use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
 use serin_txn::{Isolation, WaitPolicy};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,7 +28,6 @@ const RETRIES_MAX: u32 = 5;
 pub struct Session {
     pub(super) core: Core,
     pub(super) block: Block,
-    pub(super) statements: HashMap<String, Arc<Prepared>>,
     unnamed: Option<Arc<Prepared>>,
     pub(super) cache: StatementCache,
     pub(super) portals: Portals,
@@ -79,6 +77,7 @@ impl Session {
             query_start: None,
             state_change: started,
             state: "idle",
+            wait: None,
             query: "".into(),
         })?;
         let core = Core {
@@ -99,6 +98,7 @@ impl Session {
             temporary_schema: Cell::new(None),
             created_trees: RefCell::default(),
             sequences: RefCell::default(),
+            statements: RefCell::default(),
             notices: RefCell::default(),
             durable_at: Cell::new(None),
             settings: RefCell::new(settings),
@@ -109,7 +109,6 @@ impl Session {
         Ok(Session {
             core,
             block: Block::new(),
-            statements: HashMap::new(),
             unnamed: None,
             cache: StatementCache::new(),
             portals: Portals::default(),
@@ -208,7 +207,7 @@ impl Session {
             self.unnamed = None;
             self.cache.extended(sql, parameter_types)?
         } else {
-            if self.statements.contains_key(name) {
+            if self.core.statements.borrow().contains_key(name) {
                 let message = format!("prepared statement \"{name}\" already exists");
                 return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
             }
@@ -226,14 +225,17 @@ impl Session {
         if name.is_empty() {
             self.unnamed = Some(prepared);
         } else {
-            self.statements.insert(name.to_string(), prepared);
+            self.core.statements.borrow_mut().insert(name.to_string(), prepared);
         }
         Ok(())
     }
 
     fn find_statement(&self, name: &str) -> Result<Arc<Prepared>> {
-        let found = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
-        found.cloned().ok_or_else(|| match name {
+        let found = match name {
+            "" => self.unnamed.clone(),
+            name => self.core.statements.borrow().get(name).cloned(),
+        };
+        found.ok_or_else(|| match name {
             "" => {
                 Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist")
             }
@@ -376,7 +378,7 @@ impl Session {
         if name.is_empty() {
             self.unnamed = None;
         } else {
-            self.statements.remove(name);
+            self.core.statements.borrow_mut().remove(name);
         }
     }
     pub fn close_portal(&mut self, name: &str) {

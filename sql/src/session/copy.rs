@@ -1,38 +1,573 @@
-//! COPY.
+//! COPY: between a client's (or a superuser's file's) lines and a table or query.
+//!
+//! COPY FROM streams: a piece of input is split into records, each record becomes a row, each row is written at once. The
+//! rows at the start are held back until it is known whether they are many: many rows for a table that this transaction created or
+//! truncated go through a bulk load (`table/loader.rs`).
 
+use super::block::State;
 use super::connection::Session;
-use super::portal::Portal;
+use super::portal::{Portal, Run, counted, is_full};
+use super::statement::Prepared;
 use super::{Output, Progress};
-use crate::error::{Error, Result};
-use crate::parse::ast::Copy;
+use crate::catalog::Table;
+use crate::copy::{CopyOptions, Header, Reader, Record, Writer};
+use crate::error::{Error, Result, SqlState};
+use crate::exec::eval::eval_row;
+use crate::exec::{ExecContext, Execution};
+use crate::expr::Expr;
+use crate::parse::ast::{self, CopySource, CopyTarget};
+use crate::plan::{Plan, PlanContext};
+use crate::table::loader::TableLoader;
+use crate::table::{Arbiter, TableWriter};
+use crate::types::format::{parse_datum, write_text};
+use crate::types::{Datum, Oid, Type};
+use serin_txn::{RelationLockMode, WaitPolicy};
+use std::io::{Read, Write};
+use std::sync::Arc;
 
-pub(super) struct CopyIn;
-pub(super) struct CopyOut;
+/// Rows held back before it is decided how to write them.
+const HELD_ROWS: usize = 1000;
+const FILE_CHUNK: usize = 64 * 1024;
+
+pub(super) struct CopyIn {
+    reader: Reader,
+    record: Record,
+    /// Where each field goes: position in `Table::columns`.
+    columns: Vec<usize>,
+    header: Header,
+    first_line: bool,
+    row: RowMaker,
+    sink: Sink,
+    count: u64,
+}
+
+/// Makes rows of a table from some of its columns.
+struct RowMaker {
+    table: Arc<Table>,
+    defaults: Vec<(usize, Missing)>,
+    filter: Option<Expr>,
+}
+
+/// What a column that the input does not have is filled with.
+enum Missing {
+    Expr(Expr),
+    Sequence(Oid, Type),
+}
+
+/// Writes rows, in bulk where that is possible and worth it.
+struct Sink {
+    table: Arc<Table>,
+    writer: TableWriter,
+    held: Vec<Vec<Datum>>,
+    decided: bool,
+    loader: Option<TableLoader>,
+    sort_bytes: usize,
+}
+
+impl Sink {
+    fn write(&mut self, row: Vec<Datum>, context: &ExecContext<'_>) -> Result<()> {
+        if self.decided {
+            return self.write_now(&row, context);
+        }
+        self.held.push(row);
+        if self.held.len() < HELD_ROWS {
+            return Ok(());
+        }
+        self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
+        self.release(context)
+    }
+    fn release(&mut self, context: &ExecContext<'_>) -> Result<()> {
+        self.decided = true;
+        for row in std::mem::take(&mut self.held) {
+            self.write_now(&row, context)?;
+        }
+        Ok(())
+    }
+    fn write_now(&mut self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+        match &mut self.loader {
+            Some(loader) => loader.append(row, context),
+            None => self.writer.insert(row, &Arbiter::None, context).map(drop),
+        }
+    }
+    fn finish(&mut self, context: &ExecContext<'_>) -> Result<()> {
+        self.release(context)?;
+        self.loader.take().map_or(Ok(()), |loader| loader.finish(context))
+    }
+}
+
+impl CopyIn {
+    /// Takes all whole records out of the input.
+    fn drain(&mut self, at_end: bool, context: &ExecContext<'_>) -> Result<()> {
+        let mut record = std::mem::take(&mut self.record);
+        let result = self.drain_into(&mut record, at_end, context);
+        self.record = record;
+        result
+    }
+
+    fn drain_into(&mut self, record: &mut Record, at_end: bool, context: &ExecContext<'_>) -> Result<()> {
+        loop {
+            let taken = self.reader.next(record, at_end);
+            if !taken.map_err(|error| self.located(error))? {
+                return Ok(());
+            }
+            if self.first_line {
+                self.first_line = false;
+                match self.header {
+                    Header::No => {}
+                    Header::Yes => continue,
+                    Header::Match => {
+                        self.match_header(record).map_err(|error| self.located(error))?;
+                        continue;
+                    }
+                }
+            }
+            self.take_record(record, context)?;
+            if self.count % 1024 == 0 {
+                context.eval.services.check_interrupt()?;
+            }
+        }
+    }
+
+    fn take_record(&mut self, record: &Record, context: &ExecContext<'_>) -> Result<()> {
+        let table = self.row.table.clone();
+        if record.len() > self.columns.len() {
+            return Err(self.located(bad("extra data after last expected column")));
+        }
+        let mut row = vec![Datum::Null; table.columns.len()];
+        for (field, &column) in self.columns.iter().enumerate() {
+            let definition = &table.columns[column];
+            if field >= record.len() {
+                let message = format!("missing data for column \"{}\"", definition.name);
+                return Err(self.located(bad(&message)));
+            }
+            let Some(bytes) = record.field(field) else { continue };
+            row[column] = std::str::from_utf8(bytes)
+                .map_err(|_| {
+                    let message = "invalid byte sequence for encoding \"UTF8\"";
+                    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
+                })
+                .and_then(|text| {
+                    parse_datum(text, definition.data_type(), definition.modifier, context.eval.render)
+                })
+                .map_err(|error| {
+                    let shown = String::from_utf8_lossy(bytes);
+                    let line = self.reader.line();
+                    error.context(format!(
+                        "COPY {}, line {line}, column {}: \"{shown}\"",
+                        table.name, definition.name
+                    ))
+                })?;
+        }
+        for (column, default) in &self.row.defaults {
+            row[*column] = match default {
+                Missing::Expr(expr) => eval_row(expr, &[], context)?,
+                Missing::Sequence(sequence, data_type) => {
+                    let value = Datum::Int8(context.eval.services.nextval(*sequence)?);
+                    let eval = &context.eval;
+                    crate::functions::cast_datum(value, Type::INT8, *data_type, -1, false, eval)?
+                }
+            };
+        }
+        self.sink.writer.fill_generated(&mut row, context).map_err(|error| self.located(error))?;
+        if let Some(filter) = &self.row.filter
+            && !matches!(eval_row(filter, &row, context)?, Datum::Bool(true))
+        {
+            return Ok(());
+        }
+        self.sink.writer.check(&row, context).map_err(|error| self.located(error))?;
+        self.sink.write(row, context).map_err(|error| self.located(error))?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn match_header(&self, record: &Record) -> Result<()> {
+        let table = &self.row.table;
+        let matches =
+            record.len() == self.columns.len()
+                && self.columns.iter().enumerate().all(|(field, &column)| {
+                    record.field(field) == Some(table.columns[column].name.as_bytes())
+                });
+        if matches {
+            return Ok(());
+        }
+        Err(bad("column names in header line do not match the table's columns"))
+    }
+
+    fn located(&self, error: Error) -> Error {
+        if error.fields().context.is_some() {
+            return error;
+        }
+        error.context(format!("COPY {}, line {}", self.row.table.name, self.reader.line()))
+    }
+}
+
+fn bad(message: &str) -> Error {
+    Error::new(SqlState::BAD_COPY_FILE_FORMAT, message)
+}
+
+pub(super) struct CopyOut {
+    execution: Execution,
+    plan: Arc<Plan>,
+    parameters: Vec<Datum>,
+    writer: Writer,
+    header: bool,
+    announced: bool,
+    rows: u64,
+}
+
+impl CopyOut {
+    /// Appends the next batch's lines; false at the end.
+    fn write(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let fields = self.plan.fields.as_deref().unwrap_or(&[]);
+        if self.header {
+            self.header = false;
+            fields.iter().for_each(|field| self.writer.field(Some(field.name.as_bytes()), out));
+            self.writer.end_line(out);
+        }
+        let Some(batch) = self.execution.next(context)? else { return Ok(false) };
+        if self.plan.fields.is_none() {
+            return Ok(true);
+        }
+        let mut text = Vec::new();
+        for row in 0..batch.rows {
+            for (column, field) in batch.columns.iter().zip(fields) {
+                if column.is_null(row) {
+                    self.writer.field(None, out);
+                    continue;
+                }
+                text.clear();
+                write_text(&mut text, column, row, field.data_type, context.eval.render);
+                self.writer.field(Some(&text), out);
+            }
+            self.writer.end_line(out);
+        }
+        self.rows += batch.rows as u64;
+        Ok(true)
+    }
+}
 
 impl Session {
     pub(super) fn copy(
         &mut self,
-        _copy: &Copy,
-        _portal: &mut Portal,
+        copy: &ast::Copy,
+        portal: &mut Portal,
         _out: &mut dyn Output,
     ) -> Result<Option<Progress>> {
-        Err(Error::unsupported("COPY"))
+        let options = Arc::new(CopyOptions::parse(&copy.options)?);
+        match &copy.target {
+            CopyTarget::Client => {}
+            CopyTarget::File(_) => {
+                let verb = if copy.from { "from" } else { "to" };
+                self.require_superuser(&format!("permission denied to COPY {verb} a file"))?;
+            }
+            CopyTarget::Program(_) => return Err(Error::unsupported("COPY ... PROGRAM")),
+        }
+        if copy.from { self.copy_from(copy, options, portal) } else { self.copy_to(copy, options, portal) }
     }
-    pub(super) fn advance_copy_out(
+
+    // ---- FROM ----
+
+    fn copy_from(
         &mut self,
-        _portal: &mut Portal,
-        _out: &mut dyn Output,
-    ) -> Result<Progress> {
-        Err(Error::unsupported("COPY"))
+        copy: &ast::Copy,
+        options: Arc<CopyOptions>,
+        portal: &mut Portal,
+    ) -> Result<Option<Progress>> {
+        let CopySource::Table { name, columns } = &copy.source else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table"));
+        };
+        self.core.check_writable("COPY FROM")?;
+        self.ensure_unhinted()?;
+        let table = loop {
+            let table = self.find_table(name)?;
+            self.block.lock_relation(table.oid, RelationLockMode::RowExclusive, WaitPolicy::Block)?;
+            // The name may mean another table by now, and the table another descriptor.
+            let again = self.find_table(name)?;
+            if again.oid == table.oid {
+                break again;
+            }
+        };
+        if table.is_view() {
+            let message = format!("cannot copy to view \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        let columns = copy_columns(&table, columns)?;
+        let names: Vec<&str> = columns.iter().map(|&column| table.columns[column].name.as_str()).collect();
+        let reader = Reader::new(options.clone(), &names);
+        let width = columns.len();
+        let row = self.row_maker(&table, &columns, copy.filter.as_ref())?;
+        let sort_bytes = self.core.settings.borrow().typed().work_mem_bytes.max(16 << 20);
+        let writer = self.with_exec(|context| TableWriter::new(&table, context))?;
+        let sink =
+            Sink { table: table.clone(), writer, held: Vec::new(), decided: false, loader: None, sort_bytes };
+        let mut copying = CopyIn {
+            reader,
+            record: Record::default(),
+            columns,
+            header: options.header,
+            first_line: true,
+            row,
+            sink,
+            count: 0,
+        };
+        if let CopyTarget::File(path) = &copy.target {
+            let count = self.copy_from_file(&mut copying, path)?;
+            return Ok(Some(Progress::Complete(counted("COPY", count))));
+        }
+        portal.run = Run::CopyIn(Box::new(copying));
+        Ok(Some(Progress::CopyIn { binary: false, columns: width }))
     }
-    pub fn copy_in_data(&mut self, _data: &[u8], _out: &mut dyn Output) -> Result<()> {
-        Err(Error::unsupported("COPY"))
+
+    fn row_maker(&self, table: &Arc<Table>, given: &[usize], filter: Option<&ast::Expr>) -> Result<RowMaker> {
+        let context = self.context();
+        let eval = context.eval();
+        let catalog = self.core.catalog();
+        let search_path = self.core.search_path.borrow().clone();
+        let settings = self.core.settings.borrow().typed().planner;
+        let context = PlanContext { catalog: &catalog, search_path: &search_path, eval: &eval, settings };
+        let mut defaults = Vec::new();
+        for (position, column) in table.columns.iter().enumerate() {
+            if column.dropped || column.generated || given.contains(&position) {
+                continue;
+            }
+            if let (Some(_), Some(sequence)) = (column.identity, column.sequence) {
+                defaults.push((position, Missing::Sequence(sequence, column.data_type())));
+            } else if let Some(text) = &column.default {
+                let expr = crate::parse::parse_expression(text)?;
+                let target = (column.data_type(), column.modifier);
+                let bound = crate::bind::standalone_expression(&expr, target, &context)?;
+                defaults.push((position, Missing::Expr(bound)));
+            }
+        }
+        let bind = |filter| crate::bind::table_expression(filter, table, Some((Type::BOOL, -1)), &context);
+        Ok(RowMaker { table: table.clone(), defaults, filter: filter.map(bind).transpose()? })
     }
-    pub fn copy_in_done(&mut self, _out: &mut dyn Output) -> Result<Progress> {
-        Err(Error::unsupported("COPY"))
+
+    fn copy_from_file(&mut self, copying: &mut CopyIn, path: &str) -> Result<u64> {
+        let failed = |error: std::io::Error| file_error("open", "for reading", path, &error);
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut chunk = vec![0; FILE_CHUNK];
+        self.with_exec(|context| {
+            loop {
+                let read = file.read(&mut chunk).map_err(|error| file_error("read", "", path, &error))?;
+                copying.reader.feed(&chunk[..read]);
+                copying.drain(read == 0, context)?;
+                if read == 0 {
+                    copying.sink.finish(context)?;
+                    return Ok(copying.count);
+                }
+            }
+        })
     }
+
+    /// Feeds COPY FROM STDIN.
+    pub fn copy_in_data(&mut self, data: &[u8], _out: &mut dyn Output) -> Result<()> {
+        let fed = self.feed_copy(data, false);
+        fed.map(drop).map_err(|error| self.copy_failed(error))
+    }
+
+    pub fn copy_in_done(&mut self, out: &mut dyn Output) -> Result<Progress> {
+        let count = match self.feed_copy(b"", true) {
+            Ok(count) => count,
+            Err(error) => return Err(self.copy_failed(error)),
+        };
+        let portal = self.copying.take();
+        self.end_statement();
+        if portal.is_some_and(|portal| portal.last)
+            && self.block.state == State::Implicit
+            && let Err(error) = self.commit()
+        {
+            self.settle(out);
+            return Err(self.copy_failed(error));
+        }
+        self.settle(out);
+        Ok(Progress::Complete(counted("COPY", count)))
+    }
+
     /// CopyFail: returns the error to send (57014).
-    pub fn copy_in_fail(&mut self, _message: &str) -> Error {
-        Error::unsupported("COPY")
+    pub fn copy_in_fail(&mut self, message: &str) -> Error {
+        let message = format!("COPY from stdin failed: {message}");
+        self.copy_failed(Error::new(SqlState::QUERY_CANCELED, message))
     }
+
+    fn feed_copy(&mut self, data: &[u8], at_end: bool) -> Result<u64> {
+        let mut portal = self.copying.take().ok_or_else(|| Error::internal("no COPY is in progress"))?;
+        let Run::CopyIn(copying) = &mut portal.run else {
+            return Err(Error::internal("the portal does not copy"));
+        };
+        self.core.registration.check()?;
+        copying.reader.feed(data);
+        let count = self.with_exec(|context| {
+            copying.drain(at_end, context)?;
+            if at_end {
+                copying.sink.finish(context)?;
+            }
+            Ok(copying.count)
+        })?;
+        self.copying = Some(portal);
+        Ok(count)
+    }
+
+    fn copy_failed(&mut self, error: Error) -> Error {
+        self.copying = None;
+        self.end_statement();
+        self.failed(error)
+    }
+
+    // ---- TO ----
+
+    fn copy_to(
+        &mut self,
+        copy: &ast::Copy,
+        options: Arc<CopyOptions>,
+        portal: &mut Portal,
+    ) -> Result<Option<Progress>> {
+        let statement = match &copy.source {
+            CopySource::Query(query) => (**query).clone(),
+            CopySource::Table { name, columns } => self.table_query(name, columns)?,
+        };
+        let statement = ast::Statement { kind: statement, span: 0..0, parameters: 0 };
+        let prepared = Prepared::new(portal.prepared.text.clone(), Some(statement), Vec::new());
+        let plan = self.ready_plan(&prepared)?;
+        let mut inner = Portal::new("", prepared, portal.level);
+        self.run_plan(&mut inner, plan.clone())?;
+        let fields = plan.fields.as_deref().ok_or_else(|| {
+            let message = "COPY query must have a RETURNING clause";
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+        })?;
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let mut copying = CopyOut {
+            execution: Execution::new(plan.clone()),
+            writer: Writer::new(options.clone(), &names),
+            header: options.header != Header::No,
+            announced: false,
+            rows: 0,
+            parameters: Vec::new(),
+            plan,
+        };
+        if let CopyTarget::File(path) = &copy.target {
+            let failed = |error: std::io::Error| file_error("open", "for writing", path, &error);
+            let mut file = std::fs::File::create(path).map_err(failed)?;
+            let mut chunk = Vec::new();
+            while self.copy_batch(&mut copying, &mut chunk)? {
+                file.write_all(&chunk).map_err(|error| file_error("write", "", path, &error))?;
+                chunk.clear();
+            }
+            file.write_all(&chunk).map_err(|error| file_error("write", "", path, &error))?;
+            return Ok(Some(Progress::Complete(counted("COPY", copying.rows))));
+        }
+        portal.run = Run::CopyOut(Box::new(copying));
+        Ok(None)
+    }
+
+    /// COPY t (a, b) TO is COPY (SELECT a, b FROM t) TO.
+    fn table_query(&self, name: &ast::ObjectName, columns: &[String]) -> Result<ast::StatementKind> {
+        let table = self.find_table(name)?;
+        if table.is_view() {
+            let message = format!("cannot copy from view \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Try the COPY (SELECT ...) TO variant."));
+        }
+        let columns = match columns {
+            // Generated columns are left out unless asked for.
+            [] => copy_columns(&table, &[])?,
+            columns => columns
+                .iter()
+                .map(|column| {
+                    table.column_index(column).ok_or_else(|| crate::ddl::names::no_column(&table, column))
+                })
+                .collect::<Result<_>>()?,
+        };
+        let target = |column: usize| ast::Target {
+            expr: ast::Expr::Column(vec![table.columns[column].name.clone()], 0),
+            alias: None,
+        };
+        let select = ast::Select {
+            targets: columns.into_iter().map(target).collect(),
+            from: vec![ast::TableRef::Table { name: name.clone(), only: false, alias: None, sample: None }],
+            ..ast::Select::default()
+        };
+        Ok(ast::StatementKind::Query(Box::new(ast::Query {
+            with: None,
+            body: ast::SetExpr::Select(Box::new(select)),
+            order_by: Vec::new(),
+            limit: None,
+            with_ties: false,
+            offset: None,
+            locking: Vec::new(),
+        })))
+    }
+
+    fn copy_batch(&self, copying: &mut CopyOut, out: &mut Vec<u8>) -> Result<bool> {
+        let parameters = std::mem::take(&mut copying.parameters);
+        let result = self.with_exec(|context| copying.write(context, out));
+        copying.parameters = parameters;
+        result
+    }
+
+    pub(super) fn advance_copy_out(&mut self, portal: &mut Portal, out: &mut dyn Output) -> Result<Progress> {
+        let Run::CopyOut(copying) = &mut portal.run else { return Err(Error::internal("not a COPY TO")) };
+        if !copying.announced {
+            copying.announced = true;
+            let columns = copying.plan.fields.as_ref().map_or(0, Vec::len);
+            return Ok(Progress::CopyOut { binary: false, columns });
+        }
+        let mut chunk = Vec::new();
+        loop {
+            let more = self.copy_batch(copying, &mut chunk)?;
+            if !chunk.is_empty() {
+                out.copy_data(&chunk);
+                chunk.clear();
+            }
+            if !more {
+                self.end_statement();
+                return Ok(Progress::Complete(counted("COPY", copying.rows)));
+            }
+            if is_full(out) {
+                return Ok(Progress::Paused);
+            }
+        }
+    }
+
+    fn end_statement(&self) {
+        if let Some(transaction) = &self.block.transaction {
+            transaction.borrow_mut().end_statement();
+        }
+    }
+}
+
+/// The columns named, or all that can be.
+fn copy_columns(table: &Table, names: &[String]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        let given = |column: &crate::catalog::Column| !column.dropped && !column.generated;
+        return Ok((0..table.columns.len()).filter(|&column| given(&table.columns[column])).collect());
+    }
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let column = table.column_index(name).ok_or_else(|| crate::ddl::names::no_column(table, name))?;
+        if table.columns[column].generated {
+            let message = format!("column \"{name}\" is a generated column");
+            let detail = "Generated columns cannot be used in COPY.";
+            return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).detail(detail));
+        }
+        if columns.contains(&column) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+fn file_error(operation: &str, purpose: &str, path: &str, error: &std::io::Error) -> Error {
+    let state = match error.kind() {
+        std::io::ErrorKind::NotFound => SqlState(*b"58P01"),
+        std::io::ErrorKind::PermissionDenied => SqlState::INSUFFICIENT_PRIVILEGE,
+        std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
+        _ => SqlState::IO_ERROR,
+    };
+    let purpose = if purpose.is_empty() { String::new() } else { format!(" {purpose}") };
+    Error::new(state, format!("could not {operation} file \"{path}\"{purpose}: {error}"))
 }

@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub temporary_schema: Cell<Option<Oid>>,
     pub created_trees: RefCell<Vec<TreeId>>,
     pub sequences: RefCell<SequenceMemory>,
+    /// Named prepared statements.
+    pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
     pub durable_at: Cell<Option<Timestamp>>,
 }
@@ -491,8 +493,48 @@ impl Services for StatementContext<'_> {
         let bytes = catalog.tree(tree)?.size_bytes_estimate();
         Ok(Some(i64::try_from(bytes).unwrap_or(i64::MAX)))
     }
+    fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
+        Ok(self.core.settings.borrow().rows())
+    }
+    fn activities(&self) -> Result<Vec<super::Activity>> {
+        Ok(self.core.engine.activity())
+    }
+    fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
+        Ok(self.core.engine.transactions.locks())
+    }
+    fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
+        let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
+        Ok(position.is_called.then_some(position.value))
+    }
     fn notice(&self, notice: Error) {
         self.core.notice(notice);
+    }
+    fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
+        Ok(self.core.settings.borrow().rows())
+    }
+    fn activities(&self) -> Result<Vec<super::Activity>> {
+        Ok(self.core.engine.activity())
+    }
+    fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
+        Ok(self.core.engine.transactions.locks())
+    }
+    fn prepared_statements(&self) -> Result<Vec<crate::catalog::system::PreparedStatement>> {
+        let statements = self.core.statements.borrow();
+        let row = |(name, prepared): (&String, &Arc<super::statement::Prepared>)| {
+            let planned = prepared.last_plan().map(|plan| plan.parameter_types.clone());
+            crate::catalog::system::PreparedStatement {
+                name: name.clone(),
+                statement: prepared.text.clone(),
+                prepared_at: prepared.prepared_at,
+                parameter_types: planned.unwrap_or_default(),
+                from_sql: prepared.from_sql,
+            }
+        };
+        Ok(statements.iter().map(row).collect())
+    }
+    fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
+        let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
+        Ok(position.is_called.then_some(position.value))
     }
     fn check_interrupt(&self) -> Result<()> {
         self.core.registration.check()

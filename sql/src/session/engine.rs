@@ -154,6 +154,9 @@ impl Engine {
         let sessions: Vec<_> = self.sessions.lock().by_pid.values().cloned().collect();
         let mut activity: Vec<_> = sessions.iter().map(|session| session.activity.lock().clone()).collect();
         activity.sort_by_key(|activity| activity.pid);
+        for activity in &mut activity {
+            activity.wait = self.transactions.wait_event(activity.pid);
+        }
         activity
     }
 

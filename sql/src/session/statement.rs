@@ -28,12 +28,22 @@ pub(crate) struct Prepared {
     pub statement: Option<Statement>,
     /// Parameter types the client gave.
     pub declared: Vec<Option<Type>>,
+    /// For pg_prepared_statements.
+    pub prepared_at: i64,
+    pub from_sql: bool,
     plan: Mutex<Option<(Arc<Plan>, u64)>>,
 }
 
 impl Prepared {
     pub fn new(text: Arc<str>, statement: Option<Statement>, declared: Vec<Option<Type>>) -> Arc<Prepared> {
-        Arc::new(Prepared { text, statement, declared, plan: Mutex::new(None) })
+        let prepared_at = super::engine::now();
+        Arc::new(Prepared { text, statement, declared, prepared_at, from_sql: false, plan: Mutex::new(None) })
+    }
+    /// Of PREPARE.
+    pub fn from_sql(text: Arc<str>, statement: Statement, declared: Vec<Option<Type>>) -> Arc<Prepared> {
+        let prepared_at = super::engine::now();
+        let statement = Some(statement);
+        Arc::new(Prepared { text, statement, declared, prepared_at, from_sql: true, plan: Mutex::new(None) })
     }
     pub fn kind(&self) -> Option<&StatementKind> {
         self.statement.as_ref().map(|statement| &statement.kind)

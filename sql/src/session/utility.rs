@@ -72,7 +72,8 @@ impl Session {
                 target.result.fields.as_deref().map(<[Field]>::to_vec)
             }
             StatementKind::Execute { name, .. } => {
-                let prepared = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+                let prepared =
+                    self.core.statements.borrow().get(name).cloned().ok_or_else(|| no_statement(name))?;
                 self.plan_of(&prepared)?.fields.clone()
             }
             _ => None,
@@ -139,13 +140,13 @@ impl Session {
                 "PREPARE"
             }
             StatementKind::Deallocate(Some(name)) => {
-                if self.statements.remove(name).is_none() {
+                if self.core.statements.borrow_mut().remove(name).is_none() {
                     return Err(no_statement(name));
                 }
                 "DEALLOCATE"
             }
             StatementKind::Deallocate(None) => {
-                self.statements.clear();
+                self.core.statements.borrow_mut().clear();
                 "DEALLOCATE ALL"
             }
             StatementKind::Declare { name, scroll, hold, query, .. } => {
@@ -308,7 +309,7 @@ impl Session {
                 self.forbid_block("DISCARD ALL")?;
                 self.portals.close_all();
                 self.core.reset_settings();
-                self.statements.clear();
+                self.core.statements.borrow_mut().clear();
                 self.cache.clear();
                 self.core.engine.transactions.advisory_unlock_all(&self.core.registration.handle);
                 self.core.sequences.borrow_mut().clear();
@@ -337,7 +338,7 @@ impl Session {
         statement: &StatementKind,
         portal: &Portal,
     ) -> Result<()> {
-        if self.statements.contains_key(name) {
+        if self.core.statements.borrow().contains_key(name) {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
         }
@@ -357,15 +358,15 @@ impl Session {
             types.iter().map(resolve).collect::<Result<Vec<_>>>()?
         };
         let statement = ast::Statement { kind: statement.clone(), span: 0..0, parameters: 0 };
-        let prepared = Prepared::new(portal.prepared.text.clone(), Some(statement), declared);
+        let prepared = Prepared::from_sql(portal.prepared.text.clone(), statement, declared);
         self.plan_of(&prepared)?;
-        self.statements.insert(name.to_string(), prepared);
+        self.core.statements.borrow_mut().insert(name.to_string(), prepared);
         Ok(())
     }
 
     /// EXECUTE: the portal goes on as a run of the prepared statement.
     fn execute_prepared(&mut self, name: &str, arguments: &[ast::Expr], portal: &mut Portal) -> Result<()> {
-        let prepared = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+        let prepared = self.core.statements.borrow().get(name).cloned().ok_or_else(|| no_statement(name))?;
         let plan = self.ready_plan(&prepared)?;
         if arguments.len() != plan.parameter_types.len() {
             let message = format!("wrong number of parameters for prepared statement \"{name}\"");

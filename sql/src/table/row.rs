@@ -55,7 +55,7 @@ pub fn encode(values: &[Datum], types: &[Type], out: &mut Vec<u8>) {
     let variable_bytes: usize = values.iter().map(variable_bytes_bound).sum();
     let wide = variable_bytes > usize::from(u16::MAX);
     let nulls = values.iter().any(Datum::is_null);
-    out.push(u8::from(nulls) * FLAG_NULLS | u8::from(wide) * FLAG_WIDE);
+    out.push((u8::from(nulls) * FLAG_NULLS) | (u8::from(wide) * FLAG_WIDE));
     out.extend((values.len() as u16).to_le_bytes());
     if nulls {
         let start = out.len();

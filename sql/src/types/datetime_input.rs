@@ -227,7 +227,7 @@ struct Fields {
     zone: Option<String>,
     bc: bool,
     meridian: Option<Meridian>,
-    /// `T` stood before: a time follows.
+    /// A time follows: `T` stood before, or nothing else is wanted.
     expect_time: bool,
 }
 
@@ -259,7 +259,7 @@ fn is_day_name(word: &str) -> bool {
 }
 
 fn parse_fields(text: &str, render: &RenderSettings, needs_date: bool) -> Result<Value, Bad> {
-    let mut fields = Fields::default();
+    let mut fields = Fields { expect_time: !needs_date && is_compact_time(text), ..Fields::default() };
     let mut rest = text.trim_matches(super::numeric::is_space);
     let mut special = None;
     if rest.is_empty() {
@@ -324,6 +324,12 @@ fn parse_fields(text: &str, render: &RenderSettings, needs_date: bool) -> Result
         };
     }
     finish(fields, needs_date)
+}
+
+/// Digits run together, which for a type without a date can only be a time.
+fn is_compact_time(text: &str) -> bool {
+    let word = text.split_ascii_whitespace().next().unwrap_or_default();
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// A field that begins with a digit: a date, a time or a number.

@@ -73,7 +73,6 @@ macro_rules! types {
         /// The entry of an array type's element.
         const fn builtin_of_array(oid: Oid) -> Option<&'static (Type, Oid, &'static str, Repr, i16)> {
             match oid {
-                0 => None,
                 $($array if $array != 0 => Some(&(Type($oid), $array, $text, Repr::$repr, $size)),)*
                 _ => None,
             }

@@ -21,6 +21,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_language" => |_| facts("pg_language", include_str!("facts/pg_language.tsv")),
         "pg_tablespace" => pg_tablespace,
         "pg_proc" => pg_proc,
+        "pg_operator" => pg_operator,
+        "pg_cast" => pg_cast,
         "pg_aggregate" => pg_aggregate,
         _ => return None,
     })
@@ -149,6 +151,45 @@ fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("aggfinalmodify", letter('r')),
             ("aggmfinalmodify", letter('r')),
             ("aggtranstype", oid(function.result.0)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// Those whose functions exist here.
+fn pg_operator(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_operator");
+    for operator in functions::operator_facts() {
+        rows.push([
+            ("oid", oid(operator.oid)),
+            ("oprname", text(operator.name)),
+            ("oprnamespace", oid(PG_CATALOG)),
+            ("oprowner", oid(ROLE_POSTGRES)),
+            ("oprkind", letter(if operator.left.is_some() { 'b' } else { 'l' })),
+            ("oprcanmerge", boolean(operator.can_merge)),
+            ("oprcanhash", boolean(operator.can_hash)),
+            ("oprleft", oid(operator.left.map_or(0, |left| left.0))),
+            ("oprright", oid(operator.right.0)),
+            ("oprresult", oid(operator.result.0)),
+            ("oprcom", oid(operator.commutator)),
+            ("oprnegate", oid(operator.negator)),
+            ("oprcode", oid(operator.function)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// A cast has no OID that anyone refers to: its place in the list.
+fn pg_cast(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_cast");
+    for (at, cast) in functions::cast_facts().iter().enumerate() {
+        rows.push([
+            ("oid", oid(10_000 + at as Oid)),
+            ("castsource", oid(cast.source.0)),
+            ("casttarget", oid(cast.target.0)),
+            ("castfunc", oid(cast.function)),
+            ("castcontext", letter(cast.context)),
+            ("castmethod", letter(cast.method)),
         ]);
     }
     rows.finish()

@@ -5,28 +5,8 @@
 use super::relations::{Producer, Rows, boolean, oid, optional, text};
 use crate::error::Result;
 use crate::functions::EvalContext;
-use crate::types::{ArrayValue, Datum, Oid, Type};
-use std::net::SocketAddr;
+use crate::types::{ArrayValue, Datum, Type};
 use std::sync::Arc;
-
-/// A session, for pg_stat_activity. Times are microseconds since 2000-01-01 UTC.
-#[derive(Clone, Debug)]
-pub struct Activity {
-    pub pid: i32,
-    pub database: Oid,
-    pub user: Oid,
-    pub application_name: String,
-    pub client_address: Option<SocketAddr>,
-    pub backend_start: i64,
-    pub transaction_start: Option<i64>,
-    pub query_start: Option<i64>,
-    pub state_change: i64,
-    /// "active", "idle", "idle in transaction", "idle in transaction (aborted)".
-    pub state: &'static str,
-    /// ("Lock", "relation"), …: what it waits for now.
-    pub wait: Option<(&'static str, &'static str)>,
-    pub query: Arc<str>,
-}
 
 /// A row of pg_prepared_statements.
 #[derive(Clone, Debug)]
@@ -88,9 +68,14 @@ fn pg_stat_activity(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = Rows::catalog("pg_stat_activity");
     let time = |value: Option<i64>| value.map_or(Datum::Null, Datum::Timestamp);
+    let waiting: Vec<(i32, &'static str)> = {
+        let locks = context.services.locks()?;
+        locks.iter().filter(|lock| !lock.granted).map(|lock| (lock.pid, lock.kind)).collect()
+    };
     for session in context.services.activities()? {
         let database = catalog.databases().find(|database| database.oid == session.database);
-        let (class, event) = session.wait.unzip();
+        let event = waiting.iter().find(|(pid, _)| *pid == session.pid).map(|(_, kind)| *kind);
+        let class = event.map(|_| "Lock");
         rows.push([
             ("datid", oid(session.database)),
             ("datname", optional(database.map(|database| &database.name))),

@@ -3,8 +3,7 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, INFORMATION_SCHEMA, Index, PG_CATALOG, Persistence,
-    ROLE_POSTGRES, Table,
+    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES, Table,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -39,23 +38,17 @@ pub fn producer(name: &str) -> Option<Producer> {
     })
 }
 
-/// The schemas that every database has without a descriptor.
-const BUILTIN_SCHEMAS: [(Oid, &str); 2] =
-    [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")];
-
 /// OID, name, owner, comment of every schema.
 pub fn schemas(catalog: &Catalog) -> Vec<(Oid, String, Oid, Option<String>)> {
     let mut found: Vec<_> = catalog
         .schemas()
         .map(|schema| (schema.oid, schema.name.clone(), schema.owner, schema.comment.clone()))
         .collect();
-    for (oid, name) in BUILTIN_SCHEMAS {
-        if !found.iter().any(|(existing, ..)| *existing == oid) {
-            let comment = (oid == PG_CATALOG).then(|| "system catalog schema".to_owned());
-            found.push((oid, name.to_owned(), ROLE_POSTGRES, comment));
+    for (oid, _, _, comment) in &mut found {
+        if *oid == PG_CATALOG {
+            *comment = Some("system catalog schema".to_owned());
         }
     }
-    found.sort_by_key(|(oid, ..)| *oid);
     found
 }
 
@@ -496,7 +489,7 @@ fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("encoding", Datum::Int4(6)),
             ("datlocprovider", letter('c')),
             ("datistemplate", boolean(database.is_template)),
-            ("datallowconn", boolean(true)),
+            ("datallowconn", boolean(database.name != "template0")),
             ("datconnlimit", Datum::Int4(-1)),
             ("dattablespace", oid(1663)),
             ("datcollate", text("C")),

@@ -17,6 +17,8 @@ use std::cmp::Ordering;
 const GUARD: i32 = 12;
 /// exp() beyond this can't be represented (NUMERIC_MAX_RESULT_SCALE * 3).
 const EXPONENT_MAX: f64 = 6000.0;
+/// log10(e) to the 15 digits that numeric.c has, for its estimates decide how many digits show.
+#[allow(clippy::approx_constant)]
 const LOG10_E: f64 = 0.434_294_481_903_252;
 
 fn result_scale(weight: i32, least: i32) -> i32 {
@@ -166,7 +168,7 @@ impl Numeric {
         let base = self.abs();
         let odd = negative && !exponent.rem(&Numeric::from_i64(2))?.is_zero();
         let local_scale = (8 - base.ln_weight()).max(0);
-        let estimate = base.ln_to_scale(local_scale)?.mul(exponent)?.to_f64();
+        let estimate = base.ln_to_scale(local_scale)?.mul(exponent)?.round_to(local_scale).to_f64();
         if estimate.abs() > EXPONENT_MAX * 1.003_333 {
             return if estimate > 0.0 {
                 Err(overflow())

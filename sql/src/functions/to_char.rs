@@ -1,3 +1,0 @@
-use super::Registry;
-
-pub fn register(_: &mut Registry) {}

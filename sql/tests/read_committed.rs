@@ -1,0 +1,244 @@
+//! READ COMMITTED: a statement that meets a row which somebody else changed judges its latest version again (PostgreSQL's
+//! EvalPlanQual). Each case: session a changes something in an open transaction; session b's statement runs into it and waits; a
+//! ends; b's outcome and the table are as PostgreSQL 15 has them. The wait is seen through `pg_blocking_pids`, never assumed.
+
+use serin_sql::column::Batch;
+use serin_sql::types::{RenderSettings, format_datum};
+use serin_sql::{Engine, Error, Field, Format, Output, Progress, Result, Session, Startup};
+use serin_storage::{Store, StoreOptions};
+use std::sync::Arc;
+
+#[derive(Default)]
+struct Rows(Vec<String>);
+
+impl Output for Rows {
+    fn row_description(&mut self, _: &[Field]) {}
+    fn rows(&mut self, batch: &Batch, fields: &[Field], _: &[Format], render: &RenderSettings) -> Result<()> {
+        for row in 0..batch.rows {
+            let values = batch.row(row);
+            let shown = values.iter().zip(fields).map(|(value, field)| match value.is_null() {
+                true => "NULL".to_string(),
+                false => format_datum(value, field.data_type, render),
+            });
+            self.0.push(shown.collect::<Vec<_>>().join("|"));
+        }
+        Ok(())
+    }
+    fn copy_data(&mut self, _: &[u8]) {}
+    fn notice(&mut self, _: Error) {}
+    fn parameter_status(&mut self, _: &str, _: &str) {}
+    fn buffered_bytes(&self) -> usize {
+        0
+    }
+}
+
+fn connect(engine: &Arc<Engine>) -> Session {
+    let startup = Startup {
+        user: "postgres".into(),
+        database: "postgres".into(),
+        parameters: Vec::new(),
+        client_address: None,
+    };
+    engine.connect(startup).unwrap()
+}
+
+/// The last statement's tag and all rows.
+fn run(session: &mut Session, sql: &str) -> Result<(String, Vec<String>)> {
+    let mut out = Rows::default();
+    let mut tag = String::new();
+    let result = (|| -> Result<()> {
+        let parsed = session.parse(sql)?;
+        for index in 0..parsed.len() {
+            session.start_simple(&parsed, index, &mut out)?;
+            if let Progress::Complete(done) = session.execute("", 0, &mut out)? {
+                tag = done;
+            }
+        }
+        Ok(())
+    })();
+    let synced = session.sync(&mut out);
+    if let Some(at) = session.take_durable_at() {
+        session.engine().store().wait_durable(at).unwrap();
+    }
+    result?;
+    synced?;
+    Ok((tag, out.0))
+}
+
+struct Case<'a> {
+    /// Runs in a's open transaction.
+    first: &'a str,
+    /// Runs into it.
+    second: &'a str,
+    /// How a ends.
+    end: &'a str,
+    /// b's tag and rows, joined by spaces.
+    outcome: &'a str,
+    table: &'a str,
+}
+
+fn check(case: Case<'_>) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(Store::open(StoreOptions::new(dir.path())).unwrap(), &[]).unwrap();
+    let mut a = connect(&engine);
+    run(&mut a, "create table t (id int primary key, v int); insert into t values (1, 10), (2, 20), (3, 30)")
+        .unwrap();
+    run(&mut a, "create table u (id int primary key, w int); insert into u values (1, 100), (2, 200)")
+        .unwrap();
+    run(&mut a, "begin").unwrap();
+    run(&mut a, case.first).unwrap();
+    let mut b = connect(&engine);
+    let blockers = format!("select pg_blocking_pids({})", b.pid());
+    let second = case.second.to_string();
+    let waiting = std::thread::spawn(move || run(&mut b, &second));
+    let mut watcher = connect(&engine);
+    while run(&mut watcher, &blockers).unwrap().1 == ["{}"] {
+        assert!(!waiting.is_finished(), "{}: did not wait", case.second);
+        std::thread::yield_now();
+    }
+    run(&mut a, case.end).unwrap();
+    let outcome = match waiting.join().unwrap() {
+        Ok((tag, rows)) => std::iter::once(tag).chain(rows).collect::<Vec<_>>().join(" "),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(outcome, case.outcome, "{} after {}", case.second, case.first);
+    let table = run(&mut a, "select id, v from t order by id").unwrap().1.join(" ");
+    assert_eq!(table, case.table, "{} after {}", case.second, case.first);
+}
+
+#[test]
+fn an_update_by_key_starts_from_the_latest_version() {
+    check(Case {
+        first: "update t set v = v + 1 where id = 1",
+        second: "update t set v = v * 2 where id = 1 returning v",
+        end: "commit",
+        outcome: "UPDATE 1 22",
+        table: "1|22 2|20 3|30",
+    });
+}
+
+#[test]
+fn after_a_rollback_the_version_read_is_the_latest() {
+    check(Case {
+        first: "update t set v = v + 1 where id = 1",
+        second: "update t set v = v * 2 where id = 1 returning v",
+        end: "rollback",
+        outcome: "UPDATE 1 20",
+        table: "1|20 2|20 3|30",
+    });
+}
+
+#[test]
+fn a_row_that_no_longer_matches_is_left_alone() {
+    check(Case {
+        first: "update t set v = 11 where id = 1",
+        second: "update t set v = 0 where v = 10",
+        end: "commit",
+        outcome: "UPDATE 0",
+        table: "1|11 2|20 3|30",
+    });
+    check(Case {
+        first: "update t set v = 11 where id = 1",
+        second: "delete from t where v < 11",
+        end: "commit",
+        outcome: "DELETE 0",
+        table: "1|11 2|20 3|30",
+    });
+}
+
+#[test]
+fn a_row_that_matches_only_now_was_not_read() {
+    check(Case {
+        first: "update t set v = v + 10",
+        second: "update t set v = v + 1 where v >= 20 returning id, v",
+        end: "commit",
+        outcome: "UPDATE 2 2|31 3|41",
+        table: "1|20 2|31 3|41",
+    });
+}
+
+#[test]
+fn a_deleted_row_is_gone() {
+    check(Case {
+        first: "delete from t where id = 2",
+        second: "update t set v = v + 1",
+        end: "commit",
+        outcome: "UPDATE 2",
+        table: "1|11 3|31",
+    });
+    check(Case {
+        first: "delete from t where id = 2",
+        second: "update t set v = v + 1 where id = 2",
+        end: "commit",
+        outcome: "UPDATE 0",
+        table: "1|10 3|30",
+    });
+}
+
+#[test]
+fn a_join_is_judged_with_the_other_tables_rows_as_they_were() {
+    check(Case {
+        first: "update t set v = 5 where id = 1",
+        second: "update t set v = t.v + u.w from u where u.id = t.id and t.v < 20 returning t.id, t.v",
+        end: "commit",
+        outcome: "UPDATE 1 1|105",
+        table: "1|105 2|20 3|30",
+    });
+    check(Case {
+        first: "update t set v = 50 where id = 1",
+        second: "update t set v = t.v + u.w from u where u.id = t.id and t.v < 20",
+        end: "commit",
+        outcome: "UPDATE 0",
+        table: "1|50 2|20 3|30",
+    });
+}
+
+#[test]
+fn locking_reads_return_the_latest_version() {
+    check(Case {
+        first: "update t set v = 15 where id = 1",
+        second: "select id, v from t where v < 20 order by id for update",
+        end: "commit",
+        outcome: "SELECT 1 1|15",
+        table: "1|15 2|20 3|30",
+    });
+    check(Case {
+        first: "update t set v = 50 where id = 1",
+        second: "select id, v from t where v <= 20 order by id for share",
+        end: "commit",
+        outcome: "SELECT 1 2|20",
+        table: "1|50 2|20 3|30",
+    });
+}
+
+#[test]
+fn on_conflict_updates_a_row_that_its_snapshot_does_not_show() {
+    check(Case {
+        first: "insert into t values (4, 40)",
+        second: "insert into t values (4, 1) on conflict (id) do update set v = t.v + excluded.v returning v",
+        end: "commit",
+        outcome: "INSERT 0 1 41",
+        table: "1|10 2|20 3|30 4|41",
+    });
+    check(Case {
+        first: "insert into t values (4, 40)",
+        second: "insert into t values (4, 1) on conflict (id) do update set v = t.v + excluded.v returning v",
+        end: "rollback",
+        outcome: "INSERT 0 1 1",
+        table: "1|10 2|20 3|30 4|1",
+    });
+    check(Case {
+        first: "delete from t where id = 1",
+        second: "insert into t values (1, 7) on conflict (id) do update set v = t.v + excluded.v returning v",
+        end: "commit",
+        outcome: "INSERT 0 1 7",
+        table: "1|7 2|20 3|30",
+    });
+    check(Case {
+        first: "insert into t values (4, 40)",
+        second: "insert into t values (4, 1) on conflict do nothing",
+        end: "commit",
+        outcome: "INSERT 0 0",
+        table: "1|10 2|20 3|30 4|40",
+    });
+}
