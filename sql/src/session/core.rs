@@ -493,19 +493,6 @@ impl Services for StatementContext<'_> {
         let bytes = catalog.tree(tree)?.size_bytes_estimate();
         Ok(Some(i64::try_from(bytes).unwrap_or(i64::MAX)))
     }
-    fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
-        Ok(self.core.settings.borrow().rows())
-    }
-    fn activities(&self) -> Result<Vec<super::Activity>> {
-        Ok(self.core.engine.activity())
-    }
-    fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
-        Ok(self.core.engine.transactions.locks())
-    }
-    fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
-        let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
-        Ok(position.is_called.then_some(position.value))
-    }
     fn notice(&self, notice: Error) {
         self.core.notice(notice);
     }

@@ -1,12 +1,31 @@
 //! Who is connected: what cancel requests, timeouts, termination and `pg_stat_activity` need of a session, shared with
 //! other threads.
 
-pub use crate::catalog::system::Activity;
 use crate::error::{Error, Result, SqlState};
+use crate::types::Oid;
 use parking_lot::Mutex;
 use serin_txn::SessionHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// A session, for pg_stat_activity. Times are microseconds since 2000-01-01 UTC.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    pub pid: i32,
+    pub database: Oid,
+    pub user: Oid,
+    pub application_name: String,
+    pub client_address: Option<std::net::SocketAddr>,
+    pub backend_start: i64,
+    pub transaction_start: Option<i64>,
+    pub query_start: Option<i64>,
+    pub state_change: i64,
+    /// "active", "idle", "idle in transaction", "idle in transaction (aborted)".
+    pub state: &'static str,
+    /// ("Lock", "relation"), …: what it waits for now.
+    pub wait: Option<(&'static str, &'static str)>,
+    pub query: Arc<str>,
+}
 
 /// Why a session was interrupted. A stronger reason is not overwritten by a weaker one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
