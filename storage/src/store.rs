@@ -545,6 +545,11 @@ impl Store {
         Durable { shared: self.shared.clone(), ts }
     }
 
+    /// The hook of [`StoreOptions::blocking`], for the layers above: their lock waits block as well.
+    pub fn blocking(&self) -> Arc<dyn Blocking> {
+        self.shared.options.blocking.clone()
+    }
+
     pub fn wait_durable(&self, ts: Timestamp) -> Result<()> {
         self.shared.wal.wait_durable(ts)
     }

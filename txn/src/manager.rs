@@ -9,7 +9,7 @@ use crate::ssi::Ssi;
 use crate::{LockInfo, Transaction, TransactionOptions, TransactionStats};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use serin_storage::{Blocking, Inline, Store};
+use serin_storage::{Blocking, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,8 +43,10 @@ pub(crate) fn advisory_object(key: (u32, u32, u16)) -> ObjectRef<'static> {
 }
 
 impl TransactionManager {
+    /// Waits for locks go through the store's own hook.
     pub fn new(store: Arc<Store>) -> Arc<TransactionManager> {
-        TransactionManager::with_blocking(store, Arc::new(Inline))
+        let blocking = store.blocking();
+        TransactionManager::with_blocking(store, blocking)
     }
     /// `blocking` is told before a session waits for a lock.
     pub fn with_blocking(store: Arc<Store>, blocking: Arc<dyn Blocking>) -> Arc<TransactionManager> {

@@ -25,6 +25,8 @@ pub(super) struct Portal {
     pub last: bool,
     /// Rows handed out.
     pub sent: u64,
+    /// Of these, rows that earlier Executes handed out: the tag counts only those of the last.
+    pub sent_before: u64,
     /// A batch of which only the first rows were wanted so far.
     pub pending: Option<(Batch, usize)>,
     /// Savepoints around it when it was made.
@@ -117,6 +119,7 @@ impl Portal {
             simple: false,
             last: false,
             sent: 0,
+            sent_before: 0,
             pending: None,
             level,
             is_cursor: false,
@@ -203,9 +206,9 @@ impl Portal {
     }
 
     pub fn plan_tag(&self) -> String {
-        let Run::Plan { execution, plan, .. } = &self.run else { return counted("SELECT", self.sent) };
+        let Run::Plan { execution, plan, .. } = &self.run else { return counted("SELECT", self.sent - self.sent_before) };
         match plan.kind {
-            PlanKind::Select => counted("SELECT", self.sent),
+            PlanKind::Select => counted("SELECT", self.sent - self.sent_before),
             PlanKind::Insert => counted("INSERT 0", execution.rows_affected()),
             PlanKind::Update => counted("UPDATE", execution.rows_affected()),
             PlanKind::Delete => counted("DELETE", execution.rows_affected()),
