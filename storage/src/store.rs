@@ -536,10 +536,6 @@ impl Store {
         tree
     }
 
-    /// The hook to call before anything that may block or run long.
-    pub fn blocking(&self) -> &Arc<dyn Blocking> {
-        &self.shared.options.blocking
-    }
     /// Resolves when every commit at or below `ts` is durable; fails when the store stopped.
     pub fn durable(self: &Arc<Self>, ts: Timestamp) -> impl Future<Output = Result<()>> + Send + use<> {
         Durable { shared: self.shared.clone(), ts }
