@@ -60,7 +60,7 @@ impl Engine {
         for (name, value) in settings {
             check.set(name, Some(value), Source::Server, false)?;
         }
-        let transactions = TransactionManager::with_blocking(store.clone(), store.blocking().clone());
+        let transactions = TransactionManager::with_blocking(store.clone(), store.blocking());
         let own = SessionHandle::new(0);
         let begin = || {
             transactions.begin(TransactionOptions {
