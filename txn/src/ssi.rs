@@ -502,12 +502,12 @@ impl Ssi {
     /// The transaction ended without a commit: its edges and SIREADs mean nothing any more.
     pub(crate) fn aborted(&self, me: Participant, store: &Store) {
         let mut graph = self.graph.lock();
-        if let Some(node) = graph.nodes.get(&me.node) {
-            if node.kind == Kind::Ssi {
-                self.end_active(&mut graph, me.node, me.read_only);
-                if !me.read_only {
-                    self.pivot_count.fetch_sub(1, Ordering::SeqCst);
-                }
+        if let Some(node) = graph.nodes.get(&me.node)
+            && node.kind == Kind::Ssi
+        {
+            self.end_active(&mut graph, me.node, me.read_only);
+            if !me.read_only {
+                self.pivot_count.fetch_sub(1, Ordering::SeqCst);
             }
         }
         graph.remove(me.node);

@@ -110,9 +110,6 @@ mod tests {
     fn fields_survive_text_and_csv() {
         let fields = [Some("a\tb\\c\nd"), None, Some(""), Some("\\N"), Some("q\"r,s")];
         assert_eq!(written(&[], &fields), "a\\tb\\\\c\\nd\t\\N\t\t\\\\N\tq\"r,s\n");
-        assert_eq!(
-            written(&[("format", "csv")], &fields),
-            "\"a\tb\\c\nd\",,\"\",\\N,\"q\"\"r,s\"\n".replace("\"a\tb", "\"a\tb")
-        );
+        assert_eq!(written(&[("format", "csv")], &fields), "\"a\tb\\c\nd\",,\"\",\\N,\"q\"\"r,s\"\n");
     }
 }

@@ -122,7 +122,7 @@ impl CopyIn {
                 }
             }
             self.take_record(record, context)?;
-            if self.count % 1024 == 0 {
+            if self.count.is_multiple_of(1024) {
                 context.eval.services.check_interrupt()?;
             }
         }
