@@ -393,13 +393,20 @@ fn tell(records: &[Record], cycle: &[(usize, String)]) -> String {
     story
 }
 
+/// Transactions of one history; `SERIN_HISTORY` asks for longer ones.
+fn history_length() -> u64 {
+    std::env::var("SERIN_HISTORY").map_or(1_500, |length| length.parse().expect("a number"))
+}
+
 fn assert_serializable(name: &str, modes: &'static [Mode]) {
+    let transactions = history_length();
     for (seed, slots, threads) in [(1, 2, 6), (2, 5, 8), (3, 20, 8)] {
-        let workload = Workload { modes, threads, transactions: 8_000, slots, seed };
+        let workload = Workload { modes, threads, transactions, slots, seed };
         let started = std::time::Instant::now();
         let (records, totals) = run(workload, |_| {});
         println!("{name}: {slots} slots: {totals:?} in {:?}", started.elapsed());
-        assert!(totals.committed > 1000, "too few transactions got through to show anything: {totals:?}");
+        let enough = totals.committed as u64 > transactions / 8;
+        assert!(enough, "too few transactions got through to show anything: {totals:?}");
         if let Some(story) = find_cycle(&records) {
             panic!("{name}, seed {seed}, {slots} slots: {story}");
         }
