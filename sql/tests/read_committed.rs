@@ -50,9 +50,13 @@ fn run(session: &mut Session, sql: &str) -> Result<(String, Vec<String>)> {
         let parsed = session.parse(sql)?;
         for index in 0..parsed.len() {
             session.start_simple(&parsed, index, &mut out)?;
-            if let Progress::Complete(done) = session.execute("", 0, &mut out)? {
-                tag = done;
-            }
+            tag = loop {
+                match session.execute("", 0, &mut out)? {
+                    Progress::Paused => {}
+                    Progress::Complete(done) => break done,
+                    other => panic!("{other:?}"),
+                }
+            };
         }
         Ok(())
     })();
