@@ -119,10 +119,12 @@ impl Binder<'_> {
         self.scopes.push(Scope::default());
         let mut one = |expr: Option<&ast::Expr>, clause: &'static str| -> Result<Option<Expr>> {
             let Some(expr) = expr else { return Ok(None) };
-            let own = self.scopes.len() - 2;
-            let items = self.scopes.get_mut(own).map(|scope| std::mem::take(&mut scope.items));
+            // A set operation has no scope of its own below the one just pushed.
+            let own = self.scopes.len().checked_sub(2);
+            let own_scope = own.and_then(|own| self.scopes.get_mut(own));
+            let items = own_scope.map(|scope| std::mem::take(&mut scope.items));
             let bound = self.plain_expr(expr, clause);
-            if let (Some(items), Some(scope)) = (items, self.scopes.get_mut(own)) {
+            if let (Some(items), Some(scope)) = (items, own.and_then(|own| self.scopes.get_mut(own))) {
                 scope.items = items;
             }
             let bound = bound.map_err(|error| match error.state() {
