@@ -123,7 +123,7 @@ fn data_row(
 }
 
 /// Writes the number of bytes from `from` to the end at `at`.
-fn patch_length(out: &mut Vec<u8>, at: usize, from: usize) {
+fn patch_length(out: &mut [u8], at: usize, from: usize) {
     let length = (out.len() - from) as u32;
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }

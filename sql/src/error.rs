@@ -299,7 +299,10 @@ impl From<serin_txn::Error> for Error {
             E::OutOfLocks => SqlState::OUT_OF_MEMORY,
         };
         let mut converted = Error::new(state, error.to_string());
-        if let E::ConcurrentUpdate { conflict, .. } | E::DangerousStructure(conflict) | E::Deadlock(conflict) = error {
+        if let E::ConcurrentUpdate { conflict, .. }
+        | E::DangerousStructure(conflict)
+        | E::Deadlock(conflict) = error
+        {
             converted.0.conflict = Some((*conflict).into());
         }
         converted

@@ -104,11 +104,6 @@ impl SequenceStore {
         Ok(written)
     }
 
-    /// Forgets the values of states that no descriptor names any more.
-    pub fn retain(&self, is_used: impl Fn(Oid) -> bool) {
-        self.states.lock().retain(|&state, _| is_used(state));
-    }
-
     fn write(&self, state: Oid, position: Position) -> Result<Option<Timestamp>> {
         let mut writer = self.store.writer();
         let key = state.to_be_bytes();

@@ -177,8 +177,11 @@ fn run_script(path: &Path) {
         let (sql, has_result) = take_block(true);
         let expected = if has_result { take_block(false).0 } else { Vec::new() };
         let sql = sql.join("\n");
-        let copy_in =
-            if matches!(verb, "copy" | "statement") { expected.iter().map(|l| format!("{l}\n")).collect() } else { String::new() };
+        let copy_in = if matches!(verb, "copy" | "statement") {
+            expected.iter().map(|l| format!("{l}\n")).collect()
+        } else {
+            String::new()
+        };
         let mut out = Recorder::default();
         let result = run(world.session(), &sql, copy_in.as_bytes(), &mut out);
         let mut fail = |what: String| {

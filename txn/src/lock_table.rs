@@ -307,10 +307,11 @@ impl Shard {
             .into_mut()
     }
     fn remove_if_unused(&mut self, hash: u64, object: ObjectRef<'_>) {
-        if let Ok(entry) = self.0.find_entry(hash, |queue| queue.object.as_ref() == object) {
-            if entry.get().holders.is_empty() && entry.get().waiters.is_empty() {
-                entry.remove();
-            }
+        if let Ok(entry) = self.0.find_entry(hash, |queue| queue.object.as_ref() == object)
+            && entry.get().holders.is_empty()
+            && entry.get().waiters.is_empty()
+        {
+            entry.remove();
         }
     }
 }
@@ -691,10 +692,10 @@ impl LockTable {
                 check_at = now + session.deadlock_timeout();
             }
             let mut wake_at = timeout_at.map_or(check_at, |at| at.min(check_at));
-            if object == ObjectRef::SerialToken {
-                if let Some(patience) = self.doom_idle_token_holder(hash) {
-                    wake_at = wake_at.min(now + patience);
-                }
+            if object == ObjectRef::SerialToken
+                && let Some(patience) = self.doom_idle_token_holder(hash)
+            {
+                wake_at = wake_at.min(now + patience);
             }
             match session.wait_for_grant(wake_at) {
                 Woken::Granted => return Ok(()),

@@ -120,19 +120,20 @@ impl Transaction {
     }
 
     /// Takes a snapshot that covers the session's own last commit, even where the client sent this transaction before
-    /// that commit was durable.
+    /// that commit was durable, and the commit that its previous transaction failed against: locks are released before a
+    /// commit is durable, so an immediate retry would otherwise meet the same conflict until the log is flushed.
     pub(crate) fn fresh_snapshot(&self) -> Result<Arc<Snapshot>> {
         let snapshot = self.manager.store.snapshot();
-        if snapshot.timestamp() >= self.options.session.last_commit() {
+        if snapshot.timestamp() >= self.options.session.must_see() {
             return Ok(Arc::new(snapshot));
         }
         drop(snapshot);
-        self.await_own_commit()?;
+        self.await_must_see()?;
         Ok(Arc::new(self.manager.store.snapshot()))
     }
 
-    pub(crate) fn await_own_commit(&self) -> Result<()> {
-        let (store, last) = (&self.manager.store, self.options.session.last_commit());
+    pub(crate) fn await_must_see(&self) -> Result<()> {
+        let (store, last) = (&self.manager.store, self.options.session.must_see());
         if store.watermark() >= last {
             return Ok(());
         }
@@ -295,7 +296,7 @@ impl Transaction {
     // ---- ssi ----
 
     fn begin_ssi(&mut self) -> Result<()> {
-        self.await_own_commit()?;
+        self.await_must_see()?;
         loop {
             let read_only = self.options.read_only;
             let (snapshot, participant) =

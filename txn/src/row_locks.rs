@@ -189,7 +189,10 @@ impl Transaction {
 
     pub(crate) fn concurrent_update(&self, tree: &Tree, key: &[u8], deleted: bool) -> Error {
         let writer = match tree.head(key) {
-            Ok(Head::Committed { writer, .. }) => Some(writer.id().0),
+            Ok(Head::Committed { writer, at, .. }) => {
+                self.options.session.raise_must_see(at);
+                Some(writer.id().0)
+            }
             _ => None,
         };
         let conflict = Conflict {

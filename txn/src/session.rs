@@ -26,8 +26,8 @@ pub struct SessionHandle {
     deadlock_timeout_us: AtomicU64,
     statement: Mutex<Option<Arc<str>>>,
     on_interrupt: Mutex<Option<Callback>>,
-    /// The session's newest commit: its next snapshot must cover it even if it is not durable yet.
-    last_commit: AtomicU64,
+    /// A timestamp: see [`SessionHandle::must_see`].
+    must_see: AtomicU64,
     slot: Mutex<WaitSlot>,
     woken: Condvar,
 }
@@ -68,7 +68,7 @@ impl SessionHandle {
             deadlock_timeout_us: AtomicU64::new(DEADLOCK_TIMEOUT_DEFAULT.as_micros() as u64),
             statement: Mutex::new(None),
             on_interrupt: Mutex::new(None),
-            last_commit: AtomicU64::new(0),
+            must_see: AtomicU64::new(0),
             slot: Mutex::new(WaitSlot::default()),
             woken: Condvar::new(),
         })
@@ -123,11 +123,13 @@ impl SessionHandle {
     pub(crate) fn deadlock_timeout(&self) -> Duration {
         Duration::from_micros(self.deadlock_timeout_us.load(Ordering::Relaxed))
     }
-    pub(crate) fn last_commit(&self) -> Timestamp {
-        Timestamp(self.last_commit.load(Ordering::Relaxed))
+    /// The newest commit that the session's next snapshot must cover: its own last one, or one that made it fail,
+    /// for a retry on a snapshot without that commit would only fail again.
+    pub(crate) fn must_see(&self) -> Timestamp {
+        Timestamp(self.must_see.load(Ordering::Relaxed))
     }
-    pub(crate) fn set_last_commit(&self, ts: Timestamp) {
-        self.last_commit.store(ts.0, Ordering::Relaxed);
+    pub(crate) fn raise_must_see(&self, ts: Timestamp) {
+        self.must_see.fetch_max(ts.0, Ordering::Relaxed);
     }
 
     pub(crate) fn waiting(&self) -> Option<Waiting> {

@@ -396,10 +396,14 @@ impl Ssi {
             graph.doom(writer, conflict);
             return Ok(());
         }
-        Err(self.failure(conflict))
+        Err(self.failure(graph, me, conflict))
     }
 
-    fn failure(&self, conflict: Conflict) -> Error {
+    /// The retry's snapshot must cover the commits it failed against (see `SessionHandle::must_see`).
+    fn failure(&self, graph: &Graph, me: NodeId, conflict: Conflict) -> Error {
+        if let (Some(node), Some((newest, _))) = (graph.nodes.get(&me), graph.committed.last()) {
+            node.session.raise_must_see(*newest);
+        }
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.conflicts.push(conflict.clone());
         Error::DangerousStructure(Box::new(conflict))
@@ -409,7 +413,7 @@ impl Ssi {
         match graph.nodes.get_mut(&me) {
             Some(node) if node.is_doomed() => {
                 let conflict = node.doom.take().unwrap_or_default();
-                Err(self.failure(conflict))
+                Err(self.failure(graph, me, conflict))
             }
             _ => Ok(()),
         }
@@ -448,7 +452,7 @@ impl Ssi {
                 continue;
             }
             if pivot.status == Status::Prepared {
-                return Err(self.failure(conflict));
+                return Err(self.failure(&graph, me.node, conflict));
             }
             graph.doom(edge.other, conflict);
         }
@@ -498,12 +502,12 @@ impl Ssi {
     /// The transaction ended without a commit: its edges and SIREADs mean nothing any more.
     pub(crate) fn aborted(&self, me: Participant, store: &Store) {
         let mut graph = self.graph.lock();
-        if let Some(node) = graph.nodes.get(&me.node) {
-            if node.kind == Kind::Ssi {
-                self.end_active(&mut graph, me.node, me.read_only);
-                if !me.read_only {
-                    self.pivot_count.fetch_sub(1, Ordering::SeqCst);
-                }
+        if let Some(node) = graph.nodes.get(&me.node)
+            && node.kind == Kind::Ssi
+        {
+            self.end_active(&mut graph, me.node, me.read_only);
+            if !me.read_only {
+                self.pivot_count.fetch_sub(1, Ordering::SeqCst);
             }
         }
         graph.remove(me.node);

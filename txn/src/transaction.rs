@@ -351,7 +351,7 @@ impl Transaction {
             }
         };
         if let Some(ts) = ts {
-            self.options.session.set_last_commit(ts);
+            self.options.session.raise_must_see(ts);
         }
         self.release_everything();
         self.manager.commit_count.fetch_add(1, Ordering::Relaxed);

@@ -32,6 +32,11 @@ use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
 use std::sync::Arc;
 
+/// A key and its value, as a scan yields them.
+type Row = (Box<[u8]>, Value);
+/// Appends a batch of rows; whether more follow.
+type ReadBatch<'a> = dyn FnMut(&Transaction, &mut Observations, &mut Vec<Row>) -> Result<bool> + 'a;
+
 pub(crate) struct TwoPhase {
     pub(crate) level: Isolation,
     /// At SERIALIZABLE, from the first write on: this one's writes may be the far end of an SSI transaction's edge.
@@ -162,8 +167,8 @@ impl Transaction {
         &mut self,
         tree: &Arc<Tree>,
         max: usize,
-        read: &mut dyn FnMut(&Transaction, &mut Observations, &mut Vec<(Box<[u8]>, Value)>) -> Result<bool>,
-    ) -> Result<(Vec<(Box<[u8]>, Value)>, bool)> {
+        read: &mut ReadBatch<'_>,
+    ) -> Result<(Vec<Row>, bool)> {
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
         let lock_rows = match two_phase.level {
@@ -188,12 +193,7 @@ impl Transaction {
     }
 
     /// Locks rows that were just read; a row that changed before its lock was granted is read again.
-    fn lock_rows(
-        &mut self,
-        tree: &Arc<Tree>,
-        rows: Vec<(Box<[u8]>, Value)>,
-        mode: LockMode,
-    ) -> Result<Vec<(Box<[u8]>, Value)>> {
+    fn lock_rows(&mut self, tree: &Arc<Tree>, rows: Vec<Row>, mode: LockMode) -> Result<Vec<Row>> {
         let mut locked = Vec::with_capacity(rows.len());
         for (key, _) in rows {
             self.lock_key(tree, &key, mode, WaitPolicy::Block)?;

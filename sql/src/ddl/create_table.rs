@@ -142,7 +142,7 @@ impl Ddl<'_> {
             copy.missing = None;
             copy.identity = None;
             copy.sequence = None;
-            if !(including("generated") && copy.generated) && !(including("defaults") && !copy.generated) {
+            if !including(if copy.generated { "generated" } else { "defaults" }) {
                 copy.default = None;
                 copy.generated = false;
             }

@@ -207,14 +207,6 @@ impl<'a> Parser<'a> {
         self.word_ahead(0) == Some(word)
     }
 
-    pub fn eat_word(&mut self, word: &str) -> bool {
-        let found = self.is_word(word);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
     /// The folded text of a keyword or identifier.
     pub fn word_ahead(&self, ahead: usize) -> Option<&str> {
         match self.peek_ahead(ahead) {

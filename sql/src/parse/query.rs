@@ -835,13 +835,10 @@ impl Parser<'_> {
 
     /// alias_clause, if it is there.
     pub fn alias(&mut self) -> Result<Option<Alias>> {
-        let name = if self.eat(K::As) {
-            self.column_id()?
-        } else if self.is_column_id(0) {
-            self.column_id()?
-        } else {
+        if !self.eat(K::As) && !self.is_column_id(0) {
             return Ok(None);
-        };
+        }
+        let name = self.column_id()?;
         Ok(Some(Alias { name, columns: self.optional_columns()? }))
     }
 

@@ -512,13 +512,12 @@ impl Session {
         self.ensure_transaction()?;
         self.block.statements += 1;
         match kind {
-            StatementKind::Query(query) if query_into(query).is_none() => return self.start_plan(portal),
+            StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
             StatementKind::Insert(_) | StatementKind::Update(_) | StatementKind::Delete(_) => {
-                return self.start_plan(portal);
+                self.start_plan(portal)
             }
-            kind => return self.utility(kind, portal, out),
+            kind => self.utility(kind, portal, out),
         }
-        Ok(None)
     }
 
     /// Pauses before a long statement that was not known to be one.
@@ -701,7 +700,7 @@ impl Session {
                     }
                 }
                 portal.announce(out);
-                Ok(Progress::Complete(tag.text(portal.sent - portal.sent_before)))
+                Ok(Progress::Complete(tag.text()))
             }
             Run::Fetch { .. } => self.advance_fetch(portal, out),
             Run::CopyOut(_) => self.advance_copy_out(portal, out),

@@ -163,7 +163,7 @@ impl Loading {
         self.sink.writer.check(row, context)?;
         self.sink.write(row, context)?;
         self.count += 1;
-        if self.count % INTERRUPT_ROWS == 0 {
+        if self.count.is_multiple_of(INTERRUPT_ROWS) {
             context.eval.services.check_interrupt()?;
         }
         Ok(())

@@ -34,7 +34,6 @@ pub struct Engine {
     settings: Vec<(String, String)>,
     sessions: Mutex<Sessions>,
     oids: Mutex<Oids>,
-    pub(crate) started_at: i64,
     /// Statements that were run again after a serialization failure or deadlock.
     pub(crate) retries: std::sync::atomic::AtomicU64,
 }
@@ -87,7 +86,6 @@ impl Engine {
             settings: settings.to_vec(),
             sessions: Mutex::default(),
             oids: Mutex::new(Oids { next, reserved: next }),
-            started_at: now(),
             retries: Default::default(),
             store,
         }))

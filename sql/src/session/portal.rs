@@ -68,20 +68,18 @@ pub(super) enum Run {
     Done,
 }
 
-/// A command tag that may count the rows sent.
+/// A command tag.
 #[derive(Clone, Debug)]
 pub(super) enum Tag {
     Fixed(&'static str),
     Owned(String),
-    Counted(&'static str),
 }
 
 impl Tag {
-    pub fn text(self, rows: u64) -> String {
+    pub fn text(self) -> String {
         match self {
             Tag::Fixed(tag) => tag.to_string(),
             Tag::Owned(tag) => tag,
-            Tag::Counted(command) => counted(command, rows),
         }
     }
 }
@@ -206,7 +204,9 @@ impl Portal {
     }
 
     pub fn plan_tag(&self) -> String {
-        let Run::Plan { execution, plan, .. } = &self.run else { return counted("SELECT", self.sent - self.sent_before) };
+        let Run::Plan { execution, plan, .. } = &self.run else {
+            return counted("SELECT", self.sent - self.sent_before);
+        };
         match plan.kind {
             PlanKind::Select => counted("SELECT", self.sent - self.sent_before),
             PlanKind::Insert => counted("INSERT 0", execution.rows_affected()),
@@ -247,9 +247,6 @@ impl Portals {
         } else {
             self.named.insert(portal.name.clone(), portal);
         }
-    }
-    pub fn cursors(&self) -> impl Iterator<Item = &Portal> {
-        self.named.values().map(|portal| &**portal)
     }
     pub fn close_all(&mut self) {
         self.end_transaction();

@@ -42,7 +42,6 @@ pub enum Unit {
     MiB,
     Millisecond,
     Second,
-    Minute,
 }
 
 impl Unit {
@@ -56,7 +55,6 @@ impl Unit {
             Unit::MiB => Some("MB"),
             Unit::Millisecond => Some("ms"),
             Unit::Second => Some("s"),
-            Unit::Minute => Some("min"),
         }
     }
 
@@ -74,7 +72,6 @@ impl Unit {
             Unit::MiB => 1048576.0,
             Unit::Millisecond => 1e3,
             Unit::Second => 1e6,
-            Unit::Minute => 6e7,
         }
     }
 

@@ -43,7 +43,7 @@ pub fn producer(name: &str) -> Option<Producer> {
 fn pg_settings(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_settings");
     for setting in context.services.setting_rows()? {
-        let values = setting.values.map(|values| super::relations::text_array(values));
+        let values = setting.values.map(super::relations::text_array);
         rows.push([
             ("name", text(setting.name)),
             ("setting", text(setting.setting)),

@@ -32,8 +32,8 @@ use super::SystemRelation;
 use crate::types::Oid;
 
 pub use fixed::type_facts;
-pub use objects::{comments, shared_comments};
 pub use live::{Cursor, PreparedStatement};
+pub use objects::{comments, shared_comments};
 pub use relations::all;
 
 /// The relation of pg_catalog or information_schema with this name.

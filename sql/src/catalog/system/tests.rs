@@ -87,6 +87,7 @@ impl Services for CatalogOnly {
             query_start: None,
             state_change: 0,
             state: "active",
+            wait: None,
             query: "select 1".into(),
         }])
     }
