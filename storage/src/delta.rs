@@ -268,14 +268,13 @@ impl DeltaIndex {
 
     pub fn get_or_insert(&self, key: &[u8]) -> Arc<Chain> {
         let guard = crossbeam_epoch::pin();
-        if let Some(entry) = self.map.get(key, &guard) {
-            return entry.value().clone();
-        }
-        let chain = Arc::new(Chain::new());
-        let entry = self.map.get_or_insert(DeltaKey::new(key), chain.clone(), &guard);
+        // One descent, whether the key is there or not. A chain made may lose to another writer's.
+        let mut made: Option<Arc<Chain>> = None;
+        let make = || made.insert(Arc::new(Chain::new())).clone();
+        let entry = self.map.get_or_insert_with(DeltaKey::new(key), make, &guard);
         let found = entry.value().clone();
         entry.release(&guard);
-        if Arc::ptr_eq(&found, &chain) {
+        if made.is_some_and(|made| Arc::ptr_eq(&found, &made)) {
             self.account((CHAIN_OVERHEAD_BYTES + key.len()) as i64);
         }
         found

@@ -188,7 +188,12 @@ impl Tree {
         if let Some(head) = self.head_in_delta(key) {
             return Ok(head);
         }
-        // Pin the generation, then look again: while it is pinned, what is newer than it stays in the delta, so
+        self.head_of_new(key)
+    }
+
+    /// As [`Tree::head`], for a key that is probably not there: one look at the delta less then, one more where it is.
+    pub fn head_of_new(&self, key: &[u8]) -> Result<Head> {
+        // Pin the generation, then look (again): while it is pinned, what is newer than it stays in the delta, so
         // absence there means that this generation's base is the latest state.
         let snapshot = self.shared.snapshot();
         if let Some(head) = self.head_in_delta(key) {

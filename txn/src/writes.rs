@@ -31,7 +31,7 @@ impl Transaction {
         loop {
             // Judged outside the shard's mutex, because it may read a page; the number tells whether it still holds.
             let installs = manager.locks.installs(hash);
-            let duplicate = match tree.head(key)? {
+            let duplicate = match tree.head_of_new(key)? {
                 Head::Base { exists } => exists,
                 Head::Committed { at, exists, .. } => {
                     if !exists && matches!(self.protocol, Protocol::Ssi(_)) && at > self.horizon() {

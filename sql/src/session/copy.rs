@@ -10,7 +10,7 @@ use super::portal::{Portal, Run, counted, is_full};
 use super::statement::Prepared;
 use super::{Output, Progress};
 use crate::catalog::Table;
-use crate::copy::{CopyOptions, Header, Reader, Record, Writer};
+use crate::copy::{CopyFormat, CopyOptions, CopyReader, CopyWriter, Row};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::eval::eval_row;
 use crate::exec::{ExecContext, Execution};
@@ -19,25 +19,31 @@ use crate::parse::ast::{self, CopySource, CopyTarget};
 use crate::plan::{Plan, PlanContext};
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, TableWriter};
-use crate::types::format::{parse_datum, write_text};
-use crate::types::{Datum, Oid, Type};
+use crate::types::{Datum, Oid, Type, apply_modifier, parse_datum, read_binary};
 use serin_txn::{RelationLockMode, WaitPolicy};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 /// Rows held back before it is decided how to write them.
 const HELD_ROWS: usize = 1000;
+/// Rows between two looks at the interrupt flag.
+const INTERRUPT_ROWS: u64 = 1024;
 const FILE_CHUNK: usize = 64 * 1024;
 
 pub(super) struct CopyIn {
-    reader: Reader,
-    record: Record,
+    reader: CopyReader,
+    loading: Loading,
+}
+
+/// What becomes of the rows read.
+struct Loading {
+    binary: bool,
     /// Where each field goes: position in `Table::columns`.
     columns: Vec<usize>,
-    header: Header,
-    first_line: bool,
     row: RowMaker,
     sink: Sink,
+    /// The row being made; kept for its allocation.
+    values: Vec<Datum>,
     count: u64,
 }
 
@@ -65,11 +71,11 @@ struct Sink {
 }
 
 impl Sink {
-    fn write(&mut self, row: Vec<Datum>, context: &ExecContext<'_>) -> Result<()> {
+    fn write(&mut self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
         if self.decided {
-            return self.write_now(&row, context);
+            return self.write_now(row, context);
         }
-        self.held.push(row);
+        self.held.push(row.to_vec());
         if self.held.len() < HELD_ROWS {
             return Ok(());
         }
@@ -96,67 +102,47 @@ impl Sink {
 }
 
 impl CopyIn {
-    /// Takes all whole records out of the input.
-    fn drain(&mut self, at_end: bool, context: &ExecContext<'_>) -> Result<()> {
-        let mut record = std::mem::take(&mut self.record);
-        let result = self.drain_into(&mut record, at_end, context);
-        self.record = record;
+    fn feed(&mut self, data: &[u8], context: &ExecContext<'_>) -> Result<()> {
+        let CopyIn { reader, loading } = self;
+        reader.feed(data, &mut |row| loading.take(row, context))
+    }
+
+    /// The input's end; answers the rows' number.
+    fn finish(&mut self, context: &ExecContext<'_>) -> Result<u64> {
+        let CopyIn { reader, loading } = self;
+        reader.finish(&mut |row| loading.take(row, context))?;
+        loading.sink.finish(context).map_err(|error| match error.fields().context {
+            Some(_) => error,
+            None => error.context(format!("COPY {}, line {}", loading.row.table.name, reader.lines())),
+        })?;
+        Ok(loading.count)
+    }
+}
+
+impl Loading {
+    fn take(&mut self, input: &Row<'_>, context: &ExecContext<'_>) -> Result<()> {
+        let mut values = std::mem::take(&mut self.values);
+        let result = self.take_into(&mut values, input, context);
+        self.values = values;
         result
     }
 
-    fn drain_into(&mut self, record: &mut Record, at_end: bool, context: &ExecContext<'_>) -> Result<()> {
-        loop {
-            let taken = self.reader.next(record, at_end);
-            if !taken.map_err(|error| self.located(error))? {
-                return Ok(());
-            }
-            if self.first_line {
-                self.first_line = false;
-                match self.header {
-                    Header::No => {}
-                    Header::Yes => continue,
-                    Header::Match => {
-                        self.match_header(record).map_err(|error| self.located(error))?;
-                        continue;
-                    }
-                }
-            }
-            self.take_record(record, context)?;
-            if self.count.is_multiple_of(1024) {
-                context.eval.services.check_interrupt()?;
-            }
-        }
-    }
-
-    fn take_record(&mut self, record: &Record, context: &ExecContext<'_>) -> Result<()> {
-        let table = self.row.table.clone();
-        if record.len() > self.columns.len() {
-            return Err(self.located(bad("extra data after last expected column")));
-        }
-        let mut row = vec![Datum::Null; table.columns.len()];
+    fn take_into(&mut self, row: &mut Vec<Datum>, input: &Row<'_>, context: &ExecContext<'_>) -> Result<()> {
+        let definitions = &self.row.table.columns;
+        row.clear();
+        row.resize(definitions.len(), Datum::Null);
         for (field, &column) in self.columns.iter().enumerate() {
-            let definition = &table.columns[column];
-            if field >= record.len() {
-                let message = format!("missing data for column \"{}\"", definition.name);
-                return Err(self.located(bad(&message)));
-            }
-            let Some(bytes) = record.field(field) else { continue };
-            row[column] = std::str::from_utf8(bytes)
-                .map_err(|_| {
-                    let message = "invalid byte sequence for encoding \"UTF8\"";
-                    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
-                })
-                .and_then(|text| {
-                    parse_datum(text, definition.data_type(), definition.modifier, context.eval.render)
-                })
-                .map_err(|error| {
-                    let shown = String::from_utf8_lossy(bytes);
-                    let line = self.reader.line();
-                    error.context(format!(
-                        "COPY {}, line {line}, column {}: \"{shown}\"",
-                        table.name, definition.name
-                    ))
-                })?;
+            let definition = &definitions[column];
+            let (data_type, modifier) = (definition.data_type(), definition.modifier);
+            let value = if self.binary {
+                let Some(bytes) = input.get(field) else { continue };
+                read_binary(bytes, data_type)
+                    .and_then(|value| apply_modifier(value, data_type, modifier, false))
+            } else {
+                let Some(text) = input.text(field)? else { continue };
+                parse_datum(text, data_type, modifier, context.eval.render)
+            };
+            row[column] = value.map_err(|error| input.column_context(error, field))?;
         }
         for (column, default) in &self.row.defaults {
             row[*column] = match default {
@@ -168,49 +154,29 @@ impl CopyIn {
                 }
             };
         }
-        self.sink.writer.fill_generated(&mut row, context).map_err(|error| self.located(error))?;
+        self.sink.writer.fill_generated(row, context)?;
         if let Some(filter) = &self.row.filter
-            && !matches!(eval_row(filter, &row, context)?, Datum::Bool(true))
+            && !matches!(eval_row(filter, row, context)?, Datum::Bool(true))
         {
             return Ok(());
         }
-        self.sink.writer.check(&row, context).map_err(|error| self.located(error))?;
-        self.sink.write(row, context).map_err(|error| self.located(error))?;
+        self.sink.writer.check(row, context)?;
+        self.sink.write(row, context)?;
         self.count += 1;
+        if self.count.is_multiple_of(INTERRUPT_ROWS) {
+            context.eval.services.check_interrupt()?;
+        }
         Ok(())
     }
-
-    fn match_header(&self, record: &Record) -> Result<()> {
-        let table = &self.row.table;
-        let matches =
-            record.len() == self.columns.len()
-                && self.columns.iter().enumerate().all(|(field, &column)| {
-                    record.field(field) == Some(table.columns[column].name.as_bytes())
-                });
-        if matches {
-            return Ok(());
-        }
-        Err(bad("column names in header line do not match the table's columns"))
-    }
-
-    fn located(&self, error: Error) -> Error {
-        if error.fields().context.is_some() {
-            return error;
-        }
-        error.context(format!("COPY {}, line {}", self.row.table.name, self.reader.line()))
-    }
-}
-
-fn bad(message: &str) -> Error {
-    Error::new(SqlState::BAD_COPY_FILE_FORMAT, message)
 }
 
 pub(super) struct CopyOut {
     execution: Execution,
     plan: Arc<Plan>,
     parameters: Vec<Datum>,
-    writer: Writer,
-    header: bool,
+    writer: CopyWriter,
+    binary: bool,
+    begun: bool,
     announced: bool,
     rows: u64,
 }
@@ -218,29 +184,19 @@ pub(super) struct CopyOut {
 impl CopyOut {
     /// Appends the next batch's lines; false at the end.
     fn write(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
-        let fields = self.plan.fields.as_deref().unwrap_or(&[]);
-        if self.header {
-            self.header = false;
-            fields.iter().for_each(|field| self.writer.field(Some(field.name.as_bytes()), out));
-            self.writer.end_line(out);
+        if !std::mem::replace(&mut self.begun, true) {
+            let fields = self.plan.fields.as_deref().unwrap_or(&[]);
+            let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+            self.writer.begin(&names, out);
         }
-        let Some(batch) = self.execution.next(context)? else { return Ok(false) };
+        let Some(batch) = self.execution.next(context)? else {
+            self.writer.end(out);
+            return Ok(false);
+        };
         if self.plan.fields.is_none() {
             return Ok(true);
         }
-        let mut text = Vec::new();
-        for row in 0..batch.rows {
-            for (column, field) in batch.columns.iter().zip(fields) {
-                if column.is_null(row) {
-                    self.writer.field(None, out);
-                    continue;
-                }
-                text.clear();
-                write_text(&mut text, column, row, field.data_type, context.eval.render);
-                self.writer.field(Some(&text), out);
-            }
-            self.writer.end_line(out);
-        }
+        self.writer.rows(&batch, context.eval.render, out);
         self.rows += batch.rows as u64;
         Ok(true)
     }
@@ -253,7 +209,6 @@ impl Session {
         portal: &mut Portal,
         _out: &mut dyn Output,
     ) -> Result<Option<Progress>> {
-        let options = Arc::new(CopyOptions::parse(&copy.options)?);
         match &copy.target {
             CopyTarget::Client => {}
             CopyTarget::File(_) => {
@@ -262,17 +217,12 @@ impl Session {
             }
             CopyTarget::Program(_) => return Err(Error::unsupported("COPY ... PROGRAM")),
         }
-        if copy.from { self.copy_from(copy, options, portal) } else { self.copy_to(copy, options, portal) }
+        if copy.from { self.copy_from(copy, portal) } else { self.copy_to(copy, portal) }
     }
 
     // ---- FROM ----
 
-    fn copy_from(
-        &mut self,
-        copy: &ast::Copy,
-        options: Arc<CopyOptions>,
-        portal: &mut Portal,
-    ) -> Result<Option<Progress>> {
+    fn copy_from(&mut self, copy: &ast::Copy, portal: &mut Portal) -> Result<Option<Progress>> {
         let CopySource::Table { name, columns } = &copy.source else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table"));
         };
@@ -294,30 +244,24 @@ impl Session {
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         let columns = copy_columns(&table, columns)?;
-        let names: Vec<&str> = columns.iter().map(|&column| table.columns[column].name.as_str()).collect();
-        let reader = Reader::new(options.clone(), &names);
+        let names: Vec<String> = columns.iter().map(|&column| table.columns[column].name.clone()).collect();
+        let options = CopyOptions::parse(&copy.options, true, &names)?;
+        let binary = options.format == CopyFormat::Binary;
+        let reader = CopyReader::new(options, &table.name, &names);
         let width = columns.len();
         let row = self.row_maker(&table, &columns, copy.filter.as_ref())?;
         let sort_bytes = self.core.settings.borrow().typed().work_mem_bytes.max(16 << 20);
         let writer = self.with_exec(|context| TableWriter::new(&table, context))?;
         let sink =
             Sink { table: table.clone(), writer, held: Vec::new(), decided: false, loader: None, sort_bytes };
-        let mut copying = CopyIn {
-            reader,
-            record: Record::default(),
-            columns,
-            header: options.header,
-            first_line: true,
-            row,
-            sink,
-            count: 0,
-        };
+        let loading = Loading { binary, columns, row, sink, values: Vec::new(), count: 0 };
+        let mut copying = CopyIn { reader, loading };
         if let CopyTarget::File(path) = &copy.target {
             let count = self.copy_from_file(&mut copying, path)?;
             return Ok(Some(Progress::Complete(counted("COPY", count))));
         }
         portal.run = Run::CopyIn(Box::new(copying));
-        Ok(Some(Progress::CopyIn { binary: false, columns: width }))
+        Ok(Some(Progress::CopyIn { binary, columns: width }))
     }
 
     fn row_maker(&self, table: &Arc<Table>, given: &[usize], filter: Option<&ast::Expr>) -> Result<RowMaker> {
@@ -352,12 +296,10 @@ impl Session {
         self.with_exec(|context| {
             loop {
                 let read = file.read(&mut chunk).map_err(|error| file_error("read", "", path, &error))?;
-                copying.reader.feed(&chunk[..read]);
-                copying.drain(read == 0, context)?;
                 if read == 0 {
-                    copying.sink.finish(context)?;
-                    return Ok(copying.count);
+                    return copying.finish(context);
                 }
+                copying.feed(&chunk[..read], context)?;
             }
         })
     }
@@ -398,13 +340,12 @@ impl Session {
             return Err(Error::internal("the portal does not copy"));
         };
         self.core.registration.check()?;
-        copying.reader.feed(data);
         let count = self.with_exec(|context| {
-            copying.drain(at_end, context)?;
             if at_end {
-                copying.sink.finish(context)?;
+                return copying.finish(context);
             }
-            Ok(copying.count)
+            copying.feed(data, context)?;
+            Ok(copying.loading.count)
         })?;
         self.copying = Some(portal);
         Ok(count)
@@ -418,12 +359,7 @@ impl Session {
 
     // ---- TO ----
 
-    fn copy_to(
-        &mut self,
-        copy: &ast::Copy,
-        options: Arc<CopyOptions>,
-        portal: &mut Portal,
-    ) -> Result<Option<Progress>> {
+    fn copy_to(&mut self, copy: &ast::Copy, portal: &mut Portal) -> Result<Option<Progress>> {
         let statement = match &copy.source {
             CopySource::Query(query) => (**query).clone(),
             CopySource::Table { name, columns } => self.table_query(name, columns)?,
@@ -437,11 +373,14 @@ impl Session {
             let message = "COPY query must have a RETURNING clause";
             Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
         })?;
-        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+        let types: Vec<Type> = fields.iter().map(|field| field.data_type).collect();
+        let options = CopyOptions::parse(&copy.options, false, &names)?;
         let mut copying = CopyOut {
             execution: Execution::new(plan.clone()),
-            writer: Writer::new(options.clone(), &names),
-            header: options.header != Header::No,
+            binary: options.format == CopyFormat::Binary,
+            writer: CopyWriter::new(options, &types),
+            begun: false,
             announced: false,
             rows: 0,
             parameters: Vec::new(),
@@ -512,7 +451,7 @@ impl Session {
         if !copying.announced {
             copying.announced = true;
             let columns = copying.plan.fields.as_ref().map_or(0, Vec::len);
-            return Ok(Progress::CopyOut { binary: false, columns });
+            return Ok(Progress::CopyOut { binary: copying.binary, columns });
         }
         let mut chunk = Vec::new();
         loop {

@@ -109,10 +109,15 @@ impl TableWriter {
         super::row::encode(row, &shape.types, &mut self.row);
 
         if matches!(arbiter, Arbiter::None) {
-            if let Inserted::Duplicate { .. } =
-                context.transaction.borrow_mut().insert(&shape.tree, &key, &self.row)?
             {
-                return Err(self.clustered_duplicate(row, context));
+                let mut transaction = context.transaction.borrow_mut();
+                // A row id is given out once: nobody else is at its key, and there is nothing to look for.
+                if self.row_ids.is_some() {
+                    transaction.put(&shape.tree, &key, Some(&self.row))?;
+                } else if let Inserted::Duplicate { .. } = transaction.insert(&shape.tree, &key, &self.row)? {
+                    drop(transaction);
+                    return Err(self.clustered_duplicate(row, context));
+                }
             }
             for (position, index) in shape.indexes.iter().enumerate() {
                 if self.add_entry(index, row, &key, context)?.is_some() {

@@ -199,7 +199,7 @@ pub fn read_text(bytes: &[u8]) -> Result<&str> {
         };
         bad(&bytes[start..bytes.len().min(start + announced)])
     })?;
-    match text.contains('\0') {
+    match memchr::memchr(0, bytes).is_some() {
         true => Err(bad(&[0])),
         false => Ok(text),
     }

@@ -189,6 +189,13 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         Type::UUID => Datum::Uuid(parse_uuid(text)?),
         Type::CHAR => Datum::text(text.chars().next().map_or(String::new(), String::from)),
         Type::NAME => Datum::text(truncate_name(text)),
+        // Cut or padded before it is a datum, not after.
+        Type::VARCHAR | Type::BPCHAR if modifier >= 4 => {
+            return Ok(match fit(text, (modifier - 4) as usize, data_type, false)? {
+                Some(fitted) => Datum::text(fitted),
+                None => Datum::text(text),
+            });
+        }
         Type::REGTYPE => Datum::Oid(parse_regtype(text)?),
         Type::RECORD => return Err(Error::unsupported("input of anonymous composite types")),
         _ if data_type.repr() == super::Repr::Oid => Datum::Oid(parse_oid(text, data_type)?),
@@ -249,7 +256,12 @@ fn fit(text: &str, length: usize, data_type: Type, explicit: bool) -> Result<Opt
         return Ok(Some(text[..cut].to_string()));
     }
     match data_type == Type::BPCHAR && count < length {
-        true => Ok(Some(format!("{text}{}", " ".repeat(length - count)))),
+        true => {
+            let mut padded = String::with_capacity(text.len() + length - count);
+            padded.push_str(text);
+            padded.extend(std::iter::repeat_n(' ', length - count));
+            Ok(Some(padded))
+        }
         false => Ok(None),
     }
 }
