@@ -452,7 +452,7 @@ impl Ssi {
                 continue;
             }
             if pivot.status == Status::Prepared {
-                return Err(self.failure(&graph, me.node, conflict));
+                return Err(self.failure(graph, me.node, conflict));
             }
             graph.doom(edge.other, conflict);
         }
