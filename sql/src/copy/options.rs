@@ -232,7 +232,8 @@ mod tests {
         .unwrap();
         assert_eq!((csv.quote, csv.escape, csv.header), (b'\'', b'\'', Header::Present));
         assert!(csv.force_null.contains(1) && !csv.force_null.contains(0));
-        let cases: &[(&[(&str, Option<&str>)], &str)] = &[
+        type Options<'a> = &'a [(&'a str, Option<&'a str>)];
+        let cases: &[(Options<'_>, &str)] = &[
             (&[("format", Some("xml"))], "COPY format \"xml\" not recognized"),
             (&[("delimiter", Some("ab"))], "COPY delimiter must be a single one-byte character"),
             (&[("delimiter", Some("a"))], "COPY delimiter cannot be \"a\""),
