@@ -1,7 +1,7 @@
 //! The binary `serin`. See `run.rs`.
 
-/// Sessions allocate and free on whatever worker runs them, many small values at a time: measured faster than the C library's
-/// allocator, and memory goes back to the system.
+/// Sessions allocate and free on whatever worker runs them, many small values at a time: what jemalloc's per-thread caches are
+/// for. Not compared with the C library's allocator yet.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
