@@ -457,7 +457,8 @@ impl Session {
         ddl.drop_schema_contents(schema)
     }
 
-    /// At the session's end. Failing is not worth more than a log line: the next start cleans up as well.
+    /// At the session's end. Failing is not worth more than a log line; what is left then, as after a
+    /// crash, stays until somebody drops the schema.
     pub(super) fn drop_temporary_schema(&mut self) {
         let Some(schema) = self.core.temporary_schema.take() else { return };
         let dropped = (|| {
