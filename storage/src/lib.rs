@@ -19,6 +19,7 @@ mod fold;
 #[cfg(test)]
 mod golden;
 mod ids;
+mod layer;
 mod merge;
 mod meta;
 mod page;

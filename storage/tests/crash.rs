@@ -28,6 +28,13 @@ fn open(vfs: &SimVfs) -> Result<Arc<Store>> {
     Store::open_with(Arc::new(vfs.clone()), options())
 }
 
+/// In a part of the runs transactions have so little room that they move to disk all the time.
+fn open_with_room(vfs: &SimVfs, writer_bytes_max: u64) -> Result<Arc<Store>> {
+    let mut options = options();
+    options.writer_bytes_max = writer_bytes_max;
+    Store::open_with(Arc::new(vfs.clone()), options)
+}
+
 fn read_all(store: &Arc<Store>) -> Tables {
     let trees = store.trees().into_iter().filter_map(|id| Some((id, store.tree(id)?)));
     trees.map(|(id, tree)| (id, contents(store, &tree).into_iter().collect())).collect()
@@ -52,7 +59,18 @@ fn transaction(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> R
     let mut tables = history.newest().clone();
     let mut writer = store.writer();
     let mut fresh = Vec::new();
-    for _ in 0..rng.random_range(1..6) {
+    let mut savepoint = None;
+    for step in 0..rng.random_range(1..6) {
+        match rng.random_range(0..8) {
+            0 => savepoint = Some((writer.mark(), tables.clone())),
+            1 => {
+                if let Some((mark, then)) = savepoint.take() {
+                    writer.rollback_to(mark);
+                    tables = then;
+                }
+            }
+            _ => {}
+        }
         match rng.random_range(0..12) {
             0 => {
                 let tree = store.create_tree(&mut writer);
@@ -83,8 +101,9 @@ fn transaction(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> R
                     let long = if rng.random_range(0..50) == 0 { 20_000 } else { 200 };
                     let value =
                         (rng.random_range(0..4) > 0).then(|| vec![rng.random(); rng.random_range(0..long)]);
+                    writer.admit()?;
                     let installed =
-                        writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(0))?;
+                        writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(step))?;
                     assert!(installed.is_ok());
                     let table = tables.get_mut(&id).unwrap();
                     match value {
@@ -95,6 +114,17 @@ fn transaction(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> R
             }
             _ => {}
         }
+    }
+    let view = store.snapshot();
+    for (id, table) in &tables {
+        let tree = store.tree(*id).unwrap();
+        let view = View {
+            snapshot: &view,
+            horizon: Timestamp::MAX,
+            own: Some((writer.state(), CommandId(u32::MAX))),
+        };
+        let seen = scan_in_batches(&tree, view, ALL, Direction::Forward, 50);
+        assert!(seen.iter().map(|(key, value)| (key, value)).eq(table.iter()), "own writes are seen");
     }
     if rng.random_range(0..5) == 0 {
         writer.rollback();
@@ -133,11 +163,12 @@ fn run(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let vfs = SimVfs::new(seed);
     let mut history = History { states: vec![Tables::new()] };
+    let room = [1 << 10, 8 << 10, 1 << 20][rng.random_range(0..3)];
     for _ in 0..4 {
         // Now and then the crash comes while the store opens, or recovers from the crash before.
         let operations = if rng.random_range(0..3) == 0 { 12 } else { 400 };
         vfs.crash_after(rng.random_range(0..operations));
-        if let Ok(store) = open(&vfs) {
+        if let Ok(store) = open_with_room(&vfs, room) {
             let found = read_all(&store);
             assert!(
                 history.states.contains(&found),

@@ -46,6 +46,7 @@ pub fn get(store: &Arc<Store>, tree: &Arc<Tree>, key: &[u8]) -> Option<Vec<u8>> 
 }
 
 pub fn put(writer: &mut Writer, tree: &Arc<Tree>, key: &[u8], value: &[u8]) {
+    writer.admit().unwrap();
     let installed = writer.install(tree, key, Some(value), Intent::Replace, CommandId(0)).unwrap();
     assert!(installed.is_ok(), "no conflict");
 }
