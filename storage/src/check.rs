@@ -267,9 +267,7 @@ impl Checker {
                         loads.push((tree, root, extents, true));
                     }
                     // Its entries replace others of the tree: they are not counted.
-                    Some(Operation::Layer { tree, root, extents, .. })
-                        if header.timestamp > meta.fold_ts =>
-                    {
+                    Some(Operation::Layer { tree, root, extents, .. }) if header.timestamp > meta.fold_ts => {
                         loads.push((tree, root, extents, false));
                     }
                     Some(_) => {}

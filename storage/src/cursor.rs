@@ -43,9 +43,14 @@ fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
 /// Where the merge takes the next key from.
 enum Next {
     Base,
-    Delta { also_in_base: bool },
+    Delta {
+        also_in_base: bool,
+    },
     /// The layers have it, whoever else does.
-    Layers { in_base: bool, in_delta: bool },
+    Layers {
+        in_base: bool,
+        in_delta: bool,
+    },
     End,
 }
 
@@ -172,8 +177,10 @@ impl Cursor {
                     found
                 }
             };
-            let in_base =
-                matches!(next, Next::Base | Next::Delta { also_in_base: true } | Next::Layers { in_base: true, .. });
+            let in_base = matches!(
+                next,
+                Next::Base | Next::Delta { also_in_base: true } | Next::Layers { in_base: true, .. }
+            );
             let in_delta = matches!(next, Next::Delta { .. } | Next::Layers { in_delta: true, .. });
             let go_on = match found {
                 Found::Tombstone => true,

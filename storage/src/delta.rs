@@ -17,10 +17,10 @@
 //! 3. A version `v` with the next newer `v'` and the next older `u` is dropped when no live snapshot has a
 //!    timestamp in `[u, v')`, and none can get one any more (`v' ≤ watermark`). In `[v, v')` the snapshot would
 //!    read `v`; in `[u, v)` it reads `u`, and SSI must be told of `v`, the one that directly overwrote what it read.
-//! 4. From the oldest end of a chain, a version is dropped once the current base contains it (`commit ≤ folded`) and no live
-//!    snapshot reads it here: none whose base lacks it (`fold_ts < commit`) though it is old enough for it
-//!    (`commit ≤ timestamp`), and none that tracks what came after it (`snapshot.rs`). Tombstones too. Only from the
-//!    oldest end, so that the newest version of a chain is the key's newest as long as there is any.
+//! 4. A version is dropped once the current base contains it (`commit ≤ folded`) and no live snapshot reads it here: none
+//!    whose base lacks it (`fold_ts < commit`) though it is young enough to see it (`commit ≤ timestamp`), and none that
+//!    tracks what came after it (`snapshot.rs`). Tombstones too. So an older version may stay where a newer one has gone:
+//!    who reads a generation's base ignores what it finds here committed up to its `fold_ts`.
 //! 5. A chain left empty is marked *dead* under its mutex and then taken out of the map. Who finds it dead treats
 //!    it as absent; a writer removes it from the map itself and tries again, so that it never waits for the trimmer.
 //!
@@ -119,7 +119,7 @@ pub(crate) struct LiveSnapshots<'a> {
 
 impl LiveSnapshots<'_> {
     /// Rule 4.
-    fn may_forget(&self, at: Timestamp) -> bool {
+    pub fn may_forget(&self, at: Timestamp) -> bool {
         if at > self.folded || at > self.tracked_from {
             return false;
         }
@@ -148,7 +148,12 @@ impl Chain {
 
     /// The newest version visible to `view`, and its commit timestamp if it is not the reader's own. What was committed
     /// up to `base`, the base has that is read otherwise.
-    pub fn read(&self, view: &View<'_>, base: Timestamp, skipped: &mut Skipped) -> (Found, Option<Timestamp>) {
+    pub fn read(
+        &self,
+        view: &View<'_>,
+        base: Timestamp,
+        skipped: &mut Skipped,
+    ) -> (Found, Option<Timestamp>) {
         let state = self.lock();
         for version in state.versions.iter().rev() {
             let seen_at = match version.writer.status() {
@@ -228,17 +233,10 @@ impl ChainState {
                 at == newer || newer <= live.watermark && !live.any_in(older, newer)
             });
             newer = Some(at);
-            if superseded {
+            if superseded || live.may_forget(at) {
                 freed += self.versions[index].bytes();
                 self.versions.remove(index);
             }
-        }
-        while let Some(oldest) = self.versions.first()
-            && let WriterStatus::Committed(at) = oldest.writer.status()
-            && live.may_forget(at)
-        {
-            freed += oldest.bytes();
-            self.versions.remove(0);
         }
         self.prune_at = (self.versions.len() as u32 * 2).max(PRUNE_LENGTH_MIN);
         freed

@@ -29,7 +29,7 @@ use crate::meta::{Meta, decode_root, encode_root};
 use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, PageStamp, encode_free_list};
 use crate::page_cache::Pager;
 use crate::page_writer::{PageWriter, Purpose};
-use crate::snapshot::Generation;
+use crate::snapshot::{Generation, Needs};
 use crate::store::Shared;
 use crate::vfs::IoContext;
 use crate::{Direction, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, WriterId, WriterStatus};
@@ -44,15 +44,13 @@ pub(crate) struct FoldState {
     meta: Meta,
     /// The pages of its free list.
     free_list_pages: Vec<PageId>,
-    /// Everything up to here has left the deltas.
-    trimmed: Timestamp,
-    /// The live generations when the last trim was done.
-    trimmed_for: Vec<u64>,
+    /// What the last trim was done for.
+    trimmed_for: Needs,
 }
 
 impl FoldState {
     pub fn new(meta: Meta, free_list_pages: Vec<PageId>) -> FoldState {
-        FoldState { meta, free_list_pages, trimmed: meta.fold_ts, trimmed_for: vec![meta.generation] }
+        FoldState { meta, free_list_pages, trimmed_for: Needs::default() }
     }
 }
 
@@ -205,7 +203,11 @@ fn build(
 }
 
 /// Writes what will be free once the new generation is in force: everything that it does not reach.
-fn write_free_list(shared: &Shared, replaced: &[Replaced], included: &[TreeId]) -> Result<(u64, Vec<PageId>)> {
+fn write_free_list(
+    shared: &Shared,
+    replaced: &[Replaced],
+    included: &[TreeId],
+) -> Result<(u64, Vec<PageId>)> {
     let included: Vec<(PageId, u64)> = {
         let loads = shared.bulk_loads.lock();
         included.iter().filter_map(|tree| loads.get(tree)).flat_map(|load| load.extents.clone()).collect()
@@ -320,9 +322,7 @@ struct TreeChanges<'a> {
 
 impl<'a> TreeChanges<'a> {
     fn new(tree: &'a Tree, after: Timestamp, up_to: Timestamp, share: Share) -> Result<TreeChanges<'a>> {
-        let committed = |layer: &&Arc<Layer>| {
-            matches!(layer.writer.status(), WriterStatus::Committed(at) if at > after && at <= up_to)
-        };
+        let committed = |layer: &&Arc<Layer>| matches!(layer.writer.status(), WriterStatus::Committed(at) if at > after && at <= up_to);
         let layers: Vec<Arc<Layer>> =
             tree.layers().iter().flat_map(|layers| layers.iter()).filter(committed).cloned().collect();
         let mut scan = LayerScan::new(Direction::Forward);
@@ -349,7 +349,9 @@ impl<'a> TreeChanges<'a> {
             let chain_at = newest.as_ref().map(|(_, at)| *at);
             let taken = self.layers.take(&key, Bound::Unbounded, &mut |layer, entry| {
                 let WriterStatus::Committed(at) = layer.writer.status() else { return Ok(()) };
-                if chain_at.is_some_and(|chain| chain >= at) || newest.as_ref().is_some_and(|(_, known)| *known > at) {
+                if chain_at.is_some_and(|chain| chain >= at)
+                    || newest.as_ref().is_some_and(|(_, known)| *known > at)
+                {
                     return Ok(());
                 }
                 if let Some(version) = layer.newest(entry, None)? {
@@ -420,15 +422,14 @@ pub(crate) fn trim(shared: &Shared) {
 
 /// Step 8, as far as live snapshots allow.
 fn trim_locked(shared: &Shared, state: &mut FoldState) {
-    let (limit, live_generations) = shared.registry.trim_limit();
-    if state.trimmed_for != live_generations || limit > state.trimmed {
+    let (limit, needs) = shared.registry.trim_limit();
+    if state.trimmed_for != needs {
         let live = shared.registry.live(|| shared.wal.watermark());
         let live = live.borrow();
         let trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
         for tree in trees {
             trim_tree(&tree, &live);
-            // After the chains: an older version than a layer's must not outlive it.
-            tree.trim_layers(limit);
+            tree.trim_layers(&live);
             if tree.created_at.load(Ordering::Acquire) <= limit.0 {
                 // Every live generation knows the tree, or knows it to be dropped.
                 tree.set_initial_base(None);
@@ -437,18 +438,10 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
                 shared.forget_tree(tree.id());
             }
         }
-        state.trimmed = limit;
     }
-    shared.alloc.lock().release_pending(&live_generations);
-    state.trimmed_for = live_generations;
+    shared.alloc.lock().release_pending(&needs.generations());
+    state.trimmed_for = needs;
     shared.delta_bytes_left.store(shared.delta_bytes(), Ordering::Relaxed);
-}
-
-/// Trims once more, though no generation ended: what was tracked has been given up.
-pub(crate) fn trim_given_up(shared: &Shared) {
-    let mut state = shared.fold.lock();
-    state.trimmed_for.clear();
-    trim_locked(shared, &mut state);
 }
 
 fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {

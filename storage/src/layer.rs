@@ -27,7 +27,7 @@
 //! 2. The newest version of a key is the one with the highest commit timestamp; of one writer's, the chain's before the
 //!    layers', and a later layer's before an earlier one's.
 //! 3. Who reads the base of a generation passes over layers committed up to its `fold_ts`: that base has them, or
-//!    something newer. They stay listed until it is true of every live generation, then their pages are free.
+//!    something newer. They stay listed for as long as versions in the delta would stay (`delta.rs`, rule 4).
 //! 4. Each version keeps the command that wrote it (a statement does not see itself) and its place in the write set.
 //!    A rollback to a savepoint drops layers written since, and notes the places as *discarded* in one that reaches
 //!    across the savepoint.
@@ -189,8 +189,7 @@ impl Layer {
                 let detail = "an entry of a layer is malformed".to_owned();
                 return Err(self.shared.pager.corrupt(self.load.root.page, detail));
             };
-            let is_discarded =
-                discarded.iter().any(|(from, to)| (*from..*to).contains(&version.place));
+            let is_discarded = discarded.iter().any(|(from, to)| (*from..*to).contains(&version.place));
             if !is_discarded && before.is_none_or(|command| version.command < command) {
                 return Ok(Some(version));
             }
@@ -293,7 +292,8 @@ pub(crate) fn read_layers(
     best: &mut Best,
 ) -> Result<()> {
     for layer in layers {
-        if let Some(entry) = layer.get(key)? {
+        let in_base = matches!(layer.writer.status(), WriterStatus::Committed(at) if at <= base);
+        if !in_base && let Some(entry) = layer.get(key)? {
             best.consider(layer, &entry, view, base, skipped)?;
         }
     }

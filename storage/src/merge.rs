@@ -349,7 +349,9 @@ fn collect_below(
         if level > 0 {
             collect_below(pager, page.child(index), level - 1, overflow, pages)?;
         } else if let CellValue::Overflow { first, bytes } = page.value(index) {
-            walk_overflow(pager, first, bytes, &mut |page| pages.push(Replaced { page: page.id(), born: 0 }))?;
+            walk_overflow(pager, first, bytes, &mut |page| {
+                pages.push(Replaced { page: page.id(), born: 0 })
+            })?;
         }
     }
     Ok(())

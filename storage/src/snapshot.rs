@@ -77,6 +77,20 @@ pub(crate) struct Pin {
     tracking: u32,
 }
 
+/// What the live snapshots keep from being trimmed: nothing new to trim as long as it is the same.
+#[derive(PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    /// Live generations and the current one, ascending, with the youngest snapshot of each.
+    generations: Vec<(u64, Timestamp)>,
+    tracked_from: Timestamp,
+}
+
+impl Needs {
+    pub fn generations(&self) -> Vec<u64> {
+        self.generations.iter().map(|(number, _)| *number).collect()
+    }
+}
+
 struct State {
     current: Arc<Generation>,
     /// Ascending by timestamp and generation alike. New ones come at the end, so this is short work.
@@ -86,6 +100,8 @@ struct State {
 pub(crate) struct Registry {
     state: Mutex<{ sync::REGISTRY }, State>,
     current_number: AtomicU64,
+    /// The current generation's `fold_ts`.
+    folded: AtomicU64,
     /// Snapshots below this timestamp do not get what they tracked any more.
     given_up: AtomicU64,
     /// What the background thread is asked for.
@@ -96,6 +112,7 @@ impl Registry {
     pub fn new(current: Generation) -> Arc<Registry> {
         Arc::new(Registry {
             current_number: AtomicU64::new(current.number),
+            folded: AtomicU64::new(current.fold_ts.0),
             state: Mutex::new(State { current: Arc::new(current), pins: Vec::new() }),
             given_up: AtomicU64::new(0),
             requests: Requests::default(),
@@ -117,7 +134,10 @@ impl Registry {
                 last.tracking += tracking;
             }
             last => {
-                debug_assert!(last.is_none_or(|last| last.timestamp <= timestamp), "the watermark only rises");
+                debug_assert!(
+                    last.is_none_or(|last| last.timestamp <= timestamp),
+                    "the watermark only rises"
+                );
                 state.pins.push(Pin { timestamp, generation: number, fold_ts, count: 1, tracking });
             }
         }
@@ -128,19 +148,21 @@ impl Registry {
         let mut state = self.state.lock();
         let key = (timestamp, generation.number);
         let at = state.pins.partition_point(|pin| (pin.timestamp, pin.generation) < key);
+        let tracked_from = state.tracked_from();
         let pin = &mut state.pins[at];
         pin.count -= 1;
         // None left where tracking was given up.
         pin.tracking = pin.tracking.saturating_sub(u32::from(tracks));
-        if pin.count > 0 {
-            return;
+        let mut frees = false;
+        if pin.count == 0 {
+            state.pins.remove(at);
+            // The youngest of its generation: what was between it and the one before is not needed any more.
+            frees = state.pins.get(at).is_none_or(|next| next.generation != generation.number);
         }
-        state.pins.remove(at);
-        let is_of = |pin: Option<&Pin>| pin.is_some_and(|pin| pin.generation == generation.number);
-        let last_of_generation = !is_of(state.pins.get(at)) && !is_of(at.checked_sub(1).and_then(|at| state.pins.get(at)));
+        frees |= tracks && state.tracked_from() != tracked_from;
         let old = generation.number != state.current.number;
         drop(state);
-        if last_of_generation && old {
+        if frees && old {
             self.requests.trim();
         }
     }
@@ -160,6 +182,12 @@ impl Registry {
         true
     }
 
+    /// What the current base contains, at least.
+    #[inline]
+    pub fn folded(&self) -> Timestamp {
+        Timestamp(self.folded.load(Ordering::Acquire))
+    }
+
     pub fn current(&self) -> Arc<Generation> {
         self.state.lock().current.clone()
     }
@@ -168,6 +196,7 @@ impl Registry {
         let mut state = self.state.lock();
         assert!(generation.number > state.current.number && generation.fold_ts >= state.current.fold_ts);
         self.current_number.store(generation.number, Ordering::Release);
+        self.folded.store(generation.fold_ts.0, Ordering::Release);
         state.current = Arc::new(generation);
     }
 
@@ -186,13 +215,21 @@ impl Registry {
         })
     }
 
-    /// What every live generation's base contains, and the live generations with the current one, ascending.
-    pub fn trim_limit(&self) -> (Timestamp, Vec<u64>) {
+    /// What every live generation's base contains, and what follows from the live snapshots.
+    pub fn trim_limit(&self) -> (Timestamp, Needs) {
         let state = self.state.lock();
-        let mut generations: Vec<u64> = state.pins.iter().map(|pin| pin.generation).collect();
-        generations.push(state.current.number);
-        generations.dedup();
-        (state.pins.first().map_or(state.current.fold_ts, |pin| pin.fold_ts), generations)
+        let mut generations: Vec<(u64, Timestamp)> = Vec::new();
+        for pin in &state.pins {
+            match generations.last_mut() {
+                Some((number, youngest)) if *number == pin.generation => *youngest = pin.timestamp,
+                _ => generations.push((pin.generation, pin.timestamp)),
+            }
+        }
+        if generations.last().is_none_or(|(number, _)| *number != state.current.number) {
+            generations.push((state.current.number, Timestamp::MAX));
+        }
+        let limit = state.pins.first().map_or(state.current.fold_ts, |pin| pin.fold_ts);
+        (limit, Needs { generations, tracked_from: state.tracked_from() })
     }
 
     /// A copy of what lives now, for a walk over everything. Snapshots taken from now on are at or above this
@@ -305,6 +342,10 @@ impl Requests {
     pub fn pass_done(&self) {
         self.state.lock().passes += 1;
         self.changed.notify_all();
+    }
+
+    pub fn passes(&self) -> u64 {
+        self.state.lock().passes
     }
 
     /// Waits until a pass ends, or the time is over.

@@ -249,10 +249,10 @@ impl Shared {
             return self.refuse_when_full();
         }
         let excess = self.excess();
-        if excess <= 0.0 {
+        if excess <= 0.0 && self.delta_bytes() <= self.options.delta_bytes_max {
             return Ok(());
         }
-        *debt += PRICE_MAX.mul_f64(excess.min(1.0));
+        *debt += PRICE_MAX.mul_f64(excess.clamp(0.0, 1.0));
         if self.fold_progress.load(Ordering::Relaxed) == u64::MAX {
             self.after_commit();
         }
@@ -262,20 +262,25 @@ impl Shared {
             self.options.blocking.run(&mut || self.registry.requests.wait_pass(wait));
         }
         // Full all the same: nothing can be written before something is given back.
-        let mut passes = 0;
-        for waited in 0..WAITS_MAX {
-            if self.delta_bytes() <= self.options.delta_bytes_max {
+        let mut fruitless = 0;
+        for _ in 0..WAITS_MAX {
+            let used = self.delta_bytes();
+            if used <= self.options.delta_bytes_max {
                 return Ok(());
             }
-            if waited % 20 == 0 && self.fold_progress.load(Ordering::Relaxed) == u64::MAX {
-                // Two folds that ended without giving anything back: somebody holds on to it.
-                passes += 1;
-                if passes > 3 && !(self.options.give_up_old_snapshots && self.give_up_tracking()) {
-                    break;
-                }
+            let passes = self.registry.requests.passes();
+            if self.fold_progress.load(Ordering::Relaxed) == u64::MAX {
                 self.registry.requests.fold();
             }
             self.options.blocking.run(&mut || self.registry.requests.wait_pass(WAIT_MAX));
+            // Folds that end without giving anything back: somebody holds on to it.
+            fruitless += u32::from(self.registry.requests.passes() > passes && self.delta_bytes() >= used);
+            if fruitless >= 3 {
+                if !self.options.give_up_old_snapshots || !self.give_up_tracking() {
+                    break;
+                }
+                fruitless = 0;
+            }
         }
         self.refuse_when_full()
     }
@@ -286,8 +291,11 @@ impl Shared {
         if !self.registry.give_up_tracking() {
             return false;
         }
-        tracing::warn!(delta_bytes = before, "old serializable snapshots were given up to make room for new versions");
-        self.options.blocking.run(&mut || fold::trim_given_up(self));
+        tracing::warn!(
+            delta_bytes = before,
+            "old serializable snapshots were given up to make room for new versions"
+        );
+        self.options.blocking.run(&mut || fold::trim(self));
         self.delta_bytes() < before
     }
 

@@ -3,7 +3,7 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
-use crate::delta::{DeltaIndex, Found, Skipped};
+use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped};
 use crate::layer::{Best, Layer, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
@@ -180,15 +180,19 @@ impl Tree {
         if view.horizon <= view.snapshot.timestamp() {
             return self.get_in(&view.snapshot.generation, view, key, observer);
         }
-        // The latest state. The newest version of a chain is the newest there is, but if there is none it may have gone
-        // into a newer base than the snapshot's: look again with the current one pinned.
+        // The latest state. What no base contains yet is here for certain; else the newest version may have gone into a
+        // newer base than the snapshot's: look again with the current one pinned.
         if !self.delta.is_empty() {
-            let base = view.snapshot.generation.fold_ts;
             let mut skipped = Skipped::new();
-            let (found, seen_at) = self.delta.read(key, &view, base, &mut skipped);
+            let folded = self.shared.registry.folded();
+            let (found, seen_at) = self.delta.read(key, &view, folded, &mut skipped);
             if !matches!(found, Found::Nothing) && self.layers().is_none() {
                 report(observer, key, &skipped, seen_at);
-                return Ok(if let Found::Value(bytes) = found { Some(Value::from_bytes(bytes)) } else { None });
+                return Ok(if let Found::Value(bytes) = found {
+                    Some(Value::from_bytes(bytes))
+                } else {
+                    None
+                });
             }
         }
         let current = self.shared.snapshot();
@@ -225,12 +229,12 @@ impl Tree {
 
     /// The state a writer must judge: an in-progress version if there is one, else the latest committed one.
     pub fn head(&self, key: &[u8]) -> Result<Head> {
-        if let Some(head) = self.head_in_delta(key)
-            && (self.layers().is_none() || matches!(head, Head::InProgress { .. }))
-        {
-            return Ok(head);
+        let folded = self.shared.registry.folded();
+        match self.head_in_delta(key) {
+            Some(head @ Head::InProgress { .. }) => Ok(head),
+            Some(head @ Head::Committed { at, .. }) if at > folded && self.layers().is_none() => Ok(head),
+            _ => self.head_of_new(key),
         }
-        self.head_of_new(key)
     }
 
     /// As [`Tree::head`], for a key that is probably not there: one look at the delta less then, one more where it is.
@@ -238,12 +242,12 @@ impl Tree {
         // Pin the generation, then look (again): while it is pinned, what is newer than it stays in the delta, so
         // absence there means that this generation's base is the latest state.
         let snapshot = self.shared.snapshot();
+        let folded = snapshot.generation.fold_ts;
         let mut head = self.head_in_delta(key);
+        if matches!(head, Some(Head::Committed { at, .. }) if at <= folded) {
+            head = None;
+        }
         if let Some(layers) = self.layers() {
-            let folded = snapshot.generation.fold_ts;
-            if matches!(head, Some(Head::Committed { at, .. }) if at <= folded) {
-                head = None;
-            }
             head = head_in_layers(&layers, key, folded, head)?;
         }
         if let Some(head) = head {
@@ -336,10 +340,10 @@ impl Tree {
         }
     }
 
-    /// Forgets layers that every live generation's base contains.
-    pub(crate) fn trim_layers(&self, limit: Timestamp) {
+    /// Forgets layers by the rule that versions in the delta go by.
+    pub(crate) fn trim_layers(&self, live: &LiveSnapshots<'_>) {
         if self.layers().is_some() {
-            let done = |layer: &Layer| matches!(layer.writer.status(), WriterStatus::Committed(at) if at <= limit);
+            let done = |layer: &Layer| matches!(layer.writer.status(), WriterStatus::Committed(at) if live.may_forget(at));
             self.change_layers(|list| list.retain(|layer| !done(layer)));
         }
     }
@@ -359,7 +363,8 @@ impl Tree {
 
     /// Entries in base and delta, roughly; for the planner.
     pub fn entry_count_estimate(&self) -> u64 {
-        self.root_in(&self.shared.registry.current()).entries + self.delta.len() as u64
+        self.root_in(&self.shared.registry.current()).entries
+            + self.delta.len() as u64
             + self.layers().map_or(0, |layers| layers.iter().map(|layer| layer.load.root.entries).sum())
     }
 

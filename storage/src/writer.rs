@@ -267,7 +267,9 @@ impl Writer {
                 .changes
                 .iter()
                 .filter_map(|(_, change)| match change {
-                    Change::Version { key, chain, .. } if of_tree(change) => Some((key.clone(), chain.clone())),
+                    Change::Version { key, chain, .. } if of_tree(change) => {
+                        Some((key.clone(), chain.clone()))
+                    }
                     _ => None,
                 })
                 .collect();
@@ -393,8 +395,12 @@ impl Writer {
         }
         let body = self.encode_changes();
         // Gathered here, for the closure runs under the log mutex and the write set may be long.
-        let about_trees: Vec<&Change> =
-            self.changes.iter().map(|(_, change)| change).filter(|change| !matches!(change, Change::Version { .. })).collect();
+        let about_trees: Vec<&Change> = self
+            .changes
+            .iter()
+            .map(|(_, change)| change)
+            .filter(|change| !matches!(change, Change::Version { .. }))
+            .collect();
         let at = self.shared.wal.commit(body, self.state.id, |at| {
             // Trees first: who sees the commit must see them created.
             for tree in &self.trees {
@@ -439,8 +445,7 @@ impl Writer {
                     );
                     if *place > 0 && state.versions.len() > 1 {
                         let freed = state.drop_where(|version| {
-                            Arc::ptr_eq(&version.writer, &self.state)
-                                && version.write_index < *place
+                            Arc::ptr_eq(&version.writer, &self.state) && version.write_index < *place
                         });
                         tree.delta.account(-(freed as i64));
                     }
