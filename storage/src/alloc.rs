@@ -16,6 +16,7 @@
 
 use crate::PageId;
 use crate::meta::META_PAGES;
+use crate::mutation::{Mutation, planted};
 use std::collections::BTreeMap;
 
 /// Disjoint, merged runs of pages.
@@ -192,7 +193,7 @@ impl Allocator {
         let mut pending = std::mem::take(&mut self.pending);
         for (last_reader, pages) in &mut pending {
             pages.retain(|replaced| {
-                let keep = read(replaced.born, *last_reader);
+                let keep = read(replaced.born, *last_reader) && !planted(Mutation::ReusePagesTooEarly);
                 if !keep {
                     self.give_back(replaced.page, 1);
                 }
@@ -215,6 +216,9 @@ impl Allocator {
         }
         let pending = self.pending.iter().flat_map(|(_, pages)| pages).chain(replaced);
         for Replaced { page, .. } in pending {
+            if planted(Mutation::LeakReplacedPages) {
+                continue;
+            }
             assert!(free.add(*page, 1), "page {page} is freed twice");
         }
         free

@@ -29,6 +29,7 @@
 //! concurrent reads miss it (we only ever `get_or_insert`; what changes is inside the chain). Nothing outside
 //! this file knows which map it is. An epoch guard lives as long as one [`DeltaScan`], that is, one batch.
 
+use crate::mutation::{Mutation, planted};
 use crate::snapshot::Pin;
 use crate::sync::{self, Mutex};
 use crate::{CommandId, Intent, Timestamp, View, WriterState, WriterStatus};
@@ -125,7 +126,7 @@ impl LiveSnapshots<'_> {
         }
         // Of the snapshots that see it, the oldest has the oldest base.
         let first = self.pins.partition_point(|pin| pin.timestamp < at);
-        self.pins.get(first).is_none_or(|pin| pin.fold_ts >= at)
+        self.pins.get(first).is_none_or(|pin| pin.fold_ts >= at) || planted(Mutation::TrimTooMuch)
     }
 
     /// Whether a snapshot lives in `[from, to)`.

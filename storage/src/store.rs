@@ -11,6 +11,7 @@ use crate::delta::LiveSnapshots;
 use crate::fold;
 use crate::layer::Layer;
 use crate::meta::{META_PAGES, Meta};
+use crate::mutation::{Mutation, planted};
 use crate::page_cache::Pager;
 use crate::recovery::{self, LogReader};
 use crate::snapshot::{Generation, Registry, Request};
@@ -167,6 +168,9 @@ impl Shared {
     /// Syncs the data file for pages that a commit record is about to name. A failure may concern a fold's pages as
     /// well, and is reported only once: it stops the store.
     pub fn sync_data_file(&self) -> Result<()> {
+        if planted(Mutation::SkipLayerSync) {
+            return Ok(());
+        }
         let mut synced = Ok(());
         self.options.blocking.run(&mut || synced = self.pager.file.sync_data());
         synced.context("sync", &self.pager.path).inspect_err(|error| self.wal.stop(error))
@@ -331,6 +335,9 @@ impl Shared {
 
     /// The pages of a logged bulk load or layer.
     fn occupy(&self, extents: &[(PageId, u64)]) -> Option<()> {
+        if planted(Mutation::ForgetLoadedPages) {
+            return Some(());
+        }
         let mut alloc = self.alloc.lock();
         for (first, count) in extents {
             if first.0 < META_PAGES || *count > u64::MAX / 2 - first.0 {
@@ -521,6 +528,11 @@ impl Store {
                 return Some(());
             }
             done = header.timestamp;
+            if planted(Mutation::LoseLogTail) && done == last
+                || planted(Mutation::ReplayOneTooFew) && done.0 == meta.fold_ts.0 + 1
+            {
+                return Some(());
+            }
             shared.replay(header, body)
         })?;
         if done < last && last > meta.fold_ts {

@@ -54,6 +54,7 @@
 //! above x: then x had been synced, somebody may have been told so, and it is an error naming file and offset.
 
 use crate::base::TreeRoot;
+use crate::mutation::{Mutation, planted};
 use crate::sync::{self, Mutex};
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::{Blocking, Error, Lsn, PageId, Result, Timestamp, TreeId, WriterId};
@@ -528,6 +529,9 @@ impl Wal {
         log.last = timestamp;
         committed(timestamp);
         self.last_commit.store(timestamp.0, Ordering::Release);
+        if planted(Mutation::AcknowledgeBeforeFlush) {
+            self.durable.fetch_max(timestamp.0, Ordering::AcqRel);
+        }
         let wake = std::mem::take(&mut log.flusher_idle);
         drop(log);
         if wake {
@@ -620,7 +624,9 @@ impl Wal {
             (std::mem::take(&mut log.chunks), log.end, log.last)
         };
         self.room.notify_all();
-        if let Err(error) = self.write_chunks(&mut flush, &chunks) {
+        if let Err(error) = self.write_chunks(&mut flush, &chunks)
+            && !planted(Mutation::IgnoreFailedSync)
+        {
             self.stop(&error);
             return Err(Error::Stopped(error.to_string()));
         }
@@ -653,7 +659,7 @@ impl Wal {
             self.bytes_written.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
             let last_of_segment =
                 chunks.get(index + 1).is_none_or(|next| !Arc::ptr_eq(&next.segment, segment));
-            if last_of_segment {
+            if last_of_segment && !planted(Mutation::SkipLogSync) {
                 segment.file.sync_data().context("sync", &self.path(segment))?;
             }
         }
@@ -699,6 +705,14 @@ impl Wal {
         self.room.notify_all();
         self.work.notify_all();
         ready.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// After a failed sync nothing may be built on what is on disk.
+    pub fn check_running(&self) -> Result<()> {
+        match &self.waiters.lock().stopped {
+            Some(reason) if !planted(Mutation::IgnoreFailedSync) => Err(Error::Stopped(reason.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether `ts` is durable; otherwise `waker` is called when that may have changed.
@@ -791,6 +805,7 @@ impl Wal {
     /// Gives up segments that lie wholly below `replay_start`.
     pub fn recycle(&self, replay_start: Lsn) -> Result<()> {
         let mut flush = self.flush.lock();
+        let replay_start = if planted(Mutation::RecycleTooMuch) { flush.durable } else { replay_start };
         while flush.segments.len() > 1 && flush.segments[1].start <= replay_start {
             let segment = flush.segments.pop_front().expect("there are two");
             let path = self.path(&segment);
@@ -868,5 +883,8 @@ fn activate(vfs: &dyn Vfs, dir: &Path, segment: &Segment) -> Result<()> {
     segment.file.write_at(&encode_segment_header(segment.start), 0).context("write", &segment.spare_path)?;
     segment.file.sync_data().context("sync", &segment.spare_path)?;
     vfs.rename(&segment.spare_path, &path).context("rename", &segment.spare_path)?;
+    if planted(Mutation::SkipDirectorySync) {
+        return Ok(());
+    }
     vfs.sync_dir(dir).context("sync", dir)
 }

@@ -7,6 +7,7 @@
 use crate::bulk::BulkLoad;
 use crate::delta::{CHAIN_OVERHEAD_BYTES, Chain, DeltaKey, Version};
 use crate::layer::{LayerBuilder, encode_version};
+use crate::mutation::{Mutation, planted};
 use crate::store::Shared;
 use crate::tree::NEVER;
 use crate::wal::{Operation, encode_operation};
@@ -260,9 +261,12 @@ impl Writer {
     /// Moves all versions in memory into layers, one for each tree. On an error some trees' are there and others
     /// in memory still, which is as good.
     fn spill(&mut self) -> Result<()> {
-        let places = (self.spilled, self.next_place);
+        // From here on, even if it fails half-way: places that a layer refers to are not used again.
+        self.spilled = self.next_place;
         for index in 0..self.trees.len() as u32 {
             let of_tree = |change: &Change| matches!(change, Change::Version { tree, .. } if *tree == index);
+            let first = self.changes.iter().find(|(_, change)| of_tree(change)).map(|(place, _)| *place);
+            let places = (first.unwrap_or_default(), self.next_place);
             let mut written: Vec<(DeltaKey, Arc<Chain>)> = self
                 .changes
                 .iter()
@@ -301,7 +305,6 @@ impl Writer {
             self.changes.retain(|(_, change)| !of_tree(change));
             tree.compact_layers(&self.state)?;
         }
-        self.spilled = self.next_place;
         self.bytes = 0;
         self.changes.shrink_to_fit();
         self.shared.spills.fetch_add(1, Ordering::Relaxed);
@@ -470,7 +473,10 @@ impl Writer {
                         tree: tree.id(),
                         root: layer.load.root,
                         extents: layer.load.extents.clone(),
-                        discarded: layer.discarded(),
+                        discarded: match planted(Mutation::ForgetDiscarded) {
+                            true => Vec::new(),
+                            false => layer.discarded(),
+                        },
                     },
                     &mut body,
                 );

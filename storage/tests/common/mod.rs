@@ -1,6 +1,8 @@
 //! Helpers of the storage tests.
 #![allow(dead_code)] // Each test binary uses its own part of them.
 
+pub mod simulation;
+
 use serin_storage::*;
 use std::ops::Bound;
 use std::sync::Arc;
