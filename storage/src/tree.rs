@@ -3,7 +3,7 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
-use crate::delta::{DeltaIndex, Found, Skipped};
+use crate::delta::{DeltaIndex, Found, Skipped, Version};
 use crate::page::Page;
 use crate::snapshot::Generation;
 use crate::store::Shared;
@@ -218,6 +218,20 @@ impl Tree {
             }
         }
         None
+    }
+
+    /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
+    /// where the delta does not tell.
+    pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        let Some(chain) = self.delta.get(key) else { return false };
+        let state = chain.lock();
+        let newer = |version: &&Version| match version.writer.status() {
+            WriterStatus::Committed(at) => at > ts,
+            WriterStatus::InProgress | WriterStatus::Aborted => false,
+        };
+        let mut newer = state.versions.iter().filter(newer).peekable();
+        newer.peek().is_some()
+            && newer.all(|version| version.intent == crate::Intent::Modify && version.value.is_some())
     }
 
     /// A cursor at one end of the range. It holds no latch and no epoch guard between batches.

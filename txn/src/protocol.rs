@@ -159,6 +159,11 @@ impl Transaction {
         }
     }
 
+    /// Reads are of a snapshot, which newer commits do not change.
+    pub(crate) fn reads_snapshot(&self) -> bool {
+        matches!(&self.protocol, Protocol::Snapshot { .. } | Protocol::Ssi(_))
+    }
+
     /// After a read of `tree`: what it met, in the protocol's eyes. 2PL deals with skipped versions itself.
     pub(crate) fn after_read(&mut self, tree: &Tree, met: Observations) -> Result<()> {
         if self.horizon() == Timestamp::MAX {

@@ -163,6 +163,8 @@ struct Node {
     undecided: HashSet<NodeId>,
     /// One of them came out badly.
     unsafe_snapshot: bool,
+    /// DEFERRABLE, and waiting to learn it.
+    awaits_safe: bool,
 }
 
 const NONE: Timestamp = Timestamp(u64::MAX);
@@ -598,8 +600,9 @@ impl Ssi {
     pub(crate) fn wait_for_safe_snapshot(&self, me: &Participant, session: &SessionHandle) -> Result<bool> {
         loop {
             {
-                let graph = self.graph.lock();
-                let Some(node) = graph.nodes.get(&me.node) else { return Ok(true) };
+                let mut graph = self.graph.lock();
+                let Some(node) = graph.nodes.get_mut(&me.node) else { return Ok(true) };
+                node.awaits_safe = true;
                 if node.unsafe_snapshot {
                     return Ok(false);
                 }
@@ -615,6 +618,17 @@ impl Ssi {
     }
 
     // ---- looking in ----
+
+    /// Whose outcome decides whether the snapshot that session `pid` waits with is safe.
+    pub(crate) fn safe_snapshot_blockers(&self, pid: i32) -> Vec<i32> {
+        let graph = self.graph.lock();
+        let waits = |node: &&Node| node.awaits_safe && node.session.pid == pid;
+        let undecided = graph.nodes.values().find(waits).into_iter().flat_map(|node| &node.undecided);
+        let mut pids: Vec<i32> =
+            undecided.filter_map(|id| graph.nodes.get(id)).map(|node| node.session.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
 
     pub(crate) fn infos(&self, infos: &mut Vec<LockInfo>) {
         let graph = self.graph.lock();
@@ -660,6 +674,7 @@ impl Node {
             pending_reads: LockedReads::default(),
             undecided: HashSet::new(),
             unsafe_snapshot: false,
+            awaits_safe: false,
         }
     }
     fn is_doomed(&self) -> bool {
