@@ -220,6 +220,16 @@ impl Tree {
         None
     }
 
+    /// The newest committed version of `key`, if it is in the delta: when, and by whom.
+    pub fn newest_committed_in_delta(&self, key: &[u8]) -> Option<(Timestamp, crate::WriterId)> {
+        let chain = self.delta.get(key)?;
+        let state = chain.lock();
+        state.versions.iter().rev().find_map(|version| match version.writer.status() {
+            WriterStatus::Committed(at) => Some((at, version.writer.id())),
+            WriterStatus::InProgress | WriterStatus::Aborted => None,
+        })
+    }
+
     /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
     /// where the delta does not tell.
     pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {

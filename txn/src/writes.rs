@@ -73,7 +73,7 @@ impl Transaction {
             }
             Head::Committed { at, .. } if at > self.horizon() => {
                 if let Protocol::Ssi(participant) = &self.protocol {
-                    self.manager.ssi.wrote(participant, tree.id(), key)?;
+                    self.manager.ssi.wrote(participant, tree, key)?;
                     self.manager.ssi.check(participant)?;
                 }
                 Ok(Inserted::Duplicate { visible: false })
