@@ -3,7 +3,7 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
-use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped};
+use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped, Version};
 use crate::layer::{Best, Layer, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
@@ -354,6 +354,30 @@ impl Tree {
             && self.delta.is_empty()
             && self.initial_base().is_none()
             && self.layers().is_none()
+    }
+
+    /// The newest committed version of `key`, if it is in the delta: when, and by whom.
+    pub fn newest_committed_in_delta(&self, key: &[u8]) -> Option<(Timestamp, crate::WriterId)> {
+        let chain = self.delta.get(key)?;
+        let state = chain.lock();
+        state.versions.iter().rev().find_map(|version| match version.writer.status() {
+            WriterStatus::Committed(at) => Some((at, version.writer.id())),
+            WriterStatus::InProgress | WriterStatus::Aborted => None,
+        })
+    }
+
+    /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
+    /// where the delta does not tell.
+    pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        let Some(chain) = self.delta.get(key).filter(|_| self.layers().is_none()) else { return false };
+        let state = chain.lock();
+        let newer = |version: &&Version| match version.writer.status() {
+            WriterStatus::Committed(at) => at > ts,
+            WriterStatus::InProgress | WriterStatus::Aborted => false,
+        };
+        let mut newer = state.versions.iter().filter(newer).peekable();
+        newer.peek().is_some()
+            && newer.all(|version| version.intent == crate::Intent::Modify && version.value.is_some())
     }
 
     /// A cursor at one end of the range. It holds no latch and no epoch guard between batches.
