@@ -73,6 +73,8 @@ impl Ddl<'_> {
             primary: false,
             clustered: false,
             nulls_not_distinct: create.nulls_not_distinct,
+            deferrable: false,
+            hidden: self.keeps_snapshot(),
             predicate: None,
             comment: None,
         });

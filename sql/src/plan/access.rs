@@ -79,7 +79,7 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
 
     let penalty = if context.settings.enable_index_scan { 0.0 } else { 1e9 };
     for (position, index) in table.indexes.iter().enumerate() {
-        if index.predicate.is_some() || index.keys.iter().any(|key| key.column.is_none()) {
+        if index.hidden || index.predicate.is_some() || index.keys.iter().any(|key| key.column.is_none()) {
             continue;
         }
         let matched = bounds(index, scan, conditions);
@@ -165,7 +165,7 @@ fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
         break;
     }
     let no_nulls = !bounds.equal.iter().any(|equal| matches!(equal, Equal::Null));
-    bounds.is_point = index.unique && bounds.equal.len() == index.keys.len() && no_nulls;
+    bounds.is_point = index.is_unique_now() && bounds.equal.len() == index.keys.len() && no_nulls;
     Matched { bounds, used }
 }
 
@@ -256,7 +256,7 @@ fn provides(index: &Index, scan: &Scan, fixed: usize, order: &[SortKey]) -> Opti
             continue;
         }
         if at >= index.keys.len() {
-            return index.unique.then_some(backward.unwrap_or(false));
+            return index.is_unique_now().then_some(backward.unwrap_or(false));
         }
         if !is(at) {
             return None;

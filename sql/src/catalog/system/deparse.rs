@@ -1,7 +1,9 @@
 //! Definitions as SQL text: indexes, constraints, defaults. Expressions are kept as their source text, so they come out as
 //! they were written rather than in PostgreSQL's normal form.
 
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, IndexKey, Relation, Table};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation, Table,
+};
 use crate::parse::ast::Expr;
 use crate::parse::{parse_expression, quote_identifier};
 use crate::types::Oid;
@@ -65,7 +67,7 @@ fn is_call(text: &str) -> bool {
     )
 }
 
-fn key_text(table: &Table, key: &IndexKey) -> String {
+pub fn key_text(table: &Table, key: &IndexKey) -> String {
     match (&key.column, &key.expression) {
         (Some(position), _) => column_name(table, *position),
         (None, Some(text)) if is_call(text) => text.clone(),
@@ -125,8 +127,47 @@ fn columns_text(table: &Table, positions: impl Iterator<Item = usize>) -> String
     positions.map(|position| column_name(table, position)).collect::<Vec<_>>().join(", ")
 }
 
+fn foreign_key_definition(
+    catalog: &Catalog,
+    search_path: &[String],
+    table: &Table,
+    key: &ForeignKey,
+) -> String {
+    let mut text = format!("FOREIGN KEY ({})", columns_text(table, key.columns.iter().copied()));
+    if let Some(referenced) = catalog.table(key.referenced) {
+        let name = relation_name(catalog, referenced.oid, search_path).unwrap_or_default();
+        let columns = columns_text(&referenced, key.referenced_columns.iter().copied());
+        text.push_str(&format!(" REFERENCES {name}({columns})"));
+    }
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    let action = |action: ReferentialAction| match action {
+        ReferentialAction::NoAction => None,
+        ReferentialAction::Restrict => Some("RESTRICT"),
+        ReferentialAction::Cascade => Some("CASCADE"),
+        ReferentialAction::SetNull => Some("SET NULL"),
+        ReferentialAction::SetDefault => Some("SET DEFAULT"),
+    };
+    if let Some(action) = action(key.on_update) {
+        text.push_str(&format!(" ON UPDATE {action}"));
+    }
+    if let Some(action) = action(key.on_delete) {
+        text.push_str(&format!(" ON DELETE {action}"));
+        if !key.delete_columns.is_empty() {
+            text.push_str(&format!(" ({})", columns_text(table, key.delete_columns.iter().copied())));
+        }
+    }
+    text
+}
+
 /// pg_get_constraintdef.
-pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
+pub fn constraint_definition(
+    catalog: &Catalog,
+    search_path: &[String],
+    table: &Table,
+    constraint: &Constraint,
+) -> String {
     let key = |index: Oid| {
         let Some((_, index)) = table.index(index) else {
             return String::new();
@@ -145,12 +186,16 @@ pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
             let distinct = table.index(*index).is_some_and(|(_, index)| index.nulls_not_distinct);
             format!("UNIQUE {}{}", if distinct { "NULLS NOT DISTINCT " } else { "" }, key(*index))
         }
+        ConstraintKind::ForeignKey(key) => foreign_key_definition(catalog, search_path, table, key),
     };
     if constraint.deferrable {
         text.push_str(" DEFERRABLE");
         if constraint.initially_deferred {
             text.push_str(" INITIALLY DEFERRED");
         }
+    }
+    if !constraint.validated {
+        text.push_str(" NOT VALID");
     }
     text
 }
