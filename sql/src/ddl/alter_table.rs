@@ -297,7 +297,12 @@ impl Ddl<'_> {
 
         let old = table.clone();
         let uses_key = |index: &crate::catalog::Index| {
-            index.keys.iter().any(|key| key.column == Some(position)) || index.include.contains(&position)
+            let names_it = |text: &Option<String>| {
+                text.as_deref().is_some_and(|text| expression::names_column(text, name))
+            };
+            index.keys.iter().any(|key| key.column == Some(position) || names_it(&key.expression))
+                || index.include.contains(&position)
+                || names_it(&index.predicate)
         };
         let gone: Vec<crate::catalog::Index> =
             table.indexes.iter().filter(|index| uses_key(index)).cloned().collect();
@@ -551,6 +556,13 @@ impl Ddl<'_> {
             if let ConstraintKind::Check(text) = &mut constraint.kind {
                 *text = expression::rename_column(text, from, to);
             }
+        }
+        let rename = |text: &mut Option<String>| {
+            *text = text.take().map(|text| expression::rename_column(&text, from, to));
+        };
+        for index in &mut table.indexes {
+            index.keys.iter_mut().for_each(|key| rename(&mut key.expression));
+            rename(&mut index.predicate);
         }
         for column in table.columns.iter_mut().filter(|column| column.generated) {
             column.default = column.default.take().map(|text| expression::rename_column(&text, from, to));

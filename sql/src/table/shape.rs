@@ -74,11 +74,20 @@ pub struct IndexShape {
 
 impl Shape {
     pub fn of(table: &Table, context: &ExecContext<'_>) -> Result<Arc<Shape>> {
+        Shape::get(table, context.catalog, &context.eval)
+    }
+
+    /// For the planner, which has no execution's context.
+    pub fn get(
+        table: &Table,
+        catalog: &Arc<crate::catalog::Catalog>,
+        eval: &EvalContext<'_>,
+    ) -> Result<Arc<Shape>> {
         let mut cell = table.shape.0.lock();
         if let Some(shape) = &*cell {
             return Ok(shape.clone());
         }
-        let shape = Arc::new(Shape::new(table, context.catalog, &context.eval)?);
+        let shape = Arc::new(Shape::new(table, catalog, eval)?);
         *cell = Some(shape.clone());
         Ok(shape)
     }

@@ -67,22 +67,43 @@ fn is_call(text: &str) -> bool {
     )
 }
 
-pub fn key_text(table: &Table, key: &IndexKey) -> String {
+/// What pg_get_expr puts into parentheses unless it is to be pretty.
+fn is_operation(text: &str) -> bool {
+    use Expr as E;
+    matches!(
+        parse_expression(text),
+        Ok(E::Binary { .. }
+            | E::Unary { .. }
+            | E::And(_)
+            | E::Or(_)
+            | E::Not(_)
+            | E::IsNull { .. }
+            | E::IsBool { .. }
+            | E::IsDistinctFrom { .. }
+            | E::Between { .. }
+            | E::InList { .. }
+            | E::Quantified { .. }
+            | E::Like { .. })
+    )
+}
+
+pub fn key_text(table: &Table, key: &IndexKey, pretty: bool) -> String {
     match (&key.column, &key.expression) {
         (Some(position), _) => column_name(table, *position),
         (None, Some(text)) if is_call(text) => text.clone(),
+        (None, Some(text)) if !pretty && is_operation(text) => format!("(({text}))"),
         (None, Some(text)) => format!("({text})"),
         (None, None) => String::new(),
     }
 }
 
-/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema.
+/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema, and not pretty.
 pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualified: bool) -> String {
     let keys: Vec<String> = index
         .keys
         .iter()
         .map(|key| {
-            let mut text = key_text(table, key);
+            let mut text = key_text(table, key, !qualified);
             if key.descending {
                 text.push_str(" DESC");
             }
@@ -109,7 +130,10 @@ pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualifi
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&format!(" WHERE ({predicate})"));
+        match qualified && is_operation(predicate) {
+            true => text.push_str(&format!(" WHERE ({predicate})")),
+            false => text.push_str(&format!(" WHERE {predicate}")),
+        }
     }
     text
 }
@@ -118,7 +142,7 @@ pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualifi
 pub fn index_column(table: &Table, index: &Index, column: usize) -> Option<String> {
     let position = column.checked_sub(1)?;
     if let Some(key) = index.keys.get(position) {
-        return Some(key_text(table, key));
+        return Some(key_text(table, key, true));
     }
     index.include.get(position - index.keys.len()).map(|&position| column_name(table, position))
 }
