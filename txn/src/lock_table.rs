@@ -350,6 +350,14 @@ pub(crate) enum Place {
     Front,
 }
 
+/// Who holds a key range, and whether to write in it: two that mean to write exclude each other from the start, for both would
+/// only read it and then wait for each other.
+#[derive(Clone)]
+pub(crate) struct RangeReader {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) updates: bool,
+}
+
 pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
     /// By shard: how many versions of its keys were installed. Changes under the shard's mutex.
@@ -358,7 +366,7 @@ pub(crate) struct LockTable {
     explicit_count: AtomicUsize,
     next_ticket: AtomicU64,
     /// Shared key ranges of 2PL transactions, by tree.
-    pub(crate) ranges: KeyRanges<Arc<Owner>>,
+    pub(crate) ranges: KeyRanges<RangeReader>,
     pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) detector: Mutex<()>,
     pub(crate) conflicts: Arc<ConflictLog>,

@@ -22,11 +22,15 @@ pub struct TransactionManager {
     pub(crate) ssi: Ssi,
     pub(crate) conflicts: Arc<ConflictLog>,
     session_locks: Mutex<HashMap<u64, SessionLocks>>,
+    row_locks_max: AtomicU64,
     pub(crate) commit_count: AtomicU64,
     pub(crate) rollback_count: AtomicU64,
     /// `ConcurrentUpdate` errors; the SSI graph counts its own.
     pub(crate) concurrent_update_count: AtomicU64,
 }
+
+/// About 200 bytes each.
+const ROW_LOCKS_MAX_DEFAULT: u64 = 16_384;
 
 /// A session's advisory locks of session scope: each is held until it has been released as often as it was taken.
 struct SessionLocks {
@@ -58,6 +62,7 @@ impl TransactionManager {
             ssi: Ssi::new(conflicts.clone()),
             conflicts,
             session_locks: Mutex::default(),
+            row_locks_max: AtomicU64::new(ROW_LOCKS_MAX_DEFAULT),
             commit_count: AtomicU64::new(0),
             rollback_count: AtomicU64::new(0),
             concurrent_update_count: AtomicU64::new(0),
@@ -73,6 +78,13 @@ impl TransactionManager {
     /// How long the holder of the serial token may idle between statements while others wait. Zero: for ever.
     pub fn set_serial_idle_timeout(&self, timeout: Duration) {
         self.locks.serial_idle_timeout_ms.store(timeout.as_millis() as u64, Ordering::Relaxed);
+    }
+    /// How many rows of one table a REPEATABLE READ transaction in 2PL locks one by one before it locks the table's key range.
+    pub fn set_row_locks_max(&self, rows: u64) {
+        self.row_locks_max.store(rows.max(1), Ordering::Relaxed);
+    }
+    pub(crate) fn row_locks_max(&self) -> u64 {
+        self.row_locks_max.load(Ordering::Relaxed)
     }
     pub fn locks(&self) -> Vec<LockInfo> {
         let mut infos = Vec::new();

@@ -199,16 +199,13 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn register_range_read(&mut self, tree: &Tree, range: &KeyRange) -> Result<()> {
-        match &mut self.protocol {
-            Protocol::Ssi(participant) => match crate::key_ranges::point(range) {
+    pub(crate) fn register_range_read(&mut self, tree: &Tree, range: &KeyRange) {
+        if let Protocol::Ssi(participant) = &mut self.protocol {
+            match crate::key_ranges::point(range) {
                 Some(key) => self.manager.ssi.read_key(participant, tree.id(), key),
                 None => self.manager.ssi.read_range(participant, tree.id(), range),
-            },
-            Protocol::TwoPhase(_) => self.lock_range(tree, range)?,
-            _ => {}
+            }
         }
-        Ok(())
     }
 
     /// Once per transaction, before its first version: the gate, then the graph.
