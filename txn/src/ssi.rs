@@ -64,7 +64,7 @@
 //! matter. PostgreSQL orders commits by a counter of its own; commit timestamps do it here. Its summary of old
 //! transactions on disk has no counterpart: see [`RETAINED_MAX`].
 
-use crate::conflict::{Conflict, ConflictLog, ConflictStep};
+use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
 use crate::lock_table::{HeldLock, LockObject};
 use crate::session::SessionHandle;
 use crate::siread::{ReadSet, Sireads};
@@ -353,11 +353,28 @@ impl Ssi {
 
     /// Rule 1, second half: `me` has just installed a version of `key`.
     pub(crate) fn wrote(&self, me: &Participant, tree: &Tree, key: &[u8]) -> Result<()> {
-        let readers = self.sireads.readers(me.node, tree.id(), key);
+        let replaced = || tree.newest_committed_in_delta(key);
+        self.overwrote(me, tree.id(), key, replaced)
+    }
+
+    /// `me` found that it can't insert `key`: it comes after those who read the key before it was there.
+    pub(crate) fn met_duplicate(&self, me: &Participant, tree: &Tree, key: &[u8]) -> Result<()> {
+        self.overwrote(me, tree.id(), key, || None)?;
+        self.check(me)
+    }
+
+    fn overwrote(
+        &self,
+        me: &Participant,
+        tree: TreeId,
+        key: &[u8],
+        replaced: impl FnOnce() -> Option<(Timestamp, WriterId)>,
+    ) -> Result<()> {
+        let readers = self.sireads.readers(me.node, tree, key);
         if readers.is_empty() {
             return Ok(());
         }
-        let replaced = tree.newest_committed_in_delta(key);
+        let replaced = replaced();
         let mut graph = self.graph.lock();
         let graph = &mut *graph;
         for reader in readers {
@@ -367,7 +384,7 @@ impl Ssi {
             {
                 continue;
             }
-            self.edge_from(graph, reader, me.node, Some(tree.id()), key)?;
+            self.edge_from(graph, reader, me.node, Some(tree), key)?;
         }
         Ok(())
     }
@@ -643,6 +660,23 @@ impl Ssi {
 
     // ---- looking in ----
 
+    /// The rw-antidependencies of active transactions, as (reader's pid, writer's pid).
+    pub(crate) fn dependencies(&self) -> Vec<(i32, i32)> {
+        let graph = self.graph.lock();
+        let active = graph.nodes.values().filter(|node| !node.status.is_committed());
+        let edges = active.flat_map(|node| {
+            let pid = node.session.pid;
+            let other = |edge: &Edge| graph.nodes.get(&edge.other).map(|other| other.session.pid);
+            let to = node.edges_out.iter().filter_map(other).map(move |writer| (pid, writer));
+            let from = node.edges_in.iter().filter_map(other).map(move |reader| (reader, pid));
+            to.chain(from).collect::<Vec<_>>()
+        });
+        let mut edges: Vec<(i32, i32)> = edges.collect();
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+
     /// Whose outcome decides whether the snapshot that session `pid` waits with is safe.
     pub(crate) fn safe_snapshot_blockers(&self, pid: i32) -> Vec<i32> {
         let graph = self.graph.lock();
@@ -654,7 +688,10 @@ impl Ssi {
         pids
     }
 
-    pub(crate) fn infos(&self, infos: &mut Vec<LockInfo>) {
+    /// What no transaction, present or to come, is concurrent with any more goes first: a commit was not durable yet when its
+    /// transaction ended, and nobody has ended since.
+    pub(crate) fn infos(&self, store: &Store, infos: &mut Vec<LockInfo>) {
+        self.clean(self.graph.lock(), store);
         let graph = self.graph.lock();
         self.sireads.for_each(|tree, key, id| {
             let Some(node) = graph.nodes.get(&id) else { return };
@@ -800,7 +837,7 @@ impl Graph {
             steps.push(step(pivot, "read", Some(out), Some(last)));
             steps.push(step(last, "wrote", Some(out), Some(pivot)));
         }
-        Conflict { steps }
+        Conflict { kind: ConflictKind::Dependencies, steps }
     }
 
     fn doom(&mut self, id: NodeId, conflict: Conflict) {

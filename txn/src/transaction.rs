@@ -383,6 +383,7 @@ impl Transaction {
 
     fn release_everything(&mut self) {
         self.ended = true;
+        self.options.session.set_running(None);
         self.snapshot = None;
         self.catalog_snapshot = None;
         if let Some(owner) = self.owner.take() {

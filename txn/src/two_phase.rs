@@ -25,10 +25,10 @@
 //! row read afterwards; writers that wait for the part cut off go on. Lock and range are replaced together: the new one is
 //! registered before the old one goes.
 //!
-//! Row locks of REPEATABLE READ escalate: above [`TransactionManager::set_row_locks_max`] in one tree, a range lock on the whole tree
+//! Row locks of REPEATABLE READ escalate: above [`SessionHandle::set_row_locks_max`] in one tree, a range lock on the whole tree
 //! takes the place of those in S and of all to come. (SERIALIZABLE scans lock ranges to begin with.)
 //!
-//! [`TransactionManager::set_row_locks_max`]: crate::TransactionManager::set_row_locks_max
+//! [`SessionHandle::set_row_locks_max`]: crate::SessionHandle::set_row_locks_max
 //!
 //! Read locks survive a rollback to a savepoint: the client has seen what they protect.
 
@@ -254,7 +254,7 @@ impl Transaction {
 
     /// A read has locked one more row. Too many: the whole tree instead.
     fn count_row_lock(&mut self, tree: &Tree) -> Result<()> {
-        let limit = self.manager.row_locks_max();
+        let limit = self.options.session.row_locks_max();
         let two_phase = self.two_phase();
         if two_phase.level != Isolation::RepeatableRead {
             return Ok(());

@@ -116,7 +116,7 @@ impl Worker {
         let (manager, options) = (&self.manager, &self.options);
         self.transaction.get_or_insert_with(|| manager.begin(options.clone()))
     }
-    fn statement<T>(&mut self, work: impl FnOnce(&mut Transaction, &Arc<Tree>) -> Result<T>) -> Result<T> {
+    pub(super) fn statement<T>(&mut self, work: impl FnOnce(&mut Transaction, &Arc<Tree>) -> Result<T>) -> Result<T> {
         let tree = self.tree.clone();
         let transaction = self.transaction();
         let result = transaction.start_statement().and_then(|()| work(transaction, &tree));
