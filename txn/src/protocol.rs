@@ -142,13 +142,18 @@ impl Transaction {
     /// that commit was durable, and the commit that its previous transaction failed against: locks are released before a
     /// commit is durable, so an immediate retry would otherwise meet the same conflict until the log is flushed.
     pub(crate) fn fresh_snapshot(&self) -> Result<Arc<Snapshot>> {
-        let snapshot = self.manager.store.snapshot();
+        let store = &self.manager.store;
+        // Only SSI has to learn of every version that its reads passed over.
+        let (mode, isolation) = (self.options.mode, self.options.isolation);
+        let tracks = mode == Mode::Ssi && isolation == Isolation::Serializable;
+        let take = || if tracks { store.snapshot() } else { store.snapshot_of_state() };
+        let snapshot = take();
         if snapshot.timestamp() >= self.options.session.must_see() {
             return Ok(Arc::new(snapshot));
         }
         drop(snapshot);
         self.await_must_see()?;
-        Ok(Arc::new(self.manager.store.snapshot()))
+        Ok(Arc::new(take()))
     }
 
     pub(crate) fn await_must_see(&self) -> Result<()> {

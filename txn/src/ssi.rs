@@ -130,6 +130,9 @@ struct Edge {
     /// `None`: a serial transaction's reads, which nobody listed.
     tree: Option<TreeId>,
     key: Arc<[u8]>,
+    /// The end by which the edge was entered, and what it was running.
+    entered_by: NodeId,
+    statement: Option<Arc<str>>,
 }
 
 /// What a 2PL transaction has read, by its locks.
@@ -143,8 +146,6 @@ struct Node {
     kind: Kind,
     session: Arc<SessionHandle>,
     writer: Option<WriterId>,
-    /// What it was running when it committed; before that, the session knows.
-    statement: Option<Arc<str>>,
     /// SSI: its snapshot. Others read the latest state: nothing while active, the commit timestamp after.
     snapshot: Timestamp,
     status: Status,
@@ -426,7 +427,8 @@ impl Ssi {
             return self.check_doomed(graph, me);
         }
         let key: Arc<[u8]> = key.into();
-        let edge = |other| Edge { other, tree, key: key.clone() };
+        let statement = graph.nodes.get(&me).and_then(|node| node.session.statement());
+        let edge = |other| Edge { other, tree, key: key.clone(), entered_by: me, statement: statement.clone() };
         graph.nodes.get_mut(&writer).expect("looked up above").edges_in.push(edge(reader));
         graph.nodes.get_mut(&reader).expect("looked up above").edges_out.push(edge(writer));
         let Some(conflict) = graph.dangerous(reader, writer) else { return Ok(()) };
@@ -517,7 +519,6 @@ impl Ssi {
         let mut graph = self.graph.lock();
         let at = ts.unwrap_or_else(|| store.last_commit().max(seen));
         let Some(node) = graph.nodes.get_mut(&me.node) else { return };
-        node.statement = node.session.statement();
         node.status = Status::Committed(at);
         node.read_only |= ts.is_none();
         node.reads = me.reads;
@@ -721,7 +722,6 @@ impl Node {
             kind,
             session: session.clone(),
             writer: None,
-            statement: None,
             snapshot,
             status: Status::Active,
             read_only,
@@ -824,10 +824,8 @@ impl Graph {
             key: edge.filter(|edge| edge.tree.is_some()).map(|edge| edge.key.to_vec()),
             other: other.and_then(identity),
             other_pid: other.and_then(pid),
-            statement: self
-                .nodes
-                .get(&id)
-                .and_then(|n| n.statement.clone().or_else(|| n.session.statement())),
+            // Of the other end nobody remembers by which of its statements it was.
+            statement: edge.filter(|edge| edge.entered_by == id).and_then(|edge| edge.statement.clone()),
         };
         let mut steps = vec![
             step(near.other, "read", Some(near), Some(pivot)),

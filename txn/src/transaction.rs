@@ -198,7 +198,7 @@ impl Transaction {
 
     pub(crate) fn ensure_snapshot(&mut self) -> Result<()> {
         if self.snapshot.is_none() && self.catalog_snapshot.is_none() {
-            self.catalog_snapshot = Some(Arc::new(self.manager.store.snapshot()));
+            self.catalog_snapshot = Some(Arc::new(self.manager.store.snapshot_of_state()));
         }
         Ok(())
     }

@@ -175,6 +175,10 @@ pub trait Services {
     fn sequence_last_value(&self, _sequence: Oid) -> Result<Option<i64>> {
         Err(crate::error::Error::unsupported("pg_sequences"))
     }
+    /// Constraint checks that the transaction has put off. None: there is nowhere to put them.
+    fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
+        None
+    }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.
     fn check_interrupt(&self) -> Result<()>;

@@ -102,6 +102,7 @@ impl Session {
             statements: RefCell::default(),
             notices: RefCell::default(),
             durable_at: Cell::new(None),
+            deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
         };

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
     pub durable_at: Cell<Option<Timestamp>>,
+    /// Constraint checks that wait for the commit.
+    pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
 
 /// currval and lastval.
@@ -533,6 +535,9 @@ impl Services for StatementContext<'_> {
     fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
         let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
         Ok(position.is_called.then_some(position.value))
+    }
+    fn deferred(&self) -> Option<&RefCell<crate::exec::constraint::Deferred>> {
+        Some(&self.core.deferred)
     }
     fn check_interrupt(&self) -> Result<()> {
         self.core.registration.check()
