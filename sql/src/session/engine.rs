@@ -166,7 +166,11 @@ impl Engine {
     /// The sessions now, by pid.
     pub fn activity(&self) -> Vec<Activity> {
         let sessions: Vec<_> = self.sessions.lock().by_pid.values().cloned().collect();
-        let mut activity: Vec<_> = sessions.iter().map(|session| session.activity.lock().clone()).collect();
+        let of = |session: &Arc<Registration>| Activity {
+            running: session.handle.running(),
+            ..session.activity.lock().clone()
+        };
+        let mut activity: Vec<_> = sessions.iter().map(of).collect();
         activity.sort_by_key(|activity| activity.pid);
         for activity in &mut activity {
             activity.wait = self.transactions.wait_event(activity.pid);
@@ -221,6 +225,12 @@ impl Engine {
     }
 }
 
+/// Microseconds since 2000-01-01 UTC.
+pub(crate) fn timestamp_of(at: std::time::SystemTime) -> i64 {
+    let since_1970 = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX) - EPOCH_DIFFERENCE
+}
+
 fn stored_oid(store: &Store, trees: &CatalogTrees) -> Result<Oid> {
     let snapshot = store.snapshot();
     let view = View { snapshot: &snapshot, horizon: Timestamp::MAX, own: None };
@@ -238,6 +248,5 @@ fn temporary_dir(settings: &[(String, String)]) -> PathBuf {
 
 /// Microseconds since 2000-01-01 UTC.
 pub(crate) fn now() -> i64 {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX) - EPOCH_DIFFERENCE
+    timestamp_of(std::time::SystemTime::now())
 }

@@ -9,12 +9,12 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
-mod conflict;
+pub(crate) mod conflict;
 mod connection;
 mod copy;
 pub(crate) mod core;
 mod cursor;
-mod engine;
+pub(crate) mod engine;
 mod explain;
 mod maintenance;
 mod portal;
