@@ -13,6 +13,7 @@ pub mod expr;
 pub mod functions;
 pub mod parse;
 pub mod plan;
+mod plpgsql;
 mod sequence;
 mod session;
 pub mod settings;

@@ -89,6 +89,7 @@ impl Ddl<'_> {
                 let found = found.ok_or_else(|| no_constraint(table, name))?;
                 self.validate_check(table, found)
             }
+            Action::SetTrigger { name, enabled } => self.set_trigger(table, name, *enabled),
             Action::SetDefault(name, expr, text) => {
                 let position = column(table, name)?;
                 self.set_default(table, position, expr, text)?;

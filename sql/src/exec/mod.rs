@@ -14,12 +14,15 @@ mod join;
 mod lock;
 mod modify;
 mod operator;
+pub(crate) mod routine;
 pub mod runtime;
 mod scan;
 mod set;
 mod short;
 mod sort;
+pub(crate) mod sql_function;
 mod subquery;
+pub(crate) mod trigger;
 mod window;
 
 use crate::column::{BATCH_ROWS, Batch};
@@ -45,6 +48,8 @@ pub struct ExecContext<'a> {
     pub catalog: &'a Arc<crate::catalog::Catalog>,
     pub parameters: &'a [Datum],
     pub work_mem_bytes: usize,
+    /// For the statements that functions run; None: nothing that is evaluated may call a user's function.
+    pub(crate) core: Option<&'a crate::session::core::Core>,
 }
 
 /// One run of a plan. Owns all its state, so that it can be suspended between calls (portals).
@@ -100,6 +105,7 @@ impl Execution {
             }
         }
         cte::finish_writers(&plan, &rt)?;
+        trigger::fire_after(&rt)?;
         self.done = true;
         self.root = None;
         Ok(None)
