@@ -184,6 +184,9 @@ impl<B: Backend> Connection<B> {
             if let Err(end) = self.handle_input().await {
                 return end;
             }
+            // The worker's other sessions that have input run first, and all replies leave together: a client that
+            // serves many connections is woken once for many of them.
+            tokio::task::yield_now().await;
             if let Err(end) = self.link.flush().await {
                 return end;
             }

@@ -29,6 +29,7 @@ mod socket;
 mod startup;
 mod tls;
 mod wire;
+mod workers;
 
 #[cfg(test)]
 mod tests;

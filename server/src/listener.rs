@@ -3,13 +3,14 @@
 use crate::backend::Backend;
 use crate::socket::Socket;
 use crate::startup;
+use crate::workers::Pool;
 use pgwire::tokio::TlsAcceptor;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Sockets that have not authenticated yet, beyond `max_connections`: cancel requests need room on a full server,
@@ -85,16 +86,31 @@ pub enum Listener {
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Socket> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Replies are written once per batch; waiting for more would only delay them.
                 stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
+                Ok(Accepted::Tcp(stream.into_std()?))
             }
-            Listener::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)),
         }
+    }
+}
+
+/// A socket on its way from the runtime that accepted it to the one that will serve it.
+enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    fn register(self) -> io::Result<Socket> {
+        Ok(match self {
+            Accepted::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
+            Accepted::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+        })
     }
 }
 
@@ -107,10 +123,11 @@ pub struct Server<B: Backend> {
 }
 
 impl<B: Backend> Server<B> {
-    pub fn start(shared: Arc<Shared<B>>, listeners: Vec<Listener>) -> Server<B> {
+    /// Accepts on the caller's runtime, serves on the workers.
+    pub fn start(shared: Arc<Shared<B>>, listeners: Vec<Listener>, workers: &Pool) -> Server<B> {
         let (alive, gone) = mpsc::channel(1);
         for listener in listeners {
-            tokio::spawn(accept_all(shared.clone(), listener, alive.clone()));
+            tokio::spawn(accept_all(shared.clone(), listener, workers.clone(), alive.clone()));
         }
         Server { shared, alive, gone }
     }
@@ -125,7 +142,12 @@ impl<B: Backend> Server<B> {
     }
 }
 
-async fn accept_all<B: Backend>(shared: Arc<Shared<B>>, listener: Listener, alive: mpsc::Sender<Infallible>) {
+async fn accept_all<B: Backend>(
+    shared: Arc<Shared<B>>,
+    listener: Listener,
+    workers: Pool,
+    alive: mpsc::Sender<Infallible>,
+) {
     let mut stopping = std::pin::pin!(shared.stopping());
     loop {
         let accepted = tokio::select! {
@@ -140,8 +162,11 @@ async fn accept_all<B: Backend>(shared: Arc<Shared<B>>, listener: Listener, aliv
                     continue;
                 };
                 let (shared, alive) = (shared.clone(), alive.clone());
-                tokio::spawn(async move {
-                    startup::serve(shared, socket).await;
+                workers.spawn(async move {
+                    match socket.register() {
+                        Ok(socket) => startup::serve(shared, socket).await,
+                        Err(error) => tracing::warn!(%error, "could not serve a connection"),
+                    }
                     drop((permit, alive));
                 });
             }

@@ -6,6 +6,7 @@ use crate::blocking::BlockInPlace;
 use crate::config::{Action, Config, Exit};
 use crate::listener::{Limits, Listener, Server, Shared};
 use crate::tls;
+use crate::workers::Workers;
 use serin_sql::Engine;
 use serin_storage::{Store, StoreOptions};
 use std::io::Write;
@@ -68,27 +69,18 @@ fn check(data: &Path) -> Result<(), String> {
 
 fn serve(config: Config) -> Result<(), String> {
     start_logging(&config.log)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if config.worker_threads > 0 {
-        builder.worker_threads(config.worker_threads);
-    }
-    let runtime = builder
-        // `block_in_place` hands the worker's other tasks to a thread of this pool, and every session may be in it,
-        // waiting for a lock that a session not yet scheduled holds: a smaller pool would be a deadlock.
-        .max_blocking_threads(config.max_connections + 64)
-        // Statements recurse on workers: virtual space, which costs nothing until it is touched.
-        .thread_stack_size(8 << 20)
-        .thread_name("serin")
-        .enable_all()
-        .build()
-        .map_err(|error| format!("could not start the runtime: {error}"))?;
-    let outcome = runtime.block_on(serve_until_signal(config));
+    let failed = |error: std::io::Error| format!("could not start the runtime: {error}");
+    let workers = Workers::start(config.worker_threads, config.max_connections + 64).map_err(failed)?;
+    // Accepting and signals have a thread of their own: whatever sessions do, the server can be told to stop.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let outcome = runtime.block_on(serve_until_signal(config, &workers));
     // Sessions that outlived the patience of the shutdown end with the process.
+    drop(workers);
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve_until_signal(config: Config) -> Result<(), String> {
+async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), String> {
     let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
     // Sockets first: an address in use should not cost a recovery.
     let listeners = listen(&config)?;
@@ -101,7 +93,7 @@ async fn serve_until_signal(config: Config) -> Result<(), String> {
     let shared = Shared::new(Sql(engine), limits, config.allow_insecure_listen, tls);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("signals: {error}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("signals: {error}"))?;
-    let server = Server::start(shared, listeners.sockets);
+    let server = Server::start(shared, listeners.sockets, &workers.pool());
     println!(
         "serin: ready to accept connections on {} (data {}, mode {})",
         listeners.addresses.join(", "),

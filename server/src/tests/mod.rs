@@ -5,6 +5,7 @@ mod protocol;
 mod tls;
 
 use crate::listener::{Limits, Listener, Server, Shared};
+use crate::workers::Workers;
 use fake::{Fake, World};
 use pgwire::tokio::TlsAcceptor;
 use std::io::{Read, Write};
@@ -12,9 +13,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server on a free port, with its own runtime.
+/// A server on a free port, with its own runtimes.
 pub struct TestServer {
     runtime: tokio::runtime::Runtime,
+    _workers: Workers,
     server: Option<Server<Fake>>,
     pub address: SocketAddr,
     pub world: Arc<World>,
@@ -33,16 +35,18 @@ pub fn start_with(max_connections: usize, message_max: usize) -> TestServer {
 }
 
 fn start_shared(max_connections: usize, message_max: usize, tls: Option<TlsAcceptor>) -> TestServer {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // Accepts on a thread that is always there, as the program's main thread is.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let workers = Workers::start(2, 512).unwrap();
     let world = Arc::new(World::default());
     let limits = Limits { message_max, authentication_timeout: Duration::from_secs(20), max_connections };
     let shared = Shared::new(Fake(world.clone()), limits, false, tls);
     let (server, address) = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Server::start(shared, vec![Listener::Tcp(listener)]), address)
+        (Server::start(shared, vec![Listener::Tcp(listener)], &workers.pool()), address)
     });
-    TestServer { runtime, server: Some(server), address, world }
+    TestServer { runtime, _workers: workers, server: Some(server), address, world }
 }
 
 impl TestServer {

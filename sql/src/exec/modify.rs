@@ -9,6 +9,7 @@
 //! was granted, insert again.
 
 use super::basic::check_budget;
+use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
@@ -31,6 +32,8 @@ pub struct Changer {
     arbiter: Arbiter,
     pub lock_mode: RowLockMode,
     conflict_lock_mode: RowLockMode,
+    /// Of constraints that reach beyond the row.
+    watcher: Option<Box<Watcher>>,
     triggers: Option<Triggers>,
     /// For AFTER triggers: the statement's event, and ON CONFLICT's updates.
     after: Option<After>,
@@ -61,6 +64,11 @@ impl Changer {
             Some(update) => strength(&update.assignments),
             None => RowLockMode::NoKeyUpdate,
         };
+        let effect = match &modify.on_conflict {
+            Some(node::OnConflict { update: Some(_), .. }) => ModifyKind::Update,
+            _ => modify.kind,
+        };
+        let watcher = Watcher::new(&modify.table, effect, rt.context)?;
         let conflict = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref());
         let assigned = match conflict {
             Some(update) => &update.assignments,
@@ -81,6 +89,7 @@ impl Changer {
             arbiter,
             lock_mode,
             conflict_lock_mode,
+            watcher,
             triggers,
             after,
             after_conflict,
@@ -88,7 +97,7 @@ impl Changer {
     }
 
     /// BEFORE … STATEMENT triggers.
-    fn begin(&self, rt: &Runtime<'_>) -> Result<()> {
+    pub fn begin(&self, rt: &Runtime<'_>) -> Result<()> {
         let Some(triggers) = &self.triggers else { return Ok(()) };
         triggers.before_statement(event_of(self.modify.kind), rt)?;
         match self.after_conflict {
@@ -98,7 +107,7 @@ impl Changer {
     }
 
     /// What AFTER triggers are to do waits for the statement's end.
-    fn end(&mut self, rt: &Runtime<'_>) {
+    pub fn end(&mut self, rt: &Runtime<'_>) {
         // PostgreSQL fires ON CONFLICT's UPDATE triggers first.
         rt.state.after.borrow_mut().extend(self.after_conflict.take().into_iter().chain(self.after.take()));
     }
@@ -184,6 +193,9 @@ impl Changer {
                 return Ok(None);
             }
             self.writer.delete(key, &old, rt.context)?;
+            if let Some(watcher) = &mut self.watcher {
+                watcher.deleted(&old, rt);
+            }
             if let Some(after) = &mut self.after {
                 after.row(Some(&old), None, rt)?;
             }
@@ -199,10 +211,21 @@ impl Changer {
         self.writer.fill_generated(&mut new, rt.context)?;
         self.writer.check(&new, rt.context)?;
         self.writer.update(key, &old, &new, rt.context)?;
+        self.watch_update(key, &old, &new, rt)?;
         if let Some(after) = &mut self.after {
             after.row(Some(&old), Some(&new), rt)?;
         }
         Ok(Some(new))
+    }
+
+    fn watch_update(&mut self, key: &[u8], old: &[Datum], new: &[Datum], rt: &Runtime<'_>) -> Result<()> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let mut new_key = Vec::new();
+        match self.shape.key.is_empty() {
+            true => new_key.extend_from_slice(key),
+            false => self.shape.encode_key(new, &mut new_key),
+        }
+        watcher.updated((key, old), (&new_key, new), rt)
     }
 
     /// Inserts one row; None if ON CONFLICT left things as they are.
@@ -225,9 +248,12 @@ impl Changer {
         loop {
             rt.check_interrupt()?;
             let (key, visible) = match self.writer.insert(&row, &self.arbiter, rt.context)? {
-                InsertOutcome::Inserted(_) => {
+                InsertOutcome::Inserted(key) => {
                     if let Some(after) = &mut self.after {
                         after.row(None, Some(&row), rt)?;
+                    }
+                    if let Some(watcher) = &mut self.watcher {
+                        watcher.inserted(&key, &row, rt)?;
                     }
                     return Ok(Some(row));
                 }
@@ -272,6 +298,7 @@ impl Changer {
             self.writer.fill_generated(&mut new, rt.context)?;
             self.writer.check(&new, rt.context)?;
             self.writer.update(&key, &existing, &new, rt.context)?;
+            self.watch_update(&key, &existing, &new, rt)?;
             if let Some(after) = &mut self.after_conflict {
                 after.row(Some(&existing), Some(&new), rt)?;
             }
@@ -358,6 +385,10 @@ impl Modify {
             }
         }
         changer.end(rt);
+        // RETURNING's rows are for a statement that succeeds. (Beside other writers, its end is theirs too: `Execution::next_rows`.)
+        if self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty()) {
+            constraint::finish(rt)?;
+        }
         if self.counts {
             rt.state.rows_affected.set(rt.state.rows_affected.get() + affected);
         }

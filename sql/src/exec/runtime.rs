@@ -5,6 +5,7 @@ use super::operator::Executor;
 use crate::column::Batch;
 use crate::types::Datum;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The part of a run that outlives a call of `Execution::next`.
@@ -23,6 +24,8 @@ pub struct RunState {
     pub rows_affected: Cell<u64>,
     /// What AFTER triggers wait for the statement's end.
     pub after: RefCell<Vec<super::trigger::After>>,
+    /// Constraints to be checked when the statement ends.
+    pub events: RefCell<VecDeque<super::constraint::Event>>,
 }
 
 #[derive(Default)]
