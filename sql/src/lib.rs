@@ -14,6 +14,7 @@ pub mod functions;
 pub mod parse;
 mod password;
 pub mod plan;
+mod plpgsql;
 mod sequence;
 mod session;
 pub mod settings;
