@@ -146,6 +146,21 @@ impl Ddl<'_> {
             }
             Action::AddIdentity { column: name, always, options } => {
                 let position = column(table, name)?;
+                let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
+                if table.columns[position].identity.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" is already an identity column", table.name);
+                    return Err(Error::new(state, message));
+                }
+                if crate::sequence::type_range(table.columns[position].data_type()).is_none() {
+                    let message = "identity column type must be smallint, integer, or bigint";
+                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+                if table.columns[position].default.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" already has a default value", table.name);
+                    return Err(Error::new(state, message));
+                }
                 if !table.columns[position].not_null {
                     let message = format!(
                         "column \"{name}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
@@ -158,16 +173,65 @@ impl Ddl<'_> {
             Action::DropIdentity { column: name, if_exists } => {
                 let position = column(table, name)?;
                 if table.columns[position].identity.take().is_none() {
-                    let message =
-                        format!("column \"{name}\" of relation \"{}\" is not an identity column", table.name);
+                    let error = not_identity(table, name);
+                    if *if_exists {
+                        self.notice(format!("{}, skipping", error.message()));
+                        return Ok(());
+                    }
+                    return Err(error);
+                }
+                self.remove_owned_sequence(table, position)
+            }
+            Action::AlterIdentity { column: name, always, options, restart } => {
+                let position = column(table, name)?;
+                if table.columns[position].identity.is_none() {
+                    return Err(not_identity(table, name));
+                }
+                if let Some(always) = always {
+                    table.columns[position].identity = Some(*always);
+                }
+                let found = table.columns[position].sequence.and_then(|oid| self.catalog().sequence(oid));
+                let Some(found) = found else { return Err(Error::internal("an identity without a sequence")) };
+                let mut sequence = Sequence::clone(&found);
+                options.iter().try_for_each(|options| super::sequence::change(&mut sequence, options))?;
+                if let Some(value) = restart {
+                    self.restart_sequence(&mut sequence, *value)?;
+                }
+                self.put_sequence(sequence)
+            }
+            Action::DropExpression { column: name, if_exists } => {
+                let position = column(table, name)?;
+                if !table.columns[position].generated {
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" is not a stored generated column",
+                        table.name
+                    );
                     if *if_exists {
                         self.notice(format!("{message}, skipping"));
                         return Ok(());
                     }
                     return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
                 }
-                self.remove_owned_sequence(table, position)
+                table.columns[position].generated = false;
+                table.columns[position].default = None;
+                Ok(())
             }
+            Action::AlterConstraint { name, deferrable } => {
+                let found = table.constraints.iter().position(|constraint| constraint.name == *name);
+                let found = found.ok_or_else(|| no_constraint(table, name))?;
+                if table.constraints[found].foreign_key().is_none() {
+                    let message = format!(
+                        "constraint \"{name}\" of relation \"{}\" is not a foreign key constraint",
+                        table.name
+                    );
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                table.constraints[found].deferrable = deferrable.deferrable || deferrable.initially_deferred;
+                table.constraints[found].initially_deferred = deferrable.initially_deferred;
+                Ok(())
+            }
+            Action::SetStorage(name) => column(table, name).map(drop_value),
+            Action::Stored => Ok(()),
             // The target is fixed (see session/maintenance.rs).
             Action::SetStatistics(name, _) => column(table, name).map(drop_value),
             Action::RenameColumn { from, to } => self.rename_column(table, from, to),
@@ -360,6 +424,11 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let position = column(table, name)?;
         let (new_type, modifier) = self.column_type(name, data_type)?;
+        if table.columns[position].identity.is_some() && crate::sequence::type_range(new_type).is_none() {
+            let message = "identity column type must be smallint, integer, or bigint";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        self.check_keys_with_type(table, position, new_type)?;
         let catalog = self.catalog();
         if catalog.tables().any(|view| view.depends_on.contains(&table.oid)) {
             let message = "cannot alter type of a column used by a view or rule";
@@ -405,6 +474,39 @@ impl Ddl<'_> {
         };
         self.rewrite(&old, table, Some(&mut transform))?;
         self.validate_all(table)
+    }
+
+    /// A column of a foreign key, on either side, must stay comparable with its counterpart.
+    fn check_keys_with_type(&self, table: &Table, position: usize, new_type: Type) -> Result<()> {
+        let catalog = self.catalog();
+        let incoming = catalog.references_to(table.oid).iter().filter_map(|&(referencing, constraint)| {
+            let referencing = catalog.table(referencing)?;
+            let entry = referencing.constraint(constraint)?.clone();
+            Some((referencing, entry))
+        });
+        let outgoing = table.constraints.iter().map(|entry| (std::sync::Arc::new(table.clone()), entry.clone()));
+        for (referencing, entry) in incoming.chain(outgoing) {
+            let Some(key) = entry.foreign_key() else { continue };
+            let referenced = catalog.table(key.referenced);
+            let Some(referenced) = referenced else { continue };
+            for (&from, &to) in key.columns.iter().zip(&key.referenced_columns) {
+                let changes_from = referencing.oid == table.oid && from == position;
+                let changes_to = referenced.oid == table.oid && to == position;
+                let from_type = if changes_from { new_type } else { referencing.columns[from].data_type() };
+                let to_type = if changes_to { new_type } else { referenced.columns[to].data_type() };
+                if (changes_from || changes_to) && !crate::exec::foreign_key::is_comparable(from_type, to_type) {
+                    let message = format!("foreign key constraint \"{}\" cannot be implemented", entry.name);
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
+                        "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                        referencing.columns[from].name,
+                        referenced.columns[to].name,
+                        from_type.display(),
+                        to_type.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     // ---- constraints ----
@@ -700,6 +802,11 @@ fn drop_value(_: usize) {}
 
 fn column(table: &Table, name: &str) -> Result<usize> {
     table.column_index(name).ok_or_else(|| names::no_column(table, name))
+}
+
+fn not_identity(table: &Table, name: &str) -> Error {
+    let message = format!("column \"{name}\" of relation \"{}\" is not an identity column", table.name);
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
 }
 
 fn no_constraint(table: &Table, name: &str) -> Error {
