@@ -492,14 +492,7 @@ fn default_of(table: &Table, column: usize, context: &ExecContext<'_>) -> Result
     let column = &table.columns[column];
     let Some(text) = &column.default else { return Ok(Expr::null(column.data_type())) };
     let search_path = context.eval.services.search_path();
-    let settings = PlannerSettings {
-        enable_index_scan: true,
-        enable_hash_join: true,
-        enable_nested_loop: true,
-        enable_sequential_scan: true,
-        enable_sort: true,
-        work_mem_bytes: context.work_mem_bytes,
-    };
+    let settings = PlannerSettings::for_catalog();
     let plan =
         PlanContext { catalog: context.catalog, search_path: &search_path, eval: &context.eval, settings };
     let expr = crate::parse::parse_expression(text)?;
