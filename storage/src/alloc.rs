@@ -16,6 +16,7 @@
 
 use crate::PageId;
 use crate::meta::META_PAGES;
+use crate::mutation::{Mutation, planted};
 use std::collections::BTreeMap;
 
 /// Disjoint, merged runs of pages.
@@ -109,11 +110,19 @@ impl Extents {
     }
 }
 
+/// A page that a newer generation does not reach any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replaced {
+    pub page: PageId,
+    /// No generation below this one reads it: an old snapshot does not hold on to what came and went after it.
+    pub born: u64,
+}
+
 pub(crate) struct Allocator {
     free: Extents,
     page_count: u64,
     /// Pages replaced by the fold that made generation `n + 1`, by `n`: the last generation that reads them.
-    pending: Vec<(u64, Vec<PageId>)>,
+    pending: Vec<(u64, Vec<Replaced>)>,
     loading: Extents,
 }
 
@@ -169,29 +178,34 @@ impl Allocator {
     }
 
     /// Pages that generation `last_reader` is the last to read.
-    pub fn add_pending(&mut self, last_reader: u64, pages: Vec<PageId>) {
+    pub fn add_pending(&mut self, last_reader: u64, pages: Vec<Replaced>) {
         if !pages.is_empty() {
             self.pending.push((last_reader, pages));
         }
     }
 
-    /// Frees what only generations below `oldest_live` read.
-    pub fn release_pending(&mut self, oldest_live: u64) {
-        let mut index = 0;
-        while index < self.pending.len() {
-            if self.pending[index].0 < oldest_live {
-                let (_, pages) = self.pending.swap_remove(index);
-                for page in pages {
-                    self.give_back(page, 1);
+    /// Frees what none of the `live` generations (ascending) reads.
+    pub fn release_pending(&mut self, live: &[u64]) {
+        let read = |born: u64, last: u64| {
+            let first = live.partition_point(|generation| *generation < born);
+            live.get(first).is_some_and(|generation| *generation <= last)
+        };
+        let mut pending = std::mem::take(&mut self.pending);
+        for (last_reader, pages) in &mut pending {
+            pages.retain(|replaced| {
+                let keep = read(replaced.born, *last_reader) && !planted(Mutation::ReusePagesTooEarly);
+                if !keep {
+                    self.give_back(replaced.page, 1);
                 }
-            } else {
-                index += 1;
-            }
+                keep
+            });
         }
+        pending.retain(|(_, pages)| !pages.is_empty());
+        self.pending = pending;
     }
 
     /// The free list to persist with a generation that replaces `replaced` and reaches the bulk loads `included`.
-    pub fn free_after(&self, replaced: &[PageId], included: &[(PageId, u64)]) -> Extents {
+    pub fn free_after(&self, replaced: &[Replaced], included: &[(PageId, u64)]) -> Extents {
         let mut free = self.free.clone();
         let mut loading = self.loading.clone();
         for (first, count) in included {
@@ -201,7 +215,10 @@ impl Allocator {
             assert!(free.add(first, count), "a page being loaded is not free");
         }
         let pending = self.pending.iter().flat_map(|(_, pages)| pages).chain(replaced);
-        for page in pending {
+        for Replaced { page, .. } in pending {
+            if planted(Mutation::LeakReplacedPages) {
+                continue;
+            }
             assert!(free.add(*page, 1), "page {page} is freed twice");
         }
         free

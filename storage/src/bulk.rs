@@ -13,7 +13,6 @@ use crate::base::TreeRoot;
 use crate::page::{Cells, PAGE_ROOM, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator};
 use crate::page_writer::{PageWriterState, Purpose};
 use crate::tree::NEVER;
-use crate::vfs::IoContext;
 use crate::{Error, PageId, Result, Tree, Writer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,17 +47,27 @@ impl BulkLoader {
         assert!(
             tree.created_at.load(Ordering::Acquire) == NEVER
                 && tree.delta.is_empty()
-                && tree.initial_base().is_none(),
+                && tree.initial_base().is_none()
+                && tree.layers().is_none(),
             "only a new and empty tree can be bulk loaded"
         );
-        Ok(BulkLoader {
+        Ok(BulkLoader::for_layer(tree))
+    }
+
+    /// Makes pages that lie over the tree's base rather than be it.
+    pub(crate) fn for_layer(tree: Arc<Tree>) -> BulkLoader {
+        BulkLoader {
             tree,
             pages: PageWriterState::new(Purpose::BulkLoad),
             levels: vec![Level::default()],
             last_key: Vec::new(),
             entries: 0,
             overflow_pages: 0,
-        })
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries == 0
     }
 
     pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -66,6 +75,12 @@ impl BulkLoader {
         if self.entries > 0 && *key <= *self.last_key {
             return Err(Error::NotAscending);
         }
+        self.append_unchecked(key, value)
+    }
+
+    /// Appends what the caller knows to be in order and of a size that can be written.
+    pub(crate) fn append_unchecked(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        debug_assert!(self.entries == 0 || *key > *self.last_key);
         let before = self.levels[0].cells.len();
         if value.len() <= VALUE_INLINE_BYTES_MAX {
             self.levels[0].cells.push_leaf(key, value);
@@ -107,8 +122,21 @@ impl BulkLoader {
 
     /// Makes the loaded pages the tree's base for the writer, and for everyone when it commits.
     pub fn finish(mut self, writer: &mut Writer) -> Result<u64> {
+        let Some(load) = self.finish_pages()? else { return Ok(0) };
+        let shared = self.tree.shared.clone();
+        if let Err(error) = shared.sync_data_file() {
+            shared.abandon_bulk_load(load);
+            return Err(error);
+        }
+        self.tree.set_initial_base(Some(load.root));
+        writer.add_bulk_load(self.tree.clone(), load);
+        Ok(self.entries)
+    }
+
+    /// Writes what is left; `None` if nothing was appended. The pages are not synced yet.
+    pub(crate) fn finish_pages(&mut self) -> Result<Option<BulkLoad>> {
         if self.entries == 0 {
-            return Ok(0);
+            return Ok(None);
         }
         let mut level = 0;
         // The topmost level is the root when all it has is one child, or (a single leaf) nothing is above it.
@@ -130,18 +158,7 @@ impl BulkLoader {
             pages: self.pages.pages_written,
             overflow_pages: self.overflow_pages,
         };
-        let load = BulkLoad { root, extents };
-        let mut synced = Ok(());
-        shared.options.blocking.run(&mut || synced = shared.pager.file.sync_data());
-        if let Err(error) = synced.context("sync", &shared.pager.path) {
-            // The failure may concern a fold's pages as well, and is reported only once.
-            shared.wal.stop(&error);
-            shared.abandon_bulk_load(load);
-            return Err(error);
-        }
-        self.tree.set_initial_base(Some(root));
-        writer.add_bulk_load(self.tree.clone(), load);
-        Ok(self.entries)
+        Ok(Some(BulkLoad { root, extents }))
     }
 }
 

@@ -5,7 +5,7 @@
 //! - Entry and page counts of each root are right.
 //! - Reachable pages and free list do not overlap, and together are the file.
 //! - The log is readable from the replay position to its end; each record decodes; timestamps ascend by one.
-//! - A bulk load in the log occupies pages that are free otherwise, and its tree is as sound as the others.
+//! - A bulk load or layer in the log occupies pages that are free otherwise, and its tree is as sound as the others.
 
 use crate::base::TreeRoot;
 use crate::meta::{META_PAGES, Meta};
@@ -264,7 +264,11 @@ impl Checker {
                     Some(Operation::BulkInstall { tree, root, extents })
                         if header.timestamp > meta.fold_ts =>
                     {
-                        loads.push((tree, root, extents));
+                        loads.push((tree, root, extents, true));
+                    }
+                    // Its entries replace others of the tree: they are not counted.
+                    Some(Operation::Layer { tree, root, extents, .. }) if header.timestamp > meta.fold_ts => {
+                        loads.push((tree, root, extents, false));
                     }
                     Some(_) => {}
                 }
@@ -276,8 +280,12 @@ impl Checker {
         }
         self.report.wal_records = records;
         problems.into_iter().for_each(|problem| self.problem(problem));
-        for (tree, root, extents) in loads {
+        for (tree, root, extents, counts) in loads {
             self.check_bulk_load(tree, &root, &extents);
+            if counts {
+                self.report.trees += 1;
+                self.report.entries += root.entries;
+            }
         }
     }
 
@@ -300,8 +308,6 @@ impl Checker {
                 }
             }
         }
-        self.report.trees += 1;
-        self.report.entries += root.entries;
         self.check_tree(tree, root);
     }
 

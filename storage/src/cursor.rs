@@ -6,11 +6,14 @@
 //! delta again, which may have changed) and the base pages it stands on (which can't change). When the next batch
 //! comes with a snapshot of another generation, it finds its place in that base by the last key, too.
 //!
+//! Where a transaction too large for memory left layers (`layer.rs`), they take part in the merge as the base does.
+//!
 //! In the steady state a row costs no allocation: values of the base are ranges of a shared page.
 
 use crate::base::BaseCursor;
 use crate::delta::{DeltaScan, Found, Skipped};
-use crate::{Direction, KeyRange, ReadObserver, Result, Tree, Value, View};
+use crate::layer::{Best, LayerScan};
+use crate::{Direction, KeyRange, ReadObserver, Result, Tree, Value, View, WriterStatus};
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -20,8 +23,9 @@ pub struct Cursor {
     range: KeyRange,
     direction: Direction,
     base: BaseCursor,
-    /// The generation that `base` stands in.
-    generation: Option<u64>,
+    layers: LayerScan,
+    /// Where `base` and `layers` stand: the generation, and the list of layers.
+    generation: Option<(u64, u64)>,
     /// The last key handed out, once `started`.
     last: Vec<u8>,
     started: bool,
@@ -39,7 +43,14 @@ fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
 /// Where the merge takes the next key from.
 enum Next {
     Base,
-    Delta { also_in_base: bool },
+    Delta {
+        also_in_base: bool,
+    },
+    /// The layers have it, whoever else does.
+    Layers {
+        in_base: bool,
+        in_delta: bool,
+    },
     End,
 }
 
@@ -50,6 +61,7 @@ impl Cursor {
             range,
             direction,
             base: BaseCursor::new(direction),
+            layers: LayerScan::new(direction),
             generation: None,
             last: Vec::new(),
             started: false,
@@ -84,17 +96,25 @@ impl Cursor {
         observer: &mut dyn ReadObserver,
         visit: &mut dyn FnMut(&[u8], &Value) -> bool,
     ) -> Result<bool> {
-        let Cursor { tree, range, direction, base, generation, last, started, exhausted } = self;
+        view.snapshot.check_tracking()?;
+        let Cursor { tree, range, direction, base, layers, generation, last, started, exhausted } = self;
         let pager = &tree.shared.pager;
         let (range_start, end) = match direction {
             Direction::Forward => (as_slice(&range.start), as_slice(&range.end)),
             Direction::Backward => (as_slice(&range.end), as_slice(&range.start)),
         };
-        let start = if *started { Bound::Excluded(last.as_slice()) } else { range_start };
-        let current = &view.snapshot.generation;
-        if *generation != Some(current.number) {
+        let from = last.clone();
+        let start = if *started { Bound::Excluded(from.as_slice()) } else { range_start };
+        // The latest state is that of the current generation: what it contains may have left the delta.
+        let latest = (view.horizon > view.snapshot.timestamp()).then(|| tree.shared.snapshot());
+        let current = &latest.as_ref().unwrap_or(view.snapshot).generation;
+        let folded = current.fold_ts;
+        let epoch = tree.layer_epoch();
+        if *generation != Some((current.number, epoch)) {
             base.seek(pager, &tree.root_in(current), start, end)?;
-            *generation = Some(current.number);
+            let listed = tree.layers();
+            layers.seek(listed.as_deref().unwrap_or_default(), start, end)?;
+            *generation = Some((current.number, epoch));
         }
         let guard = crossbeam_epoch::pin();
         let mut delta = DeltaRange { scan: tree.delta.scan(&guard), direction: *direction, end };
@@ -117,17 +137,39 @@ impl Cursor {
                     }
                 }
             };
+            let next = if layers.is_empty() { next } else { with_layers(next, base, &delta, layers) };
+            // A copy, for it outlives the positions; only where layers are.
+            let mut layer_key = Vec::new();
             let found = match next {
                 Next::End => {
                     *exhausted = true;
+                    if tree.layer_epoch() != epoch {
+                        report_new_layers(tree, layers, &view, (start, end), observer)?;
+                    }
                     return Ok(false);
                 }
                 Next::Base => Found::Nothing,
+                Next::Layers { in_delta, .. } => {
+                    layers.key().unwrap_or_default().clone_into(&mut layer_key);
+                    let (found, seen_at) = match delta.scan.chain() {
+                        Some(chain) if in_delta => chain.read(&view, folded, &mut skipped),
+                        _ => (Found::Nothing, None),
+                    };
+                    let mut best = Best::of_chain(found, seen_at);
+                    layers.take(&layer_key, end, &mut |layer, entry| {
+                        best.consider(layer, entry, &view, folded, &mut skipped)
+                    })?;
+                    skipped.drain(..).for_each(|writer| observer.skipped(&layer_key, &writer));
+                    if let Some(at) = best.seen_at {
+                        observer.saw(&layer_key, at);
+                    }
+                    best.found
+                }
                 Next::Delta { .. } => {
                     let (Some(key), Some(chain)) = (delta.scan.key(), delta.scan.chain()) else {
                         unreachable!("the delta has the next key")
                     };
-                    let (found, seen_at) = chain.read(&view, &mut skipped);
+                    let (found, seen_at) = chain.read(&view, folded, &mut skipped);
                     skipped.drain(..).for_each(|writer| observer.skipped(key, &writer));
                     if let Some(at) = seen_at {
                         observer.saw(key, at);
@@ -135,7 +177,11 @@ impl Cursor {
                     found
                 }
             };
-            let in_base = matches!(next, Next::Base | Next::Delta { also_in_base: true });
+            let in_base = matches!(
+                next,
+                Next::Base | Next::Delta { also_in_base: true } | Next::Layers { in_base: true, .. }
+            );
+            let in_delta = matches!(next, Next::Delta { .. } | Next::Layers { in_delta: true, .. });
             let go_on = match found {
                 Found::Tombstone => true,
                 Found::Nothing if !in_base => true,
@@ -151,7 +197,10 @@ impl Cursor {
                     go_on
                 }
                 Found::Value(bytes) => {
-                    let Some(key) = delta.scan.key() else { unreachable!("the delta has the next key") };
+                    let key = match next {
+                        Next::Layers { .. } => &layer_key[..],
+                        _ => delta.scan.key().expect("the delta has the next key"),
+                    };
                     handed_out += 1;
                     let go_on = visit(key, &Value::from_bytes(bytes)) && handed_out < max;
                     if !go_on {
@@ -168,13 +217,64 @@ impl Cursor {
                 base.advance(pager, end)?;
             }
             if !go_on {
+                if tree.layer_epoch() != epoch {
+                    report_new_layers(tree, layers, &view, (start, end), observer)?;
+                }
                 return Ok(true);
             }
-            if matches!(next, Next::Delta { .. }) {
+            if in_delta {
                 delta.advance();
             }
         }
     }
+}
+
+/// The choice between base and delta, with the layers as a third.
+fn with_layers(next: Next, base: &BaseCursor, delta: &DeltaRange<'_, '_>, layers: &LayerScan) -> Next {
+    let Some(key) = layers.key() else { return next };
+    let other = match next {
+        Next::Base => base.key(),
+        Next::Delta { .. } => delta.scan.key(),
+        Next::End | Next::Layers { .. } => None,
+    };
+    let order = other.map_or(Ordering::Greater, |other| other.cmp(key));
+    let forward = delta.direction == Direction::Forward || other.is_none();
+    match if forward { order } else { order.reverse() } {
+        Ordering::Less => next,
+        Ordering::Greater => Next::Layers { in_base: false, in_delta: false },
+        Ordering::Equal => match next {
+            Next::Delta { also_in_base } => Next::Layers { in_base: also_in_base, in_delta: true },
+            _ => Next::Layers { in_base: true, in_delta: false },
+        },
+    }
+}
+
+/// A writer moved versions from the delta into a layer while the batch was read: those that it passed over in neither
+/// place are reported now. One key for each writer tells that there is a conflict, and with whom.
+fn report_new_layers(
+    tree: &Tree,
+    seen: &LayerScan,
+    view: &View<'_>,
+    (start, end): (Bound<&[u8]>, Bound<&[u8]>),
+    observer: &mut dyn ReadObserver,
+) -> Result<()> {
+    for layer in tree.layers().iter().flat_map(|layers| layers.iter()) {
+        let own = view.own.is_some_and(|(own, _)| std::ptr::eq(own, &*layer.writer));
+        let visible = match layer.writer.status() {
+            WriterStatus::Aborted => true,
+            WriterStatus::Committed(at) => at <= view.horizon,
+            WriterStatus::InProgress => own,
+        };
+        if visible {
+            continue;
+        }
+        let mut scan = LayerScan::new(seen.direction());
+        scan.seek(std::slice::from_ref(layer), start, end)?;
+        if let Some(key) = scan.key() {
+            observer.skipped(key, &layer.writer);
+        }
+    }
+    Ok(())
 }
 
 /// The delta's chains within the range.

@@ -17,8 +17,10 @@
 //! 3. A version `v` with the next newer `v'` and the next older `u` is dropped when no live snapshot has a
 //!    timestamp in `[u, v')`, and none can get one any more (`v' ≤ watermark`). In `[v, v')` the snapshot would
 //!    read `v`; in `[u, v)` it reads `u`, and SSI must be told of `v`, the one that directly overwrote what it read.
-//! 4. A version that is in the base of every live generation (`commit ≤ trim timestamp`) is dropped, and with it
-//!    everything older. Tombstones too: their deletion is in each of those bases.
+//! 4. A version is dropped once the current base contains it (`commit ≤ folded`) and no live snapshot reads it here: none
+//!    whose base lacks it (`fold_ts < commit`) though it is young enough to see it (`commit ≤ timestamp`), and none that
+//!    tracks what came after it (`snapshot.rs`). Tombstones too. So an older version may stay where a newer one has gone:
+//!    who reads a generation's base ignores what it finds here committed up to its `fold_ts`.
 //! 5. A chain left empty is marked *dead* under its mutex and then taken out of the map. Who finds it dead treats
 //!    it as absent; a writer removes it from the map itself and tries again, so that it never waits for the trimmer.
 //!
@@ -27,6 +29,8 @@
 //! concurrent reads miss it (we only ever `get_or_insert`; what changes is inside the chain). Nothing outside
 //! this file knows which map it is. An epoch guard lives as long as one [`DeltaScan`], that is, one batch.
 
+use crate::mutation::{Mutation, planted};
+use crate::snapshot::Pin;
 use crate::sync::{self, Mutex};
 use crate::{CommandId, Intent, Timestamp, View, WriterState, WriterStatus};
 use crossbeam_epoch::Guard;
@@ -70,7 +74,7 @@ pub(crate) struct Version {
 
 /// Approximate heap bytes of a version and of a chain with its map node, for the memory limits.
 const VERSION_OVERHEAD_BYTES: usize = 72;
-const CHAIN_OVERHEAD_BYTES: usize = 160;
+pub(crate) const CHAIN_OVERHEAD_BYTES: usize = 160;
 
 impl Version {
     pub fn bytes(&self) -> usize {
@@ -105,11 +109,31 @@ pub(crate) type Skipped = SmallVec<[Arc<WriterState>; 2]>;
 
 /// The live snapshots as pruning sees them.
 pub(crate) struct LiveSnapshots<'a> {
-    /// Ascending.
-    pub timestamps: &'a [(Timestamp, u32)],
+    /// Ascending by timestamp and by generation.
+    pub pins: &'a [Pin],
+    /// What was committed after this is tracked by a snapshot.
+    pub tracked_from: Timestamp,
     pub watermark: Timestamp,
-    /// What every live generation's base contains.
-    pub trim: Timestamp,
+    /// What the current base contains.
+    pub folded: Timestamp,
+}
+
+impl LiveSnapshots<'_> {
+    /// Rule 4.
+    pub fn may_forget(&self, at: Timestamp) -> bool {
+        if at > self.folded || at > self.tracked_from {
+            return false;
+        }
+        // Of the snapshots that see it, the oldest has the oldest base.
+        let first = self.pins.partition_point(|pin| pin.timestamp < at);
+        self.pins.get(first).is_none_or(|pin| pin.fold_ts >= at) || planted(Mutation::TrimTooMuch)
+    }
+
+    /// Whether a snapshot lives in `[from, to)`.
+    fn any_in(&self, from: Timestamp, to: Timestamp) -> bool {
+        let first = self.pins.partition_point(|pin| pin.timestamp < from);
+        self.pins.get(first).is_some_and(|pin| pin.timestamp < to)
+    }
 }
 
 const PRUNE_LENGTH_MIN: u32 = 4;
@@ -123,12 +147,19 @@ impl Chain {
         self.state.lock()
     }
 
-    /// The newest version visible to `view`, and its commit timestamp if it is not the reader's own.
-    pub fn read(&self, view: &View<'_>, skipped: &mut Skipped) -> (Found, Option<Timestamp>) {
+    /// The newest version visible to `view`, and its commit timestamp if it is not the reader's own. What was committed
+    /// up to `base`, the base has that is read otherwise.
+    pub fn read(
+        &self,
+        view: &View<'_>,
+        base: Timestamp,
+        skipped: &mut Skipped,
+    ) -> (Found, Option<Timestamp>) {
         let state = self.lock();
         for version in state.versions.iter().rev() {
             let seen_at = match version.writer.status() {
                 WriterStatus::Aborted => continue,
+                WriterStatus::Committed(at) if at <= base => break,
                 WriterStatus::Committed(at) if at <= view.horizon => Some(at),
                 WriterStatus::Committed(_) => {
                     push_skipped(skipped, &version.writer);
@@ -157,7 +188,7 @@ impl Chain {
     }
 }
 
-fn push_skipped(skipped: &mut Skipped, writer: &Arc<WriterState>) {
+pub(crate) fn push_skipped(skipped: &mut Skipped, writer: &Arc<WriterState>) {
     if !skipped.last().is_some_and(|last| Arc::ptr_eq(last, writer)) {
         skipped.push(writer.clone());
     }
@@ -200,10 +231,10 @@ impl ChainState {
             });
             let superseded = newer.is_some_and(|newer| {
                 debug_assert!(at <= newer, "chain timestamps ascend towards the top");
-                at == newer || newer <= live.watermark && !any_in(live.timestamps, older, newer)
+                at == newer || newer <= live.watermark && !live.any_in(older, newer)
             });
             newer = Some(at);
-            if superseded || at <= live.trim {
+            if superseded || live.may_forget(at) {
                 freed += self.versions[index].bytes();
                 self.versions.remove(index);
             }
@@ -211,12 +242,6 @@ impl ChainState {
         self.prune_at = (self.versions.len() as u32 * 2).max(PRUNE_LENGTH_MIN);
         freed
     }
-}
-
-/// Whether a snapshot lives in `[from, to)`.
-fn any_in(timestamps: &[(Timestamp, u32)], from: Timestamp, to: Timestamp) -> bool {
-    let first = timestamps.partition_point(|(timestamp, _)| *timestamp < from);
-    timestamps.get(first).is_some_and(|(timestamp, _)| *timestamp < to)
 }
 
 pub(crate) struct DeltaIndex {
@@ -258,10 +283,16 @@ impl DeltaIndex {
     }
 
     /// Reads `key` without taking a share of its chain.
-    pub fn read(&self, key: &[u8], view: &View<'_>, skipped: &mut Skipped) -> (Found, Option<Timestamp>) {
+    pub fn read(
+        &self,
+        key: &[u8],
+        view: &View<'_>,
+        base: Timestamp,
+        skipped: &mut Skipped,
+    ) -> (Found, Option<Timestamp>) {
         let guard = crossbeam_epoch::pin();
         match self.map.get(key, &guard) {
-            Some(entry) => entry.value().read(view, skipped),
+            Some(entry) => entry.value().read(view, base, skipped),
             None => (Found::Nothing, None),
         }
     }

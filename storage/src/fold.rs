@@ -20,15 +20,17 @@
 //! Failures: a write that fails before step 4 (disk full) gives up this fold and nothing is lost but time. A failed sync, or a
 //! failed write of the meta page, stops the store: what is on disk is not known any more.
 
-use crate::alloc::Extents;
+use crate::alloc::{Extents, Replaced};
 use crate::base::{BaseCursor, TreeRoot};
 use crate::delta::{DeltaKey, LiveSnapshots};
+use crate::layer::{Layer, LayerScan};
 use crate::merge::{Changes, collect_pages, merge};
 use crate::meta::{Meta, decode_root, encode_root};
+use crate::mutation::{Mutation, planted};
 use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, PageStamp, encode_free_list};
 use crate::page_cache::Pager;
 use crate::page_writer::{PageWriter, Purpose};
-use crate::snapshot::Generation;
+use crate::snapshot::{Generation, Needs};
 use crate::store::Shared;
 use crate::vfs::IoContext;
 use crate::{Direction, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, WriterId, WriterStatus};
@@ -43,28 +45,38 @@ pub(crate) struct FoldState {
     meta: Meta,
     /// The pages of its free list.
     free_list_pages: Vec<PageId>,
-    /// Everything up to here has left the deltas.
-    trimmed: Timestamp,
+    /// What the last trim was done for.
+    trimmed_for: Needs,
 }
 
 impl FoldState {
     pub fn new(meta: Meta, free_list_pages: Vec<PageId>) -> FoldState {
-        FoldState { meta, free_list_pages, trimmed: meta.fold_ts }
+        FoldState { meta, free_list_pages, trimmed_for: Needs::default() }
     }
 }
 
 /// Folds everything up to the watermark, then trims.
 pub(crate) fn fold(shared: &Shared) -> Result<()> {
     let mut state = shared.fold.lock();
+    shared.wal.check_running()?;
     let replay_start = shared.wal.durable_lsn();
     let snapshot = shared.snapshot();
     if snapshot.timestamp() > snapshot.generation.fold_ts {
         shared.wal.wait_durable(snapshot.timestamp())?;
-        fold_at(shared, &mut state, &snapshot, replay_start)?;
+        let began = std::time::Instant::now();
+        shared.fold_began_with.store(shared.delta_bytes(), Ordering::Relaxed);
+        shared.fold_progress.store(0, Ordering::Relaxed);
+        let result = fold_at(shared, &mut state, &snapshot, replay_start);
+        if result.is_err() {
+            shared.fold_progress.store(u64::MAX, Ordering::Relaxed);
+        }
+        result?;
+        tracing::debug!(took = ?began.elapsed(), "folded");
         shared.folds.fetch_add(1, Ordering::Relaxed);
     }
     drop(snapshot);
     trim_locked(shared, &mut state);
+    shared.fold_progress.store(u64::MAX, Ordering::Relaxed);
     Ok(())
 }
 
@@ -73,7 +85,7 @@ struct Outcome {
     roots: HashMap<TreeId, TreeRoot>,
     meta: Meta,
     free_list_pages: Vec<PageId>,
-    replaced: Vec<PageId>,
+    replaced: Vec<Replaced>,
     /// Bulk loads that the new generation reaches, and ones whose tree is gone already.
     included: Vec<TreeId>,
     obsolete: Vec<TreeId>,
@@ -103,7 +115,7 @@ fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_s
         }
         let mut replaced = outcome.replaced;
         for (first, count) in obsolete.iter().flat_map(|load| &load.extents) {
-            replaced.extend((first.0..first.0 + count).map(PageId));
+            replaced.extend((first.0..first.0 + count).map(|page| Replaced { page: PageId(page), born: 0 }));
         }
         alloc.add_pending(old.number, replaced);
     }
@@ -124,12 +136,19 @@ fn build(
 ) -> Result<Outcome> {
     let (old, fold_ts) = (&snapshot.generation, snapshot.timestamp());
     let mut roots = old.roots.clone();
-    let mut replaced = state.free_list_pages.clone();
+    // No snapshot reads the free list; it is recovery that needs it until the next generation is durable.
+    let born = old.number;
+    let mut replaced: Vec<Replaced> =
+        state.free_list_pages.iter().map(|page| Replaced { page: *page, born }).collect();
     let mut directory = Vec::new();
     let (mut included, mut obsolete) = (Vec::new(), Vec::new());
     let mut trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
     trees.sort_unstable_by_key(|tree| tree.id());
+    let work = shared.delta_bytes().max(1);
+    let mut done = 0;
     for tree in trees {
+        let share = Share { before: done, of_tree: tree.delta.bytes(), all: work };
+        done += share.of_tree;
         let id = tree.id();
         let known = old.roots.get(&id).copied();
         if tree.created_at.load(Ordering::Acquire) > fold_ts.0 {
@@ -149,8 +168,10 @@ fn build(
         let root = known.or_else(|| tree.initial_base()).unwrap_or_default();
         let dirty = tree.last_commit.load(Ordering::Acquire) > old.fold_ts.0;
         let new_root = if dirty {
-            let mut changes = DeltaChanges::new(&tree, old.fold_ts, fold_ts);
-            merge(&shared.pager, writer, id, &root, &mut changes, &mut replaced)?
+            let mut changes = TreeChanges::new(&tree, old.fold_ts, fold_ts, share)?;
+            let merged = merge(&shared.pager, writer, id, &root, &mut changes, &mut replaced)?;
+            changes.failed?;
+            merged
         } else {
             root
         };
@@ -184,7 +205,11 @@ fn build(
 }
 
 /// Writes what will be free once the new generation is in force: everything that it does not reach.
-fn write_free_list(shared: &Shared, replaced: &[PageId], included: &[TreeId]) -> Result<(u64, Vec<PageId>)> {
+fn write_free_list(
+    shared: &Shared,
+    replaced: &[Replaced],
+    included: &[TreeId],
+) -> Result<(u64, Vec<PageId>)> {
     let included: Vec<(PageId, u64)> = {
         let loads = shared.bulk_loads.lock();
         included.iter().filter_map(|tree| loads.get(tree)).flat_map(|load| load.extents.clone()).collect()
@@ -215,7 +240,11 @@ fn write_free_list(shared: &Shared, replaced: &[PageId], included: &[TreeId]) ->
 
 /// Steps 4 and 5.
 fn switch(shared: &Shared, meta: &Meta) -> Result<()> {
-    shared.pager.file.sync_data().context("sync", &shared.pager.path)?;
+    if !planted(Mutation::SkipDataSync) {
+        shared.pager.file.sync_data().context("sync", &shared.pager.path)?;
+    }
+    // A bulk load's sync may have failed meanwhile: then the pages of this fold may be what was lost.
+    shared.wal.check_running()?;
     write_meta(&shared.pager, meta)
 }
 
@@ -224,14 +253,26 @@ struct DeltaChanges<'a> {
     tree: &'a Tree,
     after: Timestamp,
     up_to: Timestamp,
-    ready: VecDeque<(DeltaKey, Option<Arc<[u8]>>)>,
+    ready: VecDeque<(DeltaKey, Option<Arc<[u8]>>, Timestamp)>,
     position: Option<DeltaKey>,
     exhausted: bool,
+    share: Share,
+    keys: u64,
+    visited: u64,
+}
+
+/// A tree's part of a fold, in bytes of delta: writers are told how far the fold is.
+#[derive(Clone, Copy)]
+struct Share {
+    before: u64,
+    of_tree: u64,
+    all: u64,
 }
 
 impl<'a> DeltaChanges<'a> {
-    fn new(tree: &'a Tree, after: Timestamp, up_to: Timestamp) -> DeltaChanges<'a> {
-        DeltaChanges { tree, after, up_to, ready: VecDeque::new(), position: None, exhausted: false }
+    fn new(tree: &'a Tree, after: Timestamp, up_to: Timestamp, share: Share) -> DeltaChanges<'a> {
+        let (ready, keys) = (VecDeque::new(), tree.delta.len() as u64);
+        DeltaChanges { tree, after, up_to, ready, position: None, exhausted: false, share, keys, visited: 0 }
     }
 
     fn refill(&mut self) {
@@ -244,7 +285,7 @@ impl<'a> DeltaChanges<'a> {
                     match version.writer.status() {
                         WriterStatus::Committed(at) if at <= after => return,
                         WriterStatus::Committed(at) if at <= up_to => {
-                            ready.push_back((key.clone(), version.value.clone()));
+                            ready.push_back((key.clone(), version.value.clone(), at));
                             return;
                         }
                         _ => {}
@@ -253,20 +294,103 @@ impl<'a> DeltaChanges<'a> {
             });
             self.exhausted = next.is_none();
             self.position = next;
+            self.visited += BATCH as u64;
+            let Share { before, of_tree, all } = self.share;
+            let done = before + of_tree / self.keys.max(1) * self.visited.min(self.keys);
+            let progress = (done.saturating_mul(1000) / all).min(999);
+            self.tree.shared.fold_progress.store(progress, Ordering::Relaxed);
         }
     }
 }
 
-impl Changes for DeltaChanges<'_> {
-    fn peek(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
+impl DeltaChanges<'_> {
+    fn peek(&mut self) -> Option<&(DeltaKey, Option<Arc<[u8]>>, Timestamp)> {
         if self.ready.is_empty() {
             self.refill();
         }
-        self.ready.front().map(|(key, value)| (key.as_slice(), value.as_deref()))
+        self.ready.front()
     }
 
     fn advance(&mut self) {
         self.ready.pop_front();
+    }
+}
+
+/// What a tree's delta and its layers changed, the newest of each key.
+struct TreeChanges<'a> {
+    delta: DeltaChanges<'a>,
+    layers: LayerScan,
+    /// The next key and its value, where a layer has a say in it.
+    next: Option<(Vec<u8>, Option<Vec<u8>>)>,
+    /// A page of a layer could not be read: what came out is not all.
+    failed: Result<()>,
+}
+
+impl<'a> TreeChanges<'a> {
+    fn new(tree: &'a Tree, after: Timestamp, up_to: Timestamp, share: Share) -> Result<TreeChanges<'a>> {
+        let committed = |layer: &&Arc<Layer>| matches!(layer.writer.status(), WriterStatus::Committed(at) if at > after && at <= up_to);
+        let layers: Vec<Arc<Layer>> =
+            tree.layers().iter().flat_map(|layers| layers.iter()).filter(committed).cloned().collect();
+        let mut scan = LayerScan::new(Direction::Forward);
+        scan.seek(&layers, Bound::Unbounded, Bound::Unbounded)?;
+        let delta = DeltaChanges::new(tree, after, up_to, share);
+        Ok(TreeChanges { delta, layers: scan, next: None, failed: Ok(()) })
+    }
+
+    /// Takes the next key off the layers if it comes before the delta's, or with it.
+    fn fill(&mut self) {
+        if self.layers.is_empty() {
+            return;
+        }
+        while self.next.is_none() && self.failed.is_ok() {
+            let Some(key) = self.layers.key() else { return };
+            let in_delta = match self.delta.peek() {
+                Some((other, ..)) if other.as_slice() < key => return,
+                Some((other, value, at)) if other.as_slice() == key => Some((value.as_deref(), *at)),
+                _ => None,
+            };
+            let key = key.to_vec();
+            let mut newest = in_delta.map(|(value, at)| (value.map(<[u8]>::to_vec), at));
+            // Of one commit, the delta's version is the later one; among layers, the one later in the list.
+            let chain_at = newest.as_ref().map(|(_, at)| *at);
+            let taken = self.layers.take(&key, Bound::Unbounded, &mut |layer, entry| {
+                let WriterStatus::Committed(at) = layer.writer.status() else { return Ok(()) };
+                if chain_at.is_some_and(|chain| chain >= at)
+                    || newest.as_ref().is_some_and(|(_, known)| *known > at)
+                {
+                    return Ok(());
+                }
+                if let Some(version) = layer.newest(entry, None)? {
+                    newest = Some((version.value.map(<[u8]>::to_vec), at));
+                }
+                Ok(())
+            });
+            if chain_at.is_some() {
+                self.delta.advance();
+            }
+            self.failed = taken;
+            // Nothing where all of it was rolled back to a savepoint.
+            self.next = newest.map(|(value, _)| (key, value));
+        }
+    }
+}
+
+impl Changes for TreeChanges<'_> {
+    fn peek(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
+        self.fill();
+        if self.failed.is_err() {
+            return None;
+        }
+        match &self.next {
+            Some((key, value)) => Some((key, value.as_deref())),
+            None => self.delta.peek().map(|(key, value, _)| (key.as_slice(), value.as_deref())),
+        }
+    }
+
+    fn advance(&mut self) {
+        if self.next.take().is_none() {
+            self.delta.advance();
+        }
     }
 }
 
@@ -304,16 +428,14 @@ pub(crate) fn trim(shared: &Shared) {
 
 /// Step 8, as far as live snapshots allow.
 fn trim_locked(shared: &Shared, state: &mut FoldState) {
-    let (limit, oldest_generation) = shared.registry.trim_limit();
-    if limit > state.trimmed {
-        // A copy of what lives now. Snapshots taken from now on are at or above this watermark, and of a generation
-        // at or above this limit, so they need nothing that this copy allows to drop.
-        let (timestamps, watermark) =
-            shared.with_live_snapshots(|live| (live.timestamps.to_vec(), live.watermark));
-        let live = LiveSnapshots { timestamps: &timestamps, watermark, trim: limit };
+    let (limit, needs) = shared.registry.trim_limit();
+    if state.trimmed_for != needs {
+        let live = shared.registry.live(|| shared.wal.watermark());
+        let live = live.borrow();
         let trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
         for tree in trees {
             trim_tree(&tree, &live);
+            tree.trim_layers(&live);
             if tree.created_at.load(Ordering::Acquire) <= limit.0 {
                 // Every live generation knows the tree, or knows it to be dropped.
                 tree.set_initial_base(None);
@@ -322,9 +444,9 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
                 shared.forget_tree(tree.id());
             }
         }
-        state.trimmed = limit;
     }
-    shared.alloc.lock().release_pending(oldest_generation);
+    shared.alloc.lock().release_pending(&needs.generations());
+    state.trimmed_for = needs;
     shared.delta_bytes_left.store(shared.delta_bytes(), Ordering::Relaxed);
 }
 
@@ -349,6 +471,9 @@ fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {
 
 pub(crate) fn write_meta(pager: &Pager, meta: &Meta) -> Result<()> {
     pager.file.write_at(&meta.encode(), meta.page().0 * PAGE_SIZE as u64).context("write", &pager.path)?;
+    if planted(Mutation::SkipMetaSync) {
+        return Ok(());
+    }
     pager.file.sync_data().context("sync", &pager.path)
 }
 

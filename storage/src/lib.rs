@@ -19,8 +19,11 @@ mod fold;
 #[cfg(test)]
 mod golden;
 mod ids;
+mod layer;
 mod merge;
 mod meta;
+#[cfg_attr(not(any(test, feature = "testing")), allow(dead_code))]
+mod mutation;
 mod page;
 mod page_cache;
 mod page_writer;
@@ -38,6 +41,8 @@ pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};
+#[cfg(any(test, feature = "testing"))]
+pub use mutation::{Mutation, plant};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
 pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};

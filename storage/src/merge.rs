@@ -20,6 +20,7 @@
 //! An interior page's new entries are handed up to its parent, which treats them as it does cells; so pages split, merge and
 //! vanish on every level by the same rules.
 
+use crate::alloc::Replaced;
 use crate::base::{TreeRoot, read_node, walk_overflow};
 use crate::page::{
     CellValue, Cells, PAGE_ROOM, Page, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator,
@@ -35,6 +36,12 @@ use std::sync::Arc;
 const UNDERFULL_BYTES: usize = PAGE_ROOM / 3;
 /// Rule 3.
 const RUN_BYTES_MAX: usize = 512 << 10;
+
+/// The oldest generation that may read a page. One less than it is stamped with: pages of a bulk load are read before the
+/// generation that they are written for.
+fn born(page: &Page) -> u64 {
+    page.generation().saturating_sub(1)
+}
 
 /// Changes in ascending key order: a new value, or `None` for a deletion.
 pub(crate) trait Changes {
@@ -54,7 +61,7 @@ pub(crate) struct Merge<'a, 'w> {
     writer: &'a mut PageWriter<'w>,
     tree: TreeId,
     /// Pages that the new tree does not contain any more.
-    pub replaced: &'a mut Vec<PageId>,
+    pub replaced: &'a mut Vec<Replaced>,
     /// Interior pages of the new tree that may still be in the writer's buffer.
     written_interior: HashSet<PageId>,
     entries: i64,
@@ -69,7 +76,7 @@ pub(crate) fn merge(
     tree: TreeId,
     root: &TreeRoot,
     changes: &mut dyn Changes,
-    replaced: &mut Vec<PageId>,
+    replaced: &mut Vec<Replaced>,
 ) -> Result<TreeRoot> {
     if changes.peek().is_none() {
         return Ok(*root);
@@ -129,7 +136,7 @@ impl Merge<'_, '_> {
     /// Reads a page that the new tree replaces.
     fn take(&mut self, id: PageId, level: u8) -> Result<Arc<Page>> {
         let page = read_node(self.pager, id, level)?;
-        self.replaced.push(id);
+        self.replaced.push(Replaced { page: id, born: born(&page) });
         self.pages -= 1;
         Ok(page)
     }
@@ -240,7 +247,9 @@ impl Merge<'_, '_> {
         self.entries -= 1;
         if let CellValue::Overflow { first, bytes } = value {
             let before = self.replaced.len();
-            walk_overflow(self.pager, first, bytes, &mut |page| self.replaced.push(page.id()))?;
+            walk_overflow(self.pager, first, bytes, &mut |page| {
+                self.replaced.push(Replaced { page: page.id(), born: born(page) });
+            })?;
             let freed = (self.replaced.len() - before) as i64;
             self.pages -= freed;
             self.overflow_pages -= freed;
@@ -316,7 +325,7 @@ fn plan_pages(cells: &Cells, fill: bool) -> Vec<usize> {
 }
 
 /// Adds all pages of a tree to `pages`. Leaves are only read if some value overflows.
-pub(crate) fn collect_pages(pager: &Pager, root: &TreeRoot, pages: &mut Vec<PageId>) -> Result<()> {
+pub(crate) fn collect_pages(pager: &Pager, root: &TreeRoot, pages: &mut Vec<Replaced>) -> Result<()> {
     if root.is_empty() {
         return Ok(());
     }
@@ -328,9 +337,10 @@ fn collect_below(
     id: PageId,
     level: u8,
     overflow: bool,
-    pages: &mut Vec<PageId>,
+    pages: &mut Vec<Replaced>,
 ) -> Result<()> {
-    pages.push(id);
+    // Leaves are not looked at: they may be as old as the tree.
+    pages.push(Replaced { page: id, born: 0 });
     if level == 0 && !overflow {
         return Ok(());
     }
@@ -339,7 +349,9 @@ fn collect_below(
         if level > 0 {
             collect_below(pager, page.child(index), level - 1, overflow, pages)?;
         } else if let CellValue::Overflow { first, bytes } = page.value(index) {
-            walk_overflow(pager, first, bytes, &mut |page| pages.push(page.id()))?;
+            walk_overflow(pager, first, bytes, &mut |page| {
+                pages.push(Replaced { page: page.id(), born: 0 })
+            })?;
         }
     }
     Ok(())

@@ -93,12 +93,13 @@ impl PageWriterState {
             Purpose::Fold => shared.alloc.lock().allocate(run_pages),
             Purpose::BulkLoad => (shared.alloc.lock().allocate_loading(run_pages), run_pages),
         };
+        // First of all: what fails below must not lose them.
+        self.taken.push((first, count));
         // Often it goes on where the last run ended: then so does the buffer.
         if first != self.next || self.buffer.is_empty() {
             self.flush(shared)?;
             self.buffer_first = first;
         }
-        self.taken.push((first, count));
         (self.next, self.remaining) = (first, count);
         Ok(())
     }

@@ -2,20 +2,31 @@
 //!
 //! A [`Generation`] is one set of base roots: what a fold published. A [`Snapshot`] pins a timestamp and the
 //! generation that was current when it was taken; a generation never holds anything newer than the timestamps of
-//! its snapshots (`fold_ts ≤ timestamp`), and the delta holds everything newer than the oldest live generation.
+//! its snapshots (`fold_ts ≤ timestamp`).
+//!
+//! # What a snapshot needs in memory
+//! It reads its generation's base, and above that the versions committed in `(fold_ts, timestamp]`: those must stay in the
+//! delta as long as it lives. What was committed *after* its timestamp it never reads; once that is in the current
+//! base it may leave memory, however old the snapshot is. So a reader that runs for hours pins no more memory than
+//! the delta had when it started; the old versions it may still want are on disk, in the pages of its generation.
+//!
+//! One kind needs more. SSI has to learn that something it read was overwritten, and by whom: a snapshot that *tracks* pins
+//! every version newer than its `fold_ts`. If that comes to fill the delta, tracking is given up for the oldest ones
+//! ([`Registry::give_up_tracking`]), whose next read is refused with [`Error::SnapshotTooOld`].
 //!
 //! From the live snapshots follow three things, all decided under this registry's mutex:
-//! - which versions pruning must keep (`delta.rs`, rule 3);
+//! - which versions pruning must keep (`delta.rs`, rules 3 and 4);
 //! - the *trim timestamp*: the lowest `fold_ts` of a live generation; versions up to it are in every base;
-//! - which replaced pages may be reused: those of generations older than the oldest live one.
+//! - which replaced pages may be reused: those that no live generation reaches.
 
 use crate::base::TreeRoot;
 use crate::delta::LiveSnapshots;
 use crate::sync::{self, Mutex};
-use crate::{Timestamp, TreeId};
+use crate::{Error, Result, Timestamp, TreeId};
 use hashbrown::HashMap;
 use parking_lot::Condvar;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) struct Generation {
     pub number: u64,
@@ -27,6 +38,7 @@ pub(crate) struct Generation {
 pub struct Snapshot {
     timestamp: Timestamp,
     pub(crate) generation: Arc<Generation>,
+    tracks: bool,
     registry: Arc<Registry>,
 }
 
@@ -34,24 +46,64 @@ impl Snapshot {
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
+
+    /// Whether no fold has been published since.
+    pub(crate) fn is_of_current_generation(&self) -> bool {
+        self.registry.current_number.load(Ordering::Acquire) == self.generation.number
+    }
+
+    /// Refuses to go on where versions that it tracked were given up.
+    #[inline]
+    pub(crate) fn check_tracking(&self) -> Result<()> {
+        let given_up = || self.timestamp.0 < self.registry.given_up.load(Ordering::Acquire);
+        if self.tracks && given_up() { Err(Error::SnapshotTooOld) } else { Ok(()) }
+    }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.registry.release(self.timestamp, &self.generation);
+        self.registry.release(self.timestamp, &self.generation, self.tracks);
+    }
+}
+
+/// Live snapshots of one timestamp and generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Pin {
+    pub timestamp: Timestamp,
+    pub generation: u64,
+    pub fold_ts: Timestamp,
+    count: u32,
+    /// How many of them track.
+    tracking: u32,
+}
+
+/// What the live snapshots keep from being trimmed: nothing new to trim as long as it is the same.
+#[derive(PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    /// Live generations and the current one, ascending, with the youngest snapshot of each.
+    generations: Vec<(u64, Timestamp)>,
+    tracked_from: Timestamp,
+}
+
+impl Needs {
+    pub fn generations(&self) -> Vec<u64> {
+        self.generations.iter().map(|(number, _)| *number).collect()
     }
 }
 
 struct State {
     current: Arc<Generation>,
-    /// Live snapshots: timestamp and how many, ascending. New ones come at the end, so this is short work.
-    timestamps: Vec<(Timestamp, u32)>,
-    /// Generations with live snapshots: number, `fold_ts`, how many; ascending.
-    generations: Vec<(u64, Timestamp, u32)>,
+    /// Ascending by timestamp and generation alike. New ones come at the end, so this is short work.
+    pins: Vec<Pin>,
 }
 
 pub(crate) struct Registry {
     state: Mutex<{ sync::REGISTRY }, State>,
+    current_number: AtomicU64,
+    /// The current generation's `fold_ts`.
+    folded: AtomicU64,
+    /// Snapshots below this timestamp do not get what they tracked any more.
+    given_up: AtomicU64,
     /// What the background thread is asked for.
     pub requests: Requests,
 }
@@ -59,54 +111,81 @@ pub(crate) struct Registry {
 impl Registry {
     pub fn new(current: Generation) -> Arc<Registry> {
         Arc::new(Registry {
-            state: Mutex::new(State {
-                current: Arc::new(current),
-                timestamps: Vec::new(),
-                generations: Vec::new(),
-            }),
+            current_number: AtomicU64::new(current.number),
+            folded: AtomicU64::new(current.fold_ts.0),
+            state: Mutex::new(State { current: Arc::new(current), pins: Vec::new() }),
+            given_up: AtomicU64::new(0),
             requests: Requests::default(),
         })
     }
 
     /// `watermark` is read under the mutex: it must not be that a prune, having seen fewer snapshots but a higher
     /// watermark, dropped what this snapshot needs.
-    pub fn snapshot(self: &Arc<Self>, watermark: impl FnOnce() -> Timestamp) -> Snapshot {
+    pub fn snapshot(self: &Arc<Self>, tracks: bool, watermark: impl FnOnce() -> Timestamp) -> Snapshot {
         let mut state = self.state.lock();
         let timestamp = watermark();
         let generation = state.current.clone();
-        assert!(generation.fold_ts <= timestamp, "a generation holds nothing newer than its snapshots");
-        match state.timestamps.last_mut() {
-            Some((last, count)) if *last == timestamp => *count += 1,
+        let (number, fold_ts) = (generation.number, generation.fold_ts);
+        assert!(fold_ts <= timestamp, "a generation holds nothing newer than its snapshots");
+        let tracking = u32::from(tracks);
+        match state.pins.last_mut() {
+            Some(last) if (last.timestamp, last.generation) == (timestamp, number) => {
+                last.count += 1;
+                last.tracking += tracking;
+            }
             last => {
-                debug_assert!(last.is_none_or(|(last, _)| *last < timestamp), "the watermark only rises");
-                state.timestamps.push((timestamp, 1));
+                debug_assert!(
+                    last.is_none_or(|last| last.timestamp <= timestamp),
+                    "the watermark only rises"
+                );
+                state.pins.push(Pin { timestamp, generation: number, fold_ts, count: 1, tracking });
             }
         }
-        match state.generations.last_mut() {
-            Some((number, _, count)) if *number == generation.number => *count += 1,
-            _ => state.generations.push((generation.number, generation.fold_ts, 1)),
-        }
-        Snapshot { timestamp, generation, registry: self.clone() }
+        Snapshot { timestamp, generation, tracks, registry: self.clone() }
     }
 
-    fn release(&self, timestamp: Timestamp, generation: &Generation) {
+    fn release(&self, timestamp: Timestamp, generation: &Generation, tracks: bool) {
         let mut state = self.state.lock();
-        let at = state.timestamps.partition_point(|(live, _)| *live < timestamp);
-        state.timestamps[at].1 -= 1;
-        if state.timestamps[at].1 == 0 {
-            state.timestamps.remove(at);
+        let key = (timestamp, generation.number);
+        let at = state.pins.partition_point(|pin| (pin.timestamp, pin.generation) < key);
+        let tracked_from = state.tracked_from();
+        let pin = &mut state.pins[at];
+        pin.count -= 1;
+        // None left where tracking was given up.
+        pin.tracking = pin.tracking.saturating_sub(u32::from(tracks));
+        let mut frees = false;
+        if pin.count == 0 {
+            state.pins.remove(at);
+            // The youngest of its generation: what was between it and the one before is not needed any more.
+            frees = state.pins.get(at).is_none_or(|next| next.generation != generation.number);
         }
-        let at = state.generations.partition_point(|(live, ..)| *live < generation.number);
-        state.generations[at].2 -= 1;
-        let gone = state.generations[at].2 == 0;
-        if gone {
-            state.generations.remove(at);
-        }
+        frees |= tracks && state.tracked_from() != tracked_from;
         let old = generation.number != state.current.number;
         drop(state);
-        if gone && old {
+        if frees && old {
             self.requests.trim();
         }
+    }
+
+    /// The last resort against a full delta: nothing is kept any more only because a snapshot older than the current
+    /// generation tracks it. Returns whether there was any.
+    pub fn give_up_tracking(&self) -> bool {
+        let mut state = self.state.lock();
+        let State { current, pins } = &mut *state;
+        let mut newest = None;
+        for pin in pins.iter_mut().filter(|pin| pin.generation != current.number && pin.tracking > 0) {
+            pin.tracking = 0;
+            newest = Some(pin.timestamp);
+        }
+        let Some(newest) = newest else { return false };
+        self.given_up.fetch_max(newest.0 + 1, Ordering::AcqRel);
+        true
+    }
+
+    /// What the current base contains, at least.
+    #[inline]
+    pub fn folded(&self) -> Timestamp {
+        Timestamp(self.folded.load(Ordering::Acquire))
     }
 
     pub fn current(&self) -> Arc<Generation> {
@@ -116,6 +195,8 @@ impl Registry {
     pub fn publish(&self, generation: Generation) {
         let mut state = self.state.lock();
         assert!(generation.number > state.current.number && generation.fold_ts >= state.current.fold_ts);
+        self.current_number.store(generation.number, Ordering::Release);
+        self.folded.store(generation.fold_ts.0, Ordering::Release);
         state.current = Arc::new(generation);
     }
 
@@ -127,31 +208,69 @@ impl Registry {
     ) -> T {
         let state = self.state.lock();
         work(&LiveSnapshots {
-            timestamps: &state.timestamps,
+            pins: &state.pins,
+            tracked_from: state.tracked_from(),
             watermark: watermark(),
-            trim: state.trim_timestamp(),
+            folded: state.current.fold_ts,
         })
     }
 
-    /// What every live generation's base contains, and the oldest live generation.
-    pub fn trim_limit(&self) -> (Timestamp, u64) {
+    /// What every live generation's base contains, and what follows from the live snapshots.
+    pub fn trim_limit(&self) -> (Timestamp, Needs) {
         let state = self.state.lock();
-        let oldest = state.generations.first().map_or(state.current.number, |(number, ..)| *number);
-        (state.trim_timestamp(), oldest)
+        let mut generations: Vec<(u64, Timestamp)> = Vec::new();
+        for pin in &state.pins {
+            match generations.last_mut() {
+                Some((number, youngest)) if *number == pin.generation => *youngest = pin.timestamp,
+                _ => generations.push((pin.generation, pin.timestamp)),
+            }
+        }
+        if generations.last().is_none_or(|(number, _)| *number != state.current.number) {
+            generations.push((state.current.number, Timestamp::MAX));
+        }
+        let limit = state.pins.first().map_or(state.current.fold_ts, |pin| pin.fold_ts);
+        (limit, Needs { generations, tracked_from: state.tracked_from() })
+    }
+
+    /// A copy of what lives now, for a walk over everything. Snapshots taken from now on are at or above this
+    /// watermark and of this generation or a later one, so they need nothing that this copy allows to drop.
+    pub fn live(&self, watermark: impl FnOnce() -> Timestamp) -> Live {
+        let state = self.state.lock();
+        Live {
+            pins: state.pins.clone(),
+            tracked_from: state.tracked_from(),
+            watermark: watermark(),
+            folded: state.current.fold_ts,
+        }
     }
 
     pub fn oldest_snapshot(&self) -> Option<Timestamp> {
-        self.state.lock().timestamps.first().map(|(timestamp, _)| *timestamp)
+        self.state.lock().pins.first().map(|pin| pin.timestamp)
     }
 
     pub fn snapshot_count(&self) -> usize {
-        self.state.lock().timestamps.iter().map(|(_, count)| *count as usize).sum()
+        self.state.lock().pins.iter().map(|pin| pin.count as usize).sum()
     }
 }
 
 impl State {
-    fn trim_timestamp(&self) -> Timestamp {
-        self.generations.first().map_or(self.current.fold_ts, |(_, fold_ts, _)| *fold_ts)
+    /// Everything newer than this is tracked by somebody.
+    fn tracked_from(&self) -> Timestamp {
+        self.pins.iter().find(|pin| pin.tracking > 0).map_or(Timestamp::MAX, |pin| pin.fold_ts)
+    }
+}
+
+pub(crate) struct Live {
+    pins: Vec<Pin>,
+    tracked_from: Timestamp,
+    watermark: Timestamp,
+    folded: Timestamp,
+}
+
+impl Live {
+    pub fn borrow(&self) -> LiveSnapshots<'_> {
+        let Live { pins, tracked_from, watermark, folded } = self;
+        LiveSnapshots { pins, tracked_from: *tracked_from, watermark: *watermark, folded: *folded }
     }
 }
 
@@ -223,6 +342,10 @@ impl Requests {
     pub fn pass_done(&self) {
         self.state.lock().passes += 1;
         self.changed.notify_all();
+    }
+
+    pub fn passes(&self) -> u64 {
+        self.state.lock().passes
     }
 
     /// Waits until a pass ends, or the time is over.

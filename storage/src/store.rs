@@ -9,7 +9,9 @@ use crate::alloc::{Allocator, Extents};
 use crate::bulk::BulkLoad;
 use crate::delta::LiveSnapshots;
 use crate::fold;
+use crate::layer::Layer;
 use crate::meta::{META_PAGES, Meta};
+use crate::mutation::{Mutation, planted};
 use crate::page_cache::Pager;
 use crate::recovery::{self, LogReader};
 use crate::snapshot::{Generation, Registry, Request};
@@ -53,6 +55,12 @@ pub struct StoreOptions {
     pub delta_bytes_soft: u64,
     pub delta_bytes_high: u64,
     pub delta_bytes_max: u64,
+    /// A transaction whose own changes take more than this moves them to disk.
+    pub writer_bytes_max: u64,
+    /// Whether a snapshot that tracks newer versions for SSI may lose them (72000) when the delta is full otherwise.
+    pub give_up_old_snapshots: bool,
+    /// The most that a fold writes in a second while memory is not short; 0 is without limit.
+    pub fold_bytes_per_second: u64,
     pub wal_segment_bytes: u64,
     /// Fold when the log that a restart would replay has this size.
     pub wal_bytes_soft: u64,
@@ -74,6 +82,9 @@ impl StoreOptions {
             delta_bytes_soft: delta_bytes_max / 4,
             delta_bytes_high: delta_bytes_max / 4 * 3,
             delta_bytes_max,
+            writer_bytes_max: delta_bytes_max / 8,
+            give_up_old_snapshots: true,
+            fold_bytes_per_second: 0,
             wal_segment_bytes: 16 << 20,
             wal_bytes_soft: 512 << 20,
             fold_interval_ms: 60_000,
@@ -116,6 +127,8 @@ pub struct StoreStats {
     pub wal_replay_bytes: u64,
     /// Writers that were made to wait because the delta was too large.
     pub writer_delays: u64,
+    /// Times a transaction moved its changes to disk.
+    pub spills: u64,
 }
 
 /// What the store's threads, trees and writers share.
@@ -140,11 +153,27 @@ pub(crate) struct Shared {
     /// Delta bytes when the last trim was done.
     pub delta_bytes_left: AtomicU64,
     writer_delays: AtomicU64,
+    pub spills: AtomicU64,
+    /// How far the fold under way has got, in thousandths of the delta; `u64::MAX` when there is none.
+    pub fold_progress: AtomicU64,
+    /// Delta bytes when it began.
+    pub fold_began_with: AtomicU64,
 }
 
 impl Shared {
     pub fn snapshot(&self) -> Snapshot {
-        self.registry.snapshot(|| self.wal.watermark())
+        self.registry.snapshot(false, || self.wal.watermark())
+    }
+
+    /// Syncs the data file for pages that a commit record is about to name. A failure may concern a fold's pages as
+    /// well, and is reported only once: it stops the store.
+    pub fn sync_data_file(&self) -> Result<()> {
+        if planted(Mutation::SkipLayerSync) {
+            return Ok(());
+        }
+        let mut synced = Ok(());
+        self.options.blocking.run(&mut || synced = self.pager.file.sync_data());
+        synced.context("sync", &self.pager.path).inspect_err(|error| self.wal.stop(error))
     }
 
     pub fn with_live_snapshots<T>(&self, work: impl FnOnce(&LiveSnapshots<'_>) -> T) -> T {
@@ -176,46 +205,112 @@ impl Shared {
         }
     }
 
-    /// Back-pressure on a writer whose own uncommitted changes take `own_bytes`: nothing up to `high`, then delays
-    /// that grow towards `max`, then a refusal.
+    // ---- back-pressure ----
+    //
+    // Writers are to be slowed down a little and early rather than much and late. Memory is given back at the end of
+    // a fold, so what matters while one runs is whether the room that is left will last: the part of it that was used since the
+    // fold began may not run ahead of the part of its work that is done. Above the high mark without a fold under way
+    // one is asked for. Each write pays in proportion to how far ahead it is; payments are saved up until they
+    // are worth a wait, and no wait is longer than `WAIT_MAX`.
+
     #[inline]
-    pub fn admit(&self, own_bytes: u64) -> Result<()> {
-        if self.delta_bytes() <= self.options.delta_bytes_high {
-            Ok(())
-        } else {
-            self.admit_under_pressure(own_bytes)
-        }
+    pub fn needs_no_admission(&self, own_bytes: u64) -> bool {
+        self.delta_bytes() <= self.options.delta_bytes_soft && own_bytes <= self.writer_bytes_max()
     }
 
-    #[cold]
-    fn admit_under_pressure(&self, own_bytes: u64) -> Result<()> {
+    /// Several writers have to fit.
+    #[inline]
+    fn writer_bytes_max(&self) -> u64 {
+        self.options.writer_bytes_max.min(self.options.delta_bytes_max / 8)
+    }
+
+    /// Whether a writer should move its own changes to disk: they are large, or memory is short and a part of it is theirs.
+    pub fn should_spill(&self, own_bytes: u64) -> bool {
+        let max = self.writer_bytes_max();
+        own_bytes > max || (own_bytes > max / 8 && self.delta_bytes() > self.options.delta_bytes_high)
+    }
+
+    /// How far writers are ahead of what the memory left allows: 0 not at all, 1 all of it.
+    fn excess(&self) -> f64 {
         let (high, max) = (self.options.delta_bytes_high, self.options.delta_bytes_max);
         let used = self.delta_bytes();
-        // A fold can't help against what this very writer has not committed.
-        let may_shrink = self.wal.is_threaded() && own_bytes < used / 2;
-        if may_shrink {
-            self.writer_delays.fetch_add(1, Ordering::Relaxed);
+        let progress = self.fold_progress.load(Ordering::Relaxed);
+        if progress == u64::MAX {
+            return used.saturating_sub(high) as f64 / (max - high).max(1) as f64;
+        }
+        let began = self.fold_began_with.load(Ordering::Relaxed).min(max);
+        let room = (max - began).max(1) as f64;
+        // Not exact in its steps and for what a fold leaves: it may begin with a fifth of the room free of charge.
+        used.saturating_sub(began) as f64 / room - progress as f64 / 1000.0 - 0.2
+    }
+
+    pub fn throttle(&self, debt: &mut Duration) -> Result<()> {
+        const PRICE_MAX: Duration = Duration::from_millis(2);
+        const WAIT_MIN: Duration = Duration::from_micros(500);
+        const WAIT_MAX: Duration = Duration::from_millis(50);
+        const WAITS_MAX: u32 = 1200;
+        if !self.wal.is_threaded() {
+            return self.refuse_when_full();
+        }
+        let excess = self.excess();
+        if excess <= 0.0 && self.delta_bytes() <= self.options.delta_bytes_max {
+            return Ok(());
+        }
+        *debt += PRICE_MAX.mul_f64(excess.clamp(0.0, 1.0));
+        if self.fold_progress.load(Ordering::Relaxed) == u64::MAX {
             self.after_commit();
-            if used > max {
-                for _ in 0..2 {
-                    self.registry.requests.fold();
-                    self.options
-                        .blocking
-                        .run(&mut || self.registry.requests.wait_pass(Duration::from_secs(10)));
-                    if self.delta_bytes() <= max {
-                        return Ok(());
-                    }
+        }
+        if *debt >= WAIT_MIN {
+            self.writer_delays.fetch_add(1, Ordering::Relaxed);
+            let wait = std::mem::take(debt).min(WAIT_MAX);
+            self.options.blocking.run(&mut || self.registry.requests.wait_pass(wait));
+        }
+        // Full all the same: nothing can be written before something is given back.
+        let mut fruitless = 0;
+        for _ in 0..WAITS_MAX {
+            let used = self.delta_bytes();
+            if used <= self.options.delta_bytes_max {
+                return Ok(());
+            }
+            let passes = self.registry.requests.passes();
+            if self.fold_progress.load(Ordering::Relaxed) == u64::MAX {
+                self.registry.requests.fold();
+            }
+            self.options.blocking.run(&mut || self.registry.requests.wait_pass(WAIT_MAX));
+            // Folds that end without giving anything back: somebody holds on to it.
+            fruitless += u32::from(self.registry.requests.passes() > passes && self.delta_bytes() >= used);
+            if fruitless >= 3 {
+                if !self.options.give_up_old_snapshots || !self.give_up_tracking() {
+                    break;
                 }
-            } else {
-                let excess = (used - high) as f64 / (max - high).max(1) as f64;
-                let delay = Duration::from_micros((excess * excess * 2000.0) as u64);
-                if delay >= Duration::from_micros(50) {
-                    self.options.blocking.run(&mut || self.registry.requests.wait_pass(delay));
-                }
+                fruitless = 0;
             }
         }
-        let used = self.delta_bytes();
-        if used > max { Err(Error::DeltaFull { used_bytes: used, budget_bytes: max }) } else { Ok(()) }
+        self.refuse_when_full()
+    }
+
+    /// Gives up what snapshots track, if there are any; returns whether that gave memory back.
+    fn give_up_tracking(&self) -> bool {
+        let before = self.delta_bytes();
+        if !self.registry.give_up_tracking() {
+            return false;
+        }
+        tracing::warn!(
+            delta_bytes = before,
+            "old serializable snapshots were given up to make room for new versions"
+        );
+        self.options.blocking.run(&mut || fold::trim(self));
+        self.delta_bytes() < before
+    }
+
+    /// The hard limit, with some room for writers that were admitted at the same time.
+    #[inline]
+    pub fn refuse_when_full(&self) -> Result<()> {
+        let (used_bytes, budget_bytes) = (self.delta_bytes(), self.options.delta_bytes_max);
+        if used_bytes <= budget_bytes + budget_bytes / 16 {
+            return Ok(());
+        }
+        Err(Error::DeltaFull { used_bytes, budget_bytes })
     }
 
     /// Asks for a fold when the delta has grown enough: beyond the mark, and by a good part of it since the last
@@ -236,6 +331,21 @@ impl Shared {
         let tree = Arc::new(Tree::new(id, self.clone(), created_at));
         self.trees.write().insert(id, tree.clone());
         tree
+    }
+
+    /// The pages of a logged bulk load or layer.
+    fn occupy(&self, extents: &[(PageId, u64)]) -> Option<()> {
+        if planted(Mutation::ForgetLoadedPages) {
+            return Some(());
+        }
+        let mut alloc = self.alloc.lock();
+        for (first, count) in extents {
+            if first.0 < META_PAGES || *count > u64::MAX / 2 - first.0 {
+                return None;
+            }
+            alloc.occupy_loading(*first, *count);
+        }
+        Some(())
     }
 
     /// Applies one logged transaction. `None`: the record makes no sense.
@@ -268,14 +378,16 @@ impl Shared {
                 Operation::BulkInstall { tree: id, root, extents } => {
                     let Some(tree) = find(id)? else { continue };
                     tree.set_initial_base(Some(root));
-                    let mut alloc = self.alloc.lock();
-                    for (first, count) in &extents {
-                        if first.0 < META_PAGES || *count > u64::MAX / 2 - first.0 {
-                            return None;
-                        }
-                        alloc.occupy_loading(*first, *count);
-                    }
+                    self.occupy(&extents)?;
                     self.bulk_loads.lock().insert(id, BulkLoad { root, extents });
+                }
+                Operation::Layer { tree, root, extents, discarded } => {
+                    let Some(tree) = find(tree)? else { continue };
+                    self.occupy(&extents)?;
+                    let load = BulkLoad { root, extents };
+                    let layer = Layer::recovered(self, &writer, load, discarded);
+                    tree.change_layers(|list| list.push(Arc::new(layer)));
+                    tree.last_commit.store(header.timestamp.0, Ordering::Release);
                 }
             }
         }
@@ -416,6 +528,11 @@ impl Store {
                 return Some(());
             }
             done = header.timestamp;
+            if planted(Mutation::LoseLogTail) && done == last
+                || planted(Mutation::ReplayOneTooFew) && done.0 == meta.fold_ts.0 + 1
+            {
+                return Some(());
+            }
             shared.replay(header, body)
         })?;
         if done < last && last > meta.fold_ts {
@@ -472,6 +589,9 @@ impl Store {
             folds: AtomicU64::new(0),
             delta_bytes_left: AtomicU64::new(0),
             writer_delays: AtomicU64::new(0),
+            spills: AtomicU64::new(0),
+            fold_progress: AtomicU64::new(u64::MAX),
+            fold_began_with: AtomicU64::new(0),
             options,
         });
         for id in ids {
@@ -494,8 +614,15 @@ impl Store {
         Ok(())
     }
 
-    /// The durable state now: timestamp = watermark, generation = current.
+    /// The durable state now: timestamp = watermark, generation = current. Reads are told of every version newer
+    /// than it ([`ReadObserver::skipped`](crate::ReadObserver)), for as long as there is memory for them.
     pub fn snapshot(&self) -> Snapshot {
+        self.shared.registry.snapshot(true, || self.shared.wal.watermark())
+    }
+
+    /// As [`Store::snapshot`], for readers that need to see the state and no more: newer versions that are in the base
+    /// already are not kept in memory for it. Whether a key has changed since is told by [`Tree::differs_from`].
+    pub fn snapshot_of_state(&self) -> Snapshot {
         self.shared.snapshot()
     }
 
@@ -589,6 +716,7 @@ impl Store {
             oldest_snapshot: shared.registry.oldest_snapshot(),
             wal_replay_bytes: shared.replay_bytes(),
             writer_delays: shared.writer_delays.load(Ordering::Relaxed),
+            spills: shared.spills.load(Ordering::Relaxed),
         }
     }
 

@@ -3,14 +3,15 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
-use crate::delta::{DeltaIndex, Found, Skipped};
+use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped, Version};
+use crate::layer::{Best, Layer, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
 use crate::store::Shared;
 use crate::{CommandId, Error, Result, Snapshot, Timestamp, TreeId, WriterState, WriterStatus};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A value read from a tree: shares the page or the version it lives in, so cloning copies no bytes.
 #[derive(Clone)]
@@ -120,6 +121,11 @@ pub struct Tree {
     id: TreeId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) delta: DeltaIndex,
+    /// Between delta and base, oldest first.
+    layers: parking_lot::RwLock<Arc<[Arc<Layer>]>>,
+    layer_count: AtomicUsize,
+    /// Moves on with every change of the list.
+    layer_epoch: AtomicU64,
     /// A bulk-loaded base, for generations older than the first fold that knows the tree.
     initial_base: parking_lot::RwLock<Option<TreeRoot>>,
     /// Commit timestamps, [`NEVER`] until then.
@@ -155,6 +161,9 @@ impl Tree {
             id,
             delta: DeltaIndex::new(shared.delta_bytes.clone()),
             shared,
+            layers: parking_lot::RwLock::new(Arc::from([])),
+            layer_count: AtomicUsize::new(0),
+            layer_epoch: AtomicU64::new(0),
             initial_base: parking_lot::RwLock::new(None),
             created_at: AtomicU64::new(created_at),
             dropped_at: AtomicU64::new(NEVER),
@@ -167,28 +176,65 @@ impl Tree {
     }
 
     pub fn get(&self, view: View<'_>, key: &[u8], observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
+        view.snapshot.check_tracking()?;
+        if view.horizon <= view.snapshot.timestamp() {
+            return self.get_in(&view.snapshot.generation, view, key, observer);
+        }
+        // The latest state. What no base contains yet is here for certain; else the newest version may have gone into a
+        // newer base than the snapshot's: look again with the current one pinned.
         if !self.delta.is_empty() {
             let mut skipped = Skipped::new();
-            let (found, seen_at) = self.delta.read(key, &view, &mut skipped);
-            skipped.iter().for_each(|writer| observer.skipped(key, writer));
-            if let Some(at) = seen_at {
-                observer.saw(key, at);
-            }
-            match found {
-                Found::Value(bytes) => return Ok(Some(Value::from_bytes(bytes))),
-                Found::Tombstone => return Ok(None),
-                Found::Nothing => {}
+            let folded = self.shared.registry.folded();
+            let (found, seen_at) = self.delta.read(key, &view, folded, &mut skipped);
+            if !matches!(found, Found::Nothing) && self.layers().is_none() {
+                report(observer, key, &skipped, seen_at);
+                return Ok(if let Found::Value(bytes) = found {
+                    Some(Value::from_bytes(bytes))
+                } else {
+                    None
+                });
             }
         }
-        base::get(&self.shared.pager, &self.root_in(&view.snapshot.generation), key)
+        let current = self.shared.snapshot();
+        self.get_in(&current.generation, view, key, observer)
+    }
+
+    /// Reads above, then from, the base of a generation that is pinned.
+    fn get_in(
+        &self,
+        generation: &Generation,
+        view: View<'_>,
+        key: &[u8],
+        observer: &mut dyn ReadObserver,
+    ) -> Result<Option<Value>> {
+        let mut skipped = Skipped::new();
+        let mut found = Found::Nothing;
+        let mut seen_at = None;
+        if !self.delta.is_empty() {
+            (found, seen_at) = self.delta.read(key, &view, generation.fold_ts, &mut skipped);
+        }
+        // After the chain: `layer.rs`, rule 1.
+        if let Some(layers) = self.layers() {
+            let mut best = Best::of_chain(found, seen_at);
+            read_layers(&layers, key, &view, generation.fold_ts, &mut skipped, &mut best)?;
+            (found, seen_at) = (best.found, best.seen_at);
+        }
+        report(observer, key, &skipped, seen_at);
+        match found {
+            Found::Value(bytes) => Ok(Some(Value::from_bytes(bytes))),
+            Found::Tombstone => Ok(None),
+            Found::Nothing => base::get(&self.shared.pager, &self.root_in(generation), key),
+        }
     }
 
     /// The state a writer must judge: an in-progress version if there is one, else the latest committed one.
     pub fn head(&self, key: &[u8]) -> Result<Head> {
-        if let Some(head) = self.head_in_delta(key) {
-            return Ok(head);
+        let folded = self.shared.registry.folded();
+        match self.head_in_delta(key) {
+            Some(head @ Head::InProgress { .. }) => Ok(head),
+            Some(head @ Head::Committed { at, .. }) if at > folded && self.layers().is_none() => Ok(head),
+            _ => self.head_of_new(key),
         }
-        self.head_of_new(key)
     }
 
     /// As [`Tree::head`], for a key that is probably not there: one look at the delta less then, one more where it is.
@@ -196,11 +242,31 @@ impl Tree {
         // Pin the generation, then look (again): while it is pinned, what is newer than it stays in the delta, so
         // absence there means that this generation's base is the latest state.
         let snapshot = self.shared.snapshot();
-        if let Some(head) = self.head_in_delta(key) {
+        let folded = snapshot.generation.fold_ts;
+        let mut head = self.head_in_delta(key);
+        if matches!(head, Some(Head::Committed { at, .. }) if at <= folded) {
+            head = None;
+        }
+        if let Some(layers) = self.layers() {
+            head = head_in_layers(&layers, key, folded, head)?;
+        }
+        if let Some(head) = head {
             return Ok(head);
         }
         let exists = base::get(&self.shared.pager, &self.root_in(&snapshot.generation), key)?.is_some();
         Ok(Head::Base { exists })
+    }
+
+    /// Whether the latest committed state of `key`, which is in the base, is another than the snapshot sees. A key
+    /// changed since a fold that the snapshot is older than leaves no trace but its value.
+    pub fn differs_from(&self, snapshot: &Snapshot, key: &[u8]) -> Result<bool> {
+        if snapshot.is_of_current_generation() {
+            return Ok(false);
+        }
+        let mut view = View { snapshot, horizon: snapshot.timestamp(), own: None };
+        let seen = self.get(view, key, &mut ())?;
+        view.horizon = Timestamp::MAX;
+        Ok(seen.as_deref() != self.get(view, key, &mut ())?.as_deref())
     }
 
     fn head_in_delta(&self, key: &[u8]) -> Option<Head> {
@@ -220,6 +286,100 @@ impl Tree {
         None
     }
 
+    // ---- layers ----
+
+    /// What lies between delta and base; `None` when nothing does.
+    #[inline]
+    pub(crate) fn layers(&self) -> Option<Arc<[Arc<Layer>]>> {
+        if self.layer_count.load(Ordering::Acquire) == 0 { None } else { Some(self.layers.read().clone()) }
+    }
+
+    #[inline]
+    pub(crate) fn layer_epoch(&self) -> u64 {
+        self.layer_epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn change_layers(&self, change: impl FnOnce(&mut Vec<Arc<Layer>>)) {
+        let replaced = {
+            let mut layers = self.layers.write();
+            let mut list = layers.to_vec();
+            change(&mut list);
+            self.layer_count.store(list.len(), Ordering::Release);
+            let replaced = std::mem::replace(&mut *layers, list.into());
+            self.layer_epoch.fetch_add(1, Ordering::AcqRel);
+            replaced
+        };
+        // Layers may be dropped with it, which takes locks.
+        drop(replaced);
+    }
+
+    pub(crate) fn layers_of(&self, writer: &Arc<WriterState>) -> Vec<Arc<Layer>> {
+        let layers = self.layers().unwrap_or_else(|| Arc::from([]));
+        layers.iter().filter(|layer| Arc::ptr_eq(&layer.writer, writer)).cloned().collect()
+    }
+
+    /// Rule 5 of `layer.rs`, for the newest layers of a writer.
+    pub(crate) fn compact_layers(self: &Arc<Self>, writer: &Arc<WriterState>) -> Result<()> {
+        loop {
+            let own = self.layers_of(writer);
+            let Some(level) = own.last().map(|layer| layer.level) else { return Ok(()) };
+            let run = own.iter().rev().take_while(|layer| layer.level == level).count();
+            if run < crate::layer::FAN_IN {
+                return Ok(());
+            }
+            let merged = &own[own.len() - run..];
+            let layer = merge_layers(self, merged)?;
+            self.change_layers(|list| {
+                let at = list.iter().position(|listed| Arc::ptr_eq(listed, &merged[0]));
+                let at = at.expect("only their writer takes layers out");
+                list.retain(|listed| !merged.iter().any(|merged| Arc::ptr_eq(merged, listed)));
+                if let Some(layer) = layer {
+                    list.insert(at, layer);
+                }
+            });
+        }
+    }
+
+    /// Forgets layers by the rule that versions in the delta go by.
+    pub(crate) fn trim_layers(&self, live: &LiveSnapshots<'_>) {
+        if self.layers().is_some() {
+            let done = |layer: &Layer| matches!(layer.writer.status(), WriterStatus::Committed(at) if live.may_forget(at));
+            self.change_layers(|list| list.retain(|layer| !done(layer)));
+        }
+    }
+
+    /// Nothing was ever written to it: a bulk load may.
+    pub fn is_untouched(&self) -> bool {
+        self.created_at.load(Ordering::Acquire) == NEVER
+            && self.delta.is_empty()
+            && self.initial_base().is_none()
+            && self.layers().is_none()
+    }
+
+    /// The newest committed version of `key`, if it is in the delta: when, and by whom.
+    pub fn newest_committed_in_delta(&self, key: &[u8]) -> Option<(Timestamp, crate::WriterId)> {
+        let chain = self.delta.get(key)?;
+        let state = chain.lock();
+        state.versions.iter().rev().find_map(|version| match version.writer.status() {
+            WriterStatus::Committed(at) => Some((at, version.writer.id())),
+            WriterStatus::InProgress | WriterStatus::Aborted => None,
+        })
+    }
+
+    /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
+    /// where the delta does not tell.
+    pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        let Some(chain) = self.delta.get(key).filter(|_| self.layers().is_none()) else { return false };
+        let state = chain.lock();
+        let newer = |version: &&Version| match version.writer.status() {
+            WriterStatus::Committed(at) => at > ts,
+            WriterStatus::InProgress | WriterStatus::Aborted => false,
+        };
+        let mut newer = state.versions.iter().filter(newer).peekable();
+        newer.peek().is_some()
+            && newer.all(|version| version.intent == crate::Intent::Modify && version.value.is_some())
+    }
+
     /// A cursor at one end of the range. It holds no latch and no epoch guard between batches.
     pub fn cursor(self: &Arc<Self>, range: KeyRange, direction: Direction) -> Cursor {
         Cursor::new(self.clone(), range, direction)
@@ -227,7 +387,9 @@ impl Tree {
 
     /// Entries in base and delta, roughly; for the planner.
     pub fn entry_count_estimate(&self) -> u64 {
-        self.root_in(&self.shared.registry.current()).entries + self.delta.len() as u64
+        self.root_in(&self.shared.registry.current()).entries
+            + self.delta.len() as u64
+            + self.layers().map_or(0, |layers| layers.iter().map(|layer| layer.load.root.entries).sum())
     }
 
     /// Bytes of base pages and delta, roughly.
@@ -263,4 +425,33 @@ impl Tree {
     pub(crate) fn exists_at(&self, ts: Timestamp) -> bool {
         self.created_at.load(Ordering::Acquire) <= ts.0 && self.dropped_at.load(Ordering::Acquire) > ts.0
     }
+}
+
+fn report(observer: &mut dyn ReadObserver, key: &[u8], skipped: &Skipped, seen_at: Option<Timestamp>) {
+    skipped.iter().for_each(|writer| observer.skipped(key, writer));
+    if let Some(at) = seen_at {
+        observer.saw(key, at);
+    }
+}
+
+/// The head, given what the chain has of it that no base contains.
+fn head_in_layers(
+    layers: &[Arc<Layer>],
+    key: &[u8],
+    folded: Timestamp,
+    mut head: Option<Head>,
+) -> Result<Option<Head>> {
+    for layer in layers.iter().rev() {
+        if matches!(head, Some(Head::InProgress { .. })) {
+            break;
+        }
+        if let Some((intent, command, exists)) = layer.in_progress(key)? {
+            head = Some(Head::InProgress { writer: layer.writer.clone(), intent, command, exists });
+        } else if let Some((at, exists)) = layer.committed(folded, key)?
+            && !matches!(head, Some(Head::Committed { at: known, .. }) if known >= at)
+        {
+            head = Some(Head::Committed { at, exists, writer: layer.writer.clone() });
+        }
+    }
+    Ok(head)
 }

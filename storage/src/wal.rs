@@ -54,6 +54,7 @@
 //! above x: then x had been synced, somebody may have been told so, and it is an error naming file and offset.
 
 use crate::base::TreeRoot;
+use crate::mutation::{Mutation, planted};
 use crate::sync::{self, Mutex};
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::{Blocking, Error, Lsn, PageId, Result, Timestamp, TreeId, WriterId};
@@ -86,6 +87,7 @@ const BODY_COPY_BYTES_MAX: usize = 256 << 10;
 /// | 3 put | tree, key length, key, value length, value |
 /// | 4 delete | tree, key length, key |
 /// | 5 bulk install | tree, root page, height, entries, pages, overflow pages, extent count, (first page, page count)* |
+/// | 6 layer | as 5, then count of discarded ranges, (from, to)* |
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'a> {
     CreateTree(TreeId),
@@ -93,6 +95,7 @@ pub(crate) enum Operation<'a> {
     Put { tree: TreeId, key: &'a [u8], value: &'a [u8] },
     Delete { tree: TreeId, key: &'a [u8] },
     BulkInstall { tree: TreeId, root: TreeRoot, extents: Vec<(PageId, u64)> },
+    Layer { tree: TreeId, root: TreeRoot, extents: Vec<(PageId, u64)>, discarded: Vec<(u32, u32)> },
 }
 
 pub(crate) fn encode_operation(operation: &Operation<'_>, body: &mut Vec<u8>) {
@@ -118,13 +121,17 @@ pub(crate) fn encode_operation(operation: &Operation<'_>, body: &mut Vec<u8>) {
         }
         Operation::BulkInstall { tree, root, extents } => {
             body.push(5);
-            let fields =
-                [tree.0, root.page.0, u64::from(root.height), root.entries, root.pages, root.overflow_pages];
-            fields.iter().for_each(|field| put_varint(body, *field));
-            put_varint(body, extents.len() as u64);
-            for (first, count) in extents {
-                put_varint(body, first.0);
-                put_varint(body, *count);
+            put_varint(body, tree.0);
+            put_pages(body, root, extents);
+        }
+        Operation::Layer { tree, root, extents, discarded } => {
+            body.push(6);
+            put_varint(body, tree.0);
+            put_pages(body, root, extents);
+            put_varint(body, discarded.len() as u64);
+            for (from, to) in discarded {
+                put_varint(body, u64::from(*from));
+                put_varint(body, u64::from(*to));
             }
         }
     }
@@ -141,28 +148,56 @@ pub(crate) fn decode_operation<'a>(body: &mut &'a [u8]) -> Option<Operation<'a>>
         3 => Operation::Put { tree, key: take_bytes(body)?, value: take_bytes(body)? },
         4 => Operation::Delete { tree, key: take_bytes(body)? },
         5 => {
-            let root = TreeRoot {
-                page: PageId(take_varint(body)?),
-                height: u8::try_from(take_varint(body)?).ok()?,
-                entries: take_varint(body)?,
-                pages: take_varint(body)?,
-                overflow_pages: take_varint(body)?,
-            };
-            let count = take_varint(body)?;
-            if count > body.len() as u64 {
-                return None;
-            }
-            let mut extents = Vec::with_capacity(count as usize);
-            for _ in 0..count {
-                extents.push((PageId(take_varint(body)?), take_varint(body)?));
-            }
+            let (root, extents) = take_pages(body)?;
             Operation::BulkInstall { tree, root, extents }
+        }
+        6 => {
+            let (root, extents) = take_pages(body)?;
+            let count = take_count(body)?;
+            let mut discarded = Vec::with_capacity(count);
+            for _ in 0..count {
+                let mut place = || u32::try_from(take_varint(body)?).ok();
+                discarded.push((place()?, place()?));
+            }
+            Operation::Layer { tree, root, extents, discarded }
         }
         _ => return None,
     })
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+fn put_pages(body: &mut Vec<u8>, root: &TreeRoot, extents: &[(PageId, u64)]) {
+    let fields = [root.page.0, u64::from(root.height), root.entries, root.pages, root.overflow_pages];
+    fields.iter().for_each(|field| put_varint(body, *field));
+    put_varint(body, extents.len() as u64);
+    for (first, count) in extents {
+        put_varint(body, first.0);
+        put_varint(body, *count);
+    }
+}
+
+fn take_pages(body: &mut &[u8]) -> Option<(TreeRoot, Vec<(PageId, u64)>)> {
+    let root = TreeRoot {
+        page: PageId(take_varint(body)?),
+        height: u8::try_from(take_varint(body)?).ok()?,
+        entries: take_varint(body)?,
+        pages: take_varint(body)?,
+        overflow_pages: take_varint(body)?,
+    };
+    let count = take_count(body)?;
+    let mut extents = Vec::with_capacity(count);
+    for _ in 0..count {
+        extents.push((PageId(take_varint(body)?), take_varint(body)?));
+    }
+    Some((root, extents))
+}
+
+/// A count of things that take a byte at least: a wrong one costs no memory.
+fn take_count(body: &mut &[u8]) -> Option<usize> {
+    let count = usize::try_from(take_varint(body)?).ok()?;
+    (count <= body.len()).then_some(count)
+}
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -170,7 +205,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -494,6 +529,9 @@ impl Wal {
         log.last = timestamp;
         committed(timestamp);
         self.last_commit.store(timestamp.0, Ordering::Release);
+        if planted(Mutation::AcknowledgeBeforeFlush) {
+            self.durable.fetch_max(timestamp.0, Ordering::AcqRel);
+        }
         let wake = std::mem::take(&mut log.flusher_idle);
         drop(log);
         if wake {
@@ -586,7 +624,9 @@ impl Wal {
             (std::mem::take(&mut log.chunks), log.end, log.last)
         };
         self.room.notify_all();
-        if let Err(error) = self.write_chunks(&mut flush, &chunks) {
+        if let Err(error) = self.write_chunks(&mut flush, &chunks)
+            && !planted(Mutation::IgnoreFailedSync)
+        {
             self.stop(&error);
             return Err(Error::Stopped(error.to_string()));
         }
@@ -619,7 +659,7 @@ impl Wal {
             self.bytes_written.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
             let last_of_segment =
                 chunks.get(index + 1).is_none_or(|next| !Arc::ptr_eq(&next.segment, segment));
-            if last_of_segment {
+            if last_of_segment && !planted(Mutation::SkipLogSync) {
                 segment.file.sync_data().context("sync", &self.path(segment))?;
             }
         }
@@ -665,6 +705,14 @@ impl Wal {
         self.room.notify_all();
         self.work.notify_all();
         ready.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// After a failed sync nothing may be built on what is on disk.
+    pub fn check_running(&self) -> Result<()> {
+        match &self.waiters.lock().stopped {
+            Some(reason) if !planted(Mutation::IgnoreFailedSync) => Err(Error::Stopped(reason.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether `ts` is durable; otherwise `waker` is called when that may have changed.
@@ -757,6 +805,7 @@ impl Wal {
     /// Gives up segments that lie wholly below `replay_start`.
     pub fn recycle(&self, replay_start: Lsn) -> Result<()> {
         let mut flush = self.flush.lock();
+        let replay_start = if planted(Mutation::RecycleTooMuch) { flush.durable } else { replay_start };
         while flush.segments.len() > 1 && flush.segments[1].start <= replay_start {
             let segment = flush.segments.pop_front().expect("there are two");
             let path = self.path(&segment);
@@ -834,5 +883,8 @@ fn activate(vfs: &dyn Vfs, dir: &Path, segment: &Segment) -> Result<()> {
     segment.file.write_at(&encode_segment_header(segment.start), 0).context("write", &segment.spare_path)?;
     segment.file.sync_data().context("sync", &segment.spare_path)?;
     vfs.rename(&segment.spare_path, &path).context("rename", &segment.spare_path)?;
+    if planted(Mutation::SkipDirectorySync) {
+        return Ok(());
+    }
     vfs.sync_dir(dir).context("sync", dir)
 }

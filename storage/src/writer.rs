@@ -1,13 +1,20 @@
 //! A writing transaction as storage sees it: its state word, its write set, its commit.
+//!
+//! The write set is kept in memory up to [`StoreOptions::writer_bytes_max`](crate::StoreOptions); beyond that the
+//! versions move into layers on disk (`layer.rs`), and what the commit record says of them is where those are.
+//! Every change has a *place*, a number that ascends; savepoints are places.
 
 use crate::bulk::BulkLoad;
-use crate::delta::{Chain, DeltaKey, Version};
+use crate::delta::{CHAIN_OVERHEAD_BYTES, Chain, DeltaKey, Version};
+use crate::layer::{LayerBuilder, encode_version};
+use crate::mutation::{Mutation, planted};
 use crate::store::Shared;
 use crate::tree::NEVER;
 use crate::wal::{Operation, encode_operation};
-use crate::{CommandId, Result, Timestamp, Tree, TreeId, WriterId};
+use crate::{CommandId, Error, Result, Timestamp, Tree, TreeId, WriterId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How strongly an in-progress version claims its row. `Modify` leaves the key alone, so that it does not
 /// conflict with a `FOR KEY SHARE` lock (PostgreSQL's NO KEY UPDATE); `Replace` covers insert, delete and key changes.
@@ -73,7 +80,7 @@ pub struct WriteConflict {
 
 /// A position in the write set to roll back to (a savepoint).
 #[derive(Clone, Copy, Debug)]
-pub struct Mark(pub(crate) usize);
+pub struct Mark(pub(crate) u32);
 
 /// What the transaction did, in order.
 enum Change {
@@ -88,18 +95,26 @@ enum Change {
     BulkLoad(Arc<Tree>, BulkLoad),
 }
 
+/// What a change takes beside its version: here, and for a chain of its own.
+const CHANGE_BYTES: u64 = (size_of::<(u32, Change)>() + CHAIN_OVERHEAD_BYTES) as u64;
+
 /// The write set of one transaction. Dropping it without [`Writer::commit`] rolls back.
 pub struct Writer {
     shared: Arc<Shared>,
     state: Arc<WriterState>,
-    changes: Vec<Change>,
+    /// By place. Versions that moved into layers are not here any more.
+    changes: Vec<(u32, Change)>,
+    next_place: u32,
+    /// Versions below this place moved into layers.
+    spilled: u32,
     /// Trees written to.
     trees: Vec<Arc<Tree>>,
-    /// Write-set length at the newest mark: versions below it must stay as they are. Atomic only because `mark`
-    /// takes `&self`.
-    mark_floor: AtomicUsize,
+    /// The newest mark: versions below it must stay as they are. Atomic only because `mark` takes `&self`.
+    mark_floor: AtomicU32,
     /// Delta bytes of this write set, roughly.
     bytes: u64,
+    /// What back-pressure has this writer still to wait.
+    debt: Duration,
     ended: bool,
 }
 
@@ -109,9 +124,12 @@ impl Writer {
             shared,
             state: Arc::new(WriterState::new(id)),
             changes: Vec::new(),
+            next_place: 0,
+            spilled: 0,
             trees: Vec::new(),
-            mark_floor: AtomicUsize::new(0),
+            mark_floor: AtomicU32::new(0),
             bytes: 0,
+            debt: Duration::ZERO,
             ended: false,
         }
     }
@@ -121,7 +139,25 @@ impl Writer {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.spilled == 0
+    }
+
+    /// To be called before each [`Writer::install`], where waiting and file access do no harm to others: waits as long
+    /// as back-pressure demands, and moves the writer's changes to disk when they have become too many for memory.
+    #[inline]
+    pub fn admit(&mut self) -> Result<()> {
+        if self.shared.needs_no_admission(self.bytes) { Ok(()) } else { self.admit_slowly() }
+    }
+
+    #[cold]
+    fn admit_slowly(&mut self) -> Result<()> {
+        if self.shared.should_spill(self.bytes) {
+            let shared = self.shared.clone();
+            let mut result = Ok(());
+            shared.options.blocking.run(&mut || result = self.spill());
+            result?;
+        }
+        self.shared.throttle(&mut self.debt)
     }
 
     /// Puts a version on the key's chain: `None` is a tombstone. Checks under the chain's mutex that no other
@@ -136,21 +172,36 @@ impl Writer {
         command: CommandId,
     ) -> Result<Result<(), WriteConflict>> {
         Tree::check_size(key, value)?;
-        self.shared.admit(self.bytes)?;
+        self.shared.refuse_when_full()?;
         let mut version = Version {
             writer: self.state.clone(),
             value: value.map(Arc::from),
             command,
-            write_index: u32::try_from(self.changes.len())
-                .expect("the delta's limit is far below 4 billion writes"),
+            write_index: self.next_place,
             intent,
         };
         loop {
+            // Before the chain is locked, for it may read pages; whether it still holds is seen under the lock.
+            let epoch = tree.layer_epoch();
+            for layer in tree.layers().iter().flat_map(|layers| layers.iter()) {
+                if let Some((held, ..)) = layer.in_progress(key)? {
+                    if !Arc::ptr_eq(&layer.writer, &self.state) {
+                        return Ok(Err(WriteConflict { writer: layer.writer.clone(), intent: held }));
+                    }
+                    if held == Intent::Replace {
+                        version.intent = Intent::Replace;
+                    }
+                }
+            }
             let chain = tree.delta.get_or_insert(key);
             let mut state = chain.lock();
             if state.dead {
                 drop(state);
                 tree.delta.remove_dead(key, &chain);
+                continue;
+            }
+            if tree.layer_epoch() != epoch {
+                tree.delta.bury_if_empty(key, &chain, state);
                 continue;
             }
             let mut delta_bytes = version.bytes() as i64;
@@ -166,7 +217,7 @@ impl Writer {
                     version.intent = Intent::Replace;
                 }
                 let floor = *self.mark_floor.get_mut();
-                if own && top.command == command && top.write_index as usize >= floor {
+                if own && top.command == command && top.write_index >= floor {
                     delta_bytes -= top.bytes() as i64;
                     version.write_index = top.write_index;
                     *top = version;
@@ -176,7 +227,7 @@ impl Writer {
                     return Ok(Ok(()));
                 }
             }
-            let own_bytes = version.bytes() as u64;
+            let own_bytes = version.bytes() as u64 + CHANGE_BYTES;
             state.versions.push(version);
             if state.wants_pruning() {
                 delta_bytes -= self.shared.with_live_snapshots(|live| state.prune(live)) as i64;
@@ -185,9 +236,79 @@ impl Writer {
             tree.delta.account(delta_bytes);
             self.bytes += own_bytes;
             let tree = self.tree_index(tree);
-            self.changes.push(Change::Version { tree, key: DeltaKey::new(key), chain });
+            let place = self.take_place()?;
+            self.changes.push((place, Change::Version { tree, key: DeltaKey::new(key), chain }));
             return Ok(Ok(()));
         }
+    }
+
+    fn take_place(&mut self) -> Result<u32> {
+        let place = self.next_place;
+        // Refused one early: this place may be used still.
+        let Some(next) = place.checked_add(1).filter(|next| *next < u32::MAX) else {
+            return Err(Error::DeltaFull { used_bytes: self.bytes, budget_bytes: u64::from(u32::MAX) });
+        };
+        self.next_place = next;
+        Ok(place)
+    }
+
+    fn push_change(&mut self, change: Change) {
+        // These are few; a version is refused long before places run out for them.
+        self.changes.push((self.next_place, change));
+        self.next_place += 1;
+    }
+
+    /// Moves all versions in memory into layers, one for each tree. On an error some trees' are there and others
+    /// in memory still, which is as good.
+    fn spill(&mut self) -> Result<()> {
+        // From here on, even if it fails half-way: places that a layer refers to are not used again.
+        self.spilled = self.next_place;
+        for index in 0..self.trees.len() as u32 {
+            let of_tree = |change: &Change| matches!(change, Change::Version { tree, .. } if *tree == index);
+            let first = self.changes.iter().find(|(_, change)| of_tree(change)).map(|(place, _)| *place);
+            let places = (first.unwrap_or_default(), self.next_place);
+            let mut written: Vec<(DeltaKey, Arc<Chain>)> = self
+                .changes
+                .iter()
+                .filter_map(|(_, change)| match change {
+                    Change::Version { key, chain, .. } if of_tree(change) => {
+                        Some((key.clone(), chain.clone()))
+                    }
+                    _ => None,
+                })
+                .collect();
+            if written.is_empty() {
+                continue;
+            }
+            written.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            written.dedup_by(|(a, _), (b, _)| a == b);
+            let tree = self.trees[index as usize].clone();
+            let mut builder = LayerBuilder::new(&tree);
+            let mut entry = Vec::new();
+            for (key, chain) in &written {
+                entry.clear();
+                let state = chain.lock();
+                let own = state.versions.iter().rev().take_while(|top| Arc::ptr_eq(&top.writer, &self.state));
+                own.for_each(|version| encode_version(&mut entry, version));
+                drop(state);
+                builder.append(key.as_slice(), &entry)?;
+            }
+            let layer = builder.finish(&self.shared, &self.state, places, 0)?;
+            // `layer.rs`, rule 1: first this, then off the chains.
+            tree.change_layers(|list| list.extend(layer));
+            for (key, chain) in &written {
+                let mut state = chain.lock();
+                let freed = state.drop_where(|version| Arc::ptr_eq(&version.writer, &self.state));
+                tree.delta.account(-(freed as i64));
+                tree.delta.bury_if_empty(key.as_slice(), chain, state);
+            }
+            self.changes.retain(|(_, change)| !of_tree(change));
+            tree.compact_layers(&self.state)?;
+        }
+        self.bytes = 0;
+        self.changes.shrink_to_fit();
+        self.shared.spills.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tree_index(&mut self, tree: &Arc<Tree>) -> u32 {
@@ -201,44 +322,57 @@ impl Writer {
 
     /// The tree disappears when this transaction commits; its pages are freed once no snapshot needs them.
     pub fn drop_tree(&mut self, tree: TreeId) {
-        self.changes.push(Change::DropTree(tree));
+        self.push_change(Change::DropTree(tree));
     }
 
     pub(crate) fn add_created(&mut self, tree: Arc<Tree>) {
-        self.changes.push(Change::CreateTree(tree));
+        self.push_change(Change::CreateTree(tree));
     }
 
     pub(crate) fn add_bulk_load(&mut self, tree: Arc<Tree>, load: BulkLoad) {
-        self.changes.push(Change::BulkLoad(tree, load));
+        self.push_change(Change::BulkLoad(tree, load));
     }
 
     pub fn mark(&self) -> Mark {
-        self.mark_floor.store(self.changes.len(), Ordering::Relaxed);
-        Mark(self.changes.len())
+        self.mark_floor.store(self.next_place, Ordering::Relaxed);
+        Mark(self.next_place)
     }
 
     /// Takes the versions (and tree creations and drops) since `mark` off again.
     pub fn rollback_to(&mut self, mark: Mark) {
-        while self.changes.len() > mark.0 {
-            let index = self.changes.len() - 1;
-            let change = self.changes.pop().expect("longer than the mark");
-            self.undo(change, index);
+        while let Some((place, change)) = self.changes.pop_if(|(place, _)| *place >= mark.0) {
+            self.undo(change, place);
+        }
+        if mark.0 < self.spilled {
+            // Places that layers refer to are never used again.
+            let discarded = (mark.0, self.spilled);
+            for tree in &self.trees {
+                for layer in tree.layers_of(&self.state) {
+                    if layer.places.0 >= mark.0 {
+                        tree.change_layers(|list| list.retain(|listed| !Arc::ptr_eq(listed, &layer)));
+                    } else if layer.places.1 > mark.0 {
+                        layer.discard(discarded);
+                    }
+                }
+            }
+        } else {
+            self.next_place = mark.0;
         }
         let floor = self.mark_floor.get_mut();
         *floor = (*floor).min(mark.0);
     }
 
-    fn undo(&mut self, change: Change, index: usize) {
+    fn undo(&mut self, change: Change, place: u32) {
         match change {
             Change::Version { tree, key, chain } => {
                 let tree = &self.trees[tree as usize];
                 let mut state = chain.lock();
                 let freed = state.drop_where(|version| {
-                    Arc::ptr_eq(&version.writer, &self.state) && version.write_index as usize >= index
+                    Arc::ptr_eq(&version.writer, &self.state) && version.write_index >= place
                 });
                 tree.delta.account(-(freed as i64));
                 tree.delta.bury_if_empty(key.as_slice(), &chain, state);
-                self.bytes = self.bytes.saturating_sub(freed as u64);
+                self.bytes = self.bytes.saturating_sub(freed as u64 + CHANGE_BYTES);
             }
             Change::CreateTree(tree) => self.shared.forget_tree(tree.id()),
             Change::DropTree(_) => {}
@@ -254,15 +388,22 @@ impl Writer {
     /// returned timestamp before anyone is told. An empty writer commits without a record (`None`).
     /// On an error nothing was committed.
     pub fn commit(mut self) -> Result<Option<Timestamp>> {
-        if self.changes.is_empty() {
+        if self.is_empty() {
             self.ended = true;
             self.state.decide(self.shared.wal.last_commit().0 << WORD_SHIFT | WORD_COMMITTED);
             return Ok(None);
         }
+        if self.spilled > 0 {
+            self.shared.sync_data_file()?;
+        }
         let body = self.encode_changes();
         // Gathered here, for the closure runs under the log mutex and the write set may be long.
-        let about_trees: Vec<&Change> =
-            self.changes.iter().filter(|change| !matches!(change, Change::Version { .. })).collect();
+        let about_trees: Vec<&Change> = self
+            .changes
+            .iter()
+            .map(|(_, change)| change)
+            .filter(|change| !matches!(change, Change::Version { .. }))
+            .collect();
         let at = self.shared.wal.commit(body, self.state.id, |at| {
             // Trees first: who sees the commit must see them created.
             for tree in &self.trees {
@@ -287,14 +428,14 @@ impl Writer {
     /// chains, for nobody will read them any more.
     fn encode_changes(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes.min(1 << 30) as usize / 2 + 64);
-        for (index, change) in self.changes.iter().enumerate() {
+        for (place, change) in &self.changes {
             match change {
                 Change::Version { tree, key, chain } => {
                     let tree = &self.trees[*tree as usize];
                     let mut state = chain.lock();
                     let top = state.versions.last().expect("an uncommitted version stays on its chain");
                     assert!(Arc::ptr_eq(&top.writer, &self.state), "nobody covers an uncommitted version");
-                    if top.write_index as usize != index {
+                    if top.write_index != *place {
                         continue;
                     }
                     let key = key.as_slice();
@@ -305,10 +446,9 @@ impl Writer {
                         },
                         &mut body,
                     );
-                    if index > 0 && state.versions.len() > 1 {
+                    if *place > 0 && state.versions.len() > 1 {
                         let freed = state.drop_where(|version| {
-                            Arc::ptr_eq(&version.writer, &self.state)
-                                && (version.write_index as usize) < index
+                            Arc::ptr_eq(&version.writer, &self.state) && version.write_index < *place
                         });
                         tree.delta.account(-(freed as i64));
                     }
@@ -323,6 +463,23 @@ impl Writer {
                     },
                     &mut body,
                 ),
+            }
+        }
+        // Behind the creation of their trees; versions above them are the newer ones wherever they stand.
+        for tree in &self.trees {
+            for layer in tree.layers_of(&self.state) {
+                encode_operation(
+                    &Operation::Layer {
+                        tree: tree.id(),
+                        root: layer.load.root,
+                        extents: layer.load.extents.clone(),
+                        discarded: match planted(Mutation::ForgetDiscarded) {
+                            true => Vec::new(),
+                            false => layer.discarded(),
+                        },
+                    },
+                    &mut body,
+                );
             }
         }
         body

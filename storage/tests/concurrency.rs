@@ -138,7 +138,7 @@ fn durable_future_resolves_on_any_executor() {
 }
 
 #[test]
-fn full_delta_delays_then_refuses_and_recovers() {
+fn full_delta_delays_writers_and_spills_large_transactions() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());
     options.fold_interval_ms = 60_000;
@@ -156,15 +156,23 @@ fn full_delta_delays_then_refuses_and_recovers() {
         commit(&store, writer);
     }
     assert!(store.stats().folds > 0);
-    // One transaction larger than the limit is refused, and everything is well after its rollback.
-    let mut writer = store.writer();
-    let refused = (0u32..).find_map(|key| {
-        writer.install(&tree, &key.to_be_bytes(), Some(&[2; 500]), Intent::Replace, CommandId(0)).err()
-    });
-    assert!(matches!(refused, Some(Error::DeltaFull { .. })));
-    writer.rollback();
-    let mut writer = store.writer();
-    put(&mut writer, &tree, b"after", b"v");
-    commit(&store, writer);
-    assert_eq!(contents(&store, &tree).len(), 40_001);
+    // One transaction larger than the limit goes to disk, and is there or gone as any other.
+    for keep in [false, true] {
+        let mut writer = store.writer();
+        for key in 0..40_000u32 {
+            put(&mut writer, &tree, &key.to_be_bytes(), &[2; 500]);
+            assert!(store.stats().delta_bytes <= 4 << 20);
+        }
+        if keep {
+            commit(&store, writer);
+        } else {
+            writer.rollback();
+            assert!(contents(&store, &tree).iter().all(|(_, value)| value[0] == 1));
+        }
+    }
+    assert!(store.stats().spills > 10, "{:?}", store.stats());
+    let found = contents(&store, &tree);
+    assert!(found.len() == 40_000 && found.iter().all(|(_, value)| value[0] == 2));
+    store.fold_now().unwrap();
+    assert_eq!(contents(&store, &tree), found);
 }

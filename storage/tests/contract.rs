@@ -437,3 +437,153 @@ fn nothing_commits_after_shutdown() {
     store.shutdown().unwrap();
     assert!(matches!(writer.commit(), Err(Error::Stopped(_))));
 }
+
+/// A store that folds on demand, with little room for a transaction.
+fn small_store(dir: &std::path::Path) -> Arc<Store> {
+    let mut options = StoreOptions::new(dir);
+    options.threads = false;
+    options.writer_bytes_max = 4 << 10;
+    Store::open(options).unwrap()
+}
+
+#[test]
+fn a_transaction_on_disk_conflicts_and_rolls_back_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let tree = create_tree(&store);
+    let mut writer = store.writer();
+    put(&mut writer, &tree, b"old", b"1");
+    commit(&store, writer);
+    let mut large = store.writer();
+    let mark = large.mark();
+    put(&mut large, &tree, b"old", b"2");
+    for key in 0..1000u32 {
+        put(&mut large, &tree, &key.to_be_bytes(), &[3; 50]);
+    }
+    assert!(store.stats().spills > 0 && store.stats().delta_bytes < 16 << 10, "{:?}", store.stats());
+    // Nobody else may write what it wrote, and everybody is told whose it is.
+    let mut other = store.writer();
+    let refused = other.install(&tree, b"old", Some(b"x"), Intent::Modify, CommandId(0)).unwrap();
+    assert!(refused.is_err_and(|conflict| conflict.writer.id() == large.state().id()));
+    assert!(matches!(tree.head(b"old").unwrap(), Head::InProgress { exists: true, .. }));
+    // Nobody sees it, but those who ask learn that they passed it over.
+    struct Passed(Vec<WriterId>);
+    impl ReadObserver for Passed {
+        fn skipped(&mut self, _: &[u8], writer: &Arc<WriterState>) {
+            self.0.push(writer.id());
+        }
+    }
+    let snapshot = store.snapshot();
+    let view = View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None };
+    let mut passed = Passed(Vec::new());
+    assert_eq!(tree.get(view, b"old", &mut passed).unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(passed.0, [large.state().id()]);
+    passed.0.clear();
+    let mut cursor = tree.cursor(ALL, Direction::Backward);
+    let mut rows = 0;
+    cursor
+        .next_batch(view, 10, &mut passed, &mut |_, _| {
+            rows += 1;
+            true
+        })
+        .unwrap();
+    assert!(rows == 1 && passed.0.len() == 1001, "{rows} rows, {} passed over", passed.0.len());
+    // A rollback to a savepoint lets the key go, and the pages.
+    large.rollback_to(mark);
+    put(&mut other, &tree, b"old", b"x");
+    put(&mut large, &tree, b"new", b"4");
+    commit(&store, large);
+    commit(&store, other);
+    assert_eq!(contents(&store, &tree), [(b"new".to_vec(), b"4".to_vec()), (b"old".to_vec(), b"x".to_vec())]);
+    drop((snapshot, cursor));
+    store.fold_now().unwrap();
+    let pages = store.stats().data_file_bytes / 8192;
+    assert!(store.stats().free_pages + 10 > pages, "{:?}", store.stats());
+    store.shutdown().unwrap();
+    drop((tree, store));
+    assert!(check(dir.path()).unwrap().is_clean());
+}
+
+#[test]
+fn a_reader_of_hours_pins_no_memory_and_loses_nothing() {
+    for spilled in [false, true] {
+        reader_of_hours(spilled);
+    }
+}
+
+fn reader_of_hours(spilled: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let tree = create_tree(&store);
+    let write = |round: u32| {
+        let mut writer = store.writer();
+        for key in 0..500u32 {
+            put(&mut writer, &tree, &key.to_be_bytes(), &[round as u8; 100]);
+            if !spilled && key % 10 == 9 {
+                commit(&store, std::mem::replace(&mut writer, store.writer()));
+            }
+        }
+        commit(&store, writer);
+    };
+    write(0);
+    let reader = store.snapshot_of_state();
+    // One that tracks keeps every layer since.
+    let tracker = (!spilled).then(|| store.snapshot());
+    let mut sizes = Vec::new();
+    for round in 1..60 {
+        write(round);
+        store.fold_now().unwrap();
+        sizes.push(store.stats().data_file_bytes);
+    }
+    // The one that tracks pins the first version that overwrote what it reads, and the newest.
+    let tracked = store.stats().delta_bytes;
+    drop(tracker);
+    store.fold_now().unwrap();
+    let pinned = store.stats().delta_bytes;
+    assert!(spilled || tracked > 500 * 200);
+    assert!(pinned < 500 * 400 && pinned <= tracked, "{pinned} of {tracked} bytes of delta stay");
+    // Nor does the file grow by what came and went since.
+    assert_eq!(sizes[20], sizes[58], "{sizes:?}");
+    let view = View { snapshot: &reader, horizon: reader.timestamp(), own: None };
+    let seen = scan_in_batches(&tree, view, ALL, Direction::Forward, 64);
+    assert!(seen.len() == 500 && seen.iter().all(|(_, value)| value[0] == 0));
+    assert!(tree.differs_from(&reader, &7u32.to_be_bytes()).unwrap());
+    assert_eq!(get(&store, &tree, &7u32.to_be_bytes()), Some(vec![59; 100]));
+}
+
+#[test]
+fn a_serializable_reader_gives_way_at_last_if_the_setting_says_so() {
+    for give_up_old_snapshots in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = StoreOptions::new(dir.path());
+        options.delta_bytes_soft = 256 << 10;
+        options.delta_bytes_high = 512 << 10;
+        options.delta_bytes_max = 1 << 20;
+        options.give_up_old_snapshots = give_up_old_snapshots;
+        let store = Store::open(options).unwrap();
+        let tree = create_tree(&store);
+        let (tracker, reader) = (store.snapshot(), store.snapshot_of_state());
+        let outcome = (0..20_000u32).try_for_each(|key| {
+            let mut writer = store.writer();
+            writer.admit()?;
+            let _ =
+                writer.install(&tree, &key.to_be_bytes(), Some(&[1; 200]), Intent::Replace, CommandId(0))?;
+            writer.commit().map(drop)
+        });
+        let read = |snapshot: &Snapshot| {
+            let view = View { snapshot, horizon: snapshot.timestamp(), own: None };
+            tree.get(view, b"key", &mut ()).map(|value| value.is_some())
+        };
+        match give_up_old_snapshots {
+            true => {
+                outcome.unwrap();
+                assert!(matches!(read(&tracker), Err(Error::SnapshotTooOld)));
+            }
+            false => {
+                assert!(matches!(outcome, Err(Error::DeltaFull { .. })));
+                assert!(!read(&tracker).unwrap());
+            }
+        }
+        assert!(!read(&reader).unwrap(), "who only reads the state goes on");
+    }
+}

@@ -1,174 +1,42 @@
-//! Crashes on a simulated disk, on many seeds. A random workload (writes of several keys, trees created, dropped and bulk
-//! loaded, folds) runs until the disk dies at some operation; then power comes back with whatever sectors made it.
-//! Afterwards: what was acknowledged is there, what was not is there entirely or not at all, in commit order, `check`
-//! finds nothing, and the store goes on working.
+//! Crashes and failures on a simulated disk, on many seeds: see `common/simulation.rs`.
+//!
+//! ```text
+//! cargo test -p serin-storage --test crash                                          the seeds of the test run
+//! SERIN_SEED=4711 cargo test -p serin-storage --test crash acknowledged             one seed again
+//! SERIN_FIRST_SEED=1000000 SERIN_SEEDS=5000000 cargo test --release -p serin-storage --test crash acknowledged    a soak
+//! ```
 
 mod common;
 
+use common::simulation::run_many;
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serin_storage::vfs::sim::SimVfs;
 use serin_storage::*;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-type Tables = BTreeMap<TreeId, BTreeMap<Vec<u8>, Vec<u8>>>;
-
-fn options() -> StoreOptions {
+fn open(vfs: &SimVfs) -> Result<Arc<Store>> {
     let mut options = StoreOptions::new(Path::new("/sim"));
     options.threads = false;
     options.page_cache_bytes = 256 << 10;
     options.wal_segment_bytes = 16 << 10;
-    options
-}
-
-fn open(vfs: &SimVfs) -> Result<Arc<Store>> {
-    Store::open_with(Arc::new(vfs.clone()), options())
-}
-
-fn read_all(store: &Arc<Store>) -> Tables {
-    let trees = store.trees().into_iter().filter_map(|id| Some((id, store.tree(id)?)));
-    trees.map(|(id, tree)| (id, contents(store, &tree).into_iter().collect())).collect()
-}
-
-/// The states after each commit that may have survived, oldest first: the last acknowledged one and all later.
-struct History {
-    states: Vec<Tables>,
-}
-
-impl History {
-    fn newest(&self) -> &Tables {
-        self.states.last().unwrap()
-    }
-
-    fn acknowledge(&mut self) {
-        self.states.drain(..self.states.len() - 1);
-    }
-}
-
-fn transaction(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> Result<()> {
-    let mut tables = history.newest().clone();
-    let mut writer = store.writer();
-    let mut fresh = Vec::new();
-    for _ in 0..rng.random_range(1..6) {
-        match rng.random_range(0..12) {
-            0 => {
-                let tree = store.create_tree(&mut writer);
-                tables.insert(tree.id(), BTreeMap::new());
-                fresh.push(tree.id());
-                if rng.random() {
-                    let mut loader = tree.bulk_loader()?;
-                    for index in 0..rng.random_range(0..2000u32) {
-                        let (key, value) = (index.to_be_bytes(), vec![7; (index % 90) as usize]);
-                        loader.append(&key, &value)?;
-                        tables.get_mut(&tree.id()).unwrap().insert(key.to_vec(), value);
-                    }
-                    loader.finish(&mut writer)?;
-                }
-            }
-            1 if tables.len() > 2 => {
-                let id = *tables.keys().nth(rng.random_range(0..tables.len())).unwrap();
-                if !fresh.contains(&id) {
-                    writer.drop_tree(id);
-                    tables.remove(&id);
-                }
-            }
-            _ if !tables.is_empty() => {
-                let id = *tables.keys().nth(rng.random_range(0..tables.len())).unwrap();
-                let tree = store.tree(id).unwrap();
-                for _ in 0..rng.random_range(1..30) {
-                    let key = rng.random_range(0..300u32).to_be_bytes();
-                    let long = if rng.random_range(0..50) == 0 { 20_000 } else { 200 };
-                    let value =
-                        (rng.random_range(0..4) > 0).then(|| vec![rng.random(); rng.random_range(0..long)]);
-                    let installed =
-                        writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(0))?;
-                    assert!(installed.is_ok());
-                    let table = tables.get_mut(&id).unwrap();
-                    match value {
-                        Some(value) => table.insert(key.to_vec(), value),
-                        None => table.remove(key.as_slice()),
-                    };
-                }
-            }
-            _ => {}
-        }
-    }
-    if rng.random_range(0..5) == 0 {
-        writer.rollback();
-        return Ok(());
-    }
-    let Some(at) = writer.commit()? else { return Ok(()) };
-    history.states.push(tables);
-    // Some commits are waited for, others pile up in the log buffer.
-    if rng.random() {
-        store.wait_durable(at)?;
-        history.acknowledge();
-    }
-    Ok(())
-}
-
-fn workload(store: &Arc<Store>, history: &mut History, rng: &mut StdRng) -> Result<()> {
-    for _ in 0..60 {
-        match rng.random_range(0..12) {
-            0 => {
-                store.fold_now()?;
-                history.acknowledge();
-            }
-            1 => {
-                let _snapshot = store.snapshot();
-                transaction(store, history, rng)?;
-                store.fold_now()?;
-                history.acknowledge();
-            }
-            _ => transaction(store, history, rng)?,
-        }
-    }
-    Ok(())
-}
-
-fn run(seed: u64) {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let vfs = SimVfs::new(seed);
-    let mut history = History { states: vec![Tables::new()] };
-    for _ in 0..4 {
-        // Now and then the crash comes while the store opens, or recovers from the crash before.
-        let operations = if rng.random_range(0..3) == 0 { 12 } else { 400 };
-        vfs.crash_after(rng.random_range(0..operations));
-        if let Ok(store) = open(&vfs) {
-            let found = read_all(&store);
-            assert!(
-                history.states.contains(&found),
-                "seed {seed}: the state is none that could have survived"
-            );
-            history.states = vec![found];
-            let _ = workload(&store, &mut history, &mut rng);
-            if rng.random_range(0..4) == 0 && store.shutdown().is_ok() {
-                history.acknowledge();
-            }
-        }
-        vfs.crash();
-        if vfs.file_bytes(Path::new("/sim/data.serin")).is_some() {
-            let report = check_with(Arc::new(vfs.clone()), Path::new("/sim")).unwrap();
-            assert!(report.is_clean(), "seed {seed}: {:#?}", report.problems);
-        }
-    }
-    let store = open(&vfs).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let found = read_all(&store);
-    assert!(history.states.contains(&found), "seed {seed}: the state is none that could have survived");
-    store.shutdown().unwrap();
-    drop(store);
-    let report = check_with(Arc::new(vfs.clone()), Path::new("/sim")).unwrap();
-    assert!(report.is_clean(), "seed {seed}: {:#?}", report.problems);
+    Store::open_with(Arc::new(vfs.clone()), options)
 }
 
 #[test]
 fn acknowledged_survives_and_nothing_is_half_there() {
-    let seeds = std::env::var("SERIN_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200);
-    for seed in 0..seeds {
-        run(seed);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (first, count) = match number("SERIN_SEED") {
+        Some(seed) => (seed, 1),
+        None => (number("SERIN_FIRST_SEED").unwrap_or(0), number("SERIN_SEEDS").unwrap_or(20_000)),
+    };
+    match run_many(first, first + count) {
+        Ok(injected) => eprintln!("{count} seeds: {injected:?}"),
+        Err((seed, what)) => panic!(
+            "seed {seed}: {what}\nagain: SERIN_SEED={seed} cargo test -p serin-storage --test crash acknowledged"
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Random operations against a `BTreeMap`: writes, savepoints, rollbacks, old snapshots, folds, reopening. Every read
+//! Random operations against a `BTreeMap`: writes, transactions that move to disk, savepoints, rollbacks, old snapshots, folds, reopening. Every read
 //! path (point, forward and backward scan, in batches of random size) must agree with the model at every step.
 
 mod common;
@@ -83,6 +83,7 @@ fn run(seed: u64, steps: usize) {
         options.threads = false;
         options.page_cache_bytes = 256 << 10;
         options.wal_segment_bytes = 128 << 10;
+        options.writer_bytes_max = [1 << 10, 10 << 10, 1 << 30][seed as usize % 3];
         options
     };
     let mut store = Store::open(options()).unwrap();
@@ -106,7 +107,8 @@ fn run(seed: u64, steps: usize) {
                 store = Store::open(options()).unwrap();
                 tree = store.tree(id).unwrap();
             }
-            2 | 3 => snapshots.push((store.snapshot(), model.clone())),
+            2 => snapshots.push((store.snapshot(), model.clone())),
+            3 => snapshots.push((store.snapshot_of_state(), model.clone())),
             4 => {
                 if !snapshots.is_empty() {
                     snapshots.swap_remove(rng.random_range(0..snapshots.len()));
@@ -141,6 +143,7 @@ fn run(seed: u64, steps: usize) {
                         _ => {
                             let key = random_key(&mut rng);
                             let value = (rng.random_range(0..3) > 0).then(|| random_value(&mut rng));
+                            writer.admit().unwrap();
                             let installed = writer.install(
                                 &tree,
                                 &key,
@@ -178,6 +181,18 @@ fn run(seed: u64, steps: usize) {
             let (old, state) = &snapshots[rng.random_range(0..snapshots.len())];
             check_view(&tree, View { snapshot: old, horizon: old.timestamp(), own: None }, state, &mut rng);
             check_view(&tree, View { snapshot: old, horizon: Timestamp::MAX, own: None }, &model, &mut rng);
+            for _ in 0..5 {
+                let key = random_key(&mut rng);
+                let changed = match tree.head(&key).unwrap() {
+                    Head::Base { .. } => tree.differs_from(old, &key).unwrap(),
+                    Head::Committed { at, exists, .. } => {
+                        assert_eq!(exists, model.contains_key(&key));
+                        at > old.timestamp()
+                    }
+                    Head::InProgress { .. } => panic!("nobody writes"),
+                };
+                assert!(changed || state.get(&key) == model.get(&key), "a change of {key:?} goes unnoticed");
+            }
         }
     }
 }

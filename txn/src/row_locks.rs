@@ -30,7 +30,7 @@ impl Transaction {
         }
         let snapshot = self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp());
         let (at, exists) = match tree.head(key)? {
-            // The base of any snapshot's generation is older than the snapshot.
+            Head::Base { exists } if self.changed_in_base(tree, key)? => (Timestamp::MAX, exists),
             Head::Base { .. } => return Ok(RowLock::Unchanged),
             Head::Committed { at, exists, .. } => (at, exists),
             Head::InProgress { writer, command, .. } if Some(writer.id()) == self.own_id() => {
@@ -40,10 +40,15 @@ impl Transaction {
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {
                 let (value, at) = self.latest_committed(tree, key)?;
-                (at, value.is_some())
+                let in_base = at == Timestamp::ZERO && self.changed_in_base(tree, key)?;
+                (if in_base { Timestamp::MAX } else { at }, value.is_some())
             }
         };
         if at <= snapshot {
+            return Ok(RowLock::Unchanged);
+        }
+        // An update that kept the key does not concern who wants nothing but the key to stay.
+        if mode == RowLockMode::KeyShare && self.reads_snapshot() && tree.only_modified_since(key, snapshot) {
             return Ok(RowLock::Unchanged);
         }
         if self.first_updater_wins() {
@@ -51,6 +56,14 @@ impl Transaction {
         }
         let (value, _) = self.latest_committed(tree, key)?;
         Ok(RowLock::Changed(value))
+    }
+
+    /// Whether the key was changed after our snapshot and has gone into the base since, version and all.
+    fn changed_in_base(&self, tree: &Tree, key: &[u8]) -> Result<bool> {
+        Ok(match &self.snapshot {
+            Some(snapshot) => tree.differs_from(snapshot, key)?,
+            None => false,
+        })
     }
 
     /// The latest committed value, and when it was committed if that was recent.

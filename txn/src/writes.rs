@@ -4,10 +4,7 @@ use crate::lock_mode::of_intent;
 use crate::lock_table::{Acquired, Requested};
 use crate::protocol::{Protocol, key_object};
 use crate::{Inserted, Isolation, Result, Transaction, WaitPolicy};
-use serin_storage::{
-    BulkLoader, CommandId, Cursor, Direction, Head, Intent, KeyRange, Timestamp, Tree, TreeId, View,
-};
-use std::ops::Bound;
+use serin_storage::{BulkLoader, Head, Intent, Tree, TreeId};
 use std::sync::Arc;
 
 /// What came of one attempt to install a version.
@@ -62,10 +59,24 @@ impl Transaction {
         }
     }
 
-    /// That the key exists is something the transaction has read.
+    /// That the key exists is something the transaction has read, if its snapshot knows of it. If it does not, the insert counts as
+    /// a write for those who had read the key: an application that looked first and found nothing must hear of the conflict
+    /// with whoever looked and inserted at the same time, rather than of a violation that no serial order explains.
     fn duplicate(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Inserted> {
-        let visible = self.get(tree, key)?.is_some();
-        Ok(Inserted::Duplicate { visible })
+        match tree.head(key)? {
+            // The statement's own row, which its command can't see yet, is no other transaction's secret.
+            Head::InProgress { writer, .. } if Some(writer.id()) == self.own_id() => {
+                Ok(Inserted::Duplicate { visible: true })
+            }
+            Head::Committed { at, .. } if at > self.horizon() => {
+                if let Protocol::Ssi(participant) = &self.protocol {
+                    self.manager.ssi.wrote(participant, tree, key)?;
+                    self.manager.ssi.check(participant)?;
+                }
+                Ok(Inserted::Duplicate { visible: false })
+            }
+            _ => Ok(Inserted::Duplicate { visible: self.get(tree, key)?.is_some() }),
+        }
     }
 
     /// Replaces the value of a row locked by `lock_row` (`NoKeyUpdate` or stronger).
@@ -116,6 +127,8 @@ impl Transaction {
         let may_drop = self.may_drop_implied();
         let command = self.command;
         let writer = self.writer.as_mut().expect("ensure_writing comes first");
+        // May wait or write to disk: so not under the shard's mutex.
+        writer.admit()?;
         let mut shard = locks.shard(hash);
         if installs.is_some_and(|judged_at| judged_at != locks.installs(hash)) {
             return Ok(Attempt::Stale);
@@ -210,26 +223,10 @@ impl Transaction {
     pub fn bulk_loader(&mut self, tree: &Arc<Tree>) -> Result<Option<BulkLoader>> {
         self.before_operation()?;
         let since = self.savepoints.last().map_or(0, |savepoint| savepoint.created);
-        if !self.created[since..].contains(&tree.id()) || !self.is_empty_tree(tree)? {
+        if !self.created[since..].contains(&tree.id()) || !tree.is_untouched() {
             return Ok(None);
         }
         Ok(Some(tree.bulk_loader()?))
-    }
-
-    fn is_empty_tree(&mut self, tree: &Arc<Tree>) -> Result<bool> {
-        let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
-        let mut cursor: Cursor = tree.cursor(all, Direction::Forward);
-        let mut empty = true;
-        let view = View {
-            horizon: Timestamp::MAX,
-            own: self.writer.as_ref().map(|writer| (&**writer.state(), CommandId(u32::MAX))),
-            ..self.view()
-        };
-        cursor.next_batch(view, 1, &mut (), &mut |_, _| {
-            empty = false;
-            false
-        })?;
-        Ok(empty)
     }
 
     pub fn finish_bulk(&mut self, loader: BulkLoader) -> Result<u64> {

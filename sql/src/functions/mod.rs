@@ -140,6 +140,9 @@ pub trait Services {
     /// pg_cancel_backend (terminate: false), pg_terminate_backend.
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool>;
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
+    fn safe_snapshot_blocking_pids(&self, _pid: i32) -> Vec<i32> {
+        Vec::new()
+    }
     /// Size of a relation's trees in bytes (pg_relation_size …).
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>>;
     // ---- what pg_catalog shows of the live state ----

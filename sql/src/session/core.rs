@@ -480,6 +480,9 @@ impl Services for StatementContext<'_> {
     fn blocking_pids(&self, pid: i32) -> Vec<i32> {
         self.core.engine.transactions.blocking_pids(pid)
     }
+    fn safe_snapshot_blocking_pids(&self, pid: i32) -> Vec<i32> {
+        self.core.engine.transactions.safe_snapshot_blocking_pids(pid)
+    }
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>> {
         let catalog = self.core.catalog();
         let tree = match catalog.relation(relation) {

@@ -2,9 +2,10 @@
 //!
 //! | event | what happens |
 //! | --- | --- |
-//! | crash | of each write since the last sync of its file, any 512-byte sectors arrive and others don't, in any combination; the same for changes of length; of names changed since the last directory sync, only the first few arrive |
+//! | crash | of each write since the last sync of its file, any sectors (512 bytes) or pages (4096) arrive and others don't, in any combination; the same for changes of length; of names changed since the last directory sync, only the first few arrive |
 //! | [`SimVfs::crash_after`] | counts writes, syncs and renames down; from then on every operation fails, until [`SimVfs::crash`] |
 //! | [`SimVfs::fail_sync_after`] | that sync fails, once; what it should have written never becomes durable, though reads still show it, and later syncs succeed (as Linux does) |
+//! | [`SimVfs::set_faults`] | one in so many calls of any kind fails (`EIO`), a write after some of it was done (a short write), a read with too few bytes; one in so many calls that need space finds none, though there may be some again for the next |
 //! | [`SimVfs::set_capacity`] | growing files beyond it is `StorageFull` |
 //! | [`SimVfs::flip_bit`] | a bit of a file changes |
 //!
@@ -18,6 +19,42 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SECTOR: usize = 512;
+const PAGE: usize = 4096;
+
+/// How often calls fail: one in so many; 0 is never.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Faults {
+    pub io_error: u64,
+    pub no_space: u64,
+}
+
+/// What was injected so far, by kind.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Injected {
+    pub crashes: u64,
+    pub torn_writes: u64,
+    pub lost_writes: u64,
+    pub lost_names: u64,
+    pub io_errors: u64,
+    pub short_writes: u64,
+    pub failed_syncs: u64,
+    pub no_space: u64,
+    pub flipped_bits: u64,
+}
+
+impl std::ops::AddAssign for Injected {
+    fn add_assign(&mut self, other: Injected) {
+        self.crashes += other.crashes;
+        self.torn_writes += other.torn_writes;
+        self.lost_writes += other.lost_writes;
+        self.lost_names += other.lost_names;
+        self.io_errors += other.io_errors;
+        self.short_writes += other.short_writes;
+        self.failed_syncs += other.failed_syncs;
+        self.no_space += other.no_space;
+        self.flipped_bits += other.flipped_bits;
+    }
+}
 
 /// SplitMix64: small, seedable, good enough to choose faults.
 struct Random(u64);
@@ -46,6 +83,8 @@ struct SimFile {
     current: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// A failed sync left `current` with more than will ever be durable.
+    torn: bool,
 }
 
 fn apply(content: &mut Vec<u8>, change: &Change) {
@@ -95,10 +134,25 @@ struct State {
     crashed: bool,
     fail_sync_in: Option<u64>,
     capacity: Option<u64>,
+    faults: Faults,
+    injected: Injected,
     operations: u64,
 }
 
+fn io_error() -> io::Error {
+    io::Error::other("simulated I/O error")
+}
+
 impl State {
+    /// Any call may fail.
+    fn may_fail(&mut self) -> io::Result<()> {
+        if self.faults.io_error > 0 && self.random.below(self.faults.io_error) == 0 {
+            self.injected.io_errors += 1;
+            return Err(io_error());
+        }
+        Ok(())
+    }
+
     /// Counts an operation that changes something; fails once the crash has come.
     fn step(&mut self, life: u64) -> io::Result<()> {
         self.check(life)?;
@@ -123,6 +177,16 @@ impl State {
             Change::Length(length) => *length,
         };
         let grows = length.saturating_sub(self.files[file].current.len()) as u64;
+        if grows > 0 && self.faults.no_space > 0 && self.random.below(self.faults.no_space) == 0 {
+            self.injected.no_space += 1;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        if grows == 0 || self.capacity.is_none() {
+            let file = &mut self.files[file];
+            apply(&mut file.current, &change);
+            file.pending.push(change);
+            return Ok(());
+        }
         let used: u64 = self.names.values().map(|file| self.files[*file].current.len() as u64).sum();
         if grows > 0 && self.capacity.is_some_and(|capacity| used + grows > capacity) {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
@@ -148,11 +212,17 @@ impl State {
             }
             Change::Write { offset, bytes } => {
                 // All, nothing, or some of it.
-                let mode = self.random.below(3);
+                let mode = self.random.below(4);
+                let unit = if mode == 3 { PAGE } else { SECTOR };
+                match mode {
+                    0 => {}
+                    2 => self.injected.lost_writes += 1,
+                    _ => self.injected.torn_writes += 1,
+                }
                 let mut at = 0;
                 while at < bytes.len() {
-                    let end = bytes.len().min(at + SECTOR - (offset + at) % SECTOR);
-                    if mode == 0 || mode == 1 && self.random.below(2) == 0 {
+                    let end = bytes.len().min(at + unit - (offset + at) % unit);
+                    if mode == 0 || mode != 2 && self.random.below(2) == 0 {
                         let part = Change::Write { offset: offset + at, bytes: bytes[at..end].to_vec() };
                         apply(&mut self.files[file].durable, &part);
                     }
@@ -181,6 +251,8 @@ impl SimVfs {
             crashed: false,
             fail_sync_in: None,
             capacity: None,
+            faults: Faults::default(),
+            injected: Injected::default(),
             operations: 0,
         })))
     }
@@ -189,13 +261,21 @@ impl SimVfs {
     pub fn crash(&self) {
         let mut state = self.0.lock();
         for file in 0..state.files.len() {
-            for change in std::mem::take(&mut state.files[file].pending) {
+            let pending = std::mem::take(&mut state.files[file].pending);
+            if pending.is_empty() && state.files[file].current.len() == state.files[file].durable.len() && !state.files[file].torn {
+                continue;
+            }
+            for change in pending {
                 state.tear(file, change);
             }
+            state.files[file].torn = false;
             state.files[file].current = state.files[file].durable.clone();
         }
+        state.injected.crashes += 1;
+        state.faults = Faults::default();
         let pending = std::mem::take(&mut state.pending_names);
         let arrived = state.random.below(pending.len() as u64 + 1) as usize;
+        state.injected.lost_names += (pending.len() - arrived) as u64;
         for change in &pending[..arrived] {
             apply_name(&mut state.durable_names, change);
         }
@@ -219,6 +299,15 @@ impl SimVfs {
         self.0.lock().fail_sync_in = Some(syncs);
     }
 
+    /// In force until the next crash.
+    pub fn set_faults(&self, faults: Faults) {
+        self.0.lock().faults = faults;
+    }
+
+    pub fn injected(&self) -> Injected {
+        self.0.lock().injected
+    }
+
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
@@ -236,8 +325,13 @@ impl SimVfs {
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) {
         let mut state = self.0.lock();
         let file = state.names[path];
-        state.files[file].current[offset as usize] ^= 1 << bit;
-        state.files[file].durable[offset as usize] ^= 1 << bit;
+        state.injected.flipped_bits += 1;
+        let SimFile { current, durable, .. } = &mut state.files[file];
+        for content in [current, durable] {
+            if let Some(byte) = content.get_mut(offset as usize) {
+                *byte ^= 1 << bit;
+            }
+        }
     }
 
     pub fn file_bytes(&self, path: &Path) -> Option<Vec<u8>> {
@@ -254,8 +348,9 @@ struct SimHandle {
 
 impl VfsFile for SimHandle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let state = self.vfs.0.lock();
+        let mut state = self.vfs.0.lock();
         state.check(self.life)?;
+        state.may_fail()?;
         let content = &state.files[self.file].current;
         let from = offset as usize;
         let bytes = content.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -274,16 +369,27 @@ impl VfsFile for SimHandle {
             }
             return Err(error);
         }
+        if state.may_fail().is_err() {
+            let short = state.random.below(bytes.len() as u64 + 1) as usize;
+            state.injected.short_writes += 1;
+            let _ = state.change(self.file, Change::Write { offset: offset as usize, bytes: bytes[..short].to_vec() });
+            return Err(io_error());
+        }
         state.change(self.file, change)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
+        if state.may_fail().is_err() {
+            state.fail_sync_in = Some(0);
+        }
         if let Some(left) = state.fail_sync_in {
             state.fail_sync_in = left.checked_sub(1);
             if left == 0 {
                 state.files[self.file].pending.clear();
+                state.files[self.file].torn = true;
+                state.injected.failed_syncs += 1;
                 return Err(io::Error::other("simulated sync failure"));
             }
         }
@@ -295,20 +401,23 @@ impl VfsFile for SimHandle {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let state = self.vfs.0.lock();
+        let mut state = self.vfs.0.lock();
         state.check(self.life)?;
+        state.may_fail()?;
         Ok(state.files[self.file].current.len() as u64)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
+        state.may_fail()?;
         state.change(self.file, Change::Length(len as usize))
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
+        state.may_fail()?;
         if state.files[self.file].current.len() as u64 >= len {
             return Ok(());
         }
@@ -340,6 +449,7 @@ impl Vfs for SimVfs {
         let mut state = self.0.lock();
         let life = state.life;
         state.check(life)?;
+        state.may_fail()?;
         let file = match state.names.get(path) {
             Some(file) => *file,
             None if create => {
@@ -359,8 +469,10 @@ impl Vfs for SimVfs {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.0.lock();
-        state.check(state.life)?;
+        let mut state = self.0.lock();
+        let life = state.life;
+        state.check(life)?;
+        state.may_fail()?;
         let names = state.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
@@ -369,6 +481,7 @@ impl Vfs for SimVfs {
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;
+        state.may_fail()?;
         let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
         state.change_name(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), file });
         Ok(())
@@ -378,6 +491,7 @@ impl Vfs for SimVfs {
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;
+        state.may_fail()?;
         if !state.names.contains_key(path) {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         }
@@ -389,6 +503,7 @@ impl Vfs for SimVfs {
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;
+        state.may_fail()?;
         for change in std::mem::take(&mut state.pending_names) {
             let State { durable_names, .. } = &mut *state;
             apply_name(durable_names, &change);
@@ -400,6 +515,7 @@ impl Vfs for SimVfs {
         let mut state = self.0.lock();
         let life = state.life;
         state.check(life)?;
+        state.may_fail()?;
         if state.locked.contains_key(path) {
             return Ok(None);
         }

@@ -1,6 +1,8 @@
 //! Helpers of the storage tests.
 #![allow(dead_code)] // Each test binary uses its own part of them.
 
+pub mod simulation;
+
 use serin_storage::*;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub fn get(store: &Arc<Store>, tree: &Arc<Tree>, key: &[u8]) -> Option<Vec<u8>> 
 }
 
 pub fn put(writer: &mut Writer, tree: &Arc<Tree>, key: &[u8], value: &[u8]) {
+    writer.admit().unwrap();
     let installed = writer.install(tree, key, Some(value), Intent::Replace, CommandId(0)).unwrap();
     assert!(installed.is_ok(), "no conflict");
 }

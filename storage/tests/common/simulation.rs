@@ -1,0 +1,392 @@
+//! The simulation: a random workload on a simulated disk that fails on a seed, and what must be true afterwards.
+//!
+//! A run has a few *lives*. Each opens the store, reads it, runs transactions (writes of several keys, savepoints,
+//! trees created, dropped and bulk loaded, transactions that move to disk), folds, and old snapshots, until the disk
+//! dies at some operation; in some lives calls fail at random, syncs fail, or space runs out before that. Then power comes
+//! back with whatever sectors made it. After each life:
+//!
+//! 1. what was acknowledged is there; what was not is there entirely or not at all, in commit order;
+//! 2. a snapshot shows one state, and the same one as long as it lives;
+//! 3. `check` finds nothing wrong;
+//! 4. after a bit of a file at rest was flipped, what can be read is still one of the states there were.
+//!
+//! A violation is an `Err`, or a panic of an assertion in the store: see [`run_caught`].
+
+use super::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serin_storage::vfs::sim::{Faults, Injected, SimVfs};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+type Table = BTreeMap<[u8; 4], Rc<[u8]>>;
+type Tables = BTreeMap<TreeId, Rc<Table>>;
+type Verdict<T = ()> = std::result::Result<T, String>;
+
+const DATA: &str = "/sim/data.serin";
+
+fn open(vfs: &SimVfs, writer_bytes_max: u64) -> Result<Arc<Store>> {
+    let mut options = StoreOptions::new(Path::new("/sim"));
+    options.threads = false;
+    options.page_cache_bytes = 256 << 10;
+    options.wal_segment_bytes = 8 << 10;
+    options.writer_bytes_max = writer_bytes_max;
+    Store::open_with(Arc::new(vfs.clone()), options)
+}
+
+/// What `snapshot` shows, where pages can be read.
+fn read_at(store: &Arc<Store>, snapshot: &Snapshot, trees: &[TreeId]) -> Result<Tables> {
+    let mut tables = Tables::new();
+    for id in trees {
+        let Some(tree) = store.tree(*id) else { continue };
+        let view = View { snapshot, horizon: snapshot.timestamp(), own: None };
+        tables.insert(*id, Rc::new(read_table(&tree, view)?));
+    }
+    Ok(tables)
+}
+
+fn read_table(tree: &Arc<Tree>, view: View<'_>) -> Result<Table> {
+    let mut table = Table::new();
+    let mut cursor = tree.cursor(ALL, Direction::Forward);
+    let mut each = |key: &[u8], value: &Value| {
+        table.insert(key.try_into().expect("keys have four bytes"), Rc::from(&value[..]));
+        true
+    };
+    while cursor.next_batch(view, 100, &mut (), &mut each)? {}
+    Ok(table)
+}
+
+fn read_all(store: &Arc<Store>) -> Result<Tables> {
+    read_at(store, &store.snapshot(), &store.trees())
+}
+
+/// The states after each commit that may have survived, oldest first: the last acknowledged one and all later.
+struct History {
+    states: Vec<(Timestamp, Tables)>,
+    /// Those that were, before the last acknowledged one.
+    past: Vec<Tables>,
+}
+
+impl History {
+    fn newest(&self) -> &Tables {
+        &self.states.last().expect("there is always one").1
+    }
+
+    fn acknowledge(&mut self) {
+        let last = self.states.len() - 1;
+        self.past.extend(self.states.drain(..last).map(|(_, state)| state));
+    }
+
+    fn may_be(&self, found: &Tables) -> bool {
+        self.states.iter().any(|(_, state)| state == found)
+    }
+
+    /// The state at a timestamp that is at or above the last acknowledged one.
+    fn at(&self, timestamp: Timestamp) -> &Tables {
+        &self.states.iter().rev().find(|(at, _)| *at <= timestamp).expect("the watermark does not fall back").1
+    }
+}
+
+struct Run<'a> {
+    history: History,
+    rng: &'a mut StdRng,
+    /// Old snapshots, and what they show.
+    snapshots: Vec<(Snapshot, Tables)>,
+}
+
+/// Errors of the store end a life, or not; a violation ends the run.
+enum Failure {
+    Store(Error),
+    Violation(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+impl Run<'_> {
+    fn transaction(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
+        let rng = &mut *self.rng;
+        let mut tables = self.history.newest().clone();
+        let mut writer = store.writer();
+        let mut fresh = Vec::new();
+        let mut savepoint = None;
+        for step in 0..rng.random_range(1..5) {
+            match rng.random_range(0..8) {
+                0 => savepoint = Some((writer.mark(), tables.clone())),
+                1 => {
+                    if let Some((mark, then)) = savepoint.take() {
+                        writer.rollback_to(mark);
+                        tables = then;
+                    }
+                }
+                _ => {}
+            }
+            match rng.random_range(0..14) {
+                0 => {
+                    let tree = store.create_tree(&mut writer);
+                    let mut table = Table::new();
+                    fresh.push(tree.id());
+                    if rng.random() {
+                        let mut loader = tree.bulk_loader()?;
+                        for index in 0..rng.random_range(0..300u32) {
+                            let (key, value) = (index.to_be_bytes(), vec![7; (index % 90) as usize]);
+                            loader.append(&key, &value)?;
+                            table.insert(key, value.into());
+                        }
+                        loader.finish(&mut writer)?;
+                    }
+                    tables.insert(tree.id(), Rc::new(table));
+                }
+                1 if tables.len() > 2 => {
+                    let index = rng.random_range(0..tables.len());
+                    let id = *tables.keys().nth(index).expect("within its length");
+                    if !fresh.contains(&id) {
+                        writer.drop_tree(id);
+                        tables.remove(&id);
+                    }
+                }
+                _ if !tables.is_empty() => {
+                    let index = rng.random_range(0..tables.len());
+                    let id = *tables.keys().nth(index).expect("within its length");
+                    let Some(tree) = store.tree(id) else {
+                        return Err(Failure::Violation(format!("tree {id} is gone")));
+                    };
+                    let table = Rc::make_mut(tables.get_mut(&id).expect("its own key"));
+                    for _ in 0..rng.random_range(1..20) {
+                        let key = rng.random_range(0..200u32).to_be_bytes();
+                        let long = if rng.random_range(0..50) == 0 { 12_000 } else { 150 };
+                        let value = (rng.random_range(0..4) > 0)
+                            .then(|| vec![rng.random::<u8>(); rng.random_range(0..long)]);
+                        writer.admit()?;
+                        let put = writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(step))?;
+                        if put.is_err() {
+                            return Err(Failure::Violation("a conflict with nobody".into()));
+                        }
+                        match value {
+                            Some(value) => table.insert(key, value.into()),
+                            None => table.remove(&key),
+                        };
+                    }
+                }
+                _ => {}
+            }
+        }
+        if rng.random_range(0..4) == 0 {
+            let snapshot = store.snapshot();
+            let own = Some((&**writer.state(), CommandId(u32::MAX)));
+            let view = View { snapshot: &snapshot, horizon: Timestamp::MAX, own };
+            for (id, table) in &tables {
+                let tree = store.tree(*id).ok_or_else(|| Failure::Violation(format!("tree {id} is gone")))?;
+                if read_table(&tree, view)? != **table {
+                    return Err(Failure::Violation(format!("own writes to tree {id} read otherwise")));
+                }
+            }
+        }
+        if self.rng.random_range(0..5) == 0 {
+            writer.rollback();
+            return Ok(());
+        }
+        let Some(at) = writer.commit()? else { return Ok(()) };
+        self.history.states.push((at, tables));
+        // Some commits are waited for, others pile up in the log buffer.
+        if self.rng.random() {
+            store.wait_durable(at)?;
+            self.history.acknowledge();
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
+        match self.rng.random_range(0..12) {
+            0 | 1 => {
+                store.fold_now()?;
+                self.history.acknowledge();
+            }
+            2 => {
+                let snapshot = if self.rng.random() { store.snapshot() } else { store.snapshot_of_state() };
+                let state = self.history.at(snapshot.timestamp()).clone();
+                self.snapshots.push((snapshot, state));
+            }
+            3 if !self.snapshots.is_empty() => {
+                let index = self.rng.random_range(0..self.snapshots.len());
+                let (snapshot, state) = self.snapshots.swap_remove(index);
+                // Trees that were dropped since are not to be found by their id.
+                let trees: Vec<TreeId> = state.keys().copied().filter(|id| store.tree(*id).is_some()).collect();
+                for (id, table) in read_at(store, &snapshot, &trees)? {
+                    if table != state[&id] {
+                        return Err(Failure::Violation(format!(
+                            "tree {id} of the snapshot at {} reads otherwise",
+                            snapshot.timestamp()
+                        )));
+                    }
+                }
+            }
+            _ => self.transaction(store)?,
+        }
+        Ok(())
+    }
+
+    /// Until the disk dies, or the store stops.
+    fn live(&mut self, store: &Arc<Store>, vfs: &SimVfs) -> Verdict {
+        for _ in 0..40 {
+            let result = self.step(store);
+            if std::env::var_os("SERIN_SEED").is_some() {
+                let said = match &result {
+                    Ok(()) => "done".to_owned(),
+                    Err(Failure::Store(error)) => error.to_string(),
+                    Err(Failure::Violation(what)) => what.clone(),
+                };
+                eprintln!("step: {said}");
+            }
+            match result {
+                Ok(()) => {}
+                Err(Failure::Violation(what)) => return Err(what),
+                Err(Failure::Store(error)) if vfs.has_crashed() || matches!(error, Error::Stopped(_)) => break,
+                // Statements fail while the disk is full or does not answer; the store goes on.
+                Err(Failure::Store(Error::DiskFull { .. } | Error::Io { .. })) => {}
+                Err(Failure::Store(error)) => return Err(format!("an error without cause: {error}")),
+            }
+        }
+        if self.rng.random_range(0..4) == 0 && store.shutdown().is_ok() {
+            self.history.acknowledge();
+        }
+        Ok(())
+    }
+}
+
+fn check_is_clean(vfs: &SimVfs) -> Verdict {
+    if vfs.file_bytes(Path::new(DATA)).is_none() {
+        return Ok(());
+    }
+    let report = check_with(Arc::new(vfs.clone()), Path::new("/sim")).map_err(|error| error.to_string())?;
+    if report.is_clean() { Ok(()) } else { Err(format!("check: {:#?}", report.problems)) }
+}
+
+/// One seed. `Err` says what is wrong.
+pub fn run(seed: u64) -> Verdict<Injected> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let vfs = SimVfs::new(seed);
+    // In a part of the runs transactions have so little room that they move to disk all the time.
+    let room = [1 << 10, 6 << 10, 1 << 20][rng.random_range(0..3)];
+    let lives = rng.random_range(2..5);
+    let history = History { states: vec![(Timestamp::ZERO, Tables::new())], past: Vec::new() };
+    let mut run = Run { history, rng: &mut rng, snapshots: Vec::new() };
+    for _ in 0..lives {
+        // Now and then the crash comes while the store opens, or recovers from the crash before.
+        let operations = if run.rng.random_range(0..3) == 0 { 12 } else { 250 };
+        vfs.crash_after(run.rng.random_range(0..operations));
+        match run.rng.random_range(0..6) {
+            0 => vfs.set_faults(Faults { io_error: run.rng.random_range(20..400), no_space: 0 }),
+            1 => vfs.set_faults(Faults { io_error: 0, no_space: run.rng.random_range(2..40) }),
+            2 => vfs.fail_sync_after(run.rng.random_range(0..40)),
+            _ => {}
+        }
+        if let Ok(store) = open(&vfs, room) {
+            if let Ok(found) = read_all(&store) {
+                if !run.history.may_be(&found) {
+                    return Err("what recovery found is none of the states that could have survived".into());
+                }
+                run.history.states = vec![(store.last_commit(), found)];
+                run.live(&store, &vfs)?;
+            }
+            // Before the crash makes their files void.
+            run.snapshots.clear();
+        }
+        vfs.crash();
+        check_is_clean(&vfs)?;
+    }
+    let store = open(&vfs, room).map_err(|error| format!("it does not open any more: {error}"))?;
+    let found = read_all(&store).map_err(|error| format!("it does not read any more: {error}"))?;
+    if !run.history.may_be(&found) {
+        return Err("what recovery found is none of the states that could have survived".into());
+    }
+    run.history.states = vec![(store.last_commit(), found)];
+    // It goes on working, and goes down well.
+    for _ in 0..3 {
+        match run.step(&store) {
+            Ok(()) => {}
+            Err(Failure::Violation(what)) => return Err(what),
+            Err(Failure::Store(error)) => return Err(format!("it does not work any more: {error}")),
+        }
+    }
+    run.snapshots.clear();
+    store.shutdown().map_err(|error| format!("it does not close: {error}"))?;
+    run.history.acknowledge();
+    drop(store);
+    check_is_clean(&vfs)?;
+    flip_a_bit(&vfs, &run.history, run.rng)?;
+    Ok(vfs.injected())
+}
+
+/// Corruption at rest is found or does not matter; it is never served as data. (The log is empty after a shutdown, and a
+/// flip in the record that was written last can't be told from a write that did not complete: so the data file.)
+fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
+    let path = Path::new(DATA);
+    let bytes = vfs.file_bytes(path).expect("the store was there").len() as u64;
+    vfs.flip_bit(path, rng.random_range(0..bytes), rng.random_range(0..8));
+    let Ok(store) = open(vfs, 1 << 20) else { return Ok(()) };
+    let newest = history.newest();
+    for (id, table) in newest {
+        let Some(tree) = store.tree(*id) else { continue };
+        let snapshot = store.snapshot();
+        let view = View { snapshot: &snapshot, horizon: snapshot.timestamp(), own: None };
+        match read_table(&tree, view) {
+            Ok(found) if found == **table => {}
+            Ok(found) => {
+                // The newer meta page was hit: the one before it is in force, and the log is replayed from there.
+                let past = history.past.iter().any(|state| state.get(id).is_some_and(|table| **table == found));
+                if !past {
+                    return Err(format!("tree {id} has data that never was, after a bit flipped"));
+                }
+            }
+            Err(Error::Corrupt { .. }) => {}
+            Err(error) => return Err(format!("after a bit flipped: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// As [`run`], with panics as verdicts.
+pub fn run_caught(seed: u64) -> Verdict<Injected> {
+    std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Seeds `from..to` on as many threads as there are processors; the first failure, if any.
+pub fn run_many(from: u64, to: u64) -> std::result::Result<Injected, (u64, String)> {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let next = AtomicU64::new(from);
+    let outcome: Mutex<(Injected, Option<(u64, String)>)> = Mutex::default();
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= to {
+                        return;
+                    }
+                    let verdict = run_caught(seed);
+                    let mut outcome = outcome.lock().expect("panics are caught");
+                    match verdict {
+                        Ok(injected) => outcome.0 += injected,
+                        Err(what) => {
+                            next.store(to, Ordering::Relaxed);
+                            let _ = outcome.1.get_or_insert((seed, what));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (injected, failure) = outcome.into_inner().expect("panics are caught");
+    failure.map_or(Ok(injected), Err)
+}
