@@ -141,6 +141,7 @@ reindex table item;
 drop index item_open, item_name;
 drop index item_pkey;
 -- ALTER TABLE
+drop index item_price, item_price_expr_idx;
 alter table item alter column price type text using price::text || ' EUR';
 select * from item order by id;
 alter table item alter column price set default 'free', alter column name set not null, alter column sold drop not null;
@@ -152,6 +153,8 @@ alter table article alter column total drop expression;
 alter table article add constraint label_length check (length(label) < 5) not valid;
 alter table article validate constraint label_length;
 insert into article (id, label) values (7, 'toolong');
+create index on article (lower(label)) where not sold and (id > 5 or total is null);
+alter table article add constraint sane check (id between 1 and 1000 and label in ('Pen', 'Ink', 'Cap') or label like 'x%');
 create table copy_of (like article including all);
 \d copy_of
 create table plain_copy (like article);

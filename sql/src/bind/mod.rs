@@ -84,6 +84,17 @@ pub fn table_expression(
     target: Option<(Type, i32)>,
     context: &PlanContext<'_>,
 ) -> Result<Expr> {
+    table_expression_as_written(expr, table, target, context)
+        .map(|bound| crate::plan::fold_expression(bound, context))
+}
+
+/// The same with its constants where they are, to be shown.
+pub fn table_expression_as_written(
+    expr: &ast::Expr,
+    table: &Table,
+    target: Option<(Type, i32)>,
+    context: &PlanContext<'_>,
+) -> Result<Expr> {
     let mut binder = Binder::new(context);
     let alias: Arc<str> = table.name.as_str().into();
     // Ids are given from 0, so that they are the positions.
@@ -105,7 +116,8 @@ pub fn standalone_expression(
 ) -> Result<Expr> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
-    binder.finish_single(expr, Some(target))
+    let bound = binder.finish_single(expr, Some(target))?;
+    Ok(crate::plan::fold_expression(bound, context))
 }
 
 /// The type a written type name stands for, with its modifier (-1: none): 42704 if there is none.
@@ -206,8 +218,7 @@ impl<'a> Binder<'a> {
                     )
                 })?;
         }
-        let bound = self.resolve_unknown(bound)?;
-        Ok(crate::plan::fold_expression(bound, self.context))
+        self.resolve_unknown(bound)
     }
 
     fn new_column(

@@ -76,11 +76,10 @@ fn is_simple(expr: &Expr, around: Around<'_>) -> bool {
             Expr::Not(_)
             | Expr::IsNull { .. }
             | Expr::IsBool { .. }
-            | Expr::IsDistinctFrom { .. }
-            | Expr::Quantified { .. }
-            | Expr::InSet { .. },
+            | Expr::IsDistinctFrom { .. },
             around,
         ) => matches!(around, Around::And | Around::Or | Around::Not),
+        (Expr::Quantified { .. } | Expr::InSet { .. }, _) => false,
         (Expr::Cast { operand, .. }, _) => is_simple(operand, Around::Other),
         _ => true,
     }

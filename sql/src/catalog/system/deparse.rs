@@ -78,7 +78,7 @@ fn shown(text: &str, table: &Table, target: Option<(Type, i32)>, pretty: bool, c
         let settings = crate::plan::PlannerSettings::for_catalog();
         let plan =
             crate::plan::PlanContext { catalog: &catalog, search_path: &search_path, eval: context, settings };
-        crate::bind::table_expression(&parse_expression(text)?, table, target, &plan)
+        crate::bind::table_expression_as_written(&parse_expression(text)?, table, target, &plan)
     };
     match bind() {
         Ok(expr) if pretty => deparse(&expr, &PrettyTableNames(table)),
