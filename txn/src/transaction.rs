@@ -147,7 +147,7 @@ impl Transaction {
     /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
-            two_phase.intent = None;
+            two_phase.intents.clear();
         }
         if let (true, Some(owner)) = (self.counted_serial, &self.owner) {
             owner.idle_since_ms.store(self.manager.locks.clock_ms(), Ordering::Release);
@@ -383,6 +383,7 @@ impl Transaction {
 
     fn release_everything(&mut self) {
         self.ended = true;
+        self.options.session.set_running(None);
         self.snapshot = None;
         self.catalog_snapshot = None;
         if let Some(owner) = self.owner.take() {

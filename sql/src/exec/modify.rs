@@ -69,6 +69,20 @@ impl Changer {
         Ok(Changer { modify: modify.clone(), shape, writer, arbiter, lock_mode, conflict_lock_mode, watcher })
     }
 
+    /// Before rows to change are read: under two-phase locking the read locks them for the change at once.
+    pub fn announce(&self, rt: &Runtime<'_>) {
+        let mode = match self.modify.kind {
+            ModifyKind::Insert if !self.updates_on_conflict() => return,
+            ModifyKind::Insert => self.conflict_lock_mode,
+            ModifyKind::Update | ModifyKind::Delete => self.lock_mode,
+        };
+        rt.context.transaction.borrow_mut().intend_to_lock(&self.shape.tree, mode);
+    }
+
+    fn updates_on_conflict(&self) -> bool {
+        self.modify.on_conflict.as_ref().is_some_and(|clause| clause.update.is_some())
+    }
+
     /// Locks a row that was read as `old` and changes it. Answers the row for RETURNING: as it is now, or was, for DELETE.
     fn change(
         &mut self,
@@ -287,6 +301,7 @@ impl Modify {
 
     fn run(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
         let mut changer = Changer::new(&self.modify, rt)?;
+        changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
         while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {

@@ -10,12 +10,12 @@
 
 mod block;
 mod check;
-mod conflict;
+pub(crate) mod conflict;
 mod connection;
 mod copy;
 pub(crate) mod core;
 mod cursor;
-mod engine;
+pub(crate) mod engine;
 mod explain;
 mod maintenance;
 mod portal;
