@@ -319,7 +319,7 @@ fn definitions_are_sql() {
             ),
             (call("pg_get_indexdef", &[oid(20003), int(2), yes.clone()], context), "n"),
             (call("pg_get_constraintdef", &[oid(20004)], context), "PRIMARY KEY (id)"),
-            (call("pg_get_constraintdef", &[oid(20005)], context), "CHECK ((n > 0))"),
+            (call("pg_get_constraintdef", &[oid(20005)], context), "CHECK ((n > (0)::numeric))"),
             (call("pg_get_viewdef", &[oid(20010)], context), " SELECT id FROM t;"),
             (call("pg_get_serial_sequence", &[text("t"), text("id")], context), "public.t_id_seq"),
             (call("pg_get_userbyid", &[oid(10)], context), "postgres"),
