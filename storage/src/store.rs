@@ -691,6 +691,14 @@ impl Store {
         result
     }
 
+    /// Folds, and gives the space of free pages back to the file system: what VACUUM does.
+    pub fn give_back_space(&self) -> Result<()> {
+        self.fold_now()?;
+        let mut result = Ok(());
+        self.shared.options.blocking.run(&mut || result = fold::give_back_space(&self.shared));
+        result
+    }
+
     pub fn stats(&self) -> StoreStats {
         let shared = &self.shared;
         let generation = shared.registry.current();

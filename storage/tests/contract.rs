@@ -587,3 +587,45 @@ fn a_serializable_reader_gives_way_at_last_if_the_setting_says_so() {
         assert!(!read(&reader).unwrap(), "who only reads the state goes on");
     }
 }
+
+#[test]
+fn steady_updates_reuse_space_and_dropping_gives_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let tree = create_tree(&store);
+    let mut sizes = Vec::new();
+    for round in 0..40u32 {
+        let mut writer = store.writer();
+        for key in 0..1000u32 {
+            put(&mut writer, &tree, &(key * 7 % 1000).to_be_bytes(), &[round as u8; 200]);
+        }
+        commit(&store, writer);
+        store.fold_now().unwrap();
+        sizes.push(std::fs::metadata(dir.path().join("data.serin")).unwrap().len());
+    }
+    assert_eq!(sizes[10], sizes[39], "the file does not grow under steady updates");
+    // A huge tree goes at once: its pages are freed by the fold, which reads none of its leaves.
+    let mut writer = store.writer();
+    let huge = store.create_tree(&mut writer);
+    let mut loader = huge.bulk_loader().unwrap();
+    (0..200_000u32).for_each(|key| loader.append(&key.to_be_bytes(), &[1; 200]).unwrap());
+    loader.finish(&mut writer).unwrap();
+    commit(&store, writer);
+    store.fold_now().unwrap();
+    let used = || {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(dir.path().join("data.serin")).unwrap().blocks() * 512
+    };
+    let before = used();
+    assert!(before > 40 << 20);
+    let misses = store.stats().page_cache_misses;
+    let mut writer = store.writer();
+    writer.drop_tree(huge.id());
+    commit(&store, writer);
+    store.give_back_space().unwrap();
+    assert!(store.stats().page_cache_misses - misses < 100, "the leaves are not read");
+    assert!(used() < before / 10, "{} of {before} bytes are still used", used());
+    assert_eq!(contents(&store, &tree).len(), 1000);
+    drop((tree, huge, store));
+    assert!(check(dir.path()).unwrap().is_clean());
+}

@@ -423,6 +423,15 @@ impl VfsFile for SimHandle {
         }
         state.change(self.file, Change::Length(len as usize))
     }
+
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let mut state = self.vfs.0.lock();
+        state.step(self.life)?;
+        state.may_fail()?;
+        let end = (state.files[self.file].current.len() as u64).min(offset + bytes);
+        let zeros = vec![0; end.saturating_sub(offset) as usize];
+        state.change(self.file, Change::Write { offset: offset as usize, bytes: zeros })
+    }
 }
 
 struct SimLock {

@@ -203,7 +203,11 @@ impl Run<'_> {
     fn step(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
         match self.rng.random_range(0..12) {
             0 | 1 => {
-                store.fold_now()?;
+                if self.rng.random_range(0..4) == 0 {
+                    store.give_back_space()?;
+                } else {
+                    store.fold_now()?;
+                }
                 self.history.acknowledge();
             }
             2 => {
