@@ -46,4 +46,4 @@ pub use mutation::{Mutation, plant};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
 pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
-pub use writer::{Intent, Mark, WriteConflict, Writer, WriterState, WriterStatus};
+pub use writer::{Intent, Mark, RunLayer, RunWriter, WriteConflict, Writer, WriterState, WriterStatus};

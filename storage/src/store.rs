@@ -82,7 +82,8 @@ impl StoreOptions {
             delta_bytes_soft: delta_bytes_max / 4,
             delta_bytes_high: delta_bytes_max / 4 * 3,
             delta_bytes_max,
-            writer_bytes_max: delta_bytes_max / 8,
+            // More would not be faster: what is on disk already needs no record in the log, and no fold.
+            writer_bytes_max: (delta_bytes_max / 8).min(32 << 20),
             give_up_old_snapshots: true,
             fold_bytes_per_second: 0,
             wal_segment_bytes: 16 << 20,

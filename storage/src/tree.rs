@@ -4,7 +4,8 @@ use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
 use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped};
-use crate::layer::{Best, Layer, merge_layers, read_layers};
+use crate::cursor::as_slice;
+use crate::layer::{Best, Layer, LayerScan, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
 use crate::store::Shared;
@@ -346,6 +347,37 @@ impl Tree {
             let done = |layer: &Layer| matches!(layer.writer.status(), WriterStatus::Committed(at) if live.may_forget(at));
             self.change_layers(|list| list.retain(|layer| !done(layer)));
         }
+    }
+
+    /// Whether no key in the range has anything: no version of anybody's in the delta or a layer, committed or not, nothing in
+    /// the base. Only as good as what keeps others from writing meanwhile.
+    pub fn is_vacant(&self, range: &KeyRange) -> Result<bool> {
+        let (start, end) = (as_slice(&range.start), as_slice(&range.end));
+        let snapshot = self.shared.snapshot();
+        {
+            let guard = crossbeam_epoch::pin();
+            let mut delta = self.delta.scan(&guard);
+            delta.seek_forward(start);
+            let beyond = |key: &[u8]| match end {
+                Bound::Included(end) => key > end,
+                Bound::Excluded(end) => key >= end,
+                Bound::Unbounded => false,
+            };
+            if delta.key().is_some_and(|key| !beyond(key)) {
+                return Ok(false);
+            }
+        }
+        // After the chains: `layer.rs`, rule 1.
+        if let Some(layers) = self.layers() {
+            let mut scan = LayerScan::new(Direction::Forward);
+            scan.seek(&layers, start, end)?;
+            if !scan.is_empty() {
+                return Ok(false);
+            }
+        }
+        let mut cursor = base::BaseCursor::new(Direction::Forward);
+        cursor.seek(&self.shared.pager, &self.root_in(&snapshot.generation), start, end)?;
+        Ok(cursor.key().is_none())
     }
 
     /// Nothing was ever written to it: a bulk load may.
