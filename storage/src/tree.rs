@@ -3,8 +3,8 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
-use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped};
 use crate::cursor::as_slice;
+use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped, Version};
 use crate::layer::{Best, Layer, LayerScan, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
@@ -386,6 +386,40 @@ impl Tree {
             && self.delta.is_empty()
             && self.initial_base().is_none()
             && self.layers().is_none()
+    }
+
+    /// The newest committed version of `key`, if no base contains it alone: when, and by whom.
+    pub fn newest_committed_in_delta(&self, key: &[u8]) -> Option<(Timestamp, crate::WriterId)> {
+        let in_chain = self.delta.get(key).and_then(|chain| {
+            let state = chain.lock();
+            state.versions.iter().rev().find_map(|version| match version.writer.status() {
+                WriterStatus::Committed(at) => Some((at, version.writer.id())),
+                WriterStatus::InProgress | WriterStatus::Aborted => None,
+            })
+        });
+        let layers = self.layers();
+        let in_layers = layers.iter().flat_map(|layers| layers.iter()).filter_map(|layer| {
+            // A page that can't be read is reported by the read that wants the value.
+            let found = layer.committed(Timestamp::ZERO, key).ok().flatten();
+            found.map(|(at, _)| (at, layer.writer.id()))
+        });
+        in_chain.into_iter().chain(in_layers).max_by_key(|(at, _)| *at)
+    }
+
+    /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
+    /// where the delta does not tell.
+    pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        let Some(chain) = self.delta.get(key).filter(|_| self.layers().is_none()) else { return false };
+        let state = chain.lock();
+        let newer = |version: &&Version| match version.writer.status() {
+            WriterStatus::Committed(at) => at > ts,
+            WriterStatus::InProgress | WriterStatus::Aborted => false,
+        };
+        let mut newer = state.versions.iter().filter(newer).peekable();
+        // What an older snapshot than the current generation's may ask for can have gone into the base in part.
+        newer.peek().is_some()
+            && ts >= self.shared.registry.folded()
+            && newer.all(|version| version.intent == crate::Intent::Modify && version.value.is_some())
     }
 
     /// A cursor at one end of the range. It holds no latch and no epoch guard between batches.

@@ -22,7 +22,10 @@
 //!
 //! # Rules
 //!
-//! 1. A request is granted when it conflicts neither with a holder nor with an earlier waiter of another session.
+//! 1. A request is granted when it conflicts neither with a holder nor with an earlier waiter of another session. Row locks of
+//!    snapshot transactions look at the holders only, as in PostgreSQL, where a row knows of no queue: FOR SHARE
+//!    passes a waiting FOR UPDATE, and so foreign keys' checks do not queue behind one who wants to delete. 2PL's
+//!    read locks are many and long; there a writer would starve, so they queue.
 //! 2. Upgrades first: a request of an owner that already holds the object looks at the holders only, and queues
 //!    before requests that are not upgrades. A waiter whose implicit lock is materialised becomes an upgrade.
 //! 3. A writer checks the key's queue and installs its version under the key's shard mutex. So whoever was granted an
@@ -144,6 +147,8 @@ pub(crate) struct Owner {
     pub(crate) idle_since_ms: AtomicU64,
     /// The transaction must end: it held the serial token while idle.
     pub(crate) doomed: AtomicBool,
+    /// Rule 1's exception for row locks.
+    overtakes: bool,
     held: Mutex<Held>,
 }
 
@@ -169,8 +174,9 @@ pub(crate) struct HeldLock {
 }
 
 impl Owner {
-    pub(crate) fn new(session: Arc<SessionHandle>) -> Arc<Owner> {
+    pub(crate) fn new(session: Arc<SessionHandle>, overtakes: bool) -> Arc<Owner> {
         Arc::new(Owner {
+            overtakes,
             session,
             transaction: AtomicU64::new(0),
             gate_fast: AtomicBool::new(false),
@@ -231,7 +237,9 @@ impl Queue {
     fn grantable(&self, owner: &Arc<Owner>, mode: LockMode) -> bool {
         let session = owner.session.id;
         !self.conflicts_with_holder(session, mode)
-            && (!self.held_by(owner).is_empty() || !self.conflicts_with_waiter(session, mode))
+            && (!self.held_by(owner).is_empty()
+                || owner.overtakes && matches!(self.object, LockObject::Key(..))
+                || !self.conflicts_with_waiter(session, mode))
     }
     fn add_holder(&mut self, owner: &Arc<Owner>, mode: LockMode) {
         match self.holders.iter_mut().find(|h| Arc::ptr_eq(&h.owner, owner)) {
@@ -725,7 +733,33 @@ impl LockTable {
         Err(error)
     }
 
-    /// Rule 6. The requester that closes a cycle is the victim.
+    /// Moves a waiter before another of the same queue. Returns where it stood.
+    pub(crate) fn overtake(&self, wait: &Waiting, blocker: u64) -> Option<usize> {
+        let mut shard = self.shard(wait.hash);
+        let queue = shard.queue_mut(wait.hash, wait.object.as_ref())?;
+        let from = queue.waiters.iter().position(|w| w.ticket == wait.ticket)?;
+        let to = queue.waiters.iter().position(|w| w.ticket == blocker).filter(|to| *to < from)?;
+        let waiter = queue.waiters.remove(from)?;
+        queue.waiters.insert(to, waiter);
+        Some(from)
+    }
+
+    pub(crate) fn put_back(&self, wait: &Waiting, position: usize) {
+        let mut shard = self.shard(wait.hash);
+        let Some(queue) = shard.queue_mut(wait.hash, wait.object.as_ref()) else { return };
+        let Some(at) = queue.waiters.iter().position(|w| w.ticket == wait.ticket) else { return };
+        if let Some(waiter) = queue.waiters.remove(at) {
+            queue.waiters.insert(position.min(queue.waiters.len()), waiter);
+        }
+    }
+
+    pub(crate) fn grant_in_queue(&self, hash: u64, object: ObjectRef<'_>) {
+        if let Some(queue) = self.shard(hash).queue_mut(hash, object) {
+            queue.grant_waiters();
+        }
+    }
+
+    /// Rule 6. The requester that closes a cycle which no change of order opens is the victim.
     fn check_deadlock(
         &self,
         owner: &Arc<Owner>,
@@ -741,6 +775,9 @@ impl LockTable {
             return Ok(());
         }
         let Some(steps) = self.find_cycle(owner) else { return Ok(()) };
+        if self.untangle(owner) {
+            return Ok(());
+        }
         let conflict = Conflict { steps };
         self.withdraw(owner, hash, object, ticket, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(
             |_| {
@@ -899,7 +936,7 @@ mod tests {
     #[test]
     fn a_writer_that_queued_behind_the_one_who_gives_way_to_it_goes_first() {
         let table = LockTable::new(Arc::new(Inline), Arc::default());
-        let [reader, writer] = [1, 2].map(|pid| Owner::new(SessionHandle::new(pid)));
+        let [reader, writer] = [1, 2].map(|pid| Owner::new(SessionHandle::new(pid), true));
         let object = ObjectRef::Key(TreeId(1), b"k");
         let hash = table.hash(object);
         let (share, exclusive) = (LockMode::RowShare, LockMode::Exclusive);

@@ -97,6 +97,10 @@ impl TransactionManager {
     pub fn blocking_pids(&self, pid: i32) -> Vec<i32> {
         self.locks.blocking_pids(pid)
     }
+    /// The pids on whose outcome it depends whether the DEFERRABLE transaction of `pid` may start.
+    pub fn safe_snapshot_blocking_pids(&self, pid: i32) -> Vec<i32> {
+        self.ssi.safe_snapshot_blockers(pid)
+    }
     /// Of the waiting session: kind and name for `pg_stat_activity.wait_event_type/wait_event`.
     pub fn wait_event(&self, pid: i32) -> Option<(&'static str, &'static str)> {
         self.locks.wait_event(pid)
@@ -120,7 +124,7 @@ impl TransactionManager {
         let mut sessions = self.session_locks.lock();
         let locks = sessions
             .entry(session.id)
-            .or_insert_with(|| SessionLocks { owner: Owner::new(session.clone()), counts: HashMap::new() });
+            .or_insert_with(|| SessionLocks { owner: Owner::new(session.clone(), false), counts: HashMap::new() });
         locks.owner.clone()
     }
     pub(crate) fn count_session_lock(&self, session: &SessionHandle, key: (u32, u32, u16), shared: bool) {

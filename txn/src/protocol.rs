@@ -70,12 +70,16 @@ pub(crate) enum Protocol {
     Serial(Option<Box<Participant>>),
 }
 
+/// The writers of one key's versions, oldest first.
+pub(crate) type Writers = SmallVec<[WriterId; 2]>;
+
 /// What a read met. `own` is filtered out.
 pub(crate) struct Observations {
     own: Option<WriterId>,
     track_skipped: bool,
-    /// Other writers whose versions were passed over.
-    pub(crate) skipped: SmallVec<[(Box<[u8]>, WriterId); 2]>,
+    /// Keys of which versions were passed over, with those versions' writers, oldest first. Keys with the same writers as
+    /// another are left out.
+    pub(crate) skipped: SmallVec<[(Box<[u8]>, Writers); 2]>,
     /// The newest commit seen in the delta.
     pub(crate) seen: Timestamp,
 }
@@ -88,12 +92,22 @@ impl Observations {
 
 impl ReadObserver for Observations {
     fn skipped(&mut self, key: &[u8], writer: &Arc<WriterState>) {
-        if self.track_skipped
-            && Some(writer.id()) != self.own
-            && !self.skipped.iter().any(|(_, other)| *other == writer.id())
-        {
-            self.skipped.push((key.into(), writer.id()));
+        if !self.track_skipped || Some(writer.id()) == self.own {
+            return;
         }
+        // A key's versions come newest first, one after the other.
+        if let Some((last, writers)) = self.skipped.last_mut() {
+            if **last == *key {
+                writers.insert(0, writer.id());
+                return;
+            }
+            let (_, last) = self.skipped.last().expect("looked at above");
+            let earlier = &self.skipped[..self.skipped.len() - 1];
+            if earlier.iter().any(|(_, writers)| writers == last) {
+                self.skipped.pop();
+            }
+        }
+        self.skipped.push((key.into(), smallvec::smallvec![writer.id()]));
     }
     fn saw(&mut self, _key: &[u8], ts: Timestamp) {
         self.seen = self.seen.max(ts);
@@ -164,14 +178,19 @@ impl Transaction {
         }
     }
 
+    /// Reads are of a snapshot, which newer commits do not change.
+    pub(crate) fn reads_snapshot(&self) -> bool {
+        matches!(&self.protocol, Protocol::Snapshot { .. } | Protocol::Ssi(_))
+    }
+
     /// After a read of `tree`: what it met, in the protocol's eyes. 2PL deals with skipped versions itself.
     pub(crate) fn after_read(&mut self, tree: &Tree, met: Observations) -> Result<()> {
         if self.horizon() == Timestamp::MAX {
             self.seen = self.seen.max(met.seen);
         }
         if let Protocol::Ssi(participant) = &mut self.protocol {
-            for (key, writer) in &met.skipped {
-                self.manager.ssi.skipped(participant, tree.id(), key, *writer)?;
+            for (key, writers) in &met.skipped {
+                self.manager.ssi.skipped(participant, tree.id(), key, writers)?;
             }
             self.manager.ssi.check(participant)?;
         }
@@ -228,7 +247,7 @@ impl Transaction {
                 _ => return Ok(()),
             },
         };
-        ssi.wrote(participant, tree.id(), key)?;
+        ssi.wrote(participant, tree, key)?;
         ssi.check(participant)
     }
 

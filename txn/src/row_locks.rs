@@ -47,6 +47,10 @@ impl Transaction {
         if at <= snapshot {
             return Ok(RowLock::Unchanged);
         }
+        // An update that kept the key does not concern who wants nothing but the key to stay.
+        if mode == RowLockMode::KeyShare && self.reads_snapshot() && tree.only_modified_since(key, snapshot) {
+            return Ok(RowLock::Unchanged);
+        }
         if self.first_updater_wins() {
             return Err(self.concurrent_update(tree, key, !exists));
         }

@@ -139,7 +139,7 @@ impl SessionHandle {
     #[cfg(test)]
     pub(crate) fn is_asleep(&self) -> bool {
         let slot = self.slot.lock();
-        slot.waiting.is_some() && slot.asleep
+        slot.waiting.is_some() && slot.asleep && !slot.nudged
     }
     pub(crate) fn start_waiting(&self, waiting: Waiting) {
         let mut slot = self.slot.lock();

@@ -43,6 +43,10 @@
 //! 8. A read-only transaction whose snapshot is *safe* needs none of this: no read-write transaction was active
 //!    when it was taken, or those that were ended without an edge to a T3 committed before the snapshot. DEFERRABLE waits
 //!    for that before it reads.
+//! 9. An edge leads to the writer of the *next* version only. Who wrote later versions comes after that writer by ww, so a
+//!    cycle through it contains the next writer as well; an edge of its own would only make more structures look
+//!    dangerous (PostgreSQL's `multiple-row-versions`). Where the next writer is no serializable transaction, the one after
+//!    it takes its place.
 //!
 //! # Other modes in the graph
 //!
@@ -67,7 +71,7 @@ use crate::siread::{ReadSet, Sireads};
 use crate::{Error, LockInfo, Result};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
-use serin_storage::{KeyRange, Snapshot, Store, Timestamp, TreeId, WriterId};
+use serin_storage::{KeyRange, Snapshot, Store, Timestamp, Tree, TreeId, WriterId};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -163,6 +167,8 @@ struct Node {
     undecided: HashSet<NodeId>,
     /// One of them came out badly.
     unsafe_snapshot: bool,
+    /// DEFERRABLE, and waiting to learn it.
+    awaits_safe: bool,
 }
 
 const NONE: Timestamp = Timestamp(u64::MAX);
@@ -202,8 +208,8 @@ pub(crate) struct Participant {
     signals: Arc<Signals>,
     reads: ReadSet,
     read_only: bool,
-    /// Writers whose edge is entered, or that are not in the graph: the newest few.
-    known: SmallVec<[WriterId; 8]>,
+    /// Writers whose edge is entered (true), or that are not in the graph: the newest few.
+    known: SmallVec<[(WriterId, bool); 8]>,
 }
 
 impl Participant {
@@ -309,39 +315,59 @@ impl Ssi {
         }
     }
 
-    /// A read passed over a version of `writer`.
+    /// A read passed over the versions of `writers`, oldest first. The edge leads to the oldest alone (rule 9), unless that one
+    /// is no serializable transaction.
     pub(crate) fn skipped(
         &self,
         me: &mut Participant,
         tree: TreeId,
         key: &[u8],
-        writer: WriterId,
+        writers: &[WriterId],
     ) -> Result<()> {
-        if me.is_safe() || me.known.contains(&writer) {
+        if me.is_safe() {
             return Ok(());
         }
-        let mut graph = self.graph.lock();
-        let graph = &mut *graph;
-        if let Some(&other) = graph.by_writer.get(&writer) {
-            self.add_edge(graph, me.node, other, me.node, Some(tree), key)?;
+        for writer in writers {
+            if let Some((_, entered)) = me.known.iter().find(|(known, _)| known == writer) {
+                if *entered {
+                    return Ok(());
+                }
+                continue;
+            }
+            let mut graph = self.graph.lock();
+            let graph = &mut *graph;
+            let other = graph.by_writer.get(writer).copied();
+            if let Some(other) = other {
+                self.add_edge(graph, me.node, other, me.node, Some(tree), key)?;
+            }
+            if me.known.len() == 32 {
+                me.known.remove(0);
+            }
+            me.known.push((*writer, other.is_some()));
+            if other.is_some() {
+                return Ok(());
+            }
         }
-        if me.known.len() == 32 {
-            me.known.remove(0);
-        }
-        me.known.push(writer);
         Ok(())
     }
 
     /// Rule 1, second half: `me` has just installed a version of `key`.
-    pub(crate) fn wrote(&self, me: &Participant, tree: TreeId, key: &[u8]) -> Result<()> {
-        let readers = self.sireads.readers(me.node, tree, key);
+    pub(crate) fn wrote(&self, me: &Participant, tree: &Tree, key: &[u8]) -> Result<()> {
+        let readers = self.sireads.readers(me.node, tree.id(), key);
         if readers.is_empty() {
             return Ok(());
         }
+        let replaced = tree.newest_committed_in_delta(key);
         let mut graph = self.graph.lock();
         let graph = &mut *graph;
         for reader in readers {
-            self.edge_from(graph, reader, me.node, Some(tree), key)?;
+            if let Some((at, writer)) = &replaced
+                && graph.read_below(reader, *at)
+                && graph.by_writer.contains_key(writer)
+            {
+                continue;
+            }
+            self.edge_from(graph, reader, me.node, Some(tree.id()), key)?;
         }
         Ok(())
     }
@@ -598,8 +624,9 @@ impl Ssi {
     pub(crate) fn wait_for_safe_snapshot(&self, me: &Participant, session: &SessionHandle) -> Result<bool> {
         loop {
             {
-                let graph = self.graph.lock();
-                let Some(node) = graph.nodes.get(&me.node) else { return Ok(true) };
+                let mut graph = self.graph.lock();
+                let Some(node) = graph.nodes.get_mut(&me.node) else { return Ok(true) };
+                node.awaits_safe = true;
                 if node.unsafe_snapshot {
                     return Ok(false);
                 }
@@ -615,6 +642,17 @@ impl Ssi {
     }
 
     // ---- looking in ----
+
+    /// Whose outcome decides whether the snapshot that session `pid` waits with is safe.
+    pub(crate) fn safe_snapshot_blockers(&self, pid: i32) -> Vec<i32> {
+        let graph = self.graph.lock();
+        let waits = |node: &&Node| node.awaits_safe && node.session.pid == pid;
+        let undecided = graph.nodes.values().find(waits).into_iter().flat_map(|node| &node.undecided);
+        let mut pids: Vec<i32> =
+            undecided.filter_map(|id| graph.nodes.get(id)).map(|node| node.session.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
 
     pub(crate) fn infos(&self, infos: &mut Vec<LockInfo>) {
         let graph = self.graph.lock();
@@ -660,6 +698,7 @@ impl Node {
             pending_reads: LockedReads::default(),
             undecided: HashSet::new(),
             unsafe_snapshot: false,
+            awaits_safe: false,
         }
     }
     fn is_doomed(&self) -> bool {
@@ -695,6 +734,11 @@ impl Graph {
             }
         }
         Some(node)
+    }
+
+    /// Whether what `reader` read of a key is older than the version that was committed at `at`.
+    fn read_below(&self, reader: NodeId, at: Timestamp) -> bool {
+        self.nodes.get(&reader).is_some_and(|node| node.kind == Kind::Ssi && node.snapshot < at)
     }
 
     /// Rule 3, for the edge `reader —rw→ writer` just entered.

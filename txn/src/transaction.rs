@@ -224,8 +224,8 @@ impl Transaction {
         self.writer.as_ref().map(|writer| writer.state().id())
     }
     pub(crate) fn owner(&mut self) -> &Arc<Owner> {
-        let session = &self.options.session;
-        self.owner.get_or_insert_with(|| Owner::new(session.clone()))
+        let TransactionOptions { mode, session, .. } = &self.options;
+        self.owner.get_or_insert_with(|| Owner::new(session.clone(), *mode != Mode::TwoPhase))
     }
     /// Makes the writer if there is none yet. It may not install anything before [`Transaction::ensure_writing`].
     pub(crate) fn writer_id(&mut self) -> WriterId {

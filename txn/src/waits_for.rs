@@ -8,12 +8,29 @@
 //! Nothing is maintained between checks: waits are rare and cycles rarer. Shards are locked one at a time, so the graph
 //! may be torn; a cycle counts when it was found twice in a row (`LockTable::check_deadlock`), and a cycle that was
 //! missed is found at the next `deadlock_timeout`.
+//!
+//! A cycle need not be a deadlock: where one of its edges leads only to an earlier *waiter* (a soft edge), letting the later request
+//! overtake opens it, and nobody has to die. [`LockTable::untangle`] tries that, as PostgreSQL does (`deadlock.c`): the soft edges
+//! of the cycle from its far end, each tried by moving the waiter before the one it waits for; if another cycle remains, its
+//! soft edges on top of that. The search with edges told apart costs a pass over the queue for each waiter, so it is made only
+//! once the cheap search has found something.
 
 use crate::conflict::ConflictStep;
 use crate::lock_mode::ModeSet;
 use crate::lock_table::{LockObject, LockTable, Owner};
 use crate::session::{SessionHandle, Waiting};
 use std::sync::Arc;
+
+/// How many waiters are moved to open one deadlock.
+const MOVES_MAX: usize = 8;
+
+/// `waiter` waits, with `wait`, for `blocker`: as a holder, or (soft) as an earlier waiter, with the ticket it waits by.
+struct Edge {
+    waiter: Arc<Owner>,
+    wait: Waiting,
+    blocker: Arc<Owner>,
+    soft: Option<u64>,
+}
 
 /// A session on the search's frontier, and the wait that led to it.
 struct Visit {
@@ -73,6 +90,93 @@ impl LockTable {
             .collect();
         drop(shard);
         Some((wait, blockers))
+    }
+
+    /// Opens the cycles through `start` by letting waiters overtake. True: there is none left.
+    pub(crate) fn untangle(&self, start: &Arc<Owner>) -> bool {
+        let mut touched = Vec::new();
+        let open = self.open_cycles(&mut vec![start.clone()], &mut touched, MOVES_MAX);
+        // Whoever stands in front of nobody now may go.
+        for wait in touched {
+            self.grant_in_queue(wait.hash, wait.object.as_ref());
+        }
+        open
+    }
+
+    fn open_cycles(&self, suspects: &mut Vec<Arc<Owner>>, touched: &mut Vec<Waiting>, moves: usize) -> bool {
+        let Some(cycle) = suspects.iter().find_map(|owner| self.exact_cycle(owner)) else { return true };
+        if moves == 0 {
+            return false;
+        }
+        for edge in cycle.iter().rev() {
+            let Some(blocker) = edge.soft else { continue };
+            let Some(from) = self.overtake(&edge.wait, blocker) else { continue };
+            touched.push(edge.wait.clone());
+            suspects.extend([edge.waiter.clone(), edge.blocker.clone()]);
+            if self.open_cycles(suspects, touched, moves - 1) {
+                return true;
+            }
+            suspects.truncate(suspects.len() - 2);
+            self.put_back(&edge.wait, from);
+        }
+        false
+    }
+
+    /// The edges of a cycle through the waiting `start`.
+    fn exact_cycle(&self, start: &Arc<Owner>) -> Option<Vec<Edge>> {
+        let mut visited = vec![(start.clone(), None::<(usize, Edge)>)];
+        let mut next = 0;
+        while next < visited.len() {
+            let owner = visited[next].0.clone();
+            for edge in self.edges(&owner) {
+                let session = edge.blocker.session.id;
+                if session == start.session.id {
+                    let mut cycle = vec![edge];
+                    let mut at = next;
+                    while let Some((parent, edge)) = visited[at].1.take() {
+                        cycle.push(edge);
+                        at = parent;
+                    }
+                    cycle.reverse();
+                    return Some(cycle);
+                }
+                if !visited.iter().any(|(owner, _)| owner.session.id == session) {
+                    visited.push((edge.blocker.clone(), Some((next, edge))));
+                }
+            }
+            next += 1;
+        }
+        None
+    }
+
+    /// Whom the session waits for: holders, then earlier waiters that are no such holders.
+    fn edges(&self, waiter: &Arc<Owner>) -> Vec<Edge> {
+        let Some(wait) = waiter.session.waiting() else { return Vec::new() };
+        let shard = self.shard(wait.hash);
+        let Some(queue) = shard.queue(wait.hash, wait.object.as_ref()) else { return Vec::new() };
+        let Some(position) = queue.waiters.iter().position(|w| w.ticket == wait.ticket) else {
+            return Vec::new();
+        };
+        let mine = waiter.session.id;
+        let edge = |blocker: &Arc<Owner>, soft| Edge {
+            waiter: waiter.clone(),
+            wait: wait.clone(),
+            blocker: blocker.clone(),
+            soft,
+        };
+        let holders = queue.holders.iter();
+        let holders = holders.filter(|h| h.owner.session.id != mine && h.modes.conflicts_with(wait.mode));
+        let mut edges: Vec<Edge> = holders.map(|h| edge(&h.owner, None)).collect();
+        for earlier in queue.waiters.iter().take(position) {
+            let session = earlier.owner.session.id;
+            if session != mine
+                && ModeSet::from(earlier.mode).conflicts_with(wait.mode)
+                && !edges.iter().any(|edge| edge.blocker.session.id == session)
+            {
+                edges.push(edge(&earlier.owner, Some(earlier.ticket)));
+            }
+        }
+        edges
     }
 
     /// For `pg_blocking_pids`: the holders and the earlier waiters that exclude the request of session `pid`.

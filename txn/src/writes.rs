@@ -59,10 +59,24 @@ impl Transaction {
         }
     }
 
-    /// That the key exists is something the transaction has read.
+    /// That the key exists is something the transaction has read, if its snapshot knows of it. If it does not, the insert counts as
+    /// a write for those who had read the key: an application that looked first and found nothing must hear of the conflict
+    /// with whoever looked and inserted at the same time, rather than of a violation that no serial order explains.
     fn duplicate(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Inserted> {
-        let visible = self.get(tree, key)?.is_some();
-        Ok(Inserted::Duplicate { visible })
+        match tree.head(key)? {
+            // The statement's own row, which its command can't see yet, is no other transaction's secret.
+            Head::InProgress { writer, .. } if Some(writer.id()) == self.own_id() => {
+                Ok(Inserted::Duplicate { visible: true })
+            }
+            Head::Committed { at, .. } if at > self.horizon() => {
+                if let Protocol::Ssi(participant) = &self.protocol {
+                    self.manager.ssi.wrote(participant, tree, key)?;
+                    self.manager.ssi.check(participant)?;
+                }
+                Ok(Inserted::Duplicate { visible: false })
+            }
+            _ => Ok(Inserted::Duplicate { visible: self.get(tree, key)?.is_some() }),
+        }
     }
 
     /// Replaces the value of a row locked by `lock_row` (`NoKeyUpdate` or stronger).

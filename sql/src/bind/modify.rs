@@ -329,6 +329,12 @@ impl Binder<'_> {
             None => None,
             Some(target) => Some(self.arbiters(target, table)?),
         };
+        let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
+        if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
+            let message =
+                "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
         let Some((assignments, filter)) = &clause.update else {
             return Ok(OnConflict { arbiters, update: None });
         };
@@ -371,44 +377,66 @@ impl Binder<'_> {
                     )),
                 }
             }
-            ast::ConflictTarget::Columns(exprs, predicate) => {
-                let mut wanted = Vec::with_capacity(exprs.len());
-                for expr in exprs {
-                    match expr {
-                        ast::Expr::Column(parts, position) if parts.len() == 1 => {
-                            let at = table.columns.iter().position(|c| !c.dropped && c.name == parts[0]);
-                            wanted.push(at.ok_or_else(|| {
-                                Error::new(
-                                    SqlState::UNDEFINED_COLUMN,
-                                    format!("column \"{}\" does not exist", parts[0]),
-                                )
-                                .at(*position)
-                            })?);
-                        }
-                        _ => return Err(Error::unsupported("an expression as ON CONFLICT target")),
-                    }
-                }
-                wanted.sort_unstable();
-                wanted.dedup();
-                let matches = |index: &crate::catalog::Index| {
-                    let mut columns: Vec<Option<usize>> = index.keys.iter().map(|key| key.column).collect();
-                    columns.sort_unstable();
-                    columns.dedup();
-                    index.unique
-                        && (index.predicate.is_none() || predicate.is_some())
-                        && columns.len() == wanted.len()
-                        && columns.iter().zip(&wanted).all(|(a, b)| *a == Some(*b))
-                };
-                let found: Vec<usize> =
-                    (0..table.indexes.len()).filter(|at| matches(&table.indexes[*at])).collect();
-                match found.is_empty() {
-                    false => Ok(found),
-                    true => Err(Error::new(
-                        SqlState::INVALID_COLUMN_REFERENCE,
-                        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-                    )),
-                }
+            ast::ConflictTarget::Columns(exprs, predicate) => self.inferred(exprs, predicate.as_ref(), table),
+        }
+    }
+
+    /// Unique indexes on exactly these columns and expressions, whose predicate (if any) follows from `predicate`.
+    fn inferred(
+        &self,
+        exprs: &[ast::Expr],
+        predicate: Option<&ast::Expr>,
+        table: &Table,
+    ) -> Result<Vec<usize>> {
+        let bind = |expr: &ast::Expr, target| {
+            let bound = crate::bind::table_expression(expr, table, target, self.context)?;
+            Ok::<Expr, Error>(crate::plan::fold_expression(bound, self.context))
+        };
+        let mut wanted: Vec<Expr> = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            let bound = bind(expr, None)?;
+            if !wanted.iter().any(|other| other.same(&bound)) {
+                wanted.push(bound);
             }
+        }
+        let mut conditions = Vec::new();
+        if let Some(predicate) = predicate {
+            crate::expr::conjuncts(bind(predicate, Some((Type::BOOL, -1)))?, &mut conditions);
+        }
+        let matches = |index: &crate::catalog::Index| -> Result<bool> {
+            if !index.unique {
+                return Ok(false);
+            }
+            let mut keys = Vec::with_capacity(index.keys.len());
+            for key in &index.keys {
+                keys.push(match (key.column, &key.expression) {
+                    (Some(column), _) => Expr::column(column, table.columns[column].data_type()),
+                    (None, text) => bind(&crate::parse::parse_expression(text.as_deref().unwrap_or(""))?, None)?,
+                });
+            }
+            let all = keys.iter().all(|key| wanted.iter().any(|other| other.same(key)))
+                && wanted.iter().all(|other| keys.iter().any(|key| other.same(key)));
+            Ok(all
+                && match &index.predicate {
+                    None => true,
+                    Some(text) => {
+                        let bound = bind(&crate::parse::parse_expression(text)?, Some((Type::BOOL, -1)))?;
+                        crate::plan::implied::by(&conditions, &bound).is_some()
+                    }
+                })
+        };
+        let mut found = Vec::new();
+        for (at, index) in table.indexes.iter().enumerate() {
+            if matches(index)? {
+                found.push(at);
+            }
+        }
+        match found.is_empty() {
+            false => Ok(found),
+            true => Err(Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+            )),
         }
     }
 

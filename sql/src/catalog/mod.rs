@@ -136,6 +136,16 @@ impl Table {
     pub fn is_view(&self) -> bool {
         self.view.is_some()
     }
+    pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
+        self.constraints.iter().find(|constraint| constraint.oid == oid)
+    }
+    /// The constraint that an index serves.
+    pub fn constraint_of_index(&self, index: Oid) -> Option<&Constraint> {
+        self.constraints.iter().find(|constraint| match constraint.kind {
+            ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) => of == index,
+            ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
+        })
+    }
     pub fn index(&self, oid: Oid) -> Option<(usize, &Index)> {
         self.indexes.iter().enumerate().find(|(_, index)| index.oid == oid)
     }
@@ -196,11 +206,26 @@ pub struct Index {
     pub clustered: bool,
     #[serde(default)]
     pub nulls_not_distinct: bool,
+    /// Of a DEFERRABLE constraint: `unique`, but equal keys may meet for a while. The tree does not enforce it (entries end in the
+    /// table's key, and the index is never the clustered one); `exec/unique.rs` does.
+    #[serde(default)]
+    pub deferrable: bool,
+    /// Made by a transaction after it had taken the snapshot that it keeps: the index lacks versions which that snapshot still sees.
+    /// Not stored, and gone from the descriptor that is published: others' snapshots are guarded by `Table::trees_since`.
+    #[serde(skip)]
+    pub hidden: bool,
     /// SQL text of a partial index's WHERE.
     #[serde(default)]
     pub predicate: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+}
+
+impl Index {
+    /// No two entries can have the same key, nulls aside.
+    pub fn is_unique_now(&self) -> bool {
+        self.unique && !self.deferrable
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -222,8 +247,15 @@ pub struct Constraint {
     pub deferrable: bool,
     #[serde(default)]
     pub initially_deferred: bool,
+    /// False: NOT VALID, only new rows are known to satisfy it.
+    #[serde(default = "yes")]
+    pub validated: bool,
     #[serde(default)]
     pub comment: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -233,6 +265,42 @@ pub enum ConstraintKind {
     /// By index OID.
     PrimaryKey(Oid),
     Unique(Oid),
+    ForeignKey(ForeignKey),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// Positions in the referencing table.
+    pub columns: Vec<usize>,
+    pub referenced: Oid,
+    /// Positions in the referenced table, one for each of `columns`.
+    pub referenced_columns: Vec<usize>,
+    /// The unique index of the referenced table that has these columns (in any order).
+    pub index: Oid,
+    pub match_full: bool,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    /// ON DELETE SET NULL or DEFAULT of some of `columns`; empty: of all.
+    #[serde(default)]
+    pub delete_columns: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl Constraint {
+    pub fn foreign_key(&self) -> Option<&ForeignKey> {
+        match &self.kind {
+            ConstraintKind::ForeignKey(key) => Some(key),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -380,6 +448,10 @@ impl Catalog {
     }
     pub fn table(&self, oid: Oid) -> Option<Arc<Table>> {
         self.objects.table(oid).cloned()
+    }
+    /// The foreign keys that reference a table: referencing table and constraint.
+    pub fn references_to(&self, table: Oid) -> &[(Oid, Oid)] {
+        self.objects.references_to(table)
     }
     pub fn sequence(&self, oid: Oid) -> Option<Arc<Sequence>> {
         self.objects.sequence(oid).cloned()

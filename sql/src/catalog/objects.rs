@@ -81,6 +81,8 @@ pub(crate) struct Objects {
     relation_names: HashMap<Oid, HashMap<String, Oid>>,
     schema_names: HashMap<Oid, HashMap<String, Oid>>,
     index_tables: HashMap<Oid, Oid>,
+    /// By referenced table: referencing table and constraint, in order of the constraints' OIDs (the order of their actions).
+    references: HashMap<Oid, Vec<(Oid, Oid)>>,
 }
 
 impl Objects {
@@ -96,6 +98,7 @@ impl Objects {
             relation_names: HashMap::new(),
             schema_names: HashMap::new(),
             index_tables: HashMap::new(),
+            references: HashMap::new(),
         };
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
             let schema = Schema { oid, database: 0, name: name.into(), owner: ROLE_POSTGRES, comment: None };
@@ -124,6 +127,13 @@ impl Objects {
                 for index in &table.indexes {
                     names.insert(index.name.clone(), index.oid);
                     self.index_tables.insert(index.oid, table.oid);
+                }
+                for constraint in &table.constraints {
+                    if let Some(key) = constraint.foreign_key() {
+                        let list = self.references.entry(key.referenced).or_default();
+                        list.push((table.oid, constraint.oid));
+                        list.sort_unstable_by_key(|&(_, constraint)| constraint);
+                    }
                 }
                 self.tables.insert(change.oid, table.clone());
             }
@@ -156,6 +166,11 @@ impl Objects {
                         forget(&mut self.relation_names, table.schema, &index.name, index.oid);
                         self.index_tables.remove(&index.oid);
                     }
+                    for key in table.constraints.iter().filter_map(|constraint| constraint.foreign_key()) {
+                        if let Some(list) = self.references.get_mut(&key.referenced) {
+                            list.retain(|&(referencing, _)| referencing != oid);
+                        }
+                    }
                 }
             }
             Kind::Sequence => {
@@ -178,6 +193,9 @@ impl Objects {
     }
     pub fn table_of_index(&self, index: Oid) -> Option<Oid> {
         self.index_tables.get(&index).copied()
+    }
+    pub fn references_to(&self, table: Oid) -> &[(Oid, Oid)] {
+        self.references.get(&table).map_or(&[], Vec::as_slice)
     }
     pub fn schema(&self, oid: Oid) -> Option<&Schema> {
         self.schemas.get(&oid).map(|schema| &**schema)
@@ -219,6 +237,7 @@ impl Objects {
                 || table.indexes.iter().any(|index| old.indexes.iter().all(|old| old.tree != index.tree));
             let mut marked = (**table).clone();
             marked.trees_since = if is_new { version } else { old.trees_since };
+            marked.indexes.iter_mut().for_each(|index| index.hidden = false);
             self.tables.insert(change.oid, Arc::new(marked));
         }
     }

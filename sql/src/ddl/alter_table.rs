@@ -39,6 +39,7 @@ impl Ddl<'_> {
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
         }
+        self.refuse_pending(&found, "ALTER TABLE")?;
         let mut table = Table::clone(&found);
         for action in &alter.actions {
             self.alter(&mut table, action)?;
@@ -81,13 +82,28 @@ impl Ddl<'_> {
                 let pending = Pending { constraint: constraint.clone(), column: None };
                 self.alter_add_constraint(table, &pending, !not_valid)
             }
-            Action::DropConstraint { name, if_exists, .. } => {
-                self.alter_drop_constraint(table, name, *if_exists)
+            Action::DropConstraint { name, if_exists, cascade } => {
+                self.alter_drop_constraint(table, name, *if_exists, *cascade)
             }
             Action::ValidateConstraint(name) => {
                 let found = table.constraints.iter().position(|constraint| constraint.name == *name);
                 let found = found.ok_or_else(|| no_constraint(table, name))?;
-                self.validate_check(table, found)
+                match &table.constraints[found].kind {
+                    ConstraintKind::Check(_) => self.validate_check(table, found)?,
+                    ConstraintKind::ForeignKey(key) => {
+                        self.lock(key.referenced, RelationLockMode::RowShare)?;
+                        self.validate_foreign_key(table, found)?;
+                    }
+                    _ => {
+                        let message = format!(
+                            "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
+                            table.name
+                        );
+                        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                    }
+                }
+                table.constraints[found].validated = true;
+                Ok(())
             }
             Action::SetDefault(name, expr, text) => {
                 let position = column(table, name)?;
@@ -281,13 +297,21 @@ impl Ddl<'_> {
 
         let old = table.clone();
         let uses_key = |index: &crate::catalog::Index| {
-            index.keys.iter().any(|key| key.column == Some(position)) || index.include.contains(&position)
+            let names_it = |text: &Option<String>| {
+                text.as_deref().is_some_and(|text| expression::names_column(text, name))
+            };
+            index.keys.iter().any(|key| key.column == Some(position) || names_it(&key.expression))
+                || index.include.contains(&position)
+                || names_it(&index.predicate)
         };
         let gone: Vec<crate::catalog::Index> =
             table.indexes.iter().filter(|index| uses_key(index)).cloned().collect();
+        let oids: Vec<crate::types::Oid> = gone.iter().map(|index| index.oid).collect();
+        self.clear_references(table, &oids, &what, cascade)?;
         table.indexes.retain(|index| !uses_key(index));
         table.constraints.retain(|constraint| match &constraint.kind {
             ConstraintKind::Check(text) => !expression::names_column(text, name),
+            ConstraintKind::ForeignKey(key) => !key.columns.contains(&position),
             ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => {
                 gone.iter().all(|index| index.oid != *oid)
             }
@@ -389,24 +413,40 @@ impl Ddl<'_> {
         let old = table.clone();
         match self.add_constraint(table, pending)? {
             Added::Check(position) if validate => self.validate_check(table, position),
-            Added::Check(_) | Added::Nothing => Ok(()),
-            Added::Index(position) => self.build_index(table, position),
+            Added::ForeignKey(position) if validate => self.validate_foreign_key(table, position),
+            Added::Check(position) | Added::ForeignKey(position) => {
+                table.constraints[position].validated = false;
+                Ok(())
+            }
+            Added::Nothing => Ok(()),
+            Added::Index(position) => {
+                self.validate_newly_not_null(&old, table)?;
+                self.build_index(table, position)
+            }
             Added::PrimaryKey => {
-                let nullable: Vec<usize> = table
-                    .primary_key
-                    .iter()
-                    .copied()
-                    .filter(|&column| !old.columns[column].not_null)
-                    .collect();
-                if !nullable.is_empty() {
-                    self.validate_not_null(&old, &nullable)?;
-                }
+                self.validate_newly_not_null(&old, table)?;
                 self.rewrite(&old, table, None)
             }
         }
     }
 
-    fn alter_drop_constraint(&self, table: &mut Table, name: &str, if_exists: bool) -> Result<()> {
+    /// A primary key makes its columns NOT NULL.
+    fn validate_newly_not_null(&self, old: &Table, new: &Table) -> Result<()> {
+        let newly = |at: &usize| new.columns[*at].not_null && !old.columns[*at].not_null;
+        let columns: Vec<usize> = (0..old.columns.len()).filter(newly).collect();
+        match columns.is_empty() {
+            true => Ok(()),
+            false => self.validate_not_null(old, &columns),
+        }
+    }
+
+    fn alter_drop_constraint(
+        &self,
+        table: &mut Table,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let Some(position) = table.constraints.iter().position(|constraint| constraint.name == name) else {
             if if_exists {
                 let message =
@@ -416,7 +456,17 @@ impl Ddl<'_> {
             }
             return Err(no_constraint(table, name));
         };
+        if let ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index) =
+            table.constraints[position].kind
+        {
+            let what = format!("constraint {name} on table {}", table.name);
+            self.clear_references(table, &[index], &what, cascade)?;
+        }
         let old = table.clone();
+        // A foreign key of the table to itself may have gone with the references.
+        let Some(position) = table.constraints.iter().position(|constraint| constraint.name == name) else {
+            return Ok(());
+        };
         let constraint = table.constraints.remove(position);
         let (ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index)) = constraint.kind else {
             return Ok(());
@@ -506,6 +556,13 @@ impl Ddl<'_> {
             if let ConstraintKind::Check(text) = &mut constraint.kind {
                 *text = expression::rename_column(text, from, to);
             }
+        }
+        let rename = |text: &mut Option<String>| {
+            *text = text.take().map(|text| expression::rename_column(&text, from, to));
+        };
+        for index in &mut table.indexes {
+            index.keys.iter_mut().for_each(|key| rename(&mut key.expression));
+            rename(&mut index.predicate);
         }
         for column in table.columns.iter_mut().filter(|column| column.generated) {
             column.default = column.default.take().map(|text| expression::rename_column(&text, from, to));

@@ -162,7 +162,10 @@ impl Ddl<'_> {
                     deferrable: *deferrable,
                 });
             }
-            ColumnConstraintKind::References(_) => return Err(Error::unsupported("FOREIGN KEY")),
+            ColumnConstraintKind::References(reference) => queue(TableConstraintKind::ForeignKey {
+                columns: vec![name.clone()],
+                reference: reference.clone(),
+            }),
         }
         Ok(())
     }

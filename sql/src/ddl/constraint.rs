@@ -1,4 +1,4 @@
-//! PRIMARY KEY, UNIQUE and CHECK: their descriptors, names and indexes. Whether existing rows satisfy them is checked by
+//! PRIMARY KEY, UNIQUE and CHECK: their descriptors, names and indexes (FOREIGN KEY is in `foreign_key.rs`). Whether existing rows satisfy them is checked by
 //! `alter_table.rs`.
 
 use super::column::Pending;
@@ -13,6 +13,7 @@ use serin_storage::TreeId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Added {
     Check(usize),
+    ForeignKey(usize),
     /// The table is to be clustered anew.
     PrimaryKey,
     /// The index at this position is to be built.
@@ -46,19 +47,19 @@ impl Ddl<'_> {
                     kind: ConstraintKind::Check(text.clone()),
                     deferrable: false,
                     initially_deferred: false,
+                    validated: true,
                     comment: None,
                 });
                 Ok(Added::Check(table.constraints.len() - 1))
             }
             TableConstraintKind::PrimaryKey { columns, include, using_index, deferrable } => {
-                refuse_deferrable(*deferrable)?;
                 if table.indexes.iter().any(|index| index.primary) {
                     let message =
                         format!("multiple primary keys for table \"{}\" are not allowed", table.name);
                     return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
                 }
-                if using_index.is_some() {
-                    return Err(Error::unsupported("PRIMARY KEY USING INDEX"));
+                if let Some(index) = using_index {
+                    return self.constraint_using_index(table, given, index, true, *deferrable);
                 }
                 let columns = key_columns(table, columns, "primary key")?;
                 let include = key_columns(table, include, "primary key")?;
@@ -67,19 +68,24 @@ impl Ddl<'_> {
                 }
                 let name = self.index_name(table, given, None, "pkey")?;
                 let position = self.push_index(table, name.clone(), &columns, include, true)?;
-                let index = &mut table.indexes[position];
-                index.primary = true;
-                index.clustered = true;
-                index.tree = table.tree;
-                let oid = index.oid;
+                table.indexes[position].primary = true;
+                let oid = table.indexes[position].oid;
+                if is_deferrable(*deferrable) {
+                    // Rows with equal keys could not be in one tree: the table keeps its row ids.
+                    table.indexes[position].tree = self.create_tree()?.id();
+                    table.indexes[position].deferrable = true;
+                    self.push_constraint(table, name, ConstraintKind::PrimaryKey(oid), *deferrable)?;
+                    return Ok(Added::Index(position));
+                }
+                table.indexes[position].clustered = true;
+                table.indexes[position].tree = table.tree;
                 table.primary_key = columns;
-                self.push_constraint(table, name, ConstraintKind::PrimaryKey(oid))?;
+                self.push_constraint(table, name, ConstraintKind::PrimaryKey(oid), *deferrable)?;
                 Ok(Added::PrimaryKey)
             }
             TableConstraintKind::Unique { columns, include, nulls_not_distinct, using_index, deferrable } => {
-                refuse_deferrable(*deferrable)?;
                 if let Some(index) = using_index {
-                    return self.unique_using_index(table, given, index);
+                    return self.constraint_using_index(table, given, index, false, *deferrable);
                 }
                 let columns = key_columns(table, columns, "unique")?;
                 let include = key_columns(table, include, "unique")?;
@@ -88,38 +94,102 @@ impl Ddl<'_> {
                 let position = self.push_index(table, name.clone(), &columns, include, true)?;
                 table.indexes[position].tree = tree;
                 table.indexes[position].nulls_not_distinct = *nulls_not_distinct;
+                table.indexes[position].deferrable = is_deferrable(*deferrable);
                 let oid = table.indexes[position].oid;
-                self.push_constraint(table, name, ConstraintKind::Unique(oid))?;
+                self.push_constraint(table, name, ConstraintKind::Unique(oid), *deferrable)?;
                 Ok(Added::Index(position))
             }
-            TableConstraintKind::ForeignKey { .. } => Err(Error::unsupported("FOREIGN KEY")),
+            TableConstraintKind::ForeignKey { columns, reference } => {
+                self.add_foreign_key(table, pending, columns, reference)
+            }
             TableConstraintKind::Exclude => Err(Error::unsupported("EXCLUDE")),
         }
     }
 
-    fn unique_using_index(&self, table: &mut Table, given: Option<&str>, index: &str) -> Result<Added> {
-        let found = table.indexes.iter().find(|candidate| candidate.name == index);
-        let found = found.ok_or_else(|| {
+    /// UNIQUE or PRIMARY KEY USING INDEX: the index takes the constraint's name.
+    fn constraint_using_index(
+        &self,
+        table: &mut Table,
+        given: Option<&str>,
+        index: &str,
+        primary: bool,
+        deferrable: Deferrable,
+    ) -> Result<Added> {
+        let found = table.indexes.iter().position(|candidate| candidate.name == index);
+        let position = found.ok_or_else(|| {
             Error::new(SqlState::UNDEFINED_OBJECT, format!("index \"{index}\" does not exist"))
         })?;
+        let found = &table.indexes[position];
+        let refuse = |message: String| {
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .detail("Cannot create a primary key or unique constraint using such an index."))
+        };
+        if table.constraint_of_index(found.oid).is_some() {
+            let message = format!("index \"{index}\" is already associated with a constraint");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
         if !found.unique {
-            let message = format!("\"{index}\" is not a unique index");
-            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
-                .detail("Cannot create a primary key or unique constraint using such an index."));
+            return refuse(format!("\"{index}\" is not a unique index"));
         }
-        if given.is_some_and(|given| given != index) {
-            return Err(Error::unsupported("UNIQUE USING INDEX under another name"));
+        if found.keys.iter().any(|key| key.column.is_none()) {
+            return refuse(format!("index \"{index}\" contains expressions"));
         }
-        let (oid, name) = (found.oid, found.name.clone());
-        self.push_constraint(table, name, ConstraintKind::Unique(oid))?;
-        Ok(Added::Nothing)
+        if found.predicate.is_some() {
+            return refuse(format!("\"{index}\" is a partial index"));
+        }
+        if found.keys.iter().any(|key| key.descending || key.nulls_first) {
+            return refuse(format!("index \"{index}\" column number 1 does not have default sorting behavior"));
+        }
+        if is_deferrable(deferrable) {
+            return Err(Error::unsupported("a deferrable constraint USING INDEX"));
+        }
+        if let Some(given) = given
+            && given != index
+        {
+            let oid = found.oid;
+            self.notice(format!(
+                "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{index}\" to \"{given}\""
+            ));
+            self.take_relation_name(table.schema, given, oid)?;
+            self.give_relation_name(table.schema, index)?;
+            table.indexes[position].name = given.to_string();
+        }
+        let (oid, name) = (table.indexes[position].oid, table.indexes[position].name.clone());
+        if !primary {
+            self.push_constraint(table, name, ConstraintKind::Unique(oid), deferrable)?;
+            return Ok(Added::Nothing);
+        }
+        let columns: Vec<usize> = table.indexes[position].keys.iter().filter_map(|key| key.column).collect();
+        for &column in &columns {
+            table.columns[column].not_null = true;
+        }
+        // The table moves into the primary key's order, and the index becomes the table.
+        self.drop_tree(table.indexes[position].tree)?;
+        table.indexes[position].primary = true;
+        table.indexes[position].clustered = true;
+        table.indexes[position].tree = table.tree;
+        table.primary_key = columns;
+        self.push_constraint(table, name, ConstraintKind::PrimaryKey(oid), deferrable)?;
+        Ok(Added::PrimaryKey)
     }
 
-    fn push_constraint(&self, table: &mut Table, name: String, kind: ConstraintKind) -> Result<()> {
+    fn push_constraint(
+        &self,
+        table: &mut Table,
+        name: String,
+        kind: ConstraintKind,
+        deferrable: Deferrable,
+    ) -> Result<()> {
         let oid = self.new_oid()?;
-        let constraint =
-            Constraint { oid, name, kind, deferrable: false, initially_deferred: false, comment: None };
-        table.constraints.push(constraint);
+        table.constraints.push(Constraint {
+            oid,
+            name,
+            kind,
+            deferrable: is_deferrable(deferrable),
+            initially_deferred: deferrable.initially_deferred,
+            validated: true,
+            comment: None,
+        });
         Ok(())
     }
 
@@ -172,6 +242,8 @@ impl Ddl<'_> {
             primary: false,
             clustered: false,
             nulls_not_distinct: false,
+            deferrable: false,
+            hidden: self.keeps_snapshot(),
             predicate: None,
             comment: None,
         });
@@ -179,11 +251,8 @@ impl Ddl<'_> {
     }
 }
 
-fn refuse_deferrable(deferrable: Deferrable) -> Result<()> {
-    if deferrable.deferrable || deferrable.initially_deferred {
-        return Err(Error::unsupported("DEFERRABLE"));
-    }
-    Ok(())
+fn is_deferrable(written: Deferrable) -> bool {
+    written.deferrable || written.initially_deferred
 }
 
 fn key_columns(table: &Table, columns: &[String], what: &str) -> Result<Vec<usize>> {

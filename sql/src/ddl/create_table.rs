@@ -7,7 +7,7 @@ use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::{
-    CreateTable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint, TableConstraintKind,
+    CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint, TableConstraintKind,
 };
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, ShapeCell, TableWriter};
@@ -45,9 +45,11 @@ impl Ddl<'_> {
                 .iter()
                 .map(|constraint| Pending { constraint: constraint.clone(), column: None }),
         );
-        // As PostgreSQL does: the primary key's index comes first, checks do not depend on the order.
-        pending.sort_by_key(|pending| {
-            !matches!(pending.constraint.kind, TableConstraintKind::PrimaryKey { .. })
+        // As PostgreSQL does: the primary key's index comes first; foreign keys last, as they may reference the table itself.
+        pending.sort_by_key(|pending| match pending.constraint.kind {
+            TableConstraintKind::PrimaryKey { .. } => 0,
+            TableConstraintKind::ForeignKey { .. } => 2,
+            _ => 1,
         });
         for pending in &pending {
             self.add_constraint(&mut table, pending)?;
@@ -182,14 +184,14 @@ impl Ddl<'_> {
                             columns,
                             include,
                             using_index: None,
-                            deferrable: Default::default(),
+                            deferrable: deferrable_of(&source, index.oid),
                         },
                         false => TableConstraintKind::Unique {
                             columns,
                             include,
                             nulls_not_distinct: index.nulls_not_distinct,
                             using_index: None,
-                            deferrable: Default::default(),
+                            deferrable: deferrable_of(&source, index.oid),
                         },
                     },
                 );
@@ -246,6 +248,13 @@ impl Ddl<'_> {
         })?;
         Ok(format!("SELECT {rows}"))
     }
+}
+
+fn deferrable_of(table: &Table, index: crate::types::Oid) -> Deferrable {
+    table.constraint_of_index(index).map_or_else(Deferrable::default, |constraint| Deferrable {
+        deferrable: constraint.deferrable,
+        initially_deferred: constraint.initially_deferred,
+    })
 }
 
 pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, modifier: i32) -> Result<()> {

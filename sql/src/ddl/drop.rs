@@ -109,7 +109,7 @@ impl Ddl<'_> {
                 }
                 Relation::Index(table, position) => {
                     self.require_owner(table.owner, word, &table.indexes[position].name)?;
-                    self.drop_index(table.indexes[position].oid)?;
+                    self.drop_index(table.indexes[position].oid, cascade)?;
                 }
                 Relation::System(_) => {}
             }
@@ -133,38 +133,115 @@ impl Ddl<'_> {
             }
             at += 1;
         }
-        if dependents.is_empty() {
+        // Foreign keys of tables that stay.
+        let mut keys: Vec<(Arc<Table>, Oid, Oid)> = Vec::new();
+        for &relation in relations {
+            for &(referencing, constraint) in catalog.references_to(relation) {
+                if !seen.contains(&referencing)
+                    && let Some(table) = catalog.table(referencing)
+                {
+                    keys.push((table, constraint, relation));
+                }
+            }
+        }
+        let name = |table: &Table, constraint: Oid| {
+            let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
+            format!("constraint {name} on table {}", table.name)
+        };
+        let views = dependents.iter().map(|(view, on)| (format!("view {}", view.name), *on));
+        let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
+        let found: Vec<(String, Oid)> = views.chain(constraints).collect();
+        if found.is_empty() {
             return Ok(());
         }
         if cascade {
-            match &dependents[..] {
-                [(view, _)] => self.notice(format!("drop cascades to view {}", view.name)),
-                many => {
-                    let lines = many.iter().map(|(view, _)| format!("drop cascades to view {}", view.name));
-                    let notice = Error::new(
-                        SqlState::SUCCESSFUL_COMPLETION,
-                        format!("drop cascades to {} other objects", many.len()),
-                    )
-                    .detail(lines.collect::<Vec<_>>().join("\n"))
-                    .severity(crate::error::Severity::Notice);
-                    self.core.notice(notice);
-                }
-            }
+            self.report_cascade(found.iter().map(|(what, _)| what.clone()).collect());
             for (view, _) in dependents {
                 self.lock(view.oid, RelationLockMode::AccessExclusive)?;
                 self.remove_table(&view)?;
             }
+            for (table, constraint, _) in keys {
+                self.remove_constraint(table.oid, constraint)?;
+            }
             return Ok(());
         }
-        let lines = dependents
+        let lines = found
             .iter()
             .take(REPORTED_MAX)
-            .map(|(view, on)| format!("view {} depends on {}", view.name, describe(&catalog, *on)));
+            .map(|(what, on)| format!("{what} depends on {}", describe(&catalog, *on)));
         let what = match relations {
             [one] => describe(&catalog, *one),
             _ => "desired object(s)".to_string(),
         };
         Err(must_cascade(&what, lines.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// The notice of what goes with a DROP … CASCADE.
+    fn report_cascade(&self, objects: Vec<String>) {
+        match &objects[..] {
+            [] => {}
+            [one] => self.notice(format!("drop cascades to {one}")),
+            many => {
+                let lines: Vec<String> =
+                    many.iter().take(REPORTED_MAX).map(|what| format!("drop cascades to {what}")).collect();
+                let message = format!("drop cascades to {} other objects", many.len());
+                let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message)
+                    .detail(lines.join("\n"))
+                    .severity(crate::error::Severity::Notice);
+                self.core.notice(notice);
+            }
+        }
+    }
+
+    /// Takes a foreign key off its table, which need not be locked yet.
+    fn remove_constraint(&self, table: Oid, constraint: Oid) -> Result<()> {
+        self.lock(table, RelationLockMode::AccessExclusive)?;
+        let Some(found) = self.catalog().table(table) else { return Ok(()) };
+        let mut changed = Table::clone(&found);
+        changed.constraints.retain(|other| other.oid != constraint);
+        self.put_table(changed)?;
+        Ok(())
+    }
+
+    /// Foreign keys that reference these indexes of `table` go with CASCADE, or stand in the way of dropping `what`.
+    pub(super) fn clear_references(
+        &self,
+        table: &mut Table,
+        indexes: &[Oid],
+        what: &str,
+        cascade: bool,
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        let mut found: Vec<(Arc<Table>, Oid, Oid, String)> = Vec::new();
+        for &(referencing, constraint) in catalog.references_to(table.oid) {
+            let Some(other) = catalog.table(referencing) else { continue };
+            let Some(entry) = other.constraint(constraint) else { continue };
+            let Some(key) = entry.foreign_key().filter(|key| indexes.contains(&key.index)) else { continue };
+            let (index, name) = (key.index, format!("constraint {} on table {}", entry.name, other.name));
+            found.push((other, constraint, index, name));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        if !cascade {
+            let lines: Vec<String> = found
+                .iter()
+                .take(REPORTED_MAX)
+                .map(|(_, _, index, name)| {
+                    let index = table.index(*index).map_or("", |(_, index)| &index.name);
+                    format!("{name} depends on index {index}")
+                })
+                .collect();
+            return Err(must_cascade(what, lines.join("\n")));
+        }
+        self.report_cascade(found.iter().map(|(_, _, _, name)| name.clone()).collect());
+        for (other, constraint, _, _) in found {
+            match other.oid == table.oid {
+                true => table.constraints.retain(|entry| entry.oid != constraint),
+                false => self.remove_constraint(other.oid, constraint)?,
+            }
+        }
+        Ok(())
     }
 
     /// The table with its indexes and owned sequences; dependents have been cleared.
@@ -217,13 +294,13 @@ impl Ddl<'_> {
         self.remove_sequence(sequence)
     }
 
-    fn drop_index(&self, index: Oid) -> Result<()> {
+    fn drop_index(&self, index: Oid, cascade: bool) -> Result<()> {
         // Looked up anew: an earlier DROP of the same statement may have changed the table.
         let Some(Relation::Index(table, position)) = self.catalog().relation(index) else { return Ok(()) };
         let found = &table.indexes[position];
         let constraint = table.constraints.iter().find(|constraint| match constraint.kind {
             ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => oid == index,
-            ConstraintKind::Check(_) => false,
+            ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
         });
         if let Some(constraint) = constraint {
             let what = format!("constraint {} on table {}", constraint.name, table.name);
@@ -232,6 +309,7 @@ impl Ddl<'_> {
                 .hint(format!("You can drop {what} instead.")));
         }
         let mut changed = Table::clone(&table);
+        self.clear_references(&mut changed, &[index], &format!("index {}", found.name), cascade)?;
         let removed = changed.indexes.remove(position);
         self.give_relation_name(table.schema, &removed.name)?;
         self.drop_tree(removed.tree)?;

@@ -1,9 +1,12 @@
 //! CREATE INDEX, REINDEX.
 
-use super::{Ddl, constraint, names};
+use super::{Ddl, names};
 use crate::catalog::{Index, IndexKey, Relation, Table};
 use crate::error::{Error, Result, SqlState};
-use crate::parse::ast::{CreateIndex, Expr, ObjectKind, ObjectName};
+use crate::expr::Expr as Bound;
+use crate::functions::{CastMethod, Volatility};
+use crate::parse::ast::{CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
+use crate::types::Type;
 use serin_txn::RelationLockMode;
 
 impl Ddl<'_> {
@@ -13,9 +16,6 @@ impl Ddl<'_> {
             // Equality by an ordered tree is as good.
             Some("hash") => {}
             Some(method) => return Err(Error::unsupported(format!("access method \"{method}\""))),
-        }
-        if create.predicate.is_some() {
-            return Err(Error::unsupported("CREATE INDEX ... WHERE"));
         }
         let table = self.open_table(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
@@ -29,28 +29,7 @@ impl Ddl<'_> {
             return Err(names::relation_exists(name));
         }
         let mut table = Table::clone(&table);
-        let keys = create.columns.iter().map(|column| {
-            let Expr::Column(parts, position) = &column.expr else {
-                return Err(Error::unsupported("an index on an expression"));
-            };
-            let name = parts.last().map_or("", |name| name);
-            if let Some(class) = &column.operator_class
-                && !names::display(class).ends_with("_ops")
-            {
-                let message = format!("operator class \"{}\" does not exist", names::display(class));
-                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-            }
-            let found = table.column_index(name).ok_or_else(|| {
-                let message = format!("column \"{name}\" does not exist");
-                Error::new(SqlState::UNDEFINED_COLUMN, message).at(*position)
-            })?;
-            Ok(IndexKey {
-                column: Some(found),
-                expression: None,
-                descending: column.descending,
-                nulls_first: column.nulls_first.unwrap_or(column.descending),
-            })
-        });
+        let keys = create.columns.iter().map(|column| self.index_key(&table, column));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let include = create.include.iter().map(|name| {
             table.column_index(name).ok_or_else(|| {
@@ -58,8 +37,17 @@ impl Ddl<'_> {
             })
         });
         let include = include.collect::<Result<Vec<_>>>()?;
-        let columns: Vec<usize> = keys.iter().filter_map(|key| key.column).collect();
-        let joined = constraint::joined(&table, &columns);
+        let predicate = match &create.predicate {
+            None => None,
+            Some((expr, text)) => {
+                let bound = self.with_plan_context(|context| {
+                    crate::bind::table_expression(expr, &table, Some((Type::BOOL, -1)), context)
+                })?;
+                require_immutable(bound, "predicate")?;
+                Some(text.clone())
+            }
+        };
+        let joined = name_parts(&table, &keys).join("_");
         let name = self.index_name(&table, create.name.as_deref(), Some(&joined), "idx")?;
         let oid = self.new_oid()?;
         self.take_relation_name(table.schema, &name, oid)?;
@@ -73,12 +61,45 @@ impl Ddl<'_> {
             primary: false,
             clustered: false,
             nulls_not_distinct: create.nulls_not_distinct,
-            predicate: None,
+            deferrable: false,
+            hidden: self.keeps_snapshot(),
+            predicate,
             comment: None,
         });
         self.build_index(&table, table.indexes.len() - 1)?;
         self.put_table(table)?;
         Ok(())
+    }
+
+    fn index_key(&self, table: &Table, column: &IndexColumn) -> Result<IndexKey> {
+        if let Some(class) = &column.operator_class
+            && !names::display(class).ends_with("_ops")
+        {
+            let message = format!("operator class \"{}\" does not exist", names::display(class));
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        }
+        let (found, expression) = match &column.expr {
+            Expr::Column(parts, position) if parts.len() == 1 => {
+                let found = table.column_index(&parts[0]).ok_or_else(|| {
+                    let message = format!("column \"{}\" does not exist", parts[0]);
+                    Error::new(SqlState::UNDEFINED_COLUMN, message).at(*position)
+                })?;
+                (Some(found), None)
+            }
+            expr => {
+                let bound = self.with_plan_context(|context| {
+                    crate::bind::table_expression(expr, table, None, context)
+                })?;
+                require_immutable(bound, "expression")?;
+                (None, Some(column.text.clone()))
+            }
+        };
+        Ok(IndexKey {
+            column: found,
+            expression,
+            descending: column.descending,
+            nulls_first: column.nulls_first.unwrap_or(column.descending),
+        })
     }
 
     pub(super) fn reindex(&self, object: ObjectKind, name: &ObjectName) -> Result<()> {
@@ -102,4 +123,62 @@ impl Ddl<'_> {
         }
         Ok(())
     }
+}
+
+/// A value that changed by itself would leave its index entry behind.
+fn require_immutable(mut bound: Bound, what: &str) -> Result<()> {
+    // The text of most types depends on no setting; of dates and times it does.
+    fn strip(expr: &Bound) -> Option<Bound> {
+        match expr {
+            Bound::Cast { operand, method: CastMethod::InputOutput, to, modifier, explicit }
+                if !matches!(operand.data_type().category(), 'D' | 'T') && !matches!(to.category(), 'D' | 'T') =>
+            {
+                let mut operand = operand.clone();
+                operand.rewrite(&mut strip);
+                Some(Bound::Cast {
+                    operand,
+                    method: CastMethod::Relabel,
+                    to: *to,
+                    modifier: *modifier,
+                    explicit: *explicit,
+                })
+            }
+            _ => None,
+        }
+    }
+    bound.rewrite(&mut strip);
+    if bound.has_subquery() {
+        let message = format!("cannot use subquery in index {what}");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    if bound.volatility() != Volatility::Immutable {
+        let message = format!("functions in index {what} must be marked IMMUTABLE");
+        return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+    }
+    Ok(())
+}
+
+/// What a made-up name is made of: columns, the function that an expression calls, `expr` for any other.
+fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
+    let part = |key: &IndexKey| match (&key.column, &key.expression) {
+        (Some(column), _) => table.columns[*column].name.clone(),
+        (None, text) => match crate::parse::parse_expression(text.as_deref().unwrap_or("")) {
+            Ok(Expr::Function(call)) => call.name.parts.last().cloned().unwrap_or_default(),
+            Ok(Expr::Coalesce(..)) => "coalesce".into(),
+            _ => "expr".into(),
+        },
+    };
+    let mut parts: Vec<String> = Vec::with_capacity(keys.len());
+    for key in keys {
+        // As ChooseIndexColumnNames: a name that is taken gets a number.
+        let name = part(key);
+        let mut candidate = name.clone();
+        let mut number = 1;
+        while parts.contains(&candidate) {
+            candidate = format!("{name}{number}");
+            number += 1;
+        }
+        parts.push(candidate);
+    }
+    parts
 }

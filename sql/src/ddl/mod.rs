@@ -13,6 +13,7 @@ mod create_table;
 mod database;
 mod drop;
 mod expression;
+mod foreign_key;
 mod index;
 pub(crate) mod names;
 mod rewrite;
@@ -32,7 +33,7 @@ use crate::plan::PlanContext;
 use crate::session::core::Core;
 use crate::types::{Datum, Oid, Type};
 use serin_storage::{Tree, TreeId};
-use serin_txn::{RelationLockMode, Transaction, WaitPolicy};
+use serin_txn::{Isolation, RelationLockMode, Transaction, WaitPolicy};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -138,8 +139,8 @@ impl Ddl<'_> {
             S::Drop { object, names, if_exists, cascade, .. } => {
                 self.drop_objects(*object, names, *if_exists, *cascade)?;
             }
-            S::Truncate { tables, restart_identity, cascade: _ } => {
-                self.truncate(tables, *restart_identity)?;
+            S::Truncate { tables, restart_identity, cascade } => {
+                self.truncate(tables, *restart_identity, *cascade)?;
             }
             S::Comment { object, name, column, text } => {
                 self.comment(*object, name, column.as_deref(), text.clone())?;
@@ -219,6 +220,11 @@ impl Ddl<'_> {
             self.drop_tree(index.tree)?;
         }
         Ok(())
+    }
+    /// Whether the transaction has taken a snapshot that it keeps: an index made now lacks versions which that snapshot still sees.
+    pub fn keeps_snapshot(&self) -> bool {
+        let transaction = self.transaction.borrow();
+        transaction.isolation() != Isolation::ReadCommitted && transaction.has_snapshot()
     }
     pub fn with_plan_context<R>(&self, work: impl FnOnce(&PlanContext<'_>) -> Result<R>) -> Result<R> {
         let catalog = self.catalog();

@@ -3,19 +3,25 @@
 
 use super::Ddl;
 use crate::catalog::{Sequence, Table};
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::ObjectName;
 use serin_txn::RelationLockMode;
+use std::sync::Arc;
 
 impl Ddl<'_> {
-    pub(super) fn truncate(&self, tables: &[ObjectName], restart_identity: bool) -> Result<()> {
-        let mut done = Vec::new();
+    pub(super) fn truncate(&self, tables: &[ObjectName], restart_identity: bool, cascade: bool) -> Result<()> {
+        let mut chosen: Vec<Arc<Table>> = Vec::new();
         for name in tables {
-            let old = self.open_table(name, RelationLockMode::AccessExclusive)?;
-            if done.contains(&old.oid) {
-                continue;
+            let table = self.open_table(name, RelationLockMode::AccessExclusive)?;
+            if chosen.iter().all(|other| other.oid != table.oid) {
+                chosen.push(table);
             }
-            done.push(old.oid);
+        }
+        self.add_referencing(&mut chosen, cascade)?;
+        for old in &chosen {
+            self.refuse_pending(old, "TRUNCATE")?;
+        }
+        for old in chosen {
             let mut new = Table::clone(&old);
             self.fresh_trees(&mut new)?;
             new.statistics = None;
@@ -30,6 +36,37 @@ impl Ddl<'_> {
                     self.restart_sequence(&mut restarted, None)?;
                     self.put_sequence(restarted)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables whose foreign keys reference those to be emptied are emptied too, or stand in the way.
+    fn add_referencing(&self, chosen: &mut Vec<Arc<Table>>, cascade: bool) -> Result<()> {
+        let mut at = 0;
+        while at < chosen.len() {
+            let table = chosen[at].clone();
+            at += 1;
+            let catalog = self.catalog();
+            for &(referencing, _) in catalog.references_to(table.oid) {
+                if chosen.iter().any(|other| other.oid == referencing) {
+                    continue;
+                }
+                let Some(found) = catalog.table(referencing) else { continue };
+                if !cascade {
+                    let message = "cannot truncate a table referenced in a foreign key constraint";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                        .detail(format!("Table \"{}\" references \"{}\".", found.name, table.name))
+                        .hint(format!(
+                            "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                            found.name
+                        )));
+                }
+                self.notice(format!("truncate cascades to table \"{}\"", found.name));
+                self.require_owner(found.owner, "table", &found.name)?;
+                self.lock(referencing, RelationLockMode::AccessExclusive)?;
+                // As it is now that nobody else can change it.
+                chosen.extend(self.catalog().table(referencing));
             }
         }
         Ok(())

@@ -8,18 +8,21 @@ pub mod eval;
 mod aggregate;
 mod arrays;
 mod basic;
+pub(crate) mod constraint;
 mod cte;
+pub(crate) mod foreign_key;
 mod function;
 mod join;
 mod lock;
-mod modify;
+pub(crate) mod modify;
 mod operator;
 pub mod runtime;
-mod scan;
+pub(crate) mod scan;
 mod set;
 mod short;
 mod sort;
 mod subquery;
+mod unique;
 mod window;
 
 use crate::column::{BATCH_ROWS, Batch};
@@ -83,7 +86,9 @@ impl Execution {
         let rt = Runtime { context, state: &self.state, plan: Some(&plan) };
         if let (Some(short), true) = (&plan.short, self.state.counters.borrow().is_empty()) {
             self.done = true;
-            return short::run(short, &rt);
+            let answer = short::run(short, &rt)?;
+            constraint::finish(&rt)?;
+            return Ok(answer);
         }
         if !self.started {
             self.started = true;
@@ -100,6 +105,7 @@ impl Execution {
             }
         }
         cte::finish_writers(&plan, &rt)?;
+        constraint::finish(&rt)?;
         self.done = true;
         self.root = None;
         Ok(None)

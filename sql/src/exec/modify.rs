@@ -9,6 +9,7 @@
 //! was granted, insert again.
 
 use super::basic::check_budget;
+use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
@@ -30,6 +31,8 @@ pub struct Changer {
     arbiter: Arbiter,
     pub lock_mode: RowLockMode,
     conflict_lock_mode: RowLockMode,
+    /// Of constraints that reach beyond the row.
+    watcher: Option<Box<Watcher>>,
 }
 
 impl Changer {
@@ -56,7 +59,12 @@ impl Changer {
             Some(update) => strength(&update.assignments),
             None => RowLockMode::NoKeyUpdate,
         };
-        Ok(Changer { modify: modify.clone(), shape, writer, arbiter, lock_mode, conflict_lock_mode })
+        let effect = match &modify.on_conflict {
+            Some(node::OnConflict { update: Some(_), .. }) => ModifyKind::Update,
+            _ => modify.kind,
+        };
+        let watcher = Watcher::new(&modify.table, effect, rt.context)?;
+        Ok(Changer { modify: modify.clone(), shape, writer, arbiter, lock_mode, conflict_lock_mode, watcher })
     }
 
     /// Locks a row that was read as `old` and changes it. Answers the row for RETURNING: as it is now, or was, for DELETE.
@@ -111,6 +119,9 @@ impl Changer {
     ) -> Result<Vec<Datum>> {
         if self.modify.kind == ModifyKind::Delete {
             self.writer.delete(key, &old, rt.context)?;
+            if let Some(watcher) = &mut self.watcher {
+                watcher.deleted(&old, rt);
+            }
             return Ok(old);
         }
         let mut new = old.clone();
@@ -120,7 +131,18 @@ impl Changer {
         self.writer.fill_generated(&mut new, rt.context)?;
         self.writer.check(&new, rt.context)?;
         self.writer.update(key, &old, &new, rt.context)?;
+        self.watch_update(key, &old, &new, rt)?;
         Ok(new)
+    }
+
+    fn watch_update(&mut self, key: &[u8], old: &[Datum], new: &[Datum], rt: &Runtime<'_>) -> Result<()> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let mut new_key = Vec::new();
+        match self.shape.key.is_empty() {
+            true => new_key.extend_from_slice(key),
+            false => self.shape.encode_key(new, &mut new_key),
+        }
+        watcher.updated((key, old), (&new_key, new), rt)
     }
 
     /// Inserts one row; None if ON CONFLICT left things as they are.
@@ -135,7 +157,12 @@ impl Changer {
         loop {
             rt.check_interrupt()?;
             let (key, visible) = match self.writer.insert(&row, &self.arbiter, rt.context)? {
-                InsertOutcome::Inserted(_) => return Ok(Some(row)),
+                InsertOutcome::Inserted(key) => {
+                    if let Some(watcher) = &mut self.watcher {
+                        watcher.inserted(&key, &row, rt)?;
+                    }
+                    return Ok(Some(row));
+                }
                 InsertOutcome::Conflict { key, visible, .. } => (key, visible),
             };
             // Under a fixed snapshot, a row that it does not show can't be passed over or changed.
@@ -174,6 +201,7 @@ impl Changer {
             self.writer.fill_generated(&mut new, rt.context)?;
             self.writer.check(&new, rt.context)?;
             self.writer.update(&key, &existing, &new, rt.context)?;
+            self.watch_update(&key, &existing, &new, rt)?;
             return Ok(Some(new));
         }
     }
@@ -246,6 +274,10 @@ impl Modify {
                 out.append(&super::basic::datums_to_batch(&returned, &self.types));
                 check_budget(out.bytes(), rt, "RETURNING rows")?;
             }
+        }
+        // RETURNING's rows are for a statement that succeeds. (Beside other writers, its end is theirs too: `Execution::next_rows`.)
+        if self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty()) {
+            constraint::finish(rt)?;
         }
         if self.counts {
             rt.state.rows_affected.set(rt.state.rows_affected.get() + affected);

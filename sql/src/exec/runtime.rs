@@ -5,6 +5,7 @@ use super::operator::Executor;
 use crate::column::Batch;
 use crate::types::Datum;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The part of a run that outlives a call of `Execution::next`.
@@ -21,6 +22,8 @@ pub struct RunState {
     /// By `Node::id`; empty unless EXPLAIN ANALYZE asked.
     pub counters: RefCell<Vec<Counter>>,
     pub rows_affected: Cell<u64>,
+    /// Constraints to be checked when the statement ends.
+    pub events: RefCell<VecDeque<super::constraint::Event>>,
 }
 
 #[derive(Default)]

@@ -218,7 +218,7 @@ fn finish(open: &mut Open, extra: Extra) -> Batch {
 }
 
 /// The key in the table's tree that an index entry leads to: its value, or the rest of its key.
-fn table_key<'e>(key: &'e [u8], value: &'e [u8], parts: &[KeyPart]) -> Option<&'e [u8]> {
+pub(crate) fn table_key<'e>(key: &'e [u8], value: &'e [u8], parts: &[KeyPart]) -> Option<&'e [u8]> {
     if !value.is_empty() {
         return Some(value);
     }
@@ -308,7 +308,7 @@ fn pieces(bounds: &Bounds, parts: &[KeyPart], rt: &Runtime<'_>) -> Result<Vec<Pi
     Ok(pieces)
 }
 
-fn all_with(prefix: &[u8]) -> KeyRange {
+pub(crate) fn all_with(prefix: &[u8]) -> KeyRange {
     if prefix.is_empty() {
         return KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
     }

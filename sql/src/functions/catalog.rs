@@ -213,7 +213,7 @@ fn constraint_definition(constraint: Oid, context: &EvalContext<'_>) -> Option<S
     let catalog = context.services.catalog();
     let found = |table: &Arc<Table>| {
         let constraint = table.constraints.iter().find(|of| of.oid == constraint)?;
-        Some(deparse::constraint_definition(table, constraint))
+        Some(deparse::constraint_definition(&catalog, &context.services.search_path(), table, constraint))
     };
     catalog.tables().find_map(found)
 }

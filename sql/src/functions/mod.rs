@@ -140,6 +140,9 @@ pub trait Services {
     /// pg_cancel_backend (terminate: false), pg_terminate_backend.
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool>;
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
+    fn safe_snapshot_blocking_pids(&self, _pid: i32) -> Vec<i32> {
+        Vec::new()
+    }
     /// Size of a relation's trees in bytes (pg_relation_size …).
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>>;
     // ---- what pg_catalog shows of the live state ----
@@ -163,6 +166,10 @@ pub trait Services {
     /// The last value nextval() gave anyone; None: never called.
     fn sequence_last_value(&self, _sequence: Oid) -> Result<Option<i64>> {
         Err(crate::error::Error::unsupported("pg_sequences"))
+    }
+    /// Constraint checks that the transaction has put off. None: there is nowhere to put them.
+    fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
+        None
     }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.

@@ -176,12 +176,12 @@ pub fn register(r: &mut Registry) {
         context.services.signal_backend(pid, true).map(Datum::Bool)
     });
     scalar!(r, "pg_blocking_pids", |context; pid: i32| int4_array(context.services.blocking_pids(pid)));
-    scalar!(r, "pg_safe_snapshot_blocking_pids", |pid: i32| {
-        let _ = pid;
-        int4_array(Vec::new())
+    scalar!(r, "pg_safe_snapshot_blocking_pids", |context; pid: i32| {
+        int4_array(context.services.safe_snapshot_blocking_pids(pid))
     });
     scalar!(r, "pg_isolation_test_session_is_blocked", |context; pid: i32, interesting: &ArrayValue| {
-        let blockers = context.services.blocking_pids(pid);
+        let mut blockers = context.services.blocking_pids(pid);
+        blockers.extend(context.services.safe_snapshot_blocking_pids(pid));
         interesting.elements.iter().filter_map(Datum::as_i32).any(|pid| blockers.contains(&pid))
     });
     // The binder answers it, for values do not carry their type.

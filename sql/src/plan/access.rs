@@ -4,14 +4,19 @@
 //! constants, parameters, columns of enclosing queries, columns of tables joined before (then the scan is the inner side of an index
 //! nested-loop join). A prefix of the index's columns fixed by equality and a range on the next one make one key range; lists of
 //! values make several. Conditions that became bounds are exact and are not checked again.
+//!
+//! A partial index is of use where the conditions imply its predicate (`implied.rs`); what of them is literally in the predicate needs no
+//! check either. A key that is an expression is matched with the same expression in a condition.
 
 use super::PlanContext;
 use super::cost::{self, Comparison, Knowledge};
+use super::implied;
 use super::logical::{Scan, SortKey};
 use super::node::{Bound, Bounds, Equal};
 use crate::catalog::Index;
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::functions::CastMethod;
+use crate::table::{KeyPart, KeySource, Shape};
 use crate::types::Type;
 
 pub struct Path {
@@ -64,7 +69,10 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
 
     // The whole table, which is in the order of its primary key.
     let clustered = table.indexes.iter().position(|index| index.clustered);
-    let whole_order = clustered.and_then(|at| provides(&table.indexes[at], scan, 0, (*order)?));
+    let whole_order = clustered.and_then(|at| {
+        let index = &table.indexes[at];
+        provides(index, &column_targets(index, scan)?, 0, (*order)?)
+    });
     let penalty = if context.settings.enable_sequential_scan { 0.0 } else { 1e9 };
     let pages = cost::table_bytes(table, context) / cost::PAGE_BYTES;
     offer(Path {
@@ -79,14 +87,18 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
 
     let penalty = if context.settings.enable_index_scan { 0.0 } else { 1e9 };
     for (position, index) in table.indexes.iter().enumerate() {
-        if index.predicate.is_some() || index.keys.iter().any(|key| key.column.is_none()) {
+        if index.hidden {
             continue;
         }
-        let matched = bounds(index, scan, conditions);
+        let Some((targets, implied)) = usable(index, position, scan, conditions, context) else { continue };
+        let mut matched = bounds(index, &targets, scan, conditions);
+        matched.used.extend(implied);
+        matched.used.sort_unstable();
+        matched.used.dedup();
         let fixed = matched.bounds.equal.len();
         let single = matched.bounds.equal.iter().all(|equal| matches!(equal, Equal::Value(_) | Equal::Null));
         let provided = match (single, order) {
-            (true, Some(order)) => provides(index, scan, fixed, order),
+            (true, Some(order)) => provides(index, &targets, fixed, order),
             _ => None,
         };
         if matched.used.is_empty() && (provided.is_none() || index.clustered) {
@@ -127,17 +139,97 @@ struct Matched {
     used: Vec<usize>,
 }
 
+/// What an index's key is of, over the statement's columns.
+enum Target {
+    Column(ColumnId, Type, bool),
+    Expression(Expr),
+}
+
+impl Target {
+    fn data_type(&self) -> Type {
+        match self {
+            Target::Column(_, data_type, _) => *data_type,
+            Target::Expression(expr) => expr.data_type(),
+        }
+    }
+    fn is_not_null(&self) -> bool {
+        matches!(self, Target::Column(_, _, true))
+    }
+    /// Itself, perhaps under a cast that keeps its order: varchar as text, a wider integer.
+    fn is(&self, expr: &Expr) -> bool {
+        let itself = match (self, expr) {
+            (Target::Column(id, ..), Expr::Column { index, .. }) => index == id,
+            (Target::Expression(target), expr) => target.same(expr),
+            _ => false,
+        };
+        itself
+            || match expr {
+                Expr::Cast { operand, method, to, modifier: -1, .. } => {
+                    let from = operand.data_type();
+                    let relabel = matches!(method, CastMethod::Relabel) && from != Type::BPCHAR;
+                    (relabel || (is_integer(from) && is_integer(*to))) && self.is(operand)
+                }
+                _ => false,
+            }
+    }
+}
+
+/// Of an index on columns only.
+fn column_targets(index: &Index, scan: &Scan) -> Option<Vec<Target>> {
+    let target = |position: usize| {
+        let column = &scan.table.columns[position];
+        Target::Column(scan.columns[position], column.data_type(), column.not_null)
+    };
+    index.keys.iter().map(|key| key.column.map(target)).collect()
+}
+
+/// None: the conditions do not imply that the index has all rows that are asked for. Else what its keys are of, and which
+/// conditions its predicate makes superfluous.
+fn usable(
+    index: &Index,
+    position: usize,
+    scan: &Scan,
+    conditions: &[Expr],
+    context: &PlanContext<'_>,
+) -> Option<(Vec<Target>, Vec<usize>)> {
+    if let (None, Some(targets)) = (&index.predicate, column_targets(index, scan)) {
+        return Some((targets, Vec::new()));
+    }
+    let shape = Shape::get(&scan.table, context.catalog, context.eval).ok()?;
+    let shape = &shape.indexes[position];
+    let here = |expr: &Expr| {
+        let mut expr = expr.clone();
+        expr.rewrite(&mut |node| match node {
+            Expr::Column { index, data_type } => {
+                Some(Expr::Column { index: scan.columns[*index], data_type: *data_type })
+            }
+            _ => None,
+        });
+        super::fold_expression(expr, context)
+    };
+    let implied = match &shape.predicate {
+        None => Vec::new(),
+        Some(predicate) => implied::by(conditions, &here(predicate))?,
+    };
+    let target = |part: &KeyPart| match &part.source {
+        KeySource::Column(column) => {
+            let found = &scan.table.columns[*column];
+            Target::Column(scan.columns[*column], found.data_type(), found.not_null)
+        }
+        KeySource::Expression(expr) => Target::Expression(here(expr)),
+    };
+    Some((shape.parts.iter().map(target).collect(), implied))
+}
+
 /// What the conditions say about a prefix of an index's columns.
-fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
+fn bounds(index: &Index, targets: &[Target], scan: &Scan, conditions: &[Expr]) -> Matched {
     let own: ColumnSet = scan.columns.iter().copied().collect();
     let mut bounds = Bounds::default();
     let mut used = Vec::new();
-    for key in &index.keys {
-        let Some(position) = key.column else { break };
-        let (id, data_type) = (scan.columns[position], scan.table.columns[position].data_type());
+    for target in targets {
         let equal = conditions.iter().enumerate().find_map(|(at, condition)| {
             (!used.contains(&at))
-                .then(|| equality(condition, id, data_type, &own))
+                .then(|| equality(condition, target, &own))
                 .flatten()
                 .map(|equal| (at, equal))
         });
@@ -148,7 +240,7 @@ fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
             continue;
         }
         for (at, condition) in conditions.iter().enumerate() {
-            let Some((comparison, value)) = range(condition, id, data_type, &own) else { continue };
+            let Some((comparison, value)) = range(condition, target, &own) else { continue };
             let (side, inclusive) = match comparison {
                 Comparison::Less => (&mut bounds.upper, false),
                 Comparison::LessEqual => (&mut bounds.upper, true),
@@ -165,7 +257,7 @@ fn bounds(index: &Index, scan: &Scan, conditions: &[Expr]) -> Matched {
         break;
     }
     let no_nulls = !bounds.equal.iter().any(|equal| matches!(equal, Equal::Null));
-    bounds.is_point = index.unique && bounds.equal.len() == index.keys.len() && no_nulls;
+    bounds.is_point = index.is_unique_now() && bounds.equal.len() == index.keys.len() && no_nulls;
     Matched { bounds, used }
 }
 
@@ -174,14 +266,15 @@ fn is_outside(expr: &Expr, own: &ColumnSet) -> bool {
     !cost::columns(expr).intersects(own) && !expr.is_volatile()
 }
 
-fn equality(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) -> Option<Equal> {
+fn equality(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<Equal> {
+    let data_type = target.data_type();
     match condition {
-        Expr::Call { .. } => match range(condition, id, data_type, own)? {
+        Expr::Call { .. } => match range(condition, target, own)? {
             (Comparison::Equal, value) => Some(Equal::Value(value)),
             _ => None,
         },
         Expr::InSet { operand, set, negated: false }
-            if is_column(operand, id) && fits(data_type, set.data_type) =>
+            if target.is(operand) && fits(data_type, set.data_type) =>
         {
             let value = |value: &crate::types::Datum| Expr::Constant {
                 value: value.clone(),
@@ -190,7 +283,7 @@ fn equality(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) ->
             Some(Equal::Values(set.values.iter().filter(|v| !v.is_null()).map(value).collect()))
         }
         Expr::Quantified { comparison, operand, list, array, all: false }
-            if is_column(operand, id)
+            if target.is(operand)
                 && Comparison::of(comparison) == Some(Comparison::Equal)
                 && fits(data_type, comparison.arguments[1])
                 && list.iter().all(|item| is_outside(item, own)) =>
@@ -200,35 +293,22 @@ fn equality(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) ->
                 false => Equal::Values(list.clone()),
             })
         }
-        Expr::IsNull { operand, negated: false } if is_column(operand, id) => Some(Equal::Null),
+        Expr::IsNull { operand, negated: false } if target.is(operand) => Some(Equal::Null),
         _ => None,
     }
 }
 
 /// `column op value`, whichever way round it was written.
-fn range(condition: &Expr, id: ColumnId, data_type: Type, own: &ColumnSet) -> Option<(Comparison, Expr)> {
+fn range(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<(Comparison, Expr)> {
     let Expr::Call { function, arguments, .. } = condition else { return None };
     let [a, b] = arguments.as_slice() else { return None };
     let comparison = Comparison::of(function)?;
     let (value, comparison) = match () {
-        () if is_column(a, id) && is_outside(b, own) => (b, comparison),
-        () if is_column(b, id) && is_outside(a, own) => (a, comparison.flipped()),
+        () if target.is(a) && is_outside(b, own) => (b, comparison),
+        () if target.is(b) && is_outside(a, own) => (a, comparison.flipped()),
         () => return None,
     };
-    fits(data_type, value.data_type()).then(|| (comparison, value.clone()))
-}
-
-/// The column itself, perhaps under a cast that keeps its order: varchar as text, a wider integer.
-fn is_column(expr: &Expr, id: ColumnId) -> bool {
-    match expr {
-        Expr::Column { index, .. } => *index == id,
-        Expr::Cast { operand, method, to, modifier: -1, .. } => {
-            let from = operand.data_type();
-            let relabel = matches!(method, CastMethod::Relabel) && from != Type::BPCHAR;
-            (relabel || (is_integer(from) && is_integer(*to))) && is_column(operand, id)
-        }
-        _ => false,
-    }
+    fits(target.data_type(), value.data_type()).then(|| (comparison, value.clone()))
 }
 
 pub fn is_integer(data_type: Type) -> bool {
@@ -242,27 +322,27 @@ fn fits(column: Type, value: Type) -> bool {
 }
 
 /// Whether reading the index, its first `fixed` columns being constant, yields this order: Some(true) backwards.
-fn provides(index: &Index, scan: &Scan, fixed: usize, order: &[SortKey]) -> Option<bool> {
-    if index.keys.iter().any(|key| key.column.is_none()) {
-        return None;
-    }
+fn provides(index: &Index, targets: &[Target], fixed: usize, order: &[SortKey]) -> Option<bool> {
     let mut at = fixed;
     let mut backward: Option<bool> = None;
     for key in order {
-        let Expr::Column { index: id, .. } = &key.expr else { return None };
-        let is = |at: usize| index.keys[at].column.is_some_and(|position| scan.columns[position] == *id);
+        let is = |at: usize| match (&targets[at], &key.expr) {
+            (Target::Column(id, ..), Expr::Column { index, .. }) => index == id,
+            (Target::Expression(target), expr) => target.same(expr),
+            _ => false,
+        };
         // A column that is fixed orders nothing.
         if (0..fixed).any(is) {
             continue;
         }
-        if at >= index.keys.len() {
-            return index.unique.then_some(backward.unwrap_or(false));
+        if at >= targets.len() {
+            return index.is_unique_now().then_some(backward.unwrap_or(false));
         }
         if !is(at) {
             return None;
         }
         let entry = &index.keys[at];
-        let not_null = entry.column.is_some_and(|position| scan.table.columns[position].not_null);
+        let not_null = targets[at].is_not_null();
         let reversed = entry.descending != key.descending;
         // Nulls must lie at the right end, if there can be any.
         if !not_null && (entry.nulls_first != key.nulls_first) != reversed {

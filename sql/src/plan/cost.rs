@@ -70,7 +70,7 @@ impl Knowledge {
         }
         let unique = self.tables.get(&id).is_some_and(|(table, position)| {
             table.indexes.iter().any(|index| {
-                index.unique
+                index.is_unique_now()
                     && index.predicate.is_none()
                     && index.keys.len() == 1
                     && index.keys[0].column == Some(*position)

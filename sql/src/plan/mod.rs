@@ -13,6 +13,7 @@ mod cost;
 pub mod deparse;
 mod explain;
 mod fold;
+pub(crate) mod implied;
 mod joins;
 pub mod logical;
 pub mod node;

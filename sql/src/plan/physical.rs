@@ -10,6 +10,7 @@ use super::logical::{
 use super::node::{self, Access, Bounds, Equal, Estimate, Key, Node, Operator};
 use super::{Cte, Plan, PlanContext, PlanKind, Subquery, rules, short};
 use crate::error::{Error, Result};
+use crate::exec::foreign_key::{self, Effect};
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::parse::ast;
 use crate::session::Field;
@@ -34,10 +35,12 @@ pub fn plan(
         mut ctes,
         columns,
         parameter_types,
-        relations,
+        mut relations,
         slots,
         work_tables,
     } = bound;
+    foreign_key_relations(&logical, context, &mut relations);
+    ctes.iter().for_each(|cte| foreign_key_relations(&cte.plan, context, &mut relations));
     let logical = rules::rewrite(logical, &mut ctes, &columns, context);
     for at in 0..ctes.len() {
         let writes = matches!(ctes[at].plan, Logical::Modify(_));
@@ -109,6 +112,27 @@ pub fn plan(
         work_tables,
         nodes: planner.nodes,
     })
+}
+
+/// What the foreign keys of changed tables lead to is locked with the statement's own relations.
+fn foreign_key_relations(
+    plan: &Logical,
+    context: &PlanContext<'_>,
+    out: &mut Vec<(crate::types::Oid, serin_txn::RelationLockMode)>,
+) {
+    if let Logical::Modify(modify) = plan {
+        let mut add = |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
+        let columns = |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        match modify.kind {
+            ModifyKind::Insert => add(Effect::Insert),
+            ModifyKind::Delete => add(Effect::Delete),
+            ModifyKind::Update => add(Effect::Update(&columns(&modify.assignments))),
+        }
+        if let Some(update) = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref()) {
+            add(Effect::Update(&columns(&update.assignments)));
+        }
+    }
+    plan.inputs(&mut |input| foreign_key_relations(input, context, out));
 }
 
 fn has_effects(plan: &Logical) -> bool {

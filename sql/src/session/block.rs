@@ -17,8 +17,10 @@ use super::core::Characteristics;
 use super::engine::now;
 use super::registry::Reason;
 use super::timers::{Slot, Timers};
+use crate::catalog::{Catalog, Constraint};
 use crate::error::{Error, Result, SqlState};
-use crate::parse::ast::TransactionModes;
+use crate::exec::constraint::{DeferredMark, run_deferred};
+use crate::parse::ast::{ObjectName, TransactionModes};
 use crate::types::Oid;
 use serin_txn::{
     Committed, Isolation, Mode, RelationLockMode, Savepoint, Transaction, TransactionOptions, WaitPolicy,
@@ -54,6 +56,7 @@ struct SavepointEntry {
     locks: usize,
     changes: usize,
     settings: Option<usize>,
+    deferred: DeferredMark,
 }
 
 impl Block {
@@ -159,6 +162,13 @@ impl Session {
 
     /// Commits what is in progress, if anything is.
     pub(super) fn commit(&mut self) -> Result<()> {
+        if self.core.deferred.borrow().has_events()
+            && self.block.transaction.is_some()
+            && let Err(error) = self.run_deferred(true)
+        {
+            self.rollback();
+            return Err(error);
+        }
         let Some(transaction) = self.block.transaction.take() else {
             self.end_transaction(false);
             return Ok(());
@@ -184,6 +194,71 @@ impl Session {
         Ok(())
     }
 
+    /// Checks constraints that were put off: all at commit, else those that are no longer to be.
+    fn run_deferred(&mut self, at_commit: bool) -> Result<()> {
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        self.with_exec(|context| run_deferred(&self.core.deferred, at_commit, context))
+    }
+
+    /// SET CONSTRAINTS.
+    pub(super) fn set_constraints(&mut self, names: &[ObjectName], deferred: bool) -> Result<()> {
+        if self.block.state == State::Implicit && self.block.statements <= 1 {
+            let message = "SET CONSTRAINTS can only be used in transaction blocks";
+            self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
+            return Ok(());
+        }
+        let chosen = match names {
+            [] => None,
+            names => {
+                let catalog = self.core.catalog();
+                let mut chosen = Vec::new();
+                for name in names {
+                    self.find_constraints(&catalog, name, &mut chosen)?;
+                }
+                Some(chosen)
+            }
+        };
+        self.core.deferred.borrow_mut().set(chosen.as_deref(), deferred);
+        match deferred {
+            true => Ok(()),
+            false => self.run_deferred(false),
+        }
+    }
+
+    /// Constraints by name, in the first schema of the search path that has any.
+    fn find_constraints(&self, catalog: &Catalog, name: &ObjectName, out: &mut Vec<Oid>) -> Result<()> {
+        let (schema, constraint) = crate::ddl::names::split(catalog, name)?;
+        let schemas: Vec<Oid> = match schema {
+            Some(schema) => {
+                let found = catalog.find_schema(schema);
+                vec![found.ok_or_else(|| crate::ddl::names::no_schema(schema))?.oid]
+            }
+            None => {
+                let path = self.core.search_path.borrow();
+                path.iter().filter_map(|schema| catalog.find_schema(schema)).map(|schema| schema.oid).collect()
+            }
+        };
+        for schema in schemas {
+            let tables = catalog.tables().filter(|table| table.schema == schema);
+            let named = tables.flat_map(|table| &table.constraints).filter(|found| found.name == constraint);
+            let found: Vec<&Constraint> = named.collect();
+            if found.is_empty() {
+                continue;
+            }
+            for constraint in found {
+                if !constraint.deferrable {
+                    let message = format!("constraint \"{}\" is not deferrable", constraint.name);
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                out.push(constraint.oid);
+            }
+            return Ok(());
+        }
+        let message = format!("constraint \"{constraint}\" does not exist");
+        Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
+    }
+
     pub(super) fn rollback(&mut self) {
         if let Some(transaction) = self.block.transaction.take() {
             transaction.into_inner().rollback();
@@ -195,6 +270,7 @@ impl Session {
         self.block.state = State::Idle;
         self.block.savepoints.clear();
         self.block.locks.clear();
+        self.core.deferred.borrow_mut().clear();
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction();
@@ -228,6 +304,7 @@ impl Session {
                         transaction.into_inner().rollback();
                     }
                     self.block.locks.clear();
+                    self.core.deferred.borrow_mut().clear();
                     self.core.view.borrow_mut().truncate(&self.core.engine.publisher, 0);
                     self.portals.drop_above(0);
                     if level == 0 {
@@ -248,6 +325,7 @@ impl Session {
         self.block.locks.truncate(entry.locks);
         self.core.view.borrow_mut().truncate(&self.core.engine.publisher, entry.changes);
         self.core.settings_rollback_to(entry.settings);
+        self.core.deferred.borrow_mut().rollback_to(&entry.deferred);
         self.portals.drop_above(index);
         Ok(())
     }
@@ -340,6 +418,7 @@ impl Session {
             locks: self.block.locks.len(),
             changes: self.core.view.borrow().changes().len(),
             settings: self.core.settings_savepoint(),
+            deferred: self.core.deferred.borrow().mark(),
         });
         Ok(())
     }

@@ -101,6 +101,7 @@ impl Session {
             statements: RefCell::default(),
             notices: RefCell::default(),
             durable_at: Cell::new(None),
+            deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
         };
@@ -412,9 +413,11 @@ impl Session {
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
         let mut attempt = 0;
+        // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
+        let in_block = matches!(self.block.state, State::InBlock | State::Failed);
         let result = loop {
             match self.step(&mut portal, max_rows, out) {
-                Err(error) if attempt < RETRIES_MAX && self.may_retry(&portal, &error) => {
+                Err(error) if attempt < RETRIES_MAX && !in_block && self.may_retry(&portal, &error) => {
                     attempt += 1;
                     self.retry(&mut portal, attempt);
                 }
@@ -452,7 +455,7 @@ impl Session {
         let alone = match self.block.state {
             State::Implicit => self.block.statements == 1,
             // Its commit failed.
-            State::Idle => portal.last,
+            State::Idle => portal.last && self.block.statements == 1,
             State::InBlock | State::Failed => false,
         };
         error.is_retryable()

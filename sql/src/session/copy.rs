@@ -12,13 +12,17 @@ use super::{Output, Progress};
 use crate::catalog::Table;
 use crate::copy::{CopyFormat, CopyOptions, CopyReader, CopyWriter, Row};
 use crate::error::{Error, Result, SqlState};
+use crate::exec::constraint::{self, Watcher};
 use crate::exec::eval::eval_row;
+use crate::exec::foreign_key::{self, Effect};
+use crate::exec::runtime::{RunState, Runtime};
 use crate::exec::{ExecContext, Execution};
 use crate::expr::Expr;
 use crate::parse::ast::{self, CopySource, CopyTarget};
+use crate::plan::logical::ModifyKind;
 use crate::plan::{Plan, PlanContext};
 use crate::table::loader::TableLoader;
-use crate::table::{Arbiter, TableWriter};
+use crate::table::{Arbiter, InsertOutcome, TableWriter};
 use crate::types::{Datum, Oid, Type, apply_modifier, parse_datum, read_binary};
 use serin_txn::{RelationLockMode, WaitPolicy};
 use std::io::{Read, Write};
@@ -68,6 +72,9 @@ struct Sink {
     decided: bool,
     loader: Option<TableLoader>,
     sort_bytes: usize,
+    /// Of constraints that reach beyond the row, and what they have put off to the end.
+    watcher: Option<Box<Watcher>>,
+    state: RunState,
 }
 
 impl Sink {
@@ -79,7 +86,9 @@ impl Sink {
         if self.held.len() < HELD_ROWS {
             return Ok(());
         }
-        self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
+        if self.watcher.is_none() {
+            self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
+        }
         self.release(context)
     }
     fn release(&mut self, context: &ExecContext<'_>) -> Result<()> {
@@ -92,12 +101,19 @@ impl Sink {
     fn write_now(&mut self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
         match &mut self.loader {
             Some(loader) => loader.append(row, context),
-            None => self.writer.insert(row, &Arbiter::None, context).map(drop),
+            None => {
+                let outcome = self.writer.insert(row, &Arbiter::None, context)?;
+                if let (Some(watcher), InsertOutcome::Inserted(key)) = (&mut self.watcher, outcome) {
+                    watcher.inserted(&key, row, &Runtime { context, state: &self.state, plan: None })?;
+                }
+                Ok(())
+            }
         }
     }
     fn finish(&mut self, context: &ExecContext<'_>) -> Result<()> {
         self.release(context)?;
-        self.loader.take().map_or(Ok(()), |loader| loader.finish(context))
+        self.loader.take().map_or(Ok(()), |loader| loader.finish(context))?;
+        constraint::finish(&Runtime { context, state: &self.state, plan: None })
     }
 }
 
@@ -234,6 +250,11 @@ impl Session {
             // The name may mean another table by now, and the table another descriptor.
             let again = self.find_table(name)?;
             if again.oid == table.oid {
+                let mut others = Vec::new();
+                foreign_key::relations(&self.core.catalog(), &again, Effect::Insert, &mut others);
+                for (relation, mode) in others {
+                    self.block.lock_relation(relation, mode, WaitPolicy::Block)?;
+                }
                 break again;
             }
         };
@@ -252,8 +273,17 @@ impl Session {
         let row = self.row_maker(&table, &columns, copy.filter.as_ref())?;
         let sort_bytes = self.core.settings.borrow().typed().work_mem_bytes.max(16 << 20);
         let writer = self.with_exec(|context| TableWriter::new(&table, context))?;
-        let sink =
-            Sink { table: table.clone(), writer, held: Vec::new(), decided: false, loader: None, sort_bytes };
+        let watcher = self.with_exec(|context| Watcher::new(&table, ModifyKind::Insert, context))?;
+        let sink = Sink {
+            table: table.clone(),
+            writer,
+            held: Vec::new(),
+            decided: false,
+            loader: None,
+            sort_bytes,
+            watcher,
+            state: RunState::default(),
+        };
         let loading = Loading { binary, columns, row, sink, values: Vec::new(), count: 0 };
         let mut copying = CopyIn { reader, loading };
         if let CopyTarget::File(path) = &copy.target {

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
     pub durable_at: Cell<Option<Timestamp>>,
+    /// Constraint checks that wait for the commit.
+    pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
 
 /// currval and lastval.
@@ -478,6 +480,9 @@ impl Services for StatementContext<'_> {
     fn blocking_pids(&self, pid: i32) -> Vec<i32> {
         self.core.engine.transactions.blocking_pids(pid)
     }
+    fn safe_snapshot_blocking_pids(&self, pid: i32) -> Vec<i32> {
+        self.core.engine.transactions.safe_snapshot_blocking_pids(pid)
+    }
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>> {
         let catalog = self.core.catalog();
         let tree = match catalog.relation(relation) {
@@ -522,6 +527,9 @@ impl Services for StatementContext<'_> {
     fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
         let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
         Ok(position.is_called.then_some(position.value))
+    }
+    fn deferred(&self) -> Option<&RefCell<crate::exec::constraint::Deferred>> {
+        Some(&self.core.deferred)
     }
     fn check_interrupt(&self) -> Result<()> {
         self.core.registration.check()

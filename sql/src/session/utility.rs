@@ -165,7 +165,10 @@ impl Session {
                 self.set_transaction(modes, *session, snapshot.is_some())?;
                 "SET"
             }
-            StatementKind::SetConstraints { .. } => "SET CONSTRAINTS",
+            StatementKind::SetConstraints { names, deferred } => {
+                self.set_constraints(names, *deferred)?;
+                "SET CONSTRAINTS"
+            }
             StatementKind::Set { name, value, local } => {
                 self.set(name, value, *local)?;
                 "SET"

@@ -14,7 +14,6 @@ use super::writer::{Arbiter, TableWriter, key_description};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
-use crate::exec::eval::eval_row;
 use crate::types::Datum;
 use serin_storage::{BulkLoader, KeyRange, Tree, Value};
 use std::ops::Bound;
@@ -141,13 +140,12 @@ impl IndexLoad {
         context: &ExecContext<'_>,
     ) -> Result<()> {
         let index = &shape.indexes[self.position];
-        if let Some(predicate) = &index.predicate
-            && !matches!(eval_row(predicate, row, context)?, Datum::Bool(true))
-        {
+        if !index.has_row(row, context)? {
             return Ok(());
         }
         self.entry.clear();
-        let value = if index.encode_entry(row, table_key, &mut self.entry) { table_key } else { &[] };
+        let by_itself = index.encode_entry(row, table_key, context, &mut self.entry)?;
+        let value = if by_itself { table_key } else { &[] };
         check_key_bytes(&self.entry)?;
         self.sorter.push(&self.entry, value)
     }

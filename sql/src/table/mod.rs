@@ -8,6 +8,7 @@ mod shape;
 pub(crate) mod sorter;
 mod writer;
 
-pub use shape::{IndexShape, KeyPart, Shape};
+pub use shape::{IndexShape, KeyPart, KeySource, Shape};
 pub(crate) use shape::{ShapeCell, to_catalog_text, to_text};
+pub(crate) use writer::unique_violation;
 pub use writer::{Arbiter, InsertOutcome, TableWriter};

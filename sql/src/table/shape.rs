@@ -5,6 +5,7 @@ use super::key::{self, KeyOrder};
 use crate::catalog::{ConstraintKind, Table};
 use crate::error::{Error, Result};
 use crate::exec::ExecContext;
+use crate::exec::eval::eval_row;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
 use crate::plan::{PlanContext, PlannerSettings};
@@ -48,14 +49,22 @@ pub struct Shape {
 }
 
 pub struct KeyPart {
-    pub column: usize,
+    pub source: KeySource,
     pub data_type: Type,
     pub order: KeyOrder,
+}
+
+pub enum KeySource {
+    /// Position in the row.
+    Column(usize),
+    /// Over the row.
+    Expression(Expr),
 }
 
 pub struct IndexShape {
     pub tree: Arc<Tree>,
     pub parts: Vec<KeyPart>,
+    /// The tree enforces it: not so for a deferrable constraint.
     pub unique: bool,
     pub nulls_not_distinct: bool,
     /// The table's own tree: has no entries beside the rows.
@@ -65,11 +74,20 @@ pub struct IndexShape {
 
 impl Shape {
     pub fn of(table: &Table, context: &ExecContext<'_>) -> Result<Arc<Shape>> {
+        Shape::get(table, context.catalog, &context.eval)
+    }
+
+    /// For the planner, which has no execution's context.
+    pub fn get(
+        table: &Table,
+        catalog: &Arc<crate::catalog::Catalog>,
+        eval: &EvalContext<'_>,
+    ) -> Result<Arc<Shape>> {
         let mut cell = table.shape.0.lock();
         if let Some(shape) = &*cell {
             return Ok(shape.clone());
         }
-        let shape = Arc::new(Shape::new(table, context.catalog, &context.eval)?);
+        let shape = Arc::new(Shape::new(table, catalog, eval)?);
         *cell = Some(shape.clone());
         Ok(shape)
     }
@@ -90,21 +108,29 @@ impl Shape {
         };
         let types = table.types();
         let ascending = KeyOrder { descending: false, nulls_first: false };
-        let part = |column: usize, order| KeyPart { column, data_type: types[column], order };
+        let part = |column: usize, order| KeyPart {
+            source: KeySource::Column(column),
+            data_type: types[column],
+            order,
+        };
         let mut indexes = Vec::with_capacity(table.indexes.len());
         for index in &table.indexes {
             let mut parts = Vec::with_capacity(index.keys.len());
             for key in &index.keys {
-                let column = key.column.ok_or_else(|| Error::unsupported("an index on an expression"))?;
-                parts.push(part(
-                    column,
-                    KeyOrder { descending: key.descending, nulls_first: key.nulls_first },
-                ));
+                let order = KeyOrder { descending: key.descending, nulls_first: key.nulls_first };
+                parts.push(match (key.column, &key.expression) {
+                    (Some(column), _) => part(column, order),
+                    (None, Some(text)) => {
+                        let expr = bind(text, None)?;
+                        KeyPart { data_type: expr.data_type(), source: KeySource::Expression(expr), order }
+                    }
+                    (None, None) => return Err(Error::internal("an index key of nothing")),
+                });
             }
             indexes.push(IndexShape {
                 tree: catalog.tree(index.tree)?,
                 parts,
-                unique: index.unique,
+                unique: index.is_unique_now(),
                 nulls_not_distinct: index.nulls_not_distinct,
                 clustered: index.clustered,
                 predicate: index
@@ -151,7 +177,7 @@ impl Shape {
 
     /// Appends the row's clustering key. Not for tables with row ids.
     pub fn encode_key(&self, row: &[Datum], out: &mut Vec<u8>) {
-        encode_parts(&self.key, row, out);
+        self.key.iter().for_each(|part| part.encode_column(row, out));
     }
 
     /// The whole row at a place in the table's tree.
@@ -160,27 +186,69 @@ impl Shape {
     }
 }
 
-impl IndexShape {
-    /// The entry of a row: appends the key, and answers whether the table's key is the entry's value (else it is part of the
-    /// key and the value is empty).
-    pub fn encode_entry(&self, row: &[Datum], table_key: &[u8], out: &mut Vec<u8>) -> bool {
-        encode_parts(&self.parts, row, out);
-        let by_itself = self.is_unique_entry(row);
-        if !by_itself {
-            out.extend_from_slice(table_key);
+impl KeyPart {
+    pub fn column(&self) -> Option<usize> {
+        match self.source {
+            KeySource::Column(column) => Some(column),
+            KeySource::Expression(_) => None,
         }
-        by_itself
     }
-    /// A unique index tells rows with nulls in the key apart by the table's key, as nulls are not equal.
-    pub fn is_unique_entry(&self, row: &[Datum]) -> bool {
-        let has_null = || self.parts.iter().any(|part| matches!(row[part.column], Datum::Null));
-        self.unique && (self.nulls_not_distinct || !has_null())
+    /// For keys that are known to be of columns only: the clustering key, what a foreign key references.
+    pub fn encode_column(&self, row: &[Datum], out: &mut Vec<u8>) {
+        let KeySource::Column(column) = self.source else { unreachable!("a key of columns") };
+        key::encode(&row[column], self.data_type, self.order, out);
+    }
+    /// Answers whether the value is null.
+    fn encode(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let computed;
+        let value = match &self.source {
+            KeySource::Column(column) => &row[*column],
+            KeySource::Expression(expr) => {
+                computed = eval_row(expr, row, context)?;
+                &computed
+            }
+        };
+        key::encode(value, self.data_type, self.order, out);
+        Ok(value.is_null())
     }
 }
 
-pub fn encode_parts(parts: &[KeyPart], row: &[Datum], out: &mut Vec<u8>) {
-    for part in parts {
-        key::encode(&row[part.column], part.data_type, part.order, out);
+impl IndexShape {
+    /// Appends a row's values in the index's key; answers whether one of them is null.
+    pub fn encode_values(
+        &self,
+        row: &[Datum],
+        context: &ExecContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let mut has_null = false;
+        for part in &self.parts {
+            has_null |= part.encode(row, context, out)?;
+        }
+        Ok(has_null)
+    }
+    /// The entry of a row: appends the key, and answers whether the table's key is the entry's value (else it is part of the
+    /// key and the value is empty): a unique index tells rows with nulls in the key apart by the table's key, as nulls are not equal.
+    pub fn encode_entry(
+        &self,
+        row: &[Datum],
+        table_key: &[u8],
+        context: &ExecContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let has_null = self.encode_values(row, context, out)?;
+        let by_itself = self.unique && (self.nulls_not_distinct || !has_null);
+        if !by_itself {
+            out.extend_from_slice(table_key);
+        }
+        Ok(by_itself)
+    }
+    /// Whether a partial index has an entry for the row.
+    pub fn has_row(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {
+        match &self.predicate {
+            None => Ok(true),
+            Some(predicate) => Ok(matches!(eval_row(predicate, row, context)?, Datum::Bool(true))),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! entry belongs to a row that we hold. Old entries are tombstoned at once, not left to a vacuum: a version chain keeps
 //! what older snapshots need.
 
-use super::shape::{IndexShape, Shape, encode_parts, to_text};
+use super::shape::{IndexShape, KeySource, Shape, to_text};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
@@ -197,12 +197,13 @@ impl TableWriter {
         key: &[u8],
         context: &ExecContext<'_>,
     ) -> Result<Option<(Option<Vec<u8>>, bool)>> {
-        if index.clustered || !self.is_indexed(index, row, context)? {
+        if index.clustered || !index.has_row(row, context)? {
             return Ok(None);
         }
         self.entry.clear();
+        let by_itself = index.encode_entry(row, key, context, &mut self.entry)?;
         let mut transaction = context.transaction.borrow_mut();
-        if !index.encode_entry(row, key, &mut self.entry) {
+        if !by_itself {
             transaction.put(&index.tree, &self.entry, Some(&[]))?;
             return Ok(None);
         }
@@ -212,14 +213,6 @@ impl TableWriter {
                 let holder = transaction.catalog_get(&index.tree, &self.entry)?;
                 Ok(Some((holder.map(|key| key.to_vec()), visible)))
             }
-        }
-    }
-
-    /// Whether a partial index has an entry for the row.
-    fn is_indexed(&self, index: &IndexShape, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {
-        match &index.predicate {
-            None => Ok(true),
-            Some(predicate) => Ok(matches!(eval_row(predicate, row, context)?, Datum::Bool(true))),
         }
     }
 
@@ -235,7 +228,7 @@ impl TableWriter {
         self.row.clear();
         super::row::encode(new, &shape.types, &mut self.row);
         self.entry.clear();
-        encode_parts(&shape.key, new, &mut self.entry);
+        shape.encode_key(new, &mut self.entry);
         if shape.key.is_empty() || self.entry == key {
             context.transaction.borrow_mut().update(&shape.tree, key, &self.row)?;
             return self.update_entries(key, key, old, new, context);
@@ -263,12 +256,13 @@ impl TableWriter {
     ) -> Result<()> {
         let shape = self.shape.clone();
         for (position, index) in shape.indexes.iter().enumerate().filter(|(_, index)| !index.clustered) {
-            let was = self.is_indexed(index, old, context)?;
-            let is = self.is_indexed(index, new, context)?;
+            // A row outside of a partial index need not even have a value for its expressions.
+            let was = index.has_row(old, context)?;
+            let is = index.has_row(new, context)?;
             self.old_entry.clear();
-            let old_by_itself = index.encode_entry(old, old_key, &mut self.old_entry);
+            let old_by_itself = was && index.encode_entry(old, old_key, context, &mut self.old_entry)?;
             self.entry.clear();
-            let new_by_itself = index.encode_entry(new, new_key, &mut self.entry);
+            let new_by_itself = is && index.encode_entry(new, new_key, context, &mut self.entry)?;
             if was && is && self.entry == self.old_entry && old_by_itself == new_by_itself {
                 if new_by_itself && old_key != new_key {
                     // The same unique key, but the row moved.
@@ -288,17 +282,24 @@ impl TableWriter {
 
     /// Whether an update of these columns (positions) can change a key that others may reference.
     pub fn changes_key(&self, columns: &[usize]) -> bool {
-        let unique = self.shape.indexes.iter().filter(|index| index.unique);
-        unique.flat_map(|index| &index.parts).any(|part| columns.contains(&part.column))
+        let is_key = |index: &&IndexShape| {
+            index.unique
+                && index.predicate.is_none()
+                && index.parts.iter().all(|part| part.column().is_some())
+        };
+        let keys = self.shape.indexes.iter().filter(is_key);
+        keys.flat_map(|index| &index.parts)
+            .filter_map(|part| part.column())
+            .any(|column| columns.contains(&column))
     }
 
     /// The row at `key` was locked by `lock_row` (`Update`).
     pub fn delete(&mut self, key: &[u8], old: &[Datum], context: &ExecContext<'_>) -> Result<()> {
         let shape = self.shape.clone();
         for index in shape.indexes.iter().filter(|index| !index.clustered) {
-            if self.is_indexed(index, old, context)? {
+            if index.has_row(old, context)? {
                 self.entry.clear();
-                index.encode_entry(old, key, &mut self.entry);
+                index.encode_entry(old, key, context, &mut self.entry)?;
                 context.transaction.borrow_mut().put(&index.tree, &self.entry, None)?;
             }
         }
@@ -347,7 +348,7 @@ fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
 }
 
 /// 23505 for a row that goes into a table with another like it.
-pub(super) fn unique_violation(
+pub(crate) fn unique_violation(
     table: &Table,
     index: usize,
     row: &[Datum],
@@ -363,19 +364,23 @@ pub(super) fn unique_violation(
     on_table(error, table, context)
 }
 
-/// `(a, b)=(1, x)`
+/// `(a, lower(b))=(1, x)`
 pub(super) fn key_description(
     table: &Table,
     index: usize,
     row: &[Datum],
     context: &ExecContext<'_>,
 ) -> Option<String> {
+    let shape = Shape::of(table, context).ok()?;
     let mut names = Vec::new();
     let mut values = Vec::new();
-    for key in &table.indexes[index].keys {
-        let column = key.column?;
-        names.push(table.columns[column].name.as_str());
-        let text = to_text(&row[column], table.columns[column].data_type(), &context.eval);
+    for (key, part) in table.indexes[index].keys.iter().zip(&shape.indexes[index].parts) {
+        names.push(crate::catalog::system::deparse::key_text(table, key, true));
+        let value = match &part.source {
+            KeySource::Column(column) => row[*column].clone(),
+            KeySource::Expression(expr) => eval_row(expr, row, context).ok()?,
+        };
+        let text = to_text(&value, part.data_type, &context.eval);
         values.push(text.unwrap_or_else(|| "null".into()));
     }
     Some(format!("({})=({})", names.join(", "), values.join(", ")))

@@ -28,7 +28,10 @@ pub(super) fn options(session: &Arc<SessionHandle>, mode: Mode, isolation: Isola
 impl Db {
     /// A store with one tree that holds `rows`.
     pub(super) fn with(rows: &[(&str, &str)]) -> Db {
-        let dir = tempfile::tempdir().unwrap();
+        Db::in_dir(tempfile::tempdir().unwrap(), rows)
+    }
+
+    pub(super) fn in_dir(dir: tempfile::TempDir, rows: &[(&str, &str)]) -> Db {
         let store = Store::open(StoreOptions::new(dir.path())).unwrap();
         let manager = TransactionManager::new(store);
         let session = SessionHandle::new(1);
@@ -104,9 +107,9 @@ pub(super) type Outcome = Result<String, Error>;
 type Step = Box<dyn FnOnce(&mut Worker) -> Outcome + Send>;
 
 pub(super) struct Worker {
-    manager: Arc<TransactionManager>,
+    pub(super) manager: Arc<TransactionManager>,
     tree: Arc<Tree>,
-    options: TransactionOptions,
+    pub(super) options: TransactionOptions,
     pub(super) transaction: Option<Transaction>,
     savepoints: Vec<Savepoint>,
 }
@@ -116,7 +119,10 @@ impl Worker {
         let (manager, options) = (&self.manager, &self.options);
         self.transaction.get_or_insert_with(|| manager.begin(options.clone()))
     }
-    fn statement<T>(&mut self, work: impl FnOnce(&mut Transaction, &Arc<Tree>) -> Result<T>) -> Result<T> {
+    pub(super) fn statement<T>(
+        &mut self,
+        work: impl FnOnce(&mut Transaction, &Arc<Tree>) -> Result<T>,
+    ) -> Result<T> {
         let tree = self.tree.clone();
         let transaction = self.transaction();
         let result = transaction.start_statement().and_then(|()| work(transaction, &tree));
@@ -180,11 +186,11 @@ impl Session {
     pub(super) fn begin_step(&self, step: impl FnOnce(&mut Worker) -> Outcome + Send + 'static) {
         self.start(step);
     }
-    fn start(&self, step: impl FnOnce(&mut Worker) -> Outcome + Send + 'static) {
+    pub(super) fn start(&self, step: impl FnOnce(&mut Worker) -> Outcome + Send + 'static) {
         self.steps.send(Box::new(step)).unwrap();
     }
     /// The step's outcome, or `None` once the session waits for a lock.
-    fn poll(&self) -> Option<Outcome> {
+    pub(super) fn poll(&self) -> Option<Outcome> {
         loop {
             match self.outcomes.try_recv() {
                 Ok(outcome) => return Some(outcome),

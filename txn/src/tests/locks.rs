@@ -157,7 +157,7 @@ fn nowait_and_skip_locked_do_not_wait() {
 #[test]
 fn interrupts_and_time_outs_end_a_wait_and_free_the_queue_behind_it() {
     let db = Db::with(&[("a", "1")]);
-    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, RC));
     s1.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap();
     s2.blocks(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
     s3.blocks(step_lock("a", RowLockMode::Share, WaitPolicy::Block));
@@ -171,6 +171,48 @@ fn interrupts_and_time_outs_end_a_wait_and_free_the_queue_behind_it() {
     });
     s1.commit().unwrap();
     s3.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_row_lock_of_a_snapshot_transaction_passes_waiters_that_it_does_not_concern() {
+    let db = Db::with(&[("a", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, RC));
+    s1.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap();
+    s2.blocks(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
+    assert_eq!(s3.lock("a", RowLockMode::Share, WaitPolicy::Block).unwrap(), "unchanged");
+    // Holding the row, s3 upgrades before s2 as well.
+    s3.begin_step(step_lock("a", RowLockMode::Update, WaitPolicy::Block));
+    s1.commit().unwrap();
+    assert_eq!(s3.outcome().unwrap(), "unchanged");
+    assert!(s2.handle.waiting().is_some());
+    s3.commit().unwrap();
+    assert_eq!(s2.outcome().unwrap(), "unchanged");
+    s2.commit().unwrap();
+    db.check_quiescent();
+}
+
+/// d2 waits for e1 only because e1 came first, d1 for e2 likewise; e1 waits for d1 and e2 for d2.
+#[test]
+fn a_cycle_through_queues_alone_is_opened_by_overtaking() {
+    use RelationLockMode::{AccessExclusive, AccessShare};
+    let db = Db::with(&[]);
+    let [d1, d2, e1, e2] = [1, 2, 3, 4].map(|pid| db.session(pid, Mode::Ssi, RC));
+    let lock = |relation, mode| step_relation(relation, mode, WaitPolicy::Block);
+    d1.run(lock(1, AccessShare)).unwrap();
+    d2.run(lock(2, AccessShare)).unwrap();
+    e1.blocks(lock(1, AccessExclusive));
+    e2.blocks(lock(2, AccessExclusive));
+    d1.blocks(lock(2, AccessShare));
+    d2.blocks(lock(1, AccessShare));
+    d1.outcome().unwrap();
+    d1.commit().unwrap();
+    e1.outcome().unwrap();
+    e1.commit().unwrap();
+    d2.outcome().unwrap();
+    d2.commit().unwrap();
+    e2.outcome().unwrap();
+    e2.commit().unwrap();
     db.check_quiescent();
 }
 

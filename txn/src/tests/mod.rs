@@ -1,5 +1,6 @@
 //! Tests of the transaction layer over a real store. `harness` drives interleavings; nothing here sleeps.
 
+mod exhaustive;
 mod harness;
 mod histories;
 mod isolation;

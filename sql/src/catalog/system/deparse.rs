@@ -1,7 +1,9 @@
 //! Definitions as SQL text: indexes, constraints, defaults. Expressions are kept as their source text, so they come out as
 //! they were written rather than in PostgreSQL's normal form.
 
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, IndexKey, Relation, Table};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation, Table,
+};
 use crate::parse::ast::Expr;
 use crate::parse::{parse_expression, quote_identifier};
 use crate::types::Oid;
@@ -65,22 +67,43 @@ fn is_call(text: &str) -> bool {
     )
 }
 
-fn key_text(table: &Table, key: &IndexKey) -> String {
+/// What pg_get_expr puts into parentheses unless it is to be pretty.
+fn is_operation(text: &str) -> bool {
+    use Expr as E;
+    matches!(
+        parse_expression(text),
+        Ok(E::Binary { .. }
+            | E::Unary { .. }
+            | E::And(_)
+            | E::Or(_)
+            | E::Not(_)
+            | E::IsNull { .. }
+            | E::IsBool { .. }
+            | E::IsDistinctFrom { .. }
+            | E::Between { .. }
+            | E::InList { .. }
+            | E::Quantified { .. }
+            | E::Like { .. })
+    )
+}
+
+pub fn key_text(table: &Table, key: &IndexKey, pretty: bool) -> String {
     match (&key.column, &key.expression) {
         (Some(position), _) => column_name(table, *position),
         (None, Some(text)) if is_call(text) => text.clone(),
+        (None, Some(text)) if !pretty && is_operation(text) => format!("(({text}))"),
         (None, Some(text)) => format!("({text})"),
         (None, None) => String::new(),
     }
 }
 
-/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema.
+/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema, and not pretty.
 pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualified: bool) -> String {
     let keys: Vec<String> = index
         .keys
         .iter()
         .map(|key| {
-            let mut text = key_text(table, key);
+            let mut text = key_text(table, key, !qualified);
             if key.descending {
                 text.push_str(" DESC");
             }
@@ -107,7 +130,10 @@ pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualifi
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&format!(" WHERE ({predicate})"));
+        match qualified && is_operation(predicate) {
+            true => text.push_str(&format!(" WHERE ({predicate})")),
+            false => text.push_str(&format!(" WHERE {predicate}")),
+        }
     }
     text
 }
@@ -116,7 +142,7 @@ pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualifi
 pub fn index_column(table: &Table, index: &Index, column: usize) -> Option<String> {
     let position = column.checked_sub(1)?;
     if let Some(key) = index.keys.get(position) {
-        return Some(key_text(table, key));
+        return Some(key_text(table, key, true));
     }
     index.include.get(position - index.keys.len()).map(|&position| column_name(table, position))
 }
@@ -125,8 +151,47 @@ fn columns_text(table: &Table, positions: impl Iterator<Item = usize>) -> String
     positions.map(|position| column_name(table, position)).collect::<Vec<_>>().join(", ")
 }
 
+fn foreign_key_definition(
+    catalog: &Catalog,
+    search_path: &[String],
+    table: &Table,
+    key: &ForeignKey,
+) -> String {
+    let mut text = format!("FOREIGN KEY ({})", columns_text(table, key.columns.iter().copied()));
+    if let Some(referenced) = catalog.table(key.referenced) {
+        let name = relation_name(catalog, referenced.oid, search_path).unwrap_or_default();
+        let columns = columns_text(&referenced, key.referenced_columns.iter().copied());
+        text.push_str(&format!(" REFERENCES {name}({columns})"));
+    }
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    let action = |action: ReferentialAction| match action {
+        ReferentialAction::NoAction => None,
+        ReferentialAction::Restrict => Some("RESTRICT"),
+        ReferentialAction::Cascade => Some("CASCADE"),
+        ReferentialAction::SetNull => Some("SET NULL"),
+        ReferentialAction::SetDefault => Some("SET DEFAULT"),
+    };
+    if let Some(action) = action(key.on_update) {
+        text.push_str(&format!(" ON UPDATE {action}"));
+    }
+    if let Some(action) = action(key.on_delete) {
+        text.push_str(&format!(" ON DELETE {action}"));
+        if !key.delete_columns.is_empty() {
+            text.push_str(&format!(" ({})", columns_text(table, key.delete_columns.iter().copied())));
+        }
+    }
+    text
+}
+
 /// pg_get_constraintdef.
-pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
+pub fn constraint_definition(
+    catalog: &Catalog,
+    search_path: &[String],
+    table: &Table,
+    constraint: &Constraint,
+) -> String {
     let key = |index: Oid| {
         let Some((_, index)) = table.index(index) else {
             return String::new();
@@ -145,12 +210,16 @@ pub fn constraint_definition(table: &Table, constraint: &Constraint) -> String {
             let distinct = table.index(*index).is_some_and(|(_, index)| index.nulls_not_distinct);
             format!("UNIQUE {}{}", if distinct { "NULLS NOT DISTINCT " } else { "" }, key(*index))
         }
+        ConstraintKind::ForeignKey(key) => foreign_key_definition(catalog, search_path, table, key),
     };
     if constraint.deferrable {
         text.push_str(" DEFERRABLE");
         if constraint.initially_deferred {
             text.push_str(" INITIALLY DEFERRED");
         }
+    }
+    if !constraint.validated {
+        text.push_str(" NOT VALID");
     }
     text
 }

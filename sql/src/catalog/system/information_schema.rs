@@ -4,7 +4,9 @@ use super::deparse;
 use super::objects::{constraint_parts, schemas};
 use super::relations::{Producer, Rows, optional, text, yes_no};
 use super::views::{role_name, schema_name};
-use crate::catalog::{Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence, Table};
+use crate::catalog::{
+    Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence, ReferentialAction, Table,
+};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::{Datum, Type, format_type, numeric_modifier};
@@ -23,6 +25,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "key_column_usage" => key_column_usage,
         "constraint_column_usage" => constraint_column_usage,
         "constraint_table_usage" => constraint_table_usage,
+        "referential_constraints" => referential_constraints,
         "table_privileges" => |context| table_privileges(context, "table_privileges"),
         "role_table_grants" => |context| table_privileges(context, "role_table_grants"),
         "character_sets" => character_sets,
@@ -301,6 +304,7 @@ fn table_constraints(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let kind = match kind {
             'p' => "PRIMARY KEY",
             'u' => "UNIQUE",
+            'f' => "FOREIGN KEY",
             _ => "CHECK",
         };
         push(table, &constraint.name, kind, constraint.deferrable, constraint.initially_deferred);
@@ -336,7 +340,8 @@ fn check_constraints(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     };
     for (table, constraint, kind, _) in constraints(&catalog) {
         if kind == 'c' {
-            let definition = deparse::constraint_definition(table, constraint);
+            let path = context.services.search_path();
+            let definition = deparse::constraint_definition(&catalog, &path, table, constraint);
             let clause = definition.strip_prefix("CHECK ").unwrap_or(&definition);
             push(table, &constraint.name, clause.to_owned());
         }
@@ -352,6 +357,13 @@ fn key_column_usage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = rows("key_column_usage");
     for (table, constraint, _, columns) in constraints(&catalog).into_iter().filter(|found| found.2 != 'c') {
         for (at, column) in columns.iter().enumerate() {
+            let position = constraint.foreign_key().and_then(|key| {
+                let referenced = catalog.table(key.referenced)?;
+                let (_, index) = referenced.index(key.index)?;
+                let target = *key.referenced_columns.get(at)?;
+                index.keys.iter().position(|entry| entry.column == Some(target))
+            });
+            let position = position.map_or(Datum::Null, |position| Datum::Int4(position as i32 + 1));
             rows.push([
                 ("constraint_catalog", database(context)),
                 ("constraint_schema", schema_name(&catalog, table.schema)),
@@ -361,21 +373,70 @@ fn key_column_usage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("table_name", text(&table.name)),
                 ("column_name", text(&column.name)),
                 ("ordinal_position", Datum::Int4(at as i32 + 1)),
+                ("position_in_unique_constraint", position),
             ]);
         }
     }
     rows.finish()
 }
 
+fn referential_constraints(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = rows("referential_constraints");
+    let rule = |action: ReferentialAction| {
+        text(match action {
+            ReferentialAction::NoAction => "NO ACTION",
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        })
+    };
+    for (table, constraint, _, _) in constraints(&catalog) {
+        let Some(key) = constraint.foreign_key() else { continue };
+        let Some(referenced) = catalog.table(key.referenced) else { continue };
+        // A unique index without a constraint has no name here.
+        let unique = referenced.constraint_of_index(key.index);
+        let of_unique = |value: Datum| if unique.is_some() { value } else { Datum::Null };
+        rows.push([
+            ("constraint_catalog", database(context)),
+            ("constraint_schema", schema_name(&catalog, table.schema)),
+            ("constraint_name", text(&constraint.name)),
+            ("unique_constraint_catalog", of_unique(database(context))),
+            ("unique_constraint_schema", of_unique(schema_name(&catalog, referenced.schema))),
+            ("unique_constraint_name", unique.map_or(Datum::Null, |unique| text(&unique.name))),
+            ("match_option", text(if key.match_full { "FULL" } else { "NONE" })),
+            ("update_rule", rule(key.on_update)),
+            ("delete_rule", rule(key.on_delete)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// What a constraint uses: a foreign key the referenced table and its columns, others their own.
+fn used<'c>(
+    catalog: &'c Catalog,
+    table: &'c Arc<Table>,
+    constraint: &Constraint,
+    columns: Vec<&'c Column>,
+) -> (Arc<Table>, Vec<Column>) {
+    let own = || (table.clone(), columns.iter().map(|&column| column.clone()).collect());
+    let Some(key) = constraint.foreign_key() else { return own() };
+    let Some(referenced) = catalog.table(key.referenced) else { return own() };
+    let columns = key.referenced_columns.iter().map(|&column| referenced.columns[column].clone()).collect();
+    (referenced, columns)
+}
+
 fn constraint_column_usage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = rows("constraint_column_usage");
     for (table, constraint, _, columns) in constraints(&catalog) {
+        let (of, columns) = used(&catalog, table, constraint, columns);
         for column in columns {
             rows.push([
                 ("table_catalog", database(context)),
-                ("table_schema", schema_name(&catalog, table.schema)),
-                ("table_name", text(&table.name)),
+                ("table_schema", schema_name(&catalog, of.schema)),
+                ("table_name", text(&of.name)),
                 ("column_name", text(&column.name)),
                 ("constraint_catalog", database(context)),
                 ("constraint_schema", schema_name(&catalog, table.schema)),
@@ -390,10 +451,11 @@ fn constraint_table_usage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> 
     let catalog = context.services.catalog();
     let mut rows = rows("constraint_table_usage");
     for (table, constraint, _, _) in constraints(&catalog).into_iter().filter(|found| found.2 != 'c') {
+        let (of, _) = used(&catalog, table, constraint, Vec::new());
         rows.push([
             ("table_catalog", database(context)),
-            ("table_schema", schema_name(&catalog, table.schema)),
-            ("table_name", text(&table.name)),
+            ("table_schema", schema_name(&catalog, of.schema)),
+            ("table_name", text(&of.name)),
             ("constraint_catalog", database(context)),
             ("constraint_schema", schema_name(&catalog, table.schema)),
             ("constraint_name", text(&constraint.name)),

@@ -3,7 +3,8 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES, Table,
+    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES,
+    ReferentialAction, Table,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -96,7 +97,9 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         ]);
     }
     for table in catalog.tables() {
-        class_of_table(&mut rows, table);
+        let has_triggers = !catalog.references_to(table.oid).is_empty()
+            || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
+        class_of_table(&mut rows, table, has_triggers);
         for index in &table.indexes {
             class_of_index(&mut rows, table, index);
         }
@@ -120,7 +123,8 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-fn class_of_table(rows: &mut Rows, table: &Table) {
+/// `has_triggers`: foreign keys are triggers in PostgreSQL, and psql looks for them only where there are some.
+fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
     let view = table.is_view();
     let checks = table
         .constraints
@@ -145,6 +149,7 @@ fn class_of_table(rows: &mut Rows, table: &Table) {
         ("relkind", letter(if view { 'v' } else { 'r' })),
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
+        ("relhastriggers", boolean(has_triggers)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
         ("reloptions", options(&table.options)),
@@ -353,13 +358,6 @@ fn numbers(table: &Table, positions: impl Iterator<Item = Option<usize>>) -> Vec
         .collect()
 }
 
-fn constraint_of_index(table: &Table, index: Oid) -> Option<&Constraint> {
-    table.constraints.iter().find(|constraint| match constraint.kind {
-        ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) => of == index,
-        _ => false,
-    })
-}
-
 fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_index");
     for table in context.services.catalog().tables() {
@@ -384,8 +382,6 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 .collect();
             let expressions: Vec<&str> =
                 index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
-            let immediate =
-                constraint_of_index(table, index.oid).is_none_or(|constraint| !constraint.deferrable);
             rows.push([
                 ("indexrelid", oid(index.oid)),
                 ("indrelid", oid(table.oid)),
@@ -394,7 +390,7 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("indisunique", boolean(index.unique)),
                 ("indnullsnotdistinct", boolean(index.nulls_not_distinct)),
                 ("indisprimary", boolean(index.primary)),
-                ("indimmediate", boolean(immediate)),
+                ("indimmediate", boolean(!index.deferrable)),
                 ("indisvalid", boolean(true)),
                 ("indisready", boolean(true)),
                 ("indislive", boolean(true)),
@@ -426,14 +422,45 @@ pub fn constraint_parts(table: &Table, constraint: &Constraint) -> (char, Oid, V
                 table.columns.iter().filter(|column| !column.dropped && words.contains(&column.name));
             ('c', 0, columns.map(|column| column.number).collect(), Some(text.clone()))
         }
+        ConstraintKind::ForeignKey(key) => ('f', key.index, column_numbers(table, &key.columns), None),
+    }
+}
+
+fn column_numbers(table: &Table, positions: &[usize]) -> Vec<i16> {
+    positions.iter().filter_map(|&position| table.columns.get(position)).map(|column| column.number).collect()
+}
+
+/// pg_constraint's letter.
+fn action_letter(action: ReferentialAction) -> &'static str {
+    match action {
+        ReferentialAction::NoAction => "a",
+        ReferentialAction::Restrict => "r",
+        ReferentialAction::Cascade => "c",
+        ReferentialAction::SetNull => "n",
+        ReferentialAction::SetDefault => "d",
     }
 }
 
 fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_constraint");
-    for table in context.services.catalog().tables() {
+    let catalog = context.services.catalog();
+    for table in catalog.tables() {
         for constraint in &table.constraints {
             let (kind, index, columns, expression) = constraint_parts(table, constraint);
+            let key = constraint.foreign_key();
+            let letters = |action: Option<ReferentialAction>| text(action.map_or(" ", action_letter));
+            let matched = key.map_or(" ", |key| if key.match_full { "f" } else { "s" });
+            let some_numbers = |table: &Table, positions: &[usize]| match positions {
+                [] => Datum::Null,
+                positions => {
+                    let numbers = column_numbers(table, positions);
+                    array(Type::INT2, numbers.into_iter().map(Datum::Int2).collect())
+                }
+            };
+            let referenced = key.and_then(|key| Some((key, catalog.table(key.referenced)?)));
+            let referenced_columns = referenced
+                .as_ref()
+                .map_or(Datum::Null, |(key, referenced)| some_numbers(referenced, &key.referenced_columns));
             let columns: Vec<Datum> = columns.into_iter().map(Datum::Int2).collect();
             rows.push([
                 ("oid", oid(constraint.oid)),
@@ -442,12 +469,15 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("contype", letter(kind)),
                 ("condeferrable", boolean(constraint.deferrable)),
                 ("condeferred", boolean(constraint.initially_deferred)),
-                ("convalidated", boolean(true)),
+                ("convalidated", boolean(constraint.validated)),
                 ("conrelid", oid(table.oid)),
                 ("conindid", oid(index)),
-                ("confupdtype", text(" ")),
-                ("confdeltype", text(" ")),
-                ("confmatchtype", text(" ")),
+                ("confrelid", oid(key.map_or(0, |key| key.referenced))),
+                ("confupdtype", letters(key.map(|key| key.on_update))),
+                ("confdeltype", letters(key.map(|key| key.on_delete))),
+                ("confmatchtype", text(matched)),
+                ("confkey", referenced_columns),
+                ("confdelsetcols", key.map_or(Datum::Null, |key| some_numbers(table, &key.delete_columns))),
                 ("conislocal", boolean(true)),
                 ("connoinherit", boolean(kind != 'c')),
                 ("conkey", if columns.is_empty() { Datum::Null } else { array(Type::INT2, columns) }),
@@ -648,11 +678,19 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             for column in columns {
                 push((CLASS_CONSTRAINT, constraint.oid), this, column, 'a');
             }
-            if index != 0 {
+            if let Some(key) = constraint.foreign_key() {
+                let this = (CLASS_CONSTRAINT, constraint.oid);
+                if let Some(referenced) = catalog.table(key.referenced) {
+                    for number in column_numbers(&referenced, &key.referenced_columns) {
+                        push(this, (CLASS_RELATION, referenced.oid), number, 'n');
+                    }
+                }
+                push(this, (CLASS_RELATION, index), 0, 'n');
+            } else if index != 0 {
                 push((CLASS_RELATION, index), (CLASS_CONSTRAINT, constraint.oid), 0, 'i');
             }
         }
-        for index in table.indexes.iter().filter(|index| constraint_of_index(table, index.oid).is_none()) {
+        for index in table.indexes.iter().filter(|index| table.constraint_of_index(index.oid).is_none()) {
             for column in index.keys.iter().filter_map(|key| table.columns.get(key.column?)) {
                 push((CLASS_RELATION, index.oid), this, column.number, 'a');
             }
