@@ -471,7 +471,8 @@ pub(crate) fn give_back_space(shared: &Shared) -> Result<()> {
     let mut result = Ok(());
     for (first, count) in &runs {
         let (offset, bytes) = (first.0 * PAGE_SIZE as u64, count * PAGE_SIZE as u64);
-        result = result.and_then(|()| shared.pager.file.punch(offset, bytes).context("punch", &shared.pager.path));
+        result =
+            result.and_then(|()| shared.pager.file.punch(offset, bytes).context("punch", &shared.pager.path));
     }
     let mut alloc = shared.alloc.lock();
     runs.iter().for_each(|(first, count)| alloc.give_back(*first, *count));

@@ -490,6 +490,9 @@ impl Store {
             HashMap::new(),
             position,
         )?;
+        // Room for both: that the disk is full must not be found out when a fold writes the other one.
+        let meta_bytes = META_PAGES * crate::page::PAGE_SIZE as u64;
+        shared.pager.file.allocate(meta_bytes).context("allocate space for", &shared.pager.path)?;
         fold::write_meta(&shared.pager, &meta)?;
         shared.vfs.sync_dir(&dir).context("sync", &dir)?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {

@@ -325,7 +325,7 @@ impl Tree {
             let own = self.layers_of(writer);
             let Some(level) = own.last().map(|layer| layer.level) else { return Ok(()) };
             let run = own.iter().rev().take_while(|layer| layer.level == level).count();
-            if run < crate::layer::FAN_IN {
+            if level == u8::MAX || run < crate::layer::FAN_IN {
                 return Ok(());
             }
             let merged = &own[own.len() - run..];

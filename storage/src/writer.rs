@@ -316,15 +316,23 @@ impl Writer {
         let place = self.take_place()?;
         self.tree_index(tree);
         let (shared, state) = (self.shared.clone(), self.state.clone());
-        Ok(RunWriter { shared, tree: tree.clone(), state, builder: LayerBuilder::new(tree), place, command, bytes: 0, entry: Vec::new() })
+        Ok(RunWriter {
+            shared,
+            tree: tree.clone(),
+            state,
+            builder: LayerBuilder::new(tree),
+            place,
+            command,
+            bytes: 0,
+            entry: Vec::new(),
+        })
     }
 
     /// Makes the rows of a run the uncommitted versions that others meet.
-    pub fn list_run(&mut self, run: &RunLayer) -> Result<()> {
+    pub fn list_run(&mut self, run: &RunLayer) {
         // Places that a layer refers to are not used again.
         self.spilled = self.spilled.max(run.layer.places.1);
         run.tree.change_layers(|list| list.push(run.layer.clone()));
-        run.tree.compact_layers(&self.state)
     }
 
     /// Takes it off again, if it could not stay.
@@ -548,7 +556,8 @@ impl RunWriter {
     /// `None` if there is nothing in it.
     pub fn finish(self) -> Result<Option<RunLayer>> {
         let RunWriter { shared, tree, state, builder, place, .. } = self;
-        let layer = builder.finish(&shared, &state, (place, place + 1), 0)?;
+        // Of no level: merging runs that hardly overlap would help nobody.
+        let layer = builder.finish(&shared, &state, (place, place + 1), u8::MAX)?;
         Ok(layer.map(|layer| RunLayer { tree, layer }))
     }
 }

@@ -76,7 +76,7 @@ impl Drop for Claims {
 impl KeyRun {
     /// Whether it is time to finish it and begin another.
     pub fn is_full(&self) -> bool {
-        self.rows.bytes() > 32 << 20
+        !self.unshared && self.rows.bytes() > 32 << 20
     }
 }
 
@@ -148,7 +148,7 @@ impl Transaction {
             self.wait_for_ranges(&tree, &first)?;
             self.wait_for_ranges(&tree, &last)?;
             let writer = self.writer.as_mut().expect("the run began with one");
-            writer.list_run(&layer)?;
+            writer.list_run(&layer);
             let met = [&first, &last].into_iter().any(|key| self.conflicting_range(&tree, key).is_some());
             if !met {
                 break;

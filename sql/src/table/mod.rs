@@ -3,6 +3,7 @@
 
 pub mod key;
 pub(crate) mod loader;
+pub(crate) mod runs;
 pub mod row;
 mod shape;
 pub(crate) mod sorter;
