@@ -473,7 +473,7 @@ impl Store {
             // Left over from a creation that did not get to its end; a log without data is never deleted.
             if crate::wal::parse_segment_name(&name).is_some_and(|start| start != Lsn(0)) {
                 let detail = "there is a log, but no valid data file".to_owned();
-                return Err(Error::Corrupt { file: wal_dir.join(name), offset: 0, detail });
+                return Err(Error::Corrupt { file: wal_dir.join(name), offset: 0, detail, tree: None });
             }
         }
         let meta = Meta::initial();
@@ -542,7 +542,7 @@ impl Store {
         if done < last && last > meta.fold_ts {
             let detail =
                 format!("the log could be read up to timestamp {last} once, but only to {done} again");
-            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail });
+            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail, tree: None });
         }
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
         tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");

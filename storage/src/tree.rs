@@ -179,7 +179,8 @@ impl Tree {
     pub fn get(&self, view: View<'_>, key: &[u8], observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
         view.snapshot.check_tracking()?;
         if view.horizon <= view.snapshot.timestamp() {
-            return self.get_in(&view.snapshot.generation, view, key, observer);
+            let result = self.get_in(&view.snapshot.generation, view, key, observer);
+            return result.map_err(|error| error.in_tree(self.id));
         }
         // The latest state. What no base contains yet is here for certain; else the newest version may have gone into a
         // newer base than the snapshot's: look again with the current one pinned.
@@ -197,7 +198,7 @@ impl Tree {
             }
         }
         let current = self.shared.snapshot();
-        self.get_in(&current.generation, view, key, observer)
+        self.get_in(&current.generation, view, key, observer).map_err(|error| error.in_tree(self.id))
     }
 
     /// Reads above, then from, the base of a generation that is pinned.
@@ -240,6 +241,10 @@ impl Tree {
 
     /// As [`Tree::head`], for a key that is probably not there: one look at the delta less then, one more where it is.
     pub fn head_of_new(&self, key: &[u8]) -> Result<Head> {
+        self.pinned_head(key).map_err(|error| error.in_tree(self.id))
+    }
+
+    fn pinned_head(&self, key: &[u8]) -> Result<Head> {
         // Pin the generation, then look (again): while it is pinned, what is newer than it stays in the delta, so
         // absence there means that this generation's base is the latest state.
         let snapshot = self.shared.snapshot();

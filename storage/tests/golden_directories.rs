@@ -42,7 +42,9 @@ fn write(dir: &Path, version: u32) {
     let tree = create_tree(&store);
     let put_all = |writer: &mut Writer, keys: std::ops::Range<u32>, version: u8| {
         for (key, value) in keys.map(|key| row(key, version)) {
-            assert!(writer.install(&tree, &key, Some(&value), Intent::Replace, CommandId(0)).unwrap().is_ok());
+            assert!(
+                writer.install(&tree, &key, Some(&value), Intent::Replace, CommandId(0)).unwrap().is_ok()
+            );
         }
     };
     let mut writer = store.writer();
@@ -55,7 +57,9 @@ fn write(dir: &Path, version: u32) {
     let key = 300u32.to_be_bytes();
     assert!(writer.install(&tree, &key, Some(&[3; 20_000]), Intent::Replace, CommandId(0)).unwrap().is_ok());
     for key in (0..100u32).filter(|key| key % 7 == 0) {
-        assert!(writer.install(&tree, &key.to_be_bytes(), None, Intent::Replace, CommandId(0)).unwrap().is_ok());
+        assert!(
+            writer.install(&tree, &key.to_be_bytes(), None, Intent::Replace, CommandId(0)).unwrap().is_ok()
+        );
     }
     commit(&store, writer);
     let mut writer = store.writer();

@@ -183,7 +183,9 @@ fn a_corrupt_page_is_found_and_harms_nothing_else() {
     let mut client = server.connect();
     let error = client.query("SELECT * FROM bad WHERE id = 500000", &[]).unwrap_err();
     assert_eq!(error.code().map(|code| code.code()), Some("XX001"), "{error:?}");
-    assert!(error.as_db_error().unwrap().message().contains("data.serin"), "{error:?}");
+    let said = error.as_db_error().unwrap();
+    assert!(said.message().contains("data.serin") && said.message().contains("page"), "{error:?}");
+    assert_eq!(said.detail(), Some("The page belongs to table \"bad\"."));
     // The session and the other table are none the worse for it.
     assert_eq!(count(&mut client, "good"), 1);
     client.execute("INSERT INTO good VALUES (2)", &[]).unwrap();
