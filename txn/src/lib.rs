@@ -31,7 +31,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use conflict::{Conflict, ConflictStep};
+pub use conflict::{Conflict, ConflictKind, ConflictStep, PastConflict};
 pub use error::{Error, Result};
 pub use manager::TransactionManager;
 pub use options::{
@@ -40,5 +40,5 @@ pub use options::{
 };
 pub use run::KeyRun;
 pub use scan::Scan;
-pub use session::SessionHandle;
-pub use transaction::Transaction;
+pub use session::{Running, SessionHandle};
+pub use transaction::{Suspended, Transaction};

@@ -105,6 +105,7 @@ impl Ddl<'_> {
                 table.constraints[found].validated = true;
                 Ok(())
             }
+            Action::SetTrigger { name, enabled } => self.set_trigger(table, name, *enabled),
             Action::SetDefault(name, expr, text) => {
                 let position = column(table, name)?;
                 self.set_default(table, position, expr, text)?;

@@ -385,6 +385,10 @@ impl Ddl<'_> {
                 self.remove_table(&table)?;
             }
         }
+        for routine in self.catalog().routines().filter(|routine| routine.schema == schema) {
+            self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
+            self.remove_routine(routine)?;
+        }
         let catalog = self.catalog();
         for sequence in catalog.sequences().filter(|sequence| sequence.schema == schema) {
             self.lock(sequence.oid, RelationLockMode::AccessExclusive)?;
@@ -404,7 +408,9 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
     let tables = tables.map(|table| describe(catalog, table.oid));
     let free = |sequence: &&Arc<Sequence>| sequence.schema == schema && sequence.owned_by.is_none();
     let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
-    tables.chain(sequences).collect()
+    let routines = catalog.routines().filter(|routine| routine.schema == schema);
+    let routines = routines.map(|routine| format!("{} {}", routine.word(), routine.signature()));
+    tables.chain(sequences).chain(routines).collect()
 }
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {

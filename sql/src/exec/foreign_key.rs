@@ -348,10 +348,12 @@ pub fn act(
             let mut changer = Changer::new(&modify, rt)?;
             let input: Vec<Datum> = new.map(<[Datum]>::to_vec).unwrap_or_default();
             let mut input = input;
+            changer.begin(rt)?;
             search.each(context, |place, _| {
                 cascade(&search, &mut changer, place, &mut input, rt)?;
                 Ok(true)
             })?;
+            changer.end(rt);
             if action != ReferentialAction::SetDefault {
                 return Ok(());
             }
@@ -481,7 +483,13 @@ fn default_of(table: &Table, column: usize, context: &ExecContext<'_>) -> Result
         work_mem_bytes: context.work_mem_bytes,
     };
     let plan =
-        PlanContext { catalog: context.catalog, search_path: &search_path, eval: &context.eval, settings };
+        PlanContext {
+            catalog: context.catalog,
+            search_path: &search_path,
+            eval: &context.eval,
+            settings,
+            variables: None,
+        };
     let expr = crate::parse::parse_expression(text)?;
     crate::bind::standalone_expression(&expr, (column.data_type(), column.modifier), &plan)
 }

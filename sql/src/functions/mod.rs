@@ -36,14 +36,14 @@ pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
-pub use resolve::{common_type, resolve_function, resolve_operator};
+pub use resolve::{Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator};
 
 use crate::column::Column;
 use crate::error::Result;
 use crate::types::{Datum, Oid, RenderSettings, Type};
 use std::sync::Arc;
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Volatility {
     /// Foldable when planning.
     Immutable,
@@ -141,6 +141,14 @@ pub trait Services {
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool>;
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
     fn safe_snapshot_blocking_pids(&self, _pid: i32) -> Vec<i32> {
+        Vec::new()
+    }
+    /// For serin_conflicts.
+    fn recent_conflicts(&self) -> Vec<serin_txn::PastConflict> {
+        Vec::new()
+    }
+    /// rw-antidependencies by pid, for serin_transactions.
+    fn dependencies(&self) -> Vec<(i32, i32)> {
         Vec::new()
     }
     /// Size of a relation's trees in bytes (pg_relation_size …).

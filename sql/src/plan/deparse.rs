@@ -121,6 +121,11 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
                 out.push(')');
             }
         },
+        Expr::Routine(call) => {
+            let _ = write!(out, "{}(", quote_identifier(&call.routine.name));
+            list(&call.arguments, ", ", names, out);
+            out.push(')');
+        }
         Expr::Cast { operand, to, modifier, .. } => {
             out.push('(');
             write_expr(operand, names, out);

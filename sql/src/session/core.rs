@@ -45,6 +45,16 @@ pub(crate) struct Core {
     pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
     pub durable_at: Cell<Option<Timestamp>>,
+    /// The version that relations' trees may have at most to be readable under the snapshot that is kept.
+    pub trees_version_max: Cell<u64>,
+    /// Compiled functions.
+    pub routines: RefCell<crate::exec::routine::Cache>,
+    /// Cursors that functions have opened.
+    pub cursors: RefCell<crate::plpgsql::Cursors>,
+    /// Whom SECURITY DEFINER functions act as, innermost last.
+    pub acting: RefCell<Vec<(Arc<str>, Oid, bool)>>,
+    /// About where the stack was when the outermost function was called.
+    pub routine_stack: Cell<Option<usize>>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
@@ -78,6 +88,15 @@ impl Core {
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
     }
+    /// The role whose privileges count now, and whether it is a superuser.
+    pub fn acting_role(&self) -> (Oid, bool) {
+        self.acting.borrow().last().map_or((self.user_oid, self.superuser), |(_, oid, all)| (*oid, *all))
+    }
+    /// Settings changed from here on can be undone by `settings_rollback_to` with the answer.
+    pub fn settings_scope(&self) -> Option<usize> {
+        self.touch_settings();
+        self.settings_savepoint()
+    }
     /// Queues a notice, unless the client does not want to hear of it.
     pub fn notice(&self, notice: Error) {
         let severity = notice.fields().severity;
@@ -106,6 +125,8 @@ impl Core {
         let handle = &self.registration.handle;
         handle.set_lock_timeout(Duration::from_millis(typed.lock_timeout_ms));
         handle.set_deadlock_timeout(Duration::from_millis(typed.deadlock_timeout_ms));
+        handle.set_serial_idle_timeout(Duration::from_millis(typed.serial_idle_timeout_ms));
+        handle.set_row_locks_max(typed.lock_escalation_rows);
         if let Ok(name) = settings.show("application_name") {
             let mut activity = self.registration.activity.lock();
             if activity.application_name != name {
@@ -365,7 +386,8 @@ impl StatementContext<'_> {
 
 impl Services for StatementContext<'_> {
     fn current_user(&self) -> Arc<str> {
-        self.core.user.clone()
+        let acting = self.core.acting.borrow();
+        acting.last().map_or_else(|| self.core.user.clone(), |(name, ..)| name.clone())
     }
     fn session_user(&self) -> Arc<str> {
         self.core.user.clone()
@@ -506,6 +528,12 @@ impl Services for StatementContext<'_> {
     }
     fn activities(&self) -> Result<Vec<super::Activity>> {
         Ok(self.core.engine.activity())
+    }
+    fn recent_conflicts(&self) -> Vec<serin_txn::PastConflict> {
+        self.core.engine.transactions.recent_conflicts()
+    }
+    fn dependencies(&self) -> Vec<(i32, i32)> {
+        self.core.engine.transactions.dependencies()
     }
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
         Ok(self.core.engine.transactions.locks())

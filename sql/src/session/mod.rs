@@ -9,14 +9,15 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
-mod conflict;
+pub(crate) mod conflict;
 mod connection;
 mod copy;
 pub(crate) mod core;
 mod cursor;
-mod engine;
+pub(crate) mod engine;
 mod explain;
 mod maintenance;
+pub(crate) mod nested;
 mod portal;
 mod registry;
 mod statement;

@@ -212,6 +212,7 @@ impl Portal {
             PlanKind::Insert => counted("INSERT 0", execution.rows_affected()),
             PlanKind::Update => counted("UPDATE", execution.rows_affected()),
             PlanKind::Delete => counted("DELETE", execution.rows_affected()),
+            PlanKind::Merge => counted("MERGE", execution.rows_affected()),
         }
     }
 }

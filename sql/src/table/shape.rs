@@ -102,7 +102,7 @@ impl Shape {
             enable_sort: true,
             work_mem_bytes: 4 << 20,
         };
-        let context = PlanContext { catalog, search_path: &search_path, eval, settings };
+        let context = PlanContext { catalog, search_path: &search_path, eval, settings, variables: None };
         let bind = |text: &str, target| {
             crate::bind::table_expression(&crate::parse::parse_expression(text)?, table, target, &context)
         };

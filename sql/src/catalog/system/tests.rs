@@ -77,6 +77,7 @@ impl Services for CatalogOnly {
     }
     fn activities(&self) -> Result<Vec<crate::session::Activity>> {
         Ok(vec![crate::session::Activity {
+            running: None,
             pid: 7,
             database: 5,
             user: 10,
