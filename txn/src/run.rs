@@ -21,7 +21,7 @@
 
 use crate::key_ranges::contains;
 use crate::lock_mode::LockMode;
-use crate::lock_table::{ObjectRef, Owner};
+use crate::lock_table::{ObjectRef, Owner, RangeReader};
 use crate::protocol::Protocol;
 use crate::{Result, Transaction, TransactionManager, WaitPolicy};
 use serin_storage::{KeyRange, RunWriter, Tree};
@@ -54,7 +54,8 @@ impl Claims {
         let object = ObjectRef::Range(self.tree.id(), id);
         locks.acquire(&self.owner, object, LockMode::Share, WaitPolicy::Block)?;
         self.ids.push(id);
-        locks.ranges.insert(self.tree.id(), id, range.clone(), self.owner.clone());
+        let reader = RangeReader { owner: self.owner.clone(), updates: true };
+        locks.ranges.insert(self.tree.id(), id, range.clone(), reader);
         Ok(())
     }
 
@@ -135,7 +136,7 @@ impl Transaction {
             let meets = contains(other, first)
                 || contains(other, last)
                 || matches!(&other.start, Bound::Included(key) | Bound::Excluded(key) if contains(&range, key));
-            alone &= tree != run.tree.id() || reader.session.id == me || !meets;
+            alone &= tree != run.tree.id() || reader.owner.session.id == me || !meets;
         });
         Ok(alone && run.tree.is_vacant(&range)?)
     }
