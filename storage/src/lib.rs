@@ -9,6 +9,7 @@
 //! what a writer may overwrite and what a reader must remember is decided by `txn`.
 
 mod alloc;
+mod backup;
 mod base;
 mod bulk;
 mod check;
@@ -36,6 +37,7 @@ pub mod vfs;
 mod wal;
 mod writer;
 
+pub use backup::BackupReport;
 pub use bulk::BulkLoader;
 pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;

@@ -59,8 +59,6 @@ pub struct StoreOptions {
     pub writer_bytes_max: u64,
     /// Whether a snapshot that tracks newer versions for SSI may lose them (72000) when the delta is full otherwise.
     pub give_up_old_snapshots: bool,
-    /// The most that a fold writes in a second while memory is not short; 0 is without limit.
-    pub fold_bytes_per_second: u64,
     pub wal_segment_bytes: u64,
     /// Fold when the log that a restart would replay has this size.
     pub wal_bytes_soft: u64,
@@ -85,7 +83,6 @@ impl StoreOptions {
             // More would not be faster: what is on disk already needs no record in the log, and no fold.
             writer_bytes_max: (delta_bytes_max / 8).min(32 << 20),
             give_up_old_snapshots: true,
-            fold_bytes_per_second: 0,
             wal_segment_bytes: 16 << 20,
             wal_bytes_soft: 512 << 20,
             fold_interval_ms: 60_000,
@@ -326,6 +323,20 @@ impl Shared {
 
     pub fn replay_bytes(&self) -> u64 {
         self.wal.bytes_since(Lsn(self.replay_start.load(Ordering::Relaxed)))
+    }
+
+    /// A new tree under an id of the caller's, as in the store it is copied from.
+    pub fn create_tree_as(self: &Arc<Self>, id: TreeId) -> Arc<Tree> {
+        self.next_tree.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.create_tree(id, NEVER)
+    }
+
+    /// The trees that exist at a timestamp that a snapshot pins, by id.
+    pub fn trees_at(&self, ts: Timestamp) -> Vec<Arc<Tree>> {
+        let trees = self.trees.read();
+        let mut found: Vec<Arc<Tree>> = trees.values().filter(|tree| tree.exists_at(ts)).cloned().collect();
+        found.sort_unstable_by_key(|tree| tree.id());
+        found
     }
 
     fn create_tree(self: &Arc<Self>, id: TreeId, created_at: u64) -> Arc<Tree> {
@@ -602,6 +613,10 @@ impl Store {
             shared.create_tree(id, 0);
         }
         Ok(shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     fn start_threads(&self) -> Result<()> {

@@ -132,3 +132,32 @@ fn copy_meets_others_as_inserts_do() {
     others.into_iter().for_each(|other| assert_eq!(other.join().unwrap().unwrap(), 6000));
     assert_eq!(count(&mut judge, "true"), 18_000);
 }
+
+#[test]
+fn a_backup_of_a_running_server_starts_as_one() {
+    let mut server = TestServer::start();
+    let mut client = server.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE t (id bigserial PRIMARY KEY, b text UNIQUE);
+             INSERT INTO t (b) SELECT 'row ' || i FROM generate_series(1, 5000) i",
+        )
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (online, offline) = (dir.path().join("online"), dir.path().join("offline"));
+    client.batch_execute(&format!("BACKUP TO '{}'", online.display())).unwrap();
+    assert_eq!(code(&client.batch_execute(&format!("BACKUP TO '{}'", online.display())).unwrap_err()), "58030");
+    client.batch_execute("INSERT INTO t (b) VALUES ('after')").unwrap();
+    assert!(server.stop().success());
+    server.run(&["backup", "--to", offline.to_str().unwrap()]).unwrap();
+    for (data, rows) in [(&online, 5000), (&offline, 5001)] {
+        let mut copy = TestServer::start_in(data, &[]).unwrap();
+        let mut client = copy.connect();
+        assert_eq!(count(&mut client, "true"), rows);
+        assert_eq!(code(&client.batch_execute("INSERT INTO t (b) VALUES ('row 7')").unwrap_err()), "23505");
+        client.batch_execute("INSERT INTO t (b) VALUES ('new'); CREATE TABLE u (id int)").unwrap();
+        assert_eq!(count(&mut client, "true"), rows + 1);
+        assert!(copy.stop().success());
+        copy.check().unwrap();
+    }
+}

@@ -56,6 +56,8 @@ keywords! {
     Attribute "attribute" Unreserved true;
     Authorization "authorization" TypeFunctionName true;
     Backward "backward" Unreserved true;
+    // Not PostgreSQL's.
+    Backup "backup" Unreserved true;
     Before "before" Unreserved true;
     Begin "begin" Unreserved true;
     Between "between" ColumnName true;
