@@ -9,6 +9,7 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
+mod check;
 pub(crate) mod conflict;
 mod connection;
 mod copy;
@@ -24,6 +25,7 @@ mod statement;
 mod timers;
 mod utility;
 
+pub use check::{CheckReport, check};
 pub use connection::Session;
 pub use engine::Engine;
 pub use registry::Activity;
