@@ -55,9 +55,9 @@ keywords! {
     Attach "attach" Unreserved true;
     Attribute "attribute" Unreserved true;
     Authorization "authorization" TypeFunctionName true;
-    Backward "backward" Unreserved true;
     // Not PostgreSQL's.
     Backup "backup" Unreserved true;
+    Backward "backward" Unreserved true;
     Before "before" Unreserved true;
     Begin "begin" Unreserved true;
     Between "between" ColumnName true;
