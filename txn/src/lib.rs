@@ -17,6 +17,7 @@ mod options;
 mod protocol;
 mod registry;
 mod row_locks;
+mod run;
 mod scan;
 mod serial;
 mod session;
@@ -37,6 +38,7 @@ pub use options::{
     AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode,
     Savepoint, TransactionOptions, TransactionStats, WaitPolicy,
 };
+pub use run::KeyRun;
 pub use scan::Scan;
 pub use session::{Running, SessionHandle};
 pub use transaction::{Suspended, Transaction};
