@@ -4,7 +4,7 @@ use super::ast::*;
 use super::cursor::Parser;
 use super::keywords::Keyword as K;
 use super::lexer::Kind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 
 impl Parser<'_> {
     pub fn alter(&mut self) -> Result<StatementKind> {
@@ -33,6 +33,8 @@ impl Parser<'_> {
                 self.advance();
                 self.alter_setting(SettingTarget::System)
             }
+            Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
+            Some(K::Trigger) => self.alter_trigger(),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
@@ -42,21 +44,17 @@ impl Parser<'_> {
                 | K::Event
                 | K::Extension
                 | K::Foreign
-                | K::Function
                 | K::Language
                 | K::Large
                 | K::Operator
                 | K::Policy
-                | K::Procedure
                 | K::Publication
-                | K::Routine
                 | K::Rule
                 | K::Server
                 | K::Statistics
                 | K::Subscription
                 | K::Tablespace
                 | K::Text
-                | K::Trigger
                 | K::Type
                 | K::User),
             ) => {
@@ -179,9 +177,43 @@ impl Parser<'_> {
         Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions: vec![action] })))
     }
 
+    /// ENABLE [ALWAYS | REPLICA] TRIGGER, DISABLE TRIGGER.
+    fn trigger_switch_ahead(&self) -> bool {
+        match self.keyword_ahead(1) {
+            Some(K::Trigger) => true,
+            Some(K::Always | K::Replica) => self.keyword_ahead(2) == Some(K::Trigger),
+            _ => false,
+        }
+    }
+
+    fn trigger_switch(&mut self) -> Result<AlterTableAction> {
+        let disable = self.is(K::Disable);
+        self.advance();
+        let enabled = match self.keyword() {
+            Some(K::Always) => 'A',
+            Some(K::Replica) => 'R',
+            _ if disable => 'D',
+            _ => 'O',
+        };
+        if !self.is(K::Trigger) {
+            self.advance();
+        }
+        self.expect(K::Trigger)?;
+        let name = match self.keyword() {
+            Some(K::All) => TriggerName::All,
+            Some(K::User) => TriggerName::User,
+            _ => TriggerName::Named(self.column_id()?),
+        };
+        if name == TriggerName::All || name == TriggerName::User {
+            self.advance();
+        }
+        Ok(AlterTableAction::SetTrigger { name, enabled })
+    }
+
     fn alter_action(&mut self) -> Result<AlterTableAction> {
         let from = self.at;
         match self.keyword() {
+            Some(K::Enable | K::Disable) if self.trigger_switch_ahead() => self.trigger_switch(),
             Some(K::Add) => {
                 self.advance();
                 self.alter_add()
@@ -194,6 +226,37 @@ impl Parser<'_> {
                 self.advance();
                 self.eat(K::Column);
                 self.alter_column(from)
+            }
+            Some(K::Alter) => {
+                self.advance();
+                self.advance();
+                let name = self.column_id()?;
+                let start = self.position();
+                let (deferrable, not_valid) = self.deferrable()?;
+                if not_valid {
+                    let message = "FOREIGN KEY constraints cannot be marked NOT VALID";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(start));
+                }
+                Ok(AlterTableAction::AlterConstraint { name, deferrable })
+            }
+            Some(K::Cluster) if self.keyword_ahead(1) == Some(K::On) => {
+                self.advance();
+                self.advance();
+                self.column_id()?;
+                Ok(AlterTableAction::Stored)
+            }
+            Some(K::Set) if matches!(self.keyword_ahead(1), Some(K::Logged | K::Unlogged)) => {
+                self.advance();
+                self.advance();
+                Ok(AlterTableAction::Stored)
+            }
+            Some(K::Set) if self.keyword_ahead(1) == Some(K::Without) => {
+                self.advance();
+                self.advance();
+                if !self.eat(K::Cluster) {
+                    self.expect(K::Oids)?;
+                }
+                Ok(AlterTableAction::Stored)
             }
             Some(K::Validate) => {
                 self.advance();
@@ -219,8 +282,7 @@ impl Parser<'_> {
                 Ok(AlterTableAction::SetOptions(self.storage_options()?))
             }
             Some(
-                K::Alter
-                | K::Attach
+                K::Attach
                 | K::Cluster
                 | K::Depends
                 | K::Detach
@@ -295,6 +357,42 @@ impl Parser<'_> {
         })
     }
 
+    fn alter_identity(&mut self, column: Name) -> Result<AlterTableAction> {
+        let (mut always, mut options, mut restart) = (None, Vec::new(), None);
+        loop {
+            match (self.keyword(), self.keyword_ahead(1)) {
+                (Some(K::Set), Some(K::Generated)) => {
+                    self.advance();
+                    self.advance();
+                    always = Some(self.eat(K::Always));
+                    if always == Some(false) {
+                        self.expect(K::By)?;
+                        self.expect(K::Default)?;
+                    }
+                }
+                (Some(K::Set), Some(_)) => self.advance(),
+                (
+                    Some(
+                        K::Cache
+                        | K::Cycle
+                        | K::Increment
+                        | K::Maxvalue
+                        | K::Minvalue
+                        | K::No
+                        | K::Start
+                        | K::Restart,
+                    ),
+                    _,
+                ) => {
+                    let clauses = self.sequence_clauses()?;
+                    options.push(clauses.options);
+                    restart = clauses.restart.or(restart);
+                }
+                _ => return Ok(AlterTableAction::AlterIdentity { column, always, options, restart }),
+            }
+        }
+    }
+
     /// ALTER [COLUMN] name …
     fn alter_column(&mut self, from: usize) -> Result<AlterTableAction> {
         use AlterTableAction as A;
@@ -356,6 +454,39 @@ impl Parser<'_> {
                 self.advance();
                 Ok(A::DropIdentity { column, if_exists: self.eat_if_exists()? })
             }
+            (Some(K::Drop), Some(K::Expression)) => {
+                self.advance();
+                self.advance();
+                Ok(A::DropExpression { column, if_exists: self.eat_if_exists()? })
+            }
+            (Some(K::Set), Some(K::Storage | K::Compression)) => {
+                self.advance();
+                self.advance();
+                if !self.eat(K::Default) {
+                    self.column_id()?;
+                }
+                Ok(A::SetStorage(column))
+            }
+            (Some(K::Set | K::Reset), _) if self.is_symbol_ahead(1, b'(') => {
+                self.advance();
+                self.storage_options()?;
+                Ok(A::SetStorage(column))
+            }
+            (Some(K::Restart), _)
+            | (
+                Some(K::Set),
+                Some(
+                    K::Generated
+                    | K::Cache
+                    | K::Cycle
+                    | K::Increment
+                    | K::Maxvalue
+                    | K::Minvalue
+                    | K::No
+                    | K::Start
+                    | K::Restart,
+                ),
+            ) => self.alter_identity(column),
             (Some(K::Set), Some(K::Statistics)) => {
                 self.advance();
                 self.advance();
@@ -364,7 +495,7 @@ impl Parser<'_> {
                     .map_err(|_| self.syntax_error("statistics target is out of range").at(position))?;
                 Ok(A::SetStatistics(column, target))
             }
-            (Some(K::Set | K::Reset | K::Drop | K::Restart | K::Options), _) => self.other_action(from),
+            (Some(K::Set | K::Reset | K::Drop | K::Options), _) => self.other_action(from),
             _ => Err(self.unexpected()),
         }
     }

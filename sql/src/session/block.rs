@@ -206,7 +206,6 @@ impl Session {
         if self.block.state == State::Implicit && self.block.statements <= 1 {
             let message = "SET CONSTRAINTS can only be used in transaction blocks";
             self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
-            return Ok(());
         }
         let chosen = match names {
             [] => None,
@@ -274,6 +273,9 @@ impl Session {
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction();
+        self.core.cursors.borrow_mut().clear();
+        self.core.acting.borrow_mut().clear();
+        self.core.routine_stack.set(None);
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {
             self.core.engine.runtime.trees_settled(&created);

@@ -9,7 +9,8 @@ use crate::catalog::{Catalog, DATABASE_POSTGRES, FIRST_USER_OID, Publisher, Runt
 use crate::error::{Error, Result, SqlState};
 use crate::sequence::SequenceStore;
 use crate::settings::{Settings, Source};
-use crate::types::Oid;
+use crate::password::ScramVerifier;
+use crate::types::{Datum, Oid, Type, parse_datum};
 use parking_lot::Mutex;
 use serin_storage::{CommandId, Intent, Store, Timestamp, View};
 use serin_txn::{Isolation, Mode, SessionHandle, TransactionManager, TransactionOptions};
@@ -102,6 +103,21 @@ impl Engine {
     /// The catalog of database `postgres`: for authentication, which looks at roles before there is a session.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.publisher.catalog(DATABASE_POSTGRES)
+    }
+
+    /// What a client must prove to know to be this role. `None`, which the client must not be told apart: there is no
+    /// such role, it has no password, or that has expired.
+    pub fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
+        let catalog = self.catalog();
+        let role = catalog.find_role(role)?;
+        if let Some(until) = &role.valid_until {
+            let render = crate::settings::Settings::new().typed().render.clone();
+            match parse_datum(until, Type::TIMESTAMPTZ, -1, &render) {
+                Ok(Datum::Timestamp(until)) if until > now() => {}
+                _ => return None,
+            }
+        }
+        ScramVerifier::parse(role.password.as_deref()?)
     }
 
     /// Starts a session after authentication. Errors are FATAL (unknown database, role, setting; too many).

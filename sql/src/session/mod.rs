@@ -9,6 +9,7 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
+mod check;
 pub(crate) mod conflict;
 mod connection;
 mod copy;
@@ -17,12 +18,14 @@ mod cursor;
 pub(crate) mod engine;
 mod explain;
 mod maintenance;
+pub(crate) mod nested;
 mod portal;
 mod registry;
 mod statement;
 mod timers;
 mod utility;
 
+pub use check::{CheckReport, check};
 pub use connection::Session;
 pub use engine::Engine;
 pub use registry::Activity;
