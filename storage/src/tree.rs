@@ -414,6 +414,9 @@ impl Tree {
     /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
     /// where the delta does not tell.
     pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        if self.layers().is_some() {
+            return false;
+        }
         let Some(chain) = self.delta.get(key).filter(|_| self.layers().is_none()) else { return false };
         let state = chain.lock();
         let newer = |version: &&Version| match version.writer.status() {

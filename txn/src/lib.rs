@@ -17,6 +17,7 @@ mod options;
 mod protocol;
 mod registry;
 mod row_locks;
+mod rules;
 mod run;
 mod scan;
 mod serial;
