@@ -34,10 +34,12 @@ states! {
     CONNECTION_FAILURE = b"08006";
     PROTOCOL_VIOLATION = b"08P01";
     FEATURE_NOT_SUPPORTED = b"0A000";
+    CASE_NOT_FOUND = b"20000";
     CARDINALITY_VIOLATION = b"21000";
     DATA_EXCEPTION = b"22000";
     STRING_DATA_RIGHT_TRUNCATION = b"22001";
     NUMERIC_VALUE_OUT_OF_RANGE = b"22003";
+    ERROR_IN_ASSIGNMENT = b"22005";
     NULL_VALUE_NOT_ALLOWED = b"22004";
     INVALID_DATETIME_FORMAT = b"22007";
     DATETIME_FIELD_OVERFLOW = b"22008";
@@ -71,9 +73,11 @@ states! {
     IN_FAILED_SQL_TRANSACTION = b"25P02";
     IDLE_IN_TRANSACTION_SESSION_TIMEOUT = b"25P03";
     INVALID_SQL_STATEMENT_NAME = b"26000";
+    TRIGGERED_DATA_CHANGE_VIOLATION = b"27000";
     INVALID_AUTHORIZATION_SPECIFICATION = b"28000";
     INVALID_PASSWORD = b"28P01";
     DEPENDENT_OBJECTS_STILL_EXIST = b"2BP01";
+    FUNCTION_EXECUTED_NO_RETURN_STATEMENT = b"2F005";
     INVALID_CURSOR_NAME = b"34000";
     SAVEPOINT_EXCEPTION = b"3B000";
     INVALID_SAVEPOINT_SPECIFICATION = b"3B001";
@@ -116,6 +120,7 @@ states! {
     INVALID_CURSOR_DEFINITION = b"42P11";
     INVALID_SCHEMA_DEFINITION = b"42P15";
     INVALID_TABLE_DEFINITION = b"42P16";
+    INVALID_FUNCTION_DEFINITION = b"42P13";
     INVALID_OBJECT_DEFINITION = b"42P17";
     INDETERMINATE_DATATYPE = b"42P18";
     INVALID_RECURSION = b"42P19";
@@ -140,6 +145,13 @@ states! {
     CANNOT_CONNECT_NOW = b"57P03";
     IO_ERROR = b"58030";
     SNAPSHOT_TOO_OLD = b"72000";
+    RAISE_EXCEPTION = b"P0001";
+    NO_DATA_FOUND = b"P0002";
+    TOO_MANY_ROWS = b"P0003";
+    ASSERT_FAILURE = b"P0004";
+    STACKED_DIAGNOSTICS_WITHOUT_HANDLER = b"0Z002";
+    TRIGGER_PROTOCOL_VIOLATED = b"39P01";
+    INVALID_TRANSACTION_TERMINATION = b"2D000";
     INTERNAL_ERROR = b"XX000";
     DATA_CORRUPTED = b"XX001";
 }
@@ -229,6 +241,22 @@ impl Error {
     pub fn context(mut self, context: impl Into<String>) -> Error {
         self.0.context = Some(context.into());
         self
+    }
+    /// Adds a line of context below those that are there, outermost last; a position within a function's statement means nothing to
+    /// the client.
+    pub fn within(mut self, line: impl AsRef<str>) -> Error {
+        self.0.position = None;
+        match &mut self.0.context {
+            Some(context) => {
+                context.push('\n');
+                context.push_str(line.as_ref());
+            }
+            None => self.0.context = Some(line.as_ref().to_owned()),
+        }
+        self
+    }
+    pub(crate) fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.0
     }
     pub fn on_table(mut self, schema: &str, table: &str) -> Error {
         self.0.schema = Some(schema.into());

@@ -5,6 +5,7 @@
 //! other. The physical planner *places* expressions: `index` becomes a position in the operator's input, and what comes from
 //! outside (an enclosing query, the outer side of a lateral or index nested-loop join) becomes a [`Expr::Slot`].
 
+use crate::catalog::Routine;
 use crate::functions::{CastMethod, Function, Volatility};
 use crate::types::{Datum, Type};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub enum Expr {
         arguments: Vec<Expr>,
         result: Type,
     },
+    /// A call of a user's function, whose inputs are all there and of the types it wants.
+    Routine(Box<RoutineCall>),
     Cast {
         operand: Box<Expr>,
         method: CastMethod,
@@ -126,6 +129,19 @@ pub enum Expr {
     Subquery(Arc<crate::plan::Subquery>),
 }
 
+#[derive(Clone)]
+pub struct RoutineCall {
+    pub routine: Arc<Routine>,
+    pub arguments: Vec<Expr>,
+    /// Of the inputs, after polymorphism.
+    pub types: Arc<[Type]>,
+    /// Of a row's columns; one for a function that returns values.
+    pub columns: Arc<[(String, Type)]>,
+    /// Yields rows (records), not values.
+    pub is_row: bool,
+    pub result: Type,
+}
+
 impl Expr {
     pub fn null(data_type: Type) -> Expr {
         Expr::Constant { value: Datum::Null, data_type }
@@ -150,6 +166,7 @@ impl Expr {
             | Expr::Array { result, .. }
             | Expr::Subscript { result, .. }
             | Expr::Field { result, .. } => *result,
+            Expr::Routine(call) => call.result,
             Expr::Cast { to, .. } => *to,
             Expr::And(_)
             | Expr::Or(_)
@@ -177,6 +194,7 @@ impl Expr {
             Expr::Call { arguments, .. }
             | Expr::Coalesce { arguments, .. }
             | Expr::MinMax { arguments, .. } => arguments.iter().for_each(visit),
+            Expr::Routine(call) => call.arguments.iter().for_each(visit),
             Expr::Cast { operand, .. }
             | Expr::Not(operand)
             | Expr::IsNull { operand, .. }
@@ -228,6 +246,7 @@ impl Expr {
             Expr::Call { arguments, .. }
             | Expr::Coalesce { arguments, .. }
             | Expr::MinMax { arguments, .. } => arguments.iter_mut().for_each(visit),
+            Expr::Routine(call) => call.arguments.iter_mut().for_each(visit),
             Expr::Cast { operand, .. }
             | Expr::Not(operand)
             | Expr::IsNull { operand, .. }
@@ -300,6 +319,7 @@ impl Expr {
                 | Expr::MinMax { less: function, .. }
                 | Expr::Quantified { comparison: function, .. } => function.volatility,
                 Expr::Cast { method: CastMethod::Function(function), .. } => function.volatility,
+                Expr::Routine(call) => call.routine.volatility,
                 // Text input and output depend on DateStyle and the like for some types.
                 Expr::Cast { method: CastMethod::InputOutput | CastMethod::Array, .. } => Volatility::Stable,
                 Expr::Parameter { .. } | Expr::Slot { .. } | Expr::Sublink(_) | Expr::Subquery(_) => {
@@ -342,6 +362,9 @@ impl Expr {
                 Expr::Call { function: f, arguments: a, result: r },
                 Expr::Call { function: g, arguments: b, result: s },
             ) => std::ptr::eq(*f, *g) && r == s && same_all(a, b),
+            (Expr::Routine(a), Expr::Routine(b)) => {
+                a.routine.oid == b.routine.oid && a.types == b.types && same_all(&a.arguments, &b.arguments)
+            }
             (
                 Expr::Cast { operand: a, to: t, modifier: m, .. },
                 Expr::Cast { operand: b, to: u, modifier: n, .. },

@@ -14,12 +14,13 @@ pub mod functions;
 pub mod parse;
 mod password;
 pub mod plan;
+mod plpgsql;
 mod sequence;
 mod session;
 pub mod settings;
 pub mod table;
 pub mod types;
 
-pub use password::ScramVerifier;
 pub use error::{Error, Fields, Result, Severity, SqlState};
+pub use password::ScramVerifier;
 pub use session::*;

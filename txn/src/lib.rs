@@ -39,4 +39,4 @@ pub use options::{
 };
 pub use scan::Scan;
 pub use session::{Running, SessionHandle};
-pub use transaction::Transaction;
+pub use transaction::{Suspended, Transaction};

@@ -11,6 +11,7 @@ use crate::{
     TransactionOptions, WaitPolicy,
 };
 use serin_storage::{CommandId, Mark, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +24,8 @@ pub struct Transaction {
     /// For catalog reads before the first statement.
     catalog_snapshot: Option<Arc<Snapshot>>,
     pub(crate) command: CommandId,
+    /// The newest command id given out: statements inside of others have greater ones than those around them.
+    last_command: CommandId,
     pub(crate) writer: Option<Writer>,
     /// The writer's mark when it was made, for savepoints older than it.
     first_mark: Option<Mark>,
@@ -38,6 +41,14 @@ pub struct Transaction {
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
     ended: bool,
+}
+
+/// A statement that stands still while another runs.
+#[derive(Clone)]
+pub struct Suspended {
+    snapshot: Option<Arc<Snapshot>>,
+    command: CommandId,
+    intents: SmallVec<[(TreeId, crate::RowLockMode); 1]>,
 }
 
 pub(crate) struct SavepointRecord {
@@ -56,6 +67,7 @@ impl Transaction {
             snapshot: None,
             catalog_snapshot: None,
             command: CommandId(0),
+            last_command: CommandId(0),
             writer: None,
             first_mark: None,
             writing: false,
@@ -142,7 +154,38 @@ impl Transaction {
     }
     /// Within a statement: makes its writes so far visible to what follows (volatile functions, constraint checks).
     pub fn next_command(&mut self) {
-        self.command = CommandId(self.command.0.saturating_add(1));
+        self.last_command = CommandId(self.last_command.0.saturating_add(1));
+        self.command = self.last_command;
+    }
+    /// Starts a statement inside of the running one (a function's, a trigger's): it has a snapshot and command id of its own, as
+    /// [`Transaction::start_statement`] gives them, and sees what the outer one has written so far. [`Transaction::resume`] goes
+    /// back to the outer one, which sees nothing of what was done meanwhile.
+    pub fn start_nested(&mut self) -> Result<Suspended> {
+        let suspended = self.suspend();
+        if let Err(error) = self.start_statement() {
+            self.resume(suspended);
+            return Err(error);
+        }
+        Ok(suspended)
+    }
+    /// What [`Transaction::resume`] needs to come back to the statement that runs now.
+    pub fn suspend(&self) -> Suspended {
+        let intents = match &self.protocol {
+            Protocol::TwoPhase(two_phase) => two_phase.intents.clone(),
+            _ => SmallVec::new(),
+        };
+        Suspended { snapshot: self.snapshot.clone(), command: self.command, intents }
+    }
+    /// Goes on with the statement that [`Transaction::start_nested`] suspended.
+    pub fn resume(&mut self, outer: Suspended) {
+        // A serializable transaction's first snapshot stays, even if a function took it.
+        if outer.snapshot.is_some() {
+            self.snapshot = outer.snapshot;
+        }
+        self.command = outer.command;
+        if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
+            two_phase.intents = outer.intents;
+        }
     }
     /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {

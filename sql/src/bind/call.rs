@@ -2,24 +2,26 @@
 
 use super::Binder;
 use super::coerce::cannot_cast;
+use super::scope::Scope;
+use crate::catalog::Routine;
+use crate::catalog::routine::{Mode, ResultShape};
 use crate::error::{Error, Result, SqlState};
-use crate::expr::{ColumnSet, Expr};
-use crate::functions::{Body, CastContext, Resolved, resolve_function};
+use crate::expr::{ColumnSet, Expr, RoutineCall};
+use crate::functions::{
+    Body, Callee, CastContext, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
+};
 use crate::parse::ast;
 use crate::plan::logical::{AggregateCall, SortKey};
 use crate::types::{Datum, Type};
+use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn call(&mut self, call: &ast::FunctionCall) -> Result<Expr> {
-        let name = self.function_name(&call.name)?;
         if call.over.is_some() {
             return Err(Error::unsupported("a window function").at(call.position));
         }
         if !call.within_group.is_empty() {
             return Err(Error::unsupported("WITHIN GROUP").at(call.position));
-        }
-        if call.arguments.iter().any(|argument| argument.name.is_some()) {
-            return Err(Error::unsupported("a named argument").at(call.position));
         }
         // Arguments of an aggregate may not hold another: noticed by comparing what the scope has before and after.
         let before = self.scopes.last().map_or(0, |scope| scope.aggregates.len());
@@ -27,8 +29,28 @@ impl Binder<'_> {
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
-        let resolved =
-            resolve_function(&name, &types, call.variadic).map_err(|error| error.at(call.position))?;
+        let found = self.resolve_call(call, &types)?;
+        let name = call.name.parts.last().cloned().unwrap_or_default();
+        let resolved = match &found.callee {
+            Callee::Routine(routine) => {
+                let routine = routine.clone();
+                if routine.procedure {
+                    let message = format!("{} is a procedure", routine.signature());
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                        .hint("To call a procedure, use CALL.")
+                        .at(call.position));
+                }
+                self.refuse_aggregate_clauses(call, &name)?;
+                let expr = self.routine_call(&routine, arguments, &found, call.position)?;
+                return match routine.returns_set {
+                    true => self.place_set(expr, &name, sets_before, call.position),
+                    false => Ok(expr),
+                };
+            }
+            Callee::BuiltIn(function) => {
+                Resolved { function, arguments: found.arguments, result: found.result }
+            }
+        };
         // Known now, and not to the function: values don't carry their type.
         if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
             let oid = argument.unwrap_or(Type::UNKNOWN).0;
@@ -36,20 +58,7 @@ impl Binder<'_> {
         }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
         if !is_aggregate {
-            let what = match () {
-                () if call.star => Some("(*) specified"),
-                () if call.distinct => Some("DISTINCT specified"),
-                () if call.filter.is_some() => Some("FILTER specified"),
-                () if !call.order_by.is_empty() => Some("ORDER BY specified"),
-                () => None,
-            };
-            if let Some(what) = what {
-                return Err(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("{what}, but {name} is not an aggregate function"),
-                )
-                .at(call.position));
-            }
+            self.refuse_aggregate_clauses(call, &name)?;
         }
         let arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
         match &resolved.function.body {
@@ -59,22 +68,196 @@ impl Binder<'_> {
         }
     }
 
-    /// The name within pg_catalog, which holds every function there is.
-    fn function_name(&self, name: &ast::ObjectName) -> Result<String> {
-        let (last, schemas) =
-            name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
-        match schemas.last().map(String::as_str) {
-            None | Some("pg_catalog") | Some("information_schema") => Ok(last.clone()),
-            Some(schema) if self.context.catalog.find_schema(schema).is_none() => {
-                Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"))
-                    .at(name.position))
-            }
-            Some(_) => Err(Error::new(
-                SqlState::UNDEFINED_FUNCTION,
-                format!("function {} does not exist", name.parts.join(".")),
-            )
-            .at(name.position)),
+    fn refuse_aggregate_clauses(&self, call: &ast::FunctionCall, name: &str) -> Result<()> {
+        let what = match () {
+            () if call.star => "(*) specified",
+            () if call.distinct => "DISTINCT specified",
+            () if call.filter.is_some() => "FILTER specified",
+            () if !call.order_by.is_empty() => "ORDER BY specified",
+            () => return Ok(()),
+        };
+        let message = format!("{what}, but {name} is not an aggregate function");
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position))
+    }
+
+    /// Which function a call means: built-in ones are in pg_catalog, users' in their schemas.
+    pub fn resolve_call(&self, call: &ast::FunctionCall, types: &[Option<Type>]) -> Result<ResolvedCall> {
+        let (name, schemas) =
+            call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
+        let catalog = self.context.catalog;
+        let schema = schemas.last().map(String::as_str);
+        let built_ins = matches!(schema, None | Some("pg_catalog" | "information_schema"));
+        if let Some(schema) = schema
+            && catalog.find_schema(schema).is_none()
+        {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message).at(call.name.position));
         }
+        let routines = catalog.routines_named(schema, name, self.context.search_path);
+        let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
+        let shown = call.name.parts.join(".");
+        let shown = if built_ins { name } else { &shown };
+        if let Some(after) = names.iter().position(Option::is_some)
+            && names[after..].iter().any(Option::is_none)
+        {
+            let message = "positional argument cannot follow named argument";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
+        }
+        resolve_call(shown, built_ins, routines, types, &names, call.variadic)
+            .map_err(|error| error.at(call.position))
+    }
+
+    /// A routine's call with every input in its place.
+    pub fn routine_call(
+        &mut self,
+        routine: &Arc<Routine>,
+        arguments: Vec<Expr>,
+        found: &ResolvedCall,
+        position: usize,
+    ) -> Result<Expr> {
+        let mut given = Vec::with_capacity(arguments.len());
+        for (argument, to) in arguments.into_iter().zip(&found.arguments) {
+            given.push(Some(self.coerce_argument(argument, *to, position)?));
+        }
+        let take = |given: &mut Vec<Option<Expr>>, at: usize| {
+            given
+                .get_mut(at)
+                .and_then(Option::take)
+                .ok_or_else(|| Error::internal("an argument is used twice"))
+        };
+        let mut inputs = Vec::with_capacity(found.sources.len());
+        let mut types = Vec::with_capacity(found.sources.len());
+        for (source, input) in found.sources.iter().zip(routine.inputs()) {
+            let data_type = found.meaning(input.data_type());
+            inputs.push(match *source {
+                Source::Given(at) => take(&mut given, at)?,
+                Source::Packed(first) => {
+                    let element = data_type.element().unwrap_or(Type::TEXT);
+                    let elements =
+                        (first..given.len()).map(|at| take(&mut given, at)).collect::<Result<_>>()?;
+                    Expr::Array { elements, element, result: data_type }
+                }
+                Source::Default => {
+                    let text = input.default.as_deref().unwrap_or("NULL");
+                    let parsed = crate::parse::parse_expression(text)?;
+                    let scopes = std::mem::replace(&mut self.scopes, vec![Scope::default()]);
+                    let bound = self.plain_expr(&parsed, "DEFAULT expressions");
+                    self.scopes = scopes;
+                    self.coerce_argument(bound?, data_type, 0)?
+                }
+            });
+            types.push(data_type);
+        }
+        let (columns, is_row, result) = match routine.shape(self.context.catalog) {
+            ResultShape::Value(data_type) => {
+                let data_type = found.meaning(data_type);
+                (vec![(routine.name.clone(), data_type)], false, data_type)
+            }
+            ResultShape::Row(columns) => {
+                let columns = columns.into_iter().map(|(name, t)| (name, found.meaning(t))).collect();
+                (columns, true, Type::RECORD)
+            }
+            ResultShape::Unknown => (Vec::new(), true, Type::RECORD),
+        };
+        Ok(Expr::Routine(Box::new(RoutineCall {
+            routine: routine.clone(),
+            arguments: inputs,
+            types: types.into(),
+            columns: columns.into(),
+            is_row,
+            result,
+        })))
+    }
+
+    /// CALL: OUT parameters have a place among the arguments, whose expression is not evaluated.
+    pub fn procedure_call(&mut self, call: &ast::FunctionCall) -> Result<RoutineCall> {
+        let (name, schemas) =
+            call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
+        let schema = schemas.last().map(String::as_str);
+        let candidates = self.context.catalog.routines_named(schema, name, self.context.search_path);
+        let mut arguments = Vec::with_capacity(call.arguments.len());
+        for argument in &call.arguments {
+            arguments.push(self.plain_expr(&argument.value, "CALL arguments")?);
+        }
+        // For resolution every OUT parameter is an input of its type.
+        let widened: Vec<Arc<Routine>> = candidates
+            .iter()
+            .filter(|routine| routine.procedure)
+            .map(|routine| {
+                let mut wide = Routine::clone(routine);
+                for argument in wide.arguments.iter_mut().filter(|a| a.mode == Mode::Out) {
+                    argument.mode = Mode::InOut;
+                }
+                Arc::new(wide)
+            })
+            .collect();
+        let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
+        let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
+        let shown = call.name.parts.join(".");
+        let found = match resolve_call(&shown, false, widened, &types, &names, call.variadic) {
+            Ok(found) => found,
+            Err(error) => {
+                // A function of that name explains itself.
+                let other = self.resolve_call(call, &types);
+                if let Ok(ResolvedCall { callee, .. }) = other {
+                    let shown = match callee {
+                        Callee::Routine(routine) => routine.signature(),
+                        Callee::BuiltIn(function) => function.name.to_owned(),
+                    };
+                    let message = format!("{shown} is not a procedure");
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                        .hint("To call a function, use SELECT.")
+                        .at(call.position));
+                }
+                let message = error.message().replacen("function", "procedure", 1);
+                return Err(Error::new(error.state(), message)
+                    .hint("No procedure matches the given name and argument types. You might need to add explicit type casts.")
+                    .at(call.position));
+            }
+        };
+        let Callee::Routine(wide) = &found.callee else {
+            return Err(Error::internal("CALL of a built-in function"));
+        };
+        let wide = wide.clone();
+        let Expr::Routine(mut bound) = self.routine_call(&wide, arguments, &found, call.position)? else {
+            return Err(Error::internal("CALL of another expression"));
+        };
+        let original = candidates
+            .into_iter()
+            .find(|routine| routine.oid == wide.oid)
+            .ok_or_else(|| Error::internal("a procedure vanished"))?;
+        let kept: Vec<bool> = original
+            .arguments
+            .iter()
+            .filter(|argument| argument.is_input() || argument.mode == Mode::Out)
+            .map(|argument| argument.is_input())
+            .collect();
+        let mut keep = kept.iter();
+        bound.arguments.retain(|_| *keep.next().unwrap_or(&true));
+        let mut keep = kept.iter();
+        let types: Vec<Type> =
+            bound.types.iter().copied().filter(|_| *keep.next().unwrap_or(&true)).collect();
+        bound.types = types.into();
+        bound.routine = original;
+        Ok(*bound)
+    }
+
+    /// A set-returning call in a target list becomes a column of the ProjectSet to be.
+    fn place_set(&mut self, expr: Expr, name: &str, before: usize, position: usize) -> Result<Expr> {
+        if !self.clause.sets {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("set-returning functions are not allowed in {}", self.clause.name),
+            )
+            .at(position));
+        }
+        if self.scope().sets.len() > before {
+            return Err(Error::unsupported("a set-returning function as another's argument").at(position));
+        }
+        let data_type = expr.data_type();
+        let id = self.new_column(name, data_type, -1, (0, 0), "".into());
+        self.scope().sets.push((id, expr));
+        Ok(Expr::Column { index: id, data_type })
     }
 
     fn call_arguments(
@@ -202,18 +385,6 @@ impl Binder<'_> {
         resolved: Resolved,
         before: usize,
     ) -> Result<Expr> {
-        if !self.clause.sets {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("set-returning functions are not allowed in {}", self.clause.name),
-            )
-            .at(call.position));
-        }
-        if self.scope().sets.len() > before {
-            return Err(
-                Error::unsupported("a set-returning function as another's argument").at(call.position)
-            );
-        }
         let Body::Set { columns, .. } = &resolved.function.body else {
             return Err(Error::internal("a set-returning call of another function"));
         };
@@ -224,10 +395,9 @@ impl Binder<'_> {
             ))
             .at(call.position));
         }
-        let id = self.new_column(resolved.function.name, resolved.result, -1, (0, 0), "".into());
+        let name = resolved.function.name;
         let expr = Expr::Call { function: resolved.function, arguments, result: resolved.result };
-        self.scope().sets.push((id, expr));
-        Ok(Expr::Column { index: id, data_type: resolved.result })
+        self.place_set(expr, name, before, call.position)
     }
 
     /// current_date and the like. Those of the clock are casts of now().

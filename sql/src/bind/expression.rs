@@ -209,11 +209,26 @@ impl Binder<'_> {
             )
             .at(position));
         }
+        if let Some(variables) = self.context.variables {
+            let missing =
+                || Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"));
+            let (index, data_type) = variables.numbered(number).ok_or_else(|| missing().at(position))?;
+            return Ok(self.variable(index, data_type));
+        }
         let index = number as usize - 1;
         if self.parameters.len() <= index {
             self.parameters.resize(index + 1, None);
         }
         Ok(Expr::Parameter { index, data_type: self.parameters[index].unwrap_or(Type::UNKNOWN) })
+    }
+
+    /// A variable of the function whose statement is bound.
+    pub fn variable(&mut self, index: usize, data_type: Type) -> Expr {
+        if self.parameters.len() <= index {
+            self.parameters.resize(index + 1, None);
+        }
+        self.parameters[index] = Some(data_type);
+        Expr::Parameter { index, data_type }
     }
 
     fn booleans(&mut self, terms: &[ast::Expr], what: &str) -> Result<Vec<Expr>> {
@@ -558,6 +573,13 @@ impl Binder<'_> {
             && let Some(value) = fields.get(index.wrapping_sub(1))
         {
             return Ok(value.clone());
+        }
+        if let Expr::Routine(call) = &bound
+            && let Some(index) = call.columns.iter().position(|(name, _)| name == field)
+            && call.is_row
+        {
+            let result = call.columns[index].1;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
         }
         Err(Error::new(
             SqlState::UNDEFINED_COLUMN,

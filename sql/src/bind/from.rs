@@ -5,7 +5,7 @@ use super::{Binder, Clause, CteBinding};
 use crate::catalog::{Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
-use crate::functions::{Body, resolve_function};
+use crate::functions::{Body, Callee, Resolved, resolve_function};
 use crate::parse::ast;
 use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
 use crate::types::Type;
@@ -340,18 +340,15 @@ impl Binder<'_> {
         calls: &[(ast::Expr, Vec<ast::ColumnDefinitionItem>)],
         ordinality: bool,
         alias: Option<&ast::Alias>,
-        position: usize,
+        _position: usize,
     ) -> Result<(Logical, NamedItem)> {
         let first_name = calls.first().map_or_else(String::new, |(expr, _)| super::naming::column_name(expr));
         let label: Arc<str> = alias.map_or(first_name.as_str(), |alias| alias.name.as_str()).into();
         let mut scans = Vec::with_capacity(calls.len());
         let mut columns = Vec::new();
         for (expr, definitions) in calls {
-            if !definitions.is_empty() {
-                return Err(Error::unsupported("a column definition list").at(position));
-            }
             let name = super::naming::column_name(expr);
-            let scan = self.function_scan(expr, &name, &label, alias, calls.len() == 1)?;
+            let scan = self.function_scan(expr, definitions, &name, &label, alias, calls.len() == 1)?;
             for id in &scan.columns {
                 columns.push(NamedColumn { name: self.columns[*id].name.clone(), expr: self.column(*id) });
             }
@@ -383,6 +380,7 @@ impl Binder<'_> {
     fn function_scan(
         &mut self,
         expr: &ast::Expr,
+        definitions: &[ast::ColumnDefinitionItem],
         name: &str,
         label: &Arc<str>,
         alias: Option<&ast::Alias>,
@@ -393,15 +391,37 @@ impl Binder<'_> {
             let name = if alias.is_some() && alone { label.as_ref() } else { name };
             binder.new_column(name, data_type, -1, (0, 0), label.clone())
         };
-        if let ast::Expr::Function(call) = expr
-            && let Some(function_name) = call.name.parts.last()
-        {
+        if let ast::Expr::Function(call) = expr {
             let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
                 call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
             })?;
             let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
-            let resolved = resolve_function(function_name, &types, call.variadic)
-                .map_err(|error| error.at(call.position))?;
+            let found = self.resolve_call(call, &types)?;
+            if let Callee::Routine(routine) = &found.callee
+                && !routine.procedure
+            {
+                let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
+                return self.routine_scan(
+                    expr,
+                    definitions,
+                    label,
+                    call.position,
+                    &mut |binder, data_type| single_name(binder, data_type),
+                );
+            }
+            if !definitions.is_empty() {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "a column definition list is only allowed for functions returning \"record\"",
+                )
+                .at(call.position));
+            }
+            let Callee::BuiltIn(function) = found.callee else {
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
+                    .hint("To call a procedure, use CALL.")
+                    .at(call.position));
+            };
+            let resolved = Resolved { function, arguments: found.arguments, result: found.result };
             if let Body::Set { columns, .. } = &resolved.function.body {
                 let arguments = arguments
                     .into_iter()
@@ -446,6 +466,46 @@ impl Binder<'_> {
             types: vec![data_type],
             scalar: Some(scalar),
         })
+    }
+
+    /// A user's function in FROM: its rows, or its one value.
+    fn routine_scan(
+        &mut self,
+        expr: Expr,
+        definitions: &[ast::ColumnDefinitionItem],
+        label: &Arc<str>,
+        position: usize,
+        single_name: &mut dyn FnMut(&mut Self, Type) -> ColumnId,
+    ) -> Result<FunctionScan> {
+        let Expr::Routine(mut call) = expr else {
+            return Err(Error::internal("a routine's call of another kind"));
+        };
+        let unknown = call.is_row && call.columns.is_empty();
+        if unknown != !definitions.is_empty() {
+            let message = match unknown {
+                true => "a column definition list is required for functions returning \"record\"",
+                false => "a column definition list is only allowed for functions returning \"record\"",
+            };
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
+        }
+        if unknown {
+            let mut columns = Vec::with_capacity(definitions.len());
+            for definition in definitions {
+                columns.push((definition.name.clone(), super::coerce::type_name(&definition.data_type)?.0));
+            }
+            call.columns = columns.into();
+        }
+        let types: Vec<Type> = call.columns.iter().map(|(_, data_type)| *data_type).collect();
+        let columns = match call.is_row {
+            false => vec![single_name(self, types[0])],
+            true => {
+                let named = call.columns.clone();
+                named.iter().map(|(name, t)| self.new_column(name, *t, -1, (0, 0), label.clone())).collect()
+            }
+        };
+        let function = resolve_function("now", &[], false)?.function;
+        let scalar = Some(Expr::Routine(call));
+        Ok(FunctionScan { function, arguments: Vec::new(), columns, types, scalar })
     }
 
     fn join(

@@ -50,6 +50,7 @@ pub fn statement(
         ast::StatementKind::Insert(insert) => binder.insert(insert)?,
         ast::StatementKind::Update(update) => binder.update(update)?,
         ast::StatementKind::Delete(delete) => binder.delete(delete)?,
+        ast::StatementKind::Merge(_) => return Err(Error::unsupported("MERGE")),
         _ => return Err(Error::internal("this statement has no plan")),
     };
     let results = results.map(|columns| {
@@ -118,6 +119,35 @@ pub fn standalone_expression(
     binder.scopes.push(Scope::new(Vec::new()));
     let bound = binder.finish_single(expr, Some(target))?;
     Ok(crate::plan::fold_expression(bound, context))
+}
+
+/// Binds CALL. What stands for an OUT parameter is only there for its place.
+pub(crate) fn procedure_call(
+    call: &ast::FunctionCall,
+    context: &PlanContext<'_>,
+) -> Result<crate::expr::RoutineCall> {
+    let mut binder = Binder::new(context);
+    binder.scopes.push(Scope::new(Vec::new()));
+    binder.procedure_call(call)
+}
+
+/// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).
+pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
+    let mut binder = Binder::new(context);
+    binder.scopes.push(Scope::new(Vec::new()));
+    let clause = Clause { name: "SELECT", aggregates: true, sets: true };
+    let bound = binder.within(clause, |binder| binder.expr(expr))?;
+    let scope = binder.scope();
+    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || binder.slots > 0 {
+        return Ok(None);
+    }
+    let bound = binder.resolve_unknown(bound)?;
+    Ok(Some(crate::plan::fold_expression(bound, context)))
+}
+
+/// As [`resolve_type`], where there is no context.
+pub(crate) fn type_by_name(name: &ast::TypeName) -> Result<(Type, i32)> {
+    coerce::type_name(name)
 }
 
 /// The type a written type name stands for, with its modifier (-1: none): 42704 if there is none.

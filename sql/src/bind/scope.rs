@@ -8,6 +8,7 @@ use super::Binder;
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::plan::VariableConflict;
 use crate::plan::logical::AggregateCall;
 use crate::types::Oid;
 use std::sync::Arc;
@@ -77,15 +78,40 @@ impl Scope {
 impl Binder<'_> {
     /// `a`, `t.a`, `s.t.a`, looked for from the innermost query outwards.
     pub fn resolve_column(&mut self, parts: &[String], position: usize) -> Result<Expr> {
+        let conflict = self.context.variables.map(crate::plan::Variables::conflict);
+        if conflict == Some(VariableConflict::Variable)
+            && let Some(variable) = self.find_variable(parts, position)?
+        {
+            return Ok(variable);
+        }
         match self.find_column(parts, position)? {
+            Some(_)
+                if conflict == Some(VariableConflict::Error)
+                    && self.find_variable(parts, position)?.is_some() =>
+            {
+                let message = format!("column reference \"{}\" is ambiguous", parts.join("."));
+                Err(Error::new(SqlState::AMBIGUOUS_COLUMN, message)
+                    .detail("It could refer to either a PL/pgSQL variable or a table column.")
+                    .at(position))
+            }
             Some(expr) => {
                 if let Expr::Column { index, .. } = &expr {
                     self.mentions.entry(*index).or_insert(position);
                 }
                 Ok(expr)
             }
-            None => Err(self.no_such_column(parts).at(position)),
+            None => match self.find_variable(parts, position)? {
+                Some(variable) => Ok(variable),
+                None => Err(self.no_such_column(parts).at(position)),
+            },
         }
+    }
+
+    /// A variable of the function whose statement is bound.
+    pub fn find_variable(&mut self, parts: &[String], position: usize) -> Result<Option<Expr>> {
+        let Some(variables) = self.context.variables else { return Ok(None) };
+        let found = variables.resolve(parts).map_err(|error| error.at(position))?;
+        Ok(found.map(|(index, data_type)| self.variable(index, data_type)))
     }
 
     pub fn find_column(&self, parts: &[String], position: usize) -> Result<Option<Expr>> {
@@ -201,7 +227,7 @@ impl Binder<'_> {
     }
 
     /// The columns that `*` or `t.*` stands for.
-    pub fn expand_star(&self, qualifier: &[String], position: usize) -> Result<Vec<NamedColumn>> {
+    pub fn expand_star(&mut self, qualifier: &[String], position: usize) -> Result<Vec<NamedColumn>> {
         if qualifier.is_empty() {
             let scope = self.scopes.last().expect("a target list has a scope");
             let visible = || scope.items.iter().filter(|item| item.columns_visible);
@@ -220,6 +246,13 @@ impl Binder<'_> {
             {
                 return Ok(item.columns.clone());
             }
+        }
+        if let Some(variables) = self.context.variables
+            && let Some(fields) = variables.expand(qualifier).map_err(|error| error.at(position))?
+        {
+            let column =
+                |(name, index, data_type)| NamedColumn { name, expr: self.variable(index, data_type) };
+            return Ok(fields.into_iter().map(column).collect());
         }
         let table = qualifier.last().expect("it is not empty");
         Err(self.missing_from(table).at(position))

@@ -190,7 +190,10 @@ impl Binder<'_> {
                 ast::Expr::Star(qualifier, position) => Some((qualifier.clone(), *position)),
                 ast::Expr::Field { operand, field, position } if field == "*" => match &**operand {
                     ast::Expr::Column(parts, _) => Some((parts.clone(), *position)),
-                    _ => return Err(Error::unsupported("(expression).*").at(*position)),
+                    operand => {
+                        self.expand_record(operand, *position, &mut out)?;
+                        continue;
+                    }
                 },
                 _ => None,
             };
@@ -211,6 +214,30 @@ impl Binder<'_> {
             out.push(Target { name, expr, aliased: target.alias.is_some() });
         }
         Ok(out)
+    }
+
+    /// `(f(x)).*`
+    fn expand_record(&mut self, operand: &ast::Expr, position: usize, out: &mut Vec<Target>) -> Result<()> {
+        let bound = self.expr(operand)?;
+        let columns = match &bound {
+            Expr::Routine(call) if call.is_row && !call.columns.is_empty() => call.columns.clone(),
+            // A set's rows are columns of the ProjectSet below.
+            Expr::Column { index, .. } => {
+                let set = self.scope().sets.iter().find(|(id, _)| id == index);
+                match set {
+                    Some((_, Expr::Routine(call))) if call.is_row && !call.columns.is_empty() => {
+                        call.columns.clone()
+                    }
+                    _ => return Err(Error::unsupported("(expression).*").at(position)),
+                }
+            }
+            _ => return Err(Error::unsupported("(expression).*").at(position)),
+        };
+        for (index, (name, result)) in columns.iter().enumerate() {
+            let expr = Expr::Field { operand: Box::new(bound.clone()), index, result: *result };
+            out.push(Target { name: name.clone(), expr, aliased: false });
+        }
+        Ok(())
     }
 
     /// RETURNING: like a target list without aggregates.

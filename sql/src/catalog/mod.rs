@@ -4,12 +4,14 @@
 
 mod objects;
 mod publish;
+pub(crate) mod routine;
 mod runtime;
 pub(crate) mod store;
 pub mod system;
 
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
+pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 
 use crate::types::{Oid, Type};
@@ -106,6 +108,8 @@ pub struct Table {
     /// The primary key is among them as `clustered`.
     pub indexes: Vec<Index>,
     pub constraints: Vec<Constraint>,
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
     #[serde(default)]
     pub options: Vec<(String, Option<String>)>,
     #[serde(default)]
@@ -486,6 +490,27 @@ impl Catalog {
     /// Of this database, without system relations; by OID.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.objects.tables().filter(|table| table.database == self.database)
+    }
+    /// Functions and procedures of this database.
+    pub fn routines(&self) -> impl Iterator<Item = &Arc<Routine>> {
+        self.objects.routines().filter(|routine| routine.database == self.database)
+    }
+    pub fn routine(&self, oid: Oid) -> Option<Arc<Routine>> {
+        self.objects.routine(oid).cloned()
+    }
+    /// Those with a name: in a schema, or along the path (earlier schemas first).
+    pub fn routines_named(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        search_path: &[String],
+    ) -> Vec<Arc<Routine>> {
+        let path = match schema {
+            Some(schema) => std::slice::from_ref(&schema).iter().map(|s| s.to_string()).collect(),
+            None => search_path.to_vec(),
+        };
+        let schemas = path.iter().filter_map(|schema| self.find_schema(schema));
+        schemas.flat_map(|schema| self.objects.routines_named(schema.oid, name)).collect()
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.objects.sequences().filter(|sequence| sequence.database == self.database)

@@ -1,7 +1,9 @@
 //! Every descriptor of the store, by OID and by name, and the changes that turn one state into the next. Cloning shares
 //! the descriptors, so that a DDL statement copies pointers only.
 
-use super::{Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Schema, Sequence, Table};
+use super::{
+    Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table,
+};
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ pub(crate) enum Kind {
     Schema = b's',
     Table = b't',
     Sequence = b'q',
+    Routine = b'p',
     /// ALTER SYSTEM's values; OID 0.
     Settings = b'g',
 }
@@ -26,6 +29,7 @@ pub(crate) enum Object {
     Schema(Arc<Schema>),
     Table(Arc<Table>),
     Sequence(Arc<Sequence>),
+    Routine(Arc<Routine>),
     Settings(Arc<Vec<(String, String)>>),
 }
 
@@ -37,6 +41,7 @@ impl Object {
             Object::Schema(_) => Kind::Schema,
             Object::Table(_) => Kind::Table,
             Object::Sequence(_) => Kind::Sequence,
+            Object::Routine(_) => Kind::Routine,
             Object::Settings(_) => Kind::Settings,
         }
     }
@@ -47,6 +52,7 @@ impl Object {
             Object::Schema(schema) => schema.oid,
             Object::Table(table) => table.oid,
             Object::Sequence(sequence) => sequence.oid,
+            Object::Routine(routine) => routine.oid,
             Object::Settings(_) => 0,
         }
     }
@@ -76,11 +82,14 @@ pub(crate) struct Objects {
     schemas: BTreeMap<Oid, Arc<Schema>>,
     tables: BTreeMap<Oid, Arc<Table>>,
     sequences: BTreeMap<Oid, Arc<Sequence>>,
+    routines: BTreeMap<Oid, Arc<Routine>>,
     settings: Arc<Vec<(String, String)>>,
     /// Tables, views, sequences and indexes share a name space in each schema.
     relation_names: HashMap<Oid, HashMap<String, Oid>>,
     schema_names: HashMap<Oid, HashMap<String, Oid>>,
     index_tables: HashMap<Oid, Oid>,
+    /// By schema and name; overloads in order of their OIDs.
+    routine_names: HashMap<(Oid, String), Vec<Oid>>,
     /// By referenced table: referencing table and constraint, in order of the constraints' OIDs (the order of their actions).
     references: HashMap<Oid, Vec<(Oid, Oid)>>,
 }
@@ -94,10 +103,12 @@ impl Objects {
             schemas: BTreeMap::new(),
             tables: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            routines: BTreeMap::new(),
             settings: Arc::default(),
             relation_names: HashMap::new(),
             schema_names: HashMap::new(),
             index_tables: HashMap::new(),
+            routine_names: HashMap::new(),
             references: HashMap::new(),
         };
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
@@ -142,6 +153,12 @@ impl Objects {
                 names.insert(sequence.name.clone(), sequence.oid);
                 self.sequences.insert(change.oid, sequence.clone());
             }
+            Some(Object::Routine(routine)) => {
+                let names = self.routine_names.entry((routine.schema, routine.name.clone())).or_default();
+                names.push(routine.oid);
+                names.sort_unstable();
+                self.routines.insert(change.oid, routine.clone());
+            }
             Some(Object::Settings(settings)) => self.settings = settings.clone(),
         }
     }
@@ -178,6 +195,13 @@ impl Objects {
                     forget(&mut self.relation_names, sequence.schema, &sequence.name, oid);
                 }
             }
+            Kind::Routine => {
+                if let Some(routine) = self.routines.remove(&oid)
+                    && let Some(names) = self.routine_names.get_mut(&(routine.schema, routine.name.clone()))
+                {
+                    names.retain(|named| *named != oid);
+                }
+            }
             Kind::Settings => self.settings = Arc::default(),
         }
     }
@@ -190,6 +214,16 @@ impl Objects {
     }
     pub fn sequence(&self, oid: Oid) -> Option<&Arc<Sequence>> {
         self.sequences.get(&oid)
+    }
+    pub fn routine(&self, oid: Oid) -> Option<&Arc<Routine>> {
+        self.routines.get(&oid)
+    }
+    pub fn routines(&self) -> impl Iterator<Item = &Arc<Routine>> {
+        self.routines.values()
+    }
+    pub fn routines_named(&self, schema: Oid, name: &str) -> Vec<Arc<Routine>> {
+        let oids = self.routine_names.get(&(schema, name.to_owned()));
+        oids.into_iter().flatten().filter_map(|oid| self.routines.get(oid).cloned()).collect()
     }
     pub fn table_of_index(&self, index: Oid) -> Option<Oid> {
         self.index_tables.get(&index).copied()

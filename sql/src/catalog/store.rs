@@ -43,6 +43,8 @@ pub(crate) enum NameSpace {
     Schema = b's',
     Database = b'd',
     Role = b'r',
+    /// Functions and procedures: scope is the schema, the name ends in the input types.
+    Routine = b'p',
 }
 
 pub(crate) struct CatalogTrees {
@@ -143,6 +145,7 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Schema(schema) => serde_json::to_vec(&**schema),
         Object::Table(table) => serde_json::to_vec(&**table),
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
+        Object::Routine(routine) => serde_json::to_vec(&**routine),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
     }
     .expect("descriptors have string keys and no failing serializer")
@@ -161,6 +164,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b's' => Object::Schema(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b't' => Object::Table(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
     }))
@@ -196,7 +200,7 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         Object::Database(database) => Some((NameSpace::Database, 0, &database.name)),
         Object::Role(role) => Some((NameSpace::Role, 0, &role.name)),
         Object::Schema(schema) => Some((NameSpace::Schema, schema.database, &schema.name)),
-        Object::Table(_) | Object::Sequence(_) | Object::Settings(_) => None,
+        Object::Table(_) | Object::Sequence(_) | Object::Routine(_) | Object::Settings(_) => None,
     }
 }
 

@@ -231,7 +231,9 @@ impl Ddl<'_> {
                     // A column takes the key with it, whichever index has it.
                     let on = match what.starts_with("column ") {
                         true => what.to_string(),
-                        false => format!("index {}", table.index(*index).map_or("", |(_, index)| &index.name)),
+                        false => {
+                            format!("index {}", table.index(*index).map_or("", |(_, index)| &index.name))
+                        }
                     };
                     format!("{name} depends on {on}")
                 })
@@ -389,6 +391,10 @@ impl Ddl<'_> {
                 self.remove_table(&table)?;
             }
         }
+        for routine in self.catalog().routines().filter(|routine| routine.schema == schema) {
+            self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
+            self.remove_routine(routine)?;
+        }
         let catalog = self.catalog();
         for sequence in catalog.sequences().filter(|sequence| sequence.schema == schema) {
             self.lock(sequence.oid, RelationLockMode::AccessExclusive)?;
@@ -408,7 +414,9 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
     let tables = tables.map(|table| describe(catalog, table.oid));
     let free = |sequence: &&Arc<Sequence>| sequence.schema == schema && sequence.owned_by.is_none();
     let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
-    tables.chain(sequences).collect()
+    let routines = catalog.routines().filter(|routine| routine.schema == schema);
+    let routines = routines.map(|routine| format!("{} {}", routine.word(), routine.signature()));
+    tables.chain(sequences).chain(routines).collect()
 }
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {

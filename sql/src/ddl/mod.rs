@@ -18,8 +18,10 @@ mod index;
 pub(crate) mod names;
 mod rewrite;
 mod role;
+mod routine;
 mod schema;
 mod sequence;
+mod trigger;
 mod truncate;
 mod view;
 
@@ -28,7 +30,7 @@ use crate::catalog::{Catalog, Change, Object, Relation, Schema, Sequence, Table}
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::exec::ExecContext;
 use crate::functions::EvalContext;
-use crate::parse::ast::{ObjectKind, ObjectName, StatementKind};
+use crate::parse::ast::{ObjectKind, ObjectName, RoutineClass, StatementKind};
 use crate::plan::PlanContext;
 use crate::session::core::Core;
 use crate::types::{Datum, Oid, Type};
@@ -96,6 +98,17 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::Grant { grant: true, .. } => "GRANT",
         S::Grant { grant: false, .. } => "REVOKE",
         S::Reindex { .. } => "REINDEX",
+        S::CreateRoutine(create) if create.procedure => "CREATE PROCEDURE",
+        S::CreateRoutine(_) => "CREATE FUNCTION",
+        S::DropRoutine { class: RoutineClass::Function, .. } => "DROP FUNCTION",
+        S::DropRoutine { class: RoutineClass::Procedure, .. } => "DROP PROCEDURE",
+        S::DropRoutine { class: RoutineClass::Routine, .. } => "DROP ROUTINE",
+        S::AlterRoutine { class: RoutineClass::Function, .. } => "ALTER FUNCTION",
+        S::AlterRoutine { class: RoutineClass::Procedure, .. } => "ALTER PROCEDURE",
+        S::AlterRoutine { class: RoutineClass::Routine, .. } => "ALTER ROUTINE",
+        S::CreateTrigger(_) => "CREATE TRIGGER",
+        S::DropTrigger { .. } => "DROP TRIGGER",
+        S::RenameTrigger { .. } => "ALTER TRIGGER",
         _ => "this statement",
     }
 }
@@ -148,6 +161,14 @@ impl Ddl<'_> {
             S::Grant { grant, privileges, object, names, roles, .. } => {
                 self.grant(*grant, privileges, *object, names, roles)?;
             }
+            S::CreateRoutine(create) => self.create_routine(create)?,
+            S::DropRoutine { class, names, if_exists, cascade } => {
+                self.drop_routines(*class, names, *if_exists, *cascade)?;
+            }
+            S::AlterRoutine { class, signature, action } => self.alter_routine(*class, signature, action)?,
+            S::CreateTrigger(create) => self.create_trigger(create)?,
+            S::DropTrigger { name, table, if_exists, .. } => self.drop_trigger(name, table, *if_exists)?,
+            S::RenameTrigger { name, table, to } => self.rename_trigger(name, table, to)?,
             S::Reindex { object, name } => self.reindex(*object, name)?,
             _ => return Err(Error::internal("not a definition statement")),
         }
@@ -230,7 +251,13 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let search_path = self.search_path();
         let settings = self.core.settings.borrow().typed().planner;
-        work(&PlanContext { catalog: &catalog, search_path: &search_path, eval: self.eval, settings })
+        work(&PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: self.eval,
+            settings,
+            variables: None,
+        })
     }
     /// Calls `work` with what expressions and scans are run with.
     pub fn with_exec<R>(&self, work: impl FnOnce(&ExecContext<'_>) -> Result<R>) -> Result<R> {
@@ -242,6 +269,7 @@ impl Ddl<'_> {
             catalog: &catalog,
             parameters: self.parameters,
             work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            core: Some(self.core),
         })
     }
     /// maintenance_work_mem, for sorts.
@@ -251,7 +279,8 @@ impl Ddl<'_> {
         text.and_then(|text| parse_memory(&text)).unwrap_or(DEFAULT).max(1 << 20)
     }
     pub fn require_owner(&self, owner: Oid, what: &str, name: &str) -> Result<()> {
-        if self.core.superuser || owner == self.core.user_oid {
+        let (role, superuser) = self.core.acting_role();
+        if superuser || owner == role {
             return Ok(());
         }
         let message = format!("must be owner of {what} {name}");

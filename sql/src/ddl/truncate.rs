@@ -5,11 +5,17 @@ use super::Ddl;
 use crate::catalog::{Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::ObjectName;
+use crate::parse::routine_ast::TriggerTiming;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
 impl Ddl<'_> {
-    pub(super) fn truncate(&self, tables: &[ObjectName], restart_identity: bool, cascade: bool) -> Result<()> {
+    pub(super) fn truncate(
+        &self,
+        tables: &[ObjectName],
+        restart_identity: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let mut chosen: Vec<Arc<Table>> = Vec::new();
         for name in tables {
             let table = self.open_table(name, RelationLockMode::AccessExclusive)?;
@@ -21,11 +27,12 @@ impl Ddl<'_> {
         for old in &chosen {
             self.refuse_pending(old, "TRUNCATE")?;
         }
-        for old in chosen {
-            let mut new = Table::clone(&old);
+        self.fire_truncate(&chosen, TriggerTiming::Before)?;
+        for old in &chosen {
+            let mut new = Table::clone(old);
             self.fresh_trees(&mut new)?;
             new.statistics = None;
-            self.drop_trees(&old)?;
+            self.drop_trees(old)?;
             self.put_table(new)?;
             if restart_identity {
                 let catalog = self.catalog();
@@ -37,6 +44,13 @@ impl Ddl<'_> {
                     self.put_sequence(restarted)?;
                 }
             }
+        }
+        self.fire_truncate(&chosen, TriggerTiming::After)
+    }
+
+    fn fire_truncate(&self, tables: &[Arc<Table>], timing: TriggerTiming) -> Result<()> {
+        for table in tables.iter().filter(|table| !table.triggers.is_empty()) {
+            self.with_exec(|context| crate::exec::trigger::truncate(table, timing, context))?;
         }
         Ok(())
     }

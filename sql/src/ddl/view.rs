@@ -43,6 +43,7 @@ impl Ddl<'_> {
             primary_key: Vec::new(),
             indexes: Vec::new(),
             constraints: Vec::new(),
+            triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
             view: Some(text.to_string()),

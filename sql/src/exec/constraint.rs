@@ -81,7 +81,10 @@ fn queue(constraint: &Constraint, can_wait: bool, event: Event, rt: &Runtime<'_>
 }
 
 /// The transaction's queue, if it is there that the constraint's events go now.
-fn deferred_queue<'a>(constraint: &Constraint, context: &'a ExecContext<'_>) -> Option<&'a RefCell<Deferred>> {
+fn deferred_queue<'a>(
+    constraint: &Constraint,
+    context: &'a ExecContext<'_>,
+) -> Option<&'a RefCell<Deferred>> {
     if !constraint.deferrable {
         return None;
     }
@@ -124,8 +127,12 @@ impl Watcher {
         if incoming.is_empty() && !table.constraints.iter().any(concerns) {
             return Ok(None);
         }
-        let mut watcher =
-            Watcher { table: table.clone(), referencing: Vec::new(), referenced: Vec::new(), unique: Vec::new() };
+        let mut watcher = Watcher {
+            table: table.clone(),
+            referencing: Vec::new(),
+            referenced: Vec::new(),
+            unique: Vec::new(),
+        };
         for (position, constraint) in table.constraints.iter().enumerate().filter(|(_, c)| concerns(c)) {
             match constraint.foreign_key() {
                 Some(key) => {
@@ -144,7 +151,8 @@ impl Watcher {
     pub fn inserted(&mut self, key: &[u8], row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
         for outgoing in &mut self.referencing {
             let constraint = &self.table.constraints[outgoing.constraint];
-            let is_fine = deferred_queue(constraint, rt.context).is_none() && outgoing.holds(row, rt.context)?;
+            let is_fine =
+                deferred_queue(constraint, rt.context).is_none() && outgoing.holds(row, rt.context)?;
             if !is_fine && outgoing.references(row) {
                 let event =
                     Event::Referencing { table: self.table.oid, constraint: constraint.oid, key: key.into() };
@@ -195,7 +203,8 @@ impl Watcher {
             }
         }
         for &position in &self.unique {
-            if moved || unique::changes(&self.table, &self.table.constraints[position], old, new, rt.context)? {
+            if moved || unique::changes(&self.table, &self.table.constraints[position], old, new, rt.context)?
+            {
                 self.check_unique(position, new_key, new, rt)?;
             }
         }
@@ -321,5 +330,6 @@ pub fn run_deferred(deferred: &RefCell<Deferred>, at_commit: bool, context: &Exe
         };
         event.run(&rt)?;
         finish(&rt)?;
+        super::trigger::fire_after(&rt)?;
     }
 }

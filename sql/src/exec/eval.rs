@@ -212,6 +212,7 @@ pub fn eval(expr: &Expr, input: &Batch, rt: &Runtime<'_>) -> Result<Operand> {
         | Expr::Subscript { .. }
         | Expr::Row { .. }
         | Expr::Field { .. }
+        | Expr::Routine(_)
         | Expr::Subquery(_) => rowwise(expr, input, rt),
         Expr::Sublink(_) => Err(Error::internal("a subquery was not planned")),
     }
@@ -539,6 +540,14 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
                 values.push(value);
             }
             scalar_of(function)?(&values, &rt.context.eval)
+        }
+        Expr::Routine(call) => {
+            let values = call
+                .arguments
+                .iter()
+                .map(|argument| row_value(argument, row, rt))
+                .collect::<Result<Vec<_>>>()?;
+            super::routine::value(call, &values, rt.context)
         }
         Expr::Cast { operand, method, to, modifier, explicit } => {
             let value = row_value(operand, row, rt)?;

@@ -5,6 +5,7 @@ use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::functions::{Body, Function, SetIterator};
 use crate::plan::node;
 use crate::types::{Datum, Type};
@@ -38,6 +39,18 @@ impl FunctionScan {
             .calls
             .iter()
             .map(|call| {
+                if let Some(Expr::Routine(routine)) = &call.scalar
+                    && (routine.routine.returns_set || routine.is_row)
+                {
+                    let arguments = routine
+                        .arguments
+                        .iter()
+                        .map(|expr| row_value(expr, &[], rt))
+                        .collect::<Result<Vec<_>>>()?;
+                    let rows = super::routine::rows(routine, &arguments, rt.context)?;
+                    let rows: SetIterator = Box::new(rows.into_iter().map(Ok));
+                    return Ok(Some(rows));
+                }
                 if let Some(scalar) = &call.scalar {
                     let value = row_value(scalar, &[], rt)?;
                     let rows: SetIterator = Box::new(std::iter::once(Ok(vec![value])));
@@ -151,7 +164,20 @@ impl Execute for ProjectSet {
                             .iter()
                             .map(|expr| Ok(operand_get(&eval(expr, &row, rt)?, 0)))
                             .collect::<Result<Vec<_>>>()?;
-                        running.push(Some(start(call.function, &arguments, rt)?));
+                        running.push(Some(match &call.callee {
+                            node::SetCallee::BuiltIn(function) => start(function, &arguments, rt)?,
+                            node::SetCallee::Routine(routine) => {
+                                let result = routine.result;
+                                let is_row = routine.is_row;
+                                let rows = super::routine::rows(routine, &arguments, rt.context)?;
+                                let types: Vec<Type> = routine.columns.iter().map(|(_, t)| *t).collect();
+                                debug_assert!(is_row || result == types[0]);
+                                Box::new(rows.into_iter().map(move |row| match is_row {
+                                    false => Ok(row),
+                                    true => Ok(vec![super::routine::record(&types, row)]),
+                                }))
+                            }
+                        }));
                     }
                     current.running = Some(running);
                 }

@@ -16,12 +16,15 @@ mod join;
 mod lock;
 pub(crate) mod modify;
 mod operator;
+pub(crate) mod routine;
 pub mod runtime;
 pub(crate) mod scan;
 mod set;
 mod short;
 mod sort;
+pub(crate) mod sql_function;
 mod subquery;
+pub(crate) mod trigger;
 mod unique;
 mod window;
 
@@ -48,6 +51,8 @@ pub struct ExecContext<'a> {
     pub catalog: &'a Arc<crate::catalog::Catalog>,
     pub parameters: &'a [Datum],
     pub work_mem_bytes: usize,
+    /// For the statements that functions run; None: nothing that is evaluated may call a user's function.
+    pub(crate) core: Option<&'a crate::session::core::Core>,
 }
 
 /// One run of a plan. Owns all its state, so that it can be suspended between calls (portals).
@@ -88,6 +93,8 @@ impl Execution {
             self.done = true;
             let answer = short::run(short, &rt)?;
             constraint::finish(&rt)?;
+            // A foreign key's action may have met some.
+            trigger::fire_after(&rt)?;
             return Ok(answer);
         }
         if !self.started {
@@ -106,6 +113,7 @@ impl Execution {
         }
         cte::finish_writers(&plan, &rt)?;
         constraint::finish(&rt)?;
+        trigger::fire_after(&rt)?;
         self.done = true;
         self.root = None;
         Ok(None)

@@ -8,17 +8,18 @@
 //! ON CONFLICT DO UPDATE: insert; on a conflict lock the row in the way, and update it as it is then. If it vanished before the lock
 //! was granted, insert again.
 
+use super::PLAIN_ORDER;
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::Collected;
+use super::trigger::{After, Event, Triggers, changed_by_trigger};
 use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
-use super::PLAIN_ORDER;
 use crate::table::key::encode;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Type};
@@ -35,6 +36,10 @@ pub struct Changer {
     conflict_lock_mode: RowLockMode,
     /// Of constraints that reach beyond the row.
     watcher: Option<Box<Watcher>>,
+    triggers: Option<Triggers>,
+    /// For AFTER triggers: the statement's event, and ON CONFLICT's updates.
+    after: Option<After>,
+    after_conflict: Option<After>,
 }
 
 impl Changer {
@@ -66,7 +71,73 @@ impl Changer {
             _ => modify.kind,
         };
         let watcher = Watcher::new(&modify.table, effect, rt.context)?;
-        Ok(Changer { modify: modify.clone(), shape, writer, arbiter, lock_mode, conflict_lock_mode, watcher })
+        let conflict = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref());
+        let assigned = match conflict {
+            Some(update) => &update.assignments,
+            None => &modify.assignments,
+        };
+        let triggers = match modify.table.triggers.is_empty() {
+            true => None,
+            false => Triggers::of(&modify.table, assigned.iter().map(|(at, _)| *at).collect(), rt)?,
+        };
+        let event = event_of(modify.kind);
+        let after = triggers.as_ref().map(|triggers| triggers.after(event));
+        let after_conflict =
+            triggers.as_ref().filter(|_| conflict.is_some()).map(|triggers| triggers.after(Event::Update));
+        Ok(Changer {
+            modify: modify.clone(),
+            shape,
+            writer,
+            arbiter,
+            lock_mode,
+            conflict_lock_mode,
+            watcher,
+            triggers,
+            after,
+            after_conflict,
+        })
+    }
+
+    /// BEFORE … STATEMENT triggers.
+    pub fn begin(&self, rt: &Runtime<'_>) -> Result<()> {
+        let Some(triggers) = &self.triggers else { return Ok(()) };
+        triggers.before_statement(event_of(self.modify.kind), rt)?;
+        match self.after_conflict {
+            Some(_) => triggers.before_statement(Event::Update, rt),
+            None => Ok(()),
+        }
+    }
+
+    /// What AFTER triggers are to do waits for the statement's end.
+    pub fn end(&mut self, rt: &Runtime<'_>) {
+        // PostgreSQL fires ON CONFLICT's UPDATE triggers first.
+        rt.state.after.borrow_mut().extend(self.after_conflict.take().into_iter().chain(self.after.take()));
+    }
+
+    /// BEFORE … ROW triggers of an UPDATE or DELETE whose row is locked: the row to write, None to leave it out. What a trigger did to
+    /// the row itself is an error.
+    fn before_change(
+        &self,
+        event: Event,
+        key: &[u8],
+        old: &[Datum],
+        new: Option<Vec<Datum>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Option<Vec<Datum>>>> {
+        let Some(triggers) = &self.triggers else { return Ok(Some(new)) };
+        if !triggers.has_before_row(event) {
+            return Ok(Some(new));
+        }
+        let result = triggers.before_row(event, Some(old), new, rt)?;
+        if result.is_some() {
+            let mode = self.lock_mode;
+            let mut transaction = rt.context.transaction.borrow_mut();
+            match transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)? {
+                RowLock::Skipped => return Err(changed_by_trigger(event)),
+                RowLock::Unchanged | RowLock::Changed(_) => {}
+            }
+        }
+        Ok(result)
     }
 
     /// Before rows to change are read: under two-phase locking the read locks them for the change at once.
@@ -107,7 +178,7 @@ impl Changer {
         match locked {
             RowLock::Unchanged => {
                 let old = self.shape.decode_row(old)?;
-                self.apply(key, old, input, rt).map(Some)
+                self.apply(key, old, input, rt)
             }
             RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
             RowLock::Skipped | RowLock::Changed(None) => Ok(None),
@@ -154,35 +225,47 @@ impl Changer {
             input[*at] = latest[*column].clone();
         }
         match row_passes(&self.modify.recheck, input, rt)? {
-            true => self.apply(key, latest, input, rt).map(Some),
+            true => self.apply(key, latest, input, rt),
             false => Ok(None),
         }
     }
 
-    /// Changes a locked row.
+    /// Changes a locked row; None if a trigger left it out.
     pub fn apply(
         &mut self,
         key: &[u8],
         old: Vec<Datum>,
         input: &[Datum],
         rt: &Runtime<'_>,
-    ) -> Result<Vec<Datum>> {
+    ) -> Result<Option<Vec<Datum>>> {
         if self.modify.kind == ModifyKind::Delete {
+            if self.before_change(Event::Delete, key, &old, None, rt)?.is_none() {
+                return Ok(None);
+            }
             self.writer.delete(key, &old, rt.context)?;
             if let Some(watcher) = &mut self.watcher {
                 watcher.deleted(&old, rt);
             }
-            return Ok(old);
+            if let Some(after) = &mut self.after {
+                after.row(Some(&old), None, rt)?;
+            }
+            return Ok(Some(old));
         }
         let mut new = old.clone();
         for (at, expr) in &self.modify.assignments {
             new[*at] = row_value(expr, input, rt)?;
         }
+        let Some(Some(mut new)) = self.before_change(Event::Update, key, &old, Some(new), rt)? else {
+            return Ok(None);
+        };
         self.writer.fill_generated(&mut new, rt.context)?;
         self.writer.check(&new, rt.context)?;
         self.writer.update(key, &old, &new, rt.context)?;
         self.watch_update(key, &old, &new, rt)?;
-        Ok(new)
+        if let Some(after) = &mut self.after {
+            after.row(Some(&old), Some(&new), rt)?;
+        }
+        Ok(Some(new))
     }
 
     fn watch_update(&mut self, key: &[u8], old: &[Datum], new: &[Datum], rt: &Runtime<'_>) -> Result<()> {
@@ -202,12 +285,23 @@ impl Changer {
         for (at, expr) in &modify.assignments {
             row[*at] = row_value(expr, input, rt)?;
         }
+        if let Some(triggers) = &self.triggers
+            && triggers.has_before_row(Event::Insert)
+        {
+            match triggers.before_row(Event::Insert, None, Some(row), rt)? {
+                Some(Some(returned)) => row = returned,
+                _ => return Ok(None),
+            }
+        }
         self.writer.fill_generated(&mut row, rt.context)?;
         self.writer.check(&row, rt.context)?;
         loop {
             rt.check_interrupt()?;
             let (key, visible) = match self.writer.insert(&row, &self.arbiter, rt.context)? {
                 InsertOutcome::Inserted(key) => {
+                    if let Some(after) = &mut self.after {
+                        after.row(None, Some(&row), rt)?;
+                    }
                     if let Some(watcher) = &mut self.watcher {
                         watcher.inserted(&key, &row, rt)?;
                     }
@@ -257,10 +351,17 @@ impl Changer {
             for (at, expr) in &update.assignments {
                 new[*at] = row_value(expr, &both, rt)?;
             }
+            let Some(Some(mut new)) = self.before_change(Event::Update, &key, &existing, Some(new), rt)?
+            else {
+                return Ok(None);
+            };
             self.writer.fill_generated(&mut new, rt.context)?;
             self.writer.check(&new, rt.context)?;
             self.writer.update(&key, &existing, &new, rt.context)?;
             self.watch_update(&key, &existing, &new, rt)?;
+            if let Some(after) = &mut self.after_conflict {
+                after.row(Some(&existing), Some(&new), rt)?;
+            }
             return Ok(Some(new));
         }
     }
@@ -271,6 +372,14 @@ impl Changer {
         let mut over = row;
         over.extend_from_slice(input);
         returning.iter().map(|expr| row_value(expr, &over, rt)).collect()
+    }
+}
+
+fn event_of(kind: ModifyKind) -> Event {
+    match kind {
+        ModifyKind::Insert => Event::Insert,
+        ModifyKind::Update => Event::Update,
+        ModifyKind::Delete => Event::Delete,
     }
 }
 
@@ -301,6 +410,7 @@ impl Modify {
 
     fn run(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
         let mut changer = Changer::new(&self.modify, rt)?;
+        changer.begin(rt)?;
         changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
@@ -335,6 +445,7 @@ impl Modify {
                 check_budget(out.bytes(), rt, "RETURNING rows")?;
             }
         }
+        changer.end(rt);
         // RETURNING's rows are for a statement that succeeds. (Beside other writers, its end is theirs too: `Execution::next_rows`.)
         if self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty()) {
             constraint::finish(rt)?;

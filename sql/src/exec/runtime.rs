@@ -22,6 +22,8 @@ pub struct RunState {
     /// By `Node::id`; empty unless EXPLAIN ANALYZE asked.
     pub counters: RefCell<Vec<Counter>>,
     pub rows_affected: Cell<u64>,
+    /// What AFTER triggers wait for the statement's end.
+    pub after: RefCell<Vec<super::trigger::After>>,
     /// Constraints to be checked when the statement ends.
     pub events: RefCell<VecDeque<super::constraint::Event>>,
 }

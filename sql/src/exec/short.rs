@@ -90,7 +90,7 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
             let Some(bytes) = bytes else { return Ok(None) };
             input = with_key(decode(point, &shape, &bytes)?);
             let old = shape.decode_row(&bytes)?;
-            Some(changer.apply(&key, old, &input, rt)?)
+            changer.apply(&key, old, &input, rt)?
         }
         RowLock::Changed(Some(latest)) => {
             input = with_key(decode(point, &shape, &latest)?);

@@ -147,6 +147,13 @@ pub fn format_in_context(value: &Datum, data_type: Type, context: &EvalContext<'
             let catalog = context.services.catalog();
             catalog.roles().find(|role| role.oid == *oid).map(|role| super::text::quote_ident(&role.name))
         }
+        Type::REGPROC | Type::REGPROCEDURE if *oid >= crate::catalog::FIRST_USER_OID => {
+            let catalog = context.services.catalog();
+            catalog.routine(*oid).map(|routine| match data_type {
+                Type::REGPROC => super::text::quote_ident(&routine.name),
+                _ => routine.context_signature(),
+            })
+        }
         Type::REGPROC => super::function_by_oid(*oid).map(|function| function.name.to_string()),
         Type::REGPROCEDURE => super::function_by_oid(*oid).map(|function| {
             let arguments: Vec<String> =
@@ -193,8 +200,12 @@ pub fn parse_in_context(
         (Type::REGNAMESPACE, [name]) => catalog.find_schema(name).map(|schema| schema.oid),
         (Type::REGROLE, [name]) => catalog.roles().find(|role| role.name == *name).map(|role| role.oid),
         (Type::REGPROC, [name] | [_, name]) => {
-            let mut found = super::functions_named(name);
-            let first = found.next().map(|function| function.oid);
+            let schema = (parts.len() == 2).then(|| parts[0].as_str());
+            let routines = catalog.routines_named(schema, name, &context.services.search_path());
+            let mut found = super::functions_named(name)
+                .map(|function| function.oid)
+                .chain(routines.iter().map(|routine| routine.oid));
+            let first = found.next();
             if found.next().is_some() {
                 let message = format!("more than one function named \"{text}\"");
                 return Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message));

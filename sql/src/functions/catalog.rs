@@ -2,7 +2,7 @@
 
 use super::arguments::{OidValue, scalar};
 use super::{Body, EvalContext, Function, Registry, SetIterator, parse_in_context};
-use crate::catalog::system::{self, deparse};
+use crate::catalog::system::{self, deparse, routines};
 use crate::catalog::{Catalog, PG_CATALOG, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::Category;
@@ -185,13 +185,33 @@ fn definitions(r: &mut Registry) {
     scalar!(r, "pg_get_serial_sequence", |context; table: &str, column: &str| {
         serial_sequence(table, column, context)
     });
-    scalar!(r, "pg_get_function_result", |function: OidValue| super::function_by_oid(function.0)
-        .map(result_text));
-    scalar!(r, "pg_get_function_arguments", |function: OidValue| {
-        super::function_by_oid(function.0).map(arguments_text)
+    scalar!(r, "pg_get_function_result", |context; function: OidValue| {
+        let catalog = context.services.catalog();
+        match catalog.routine(function.0) {
+            Some(routine) => routines::result_text(&routine, &catalog),
+            None => super::function_by_oid(function.0).map(result_text),
+        }
     });
-    scalar!(r, "pg_get_function_identity_arguments", |function: OidValue| {
-        super::function_by_oid(function.0).map(arguments_text)
+    scalar!(r, "pg_get_function_arguments", |context; function: OidValue| {
+        match context.services.catalog().routine(function.0) {
+            Some(routine) => Some(routines::arguments_text(&routine, true)),
+            None => super::function_by_oid(function.0).map(arguments_text),
+        }
+    });
+    scalar!(r, "pg_get_function_identity_arguments", |context; function: OidValue| {
+        match context.services.catalog().routine(function.0) {
+            Some(routine) => Some(routines::arguments_text(&routine, false)),
+            None => super::function_by_oid(function.0).map(arguments_text),
+        }
+    });
+    scalar!(r, "pg_get_functiondef", |context; function: OidValue| {
+        routines::routine_definition(function.0, context)
+    });
+    scalar!(r, "pg_get_triggerdef", |context; trigger: OidValue| {
+        routines::trigger_definition(trigger.0, false, context)
+    });
+    scalar!(r, "pg_get_triggerdef_ext", |context; trigger: OidValue, pretty: bool| {
+        routines::trigger_definition(trigger.0, pretty, context)
     });
     scalar!(r, "pg_index_column_has_property", |context; index: OidValue, column: i32, property: &str| {
         index_column_property(index.0, column, property, context)
@@ -335,8 +355,16 @@ fn visibility(r: &mut Registry) {
         known.then(|| deparse::is_visible(&catalog, relation.0, &context.services.search_path()))
     });
     scalar!(r, "pg_type_is_visible", |data_type: OidValue| Type::from_oid(data_type.0).map(|_| true));
-    scalar!(r, "pg_function_is_visible", |function: OidValue| super::function_by_oid(function.0)
-        .map(|_| true));
+    scalar!(r, "pg_function_is_visible", |context; function: OidValue| {
+        let catalog = context.services.catalog();
+        match catalog.routine(function.0) {
+            Some(routine) => {
+                let schema = catalog.schema(routine.schema).map_or("", |schema| schema.name.as_str());
+                Some(context.services.search_path().iter().any(|known| known == schema))
+            }
+            None => super::function_by_oid(function.0).map(|_| true),
+        }
+    });
     // All of these are PostgreSQL's own, in pg_catalog.
     for name in [
         "pg_collation_is_visible",
@@ -443,7 +471,6 @@ fn database_privilege(database: &Datum, context: &EvalContext<'_>) -> Result<Dat
 /// Questions about kinds of objects that don't exist here have the answer they have for an OID that isn't there.
 fn absent(r: &mut Registry) {
     for name in [
-        "pg_get_functiondef",
         "pg_get_function_sqlbody",
         "pg_get_partition_constraintdef",
         "pg_get_partkeydef",
@@ -452,8 +479,6 @@ fn absent(r: &mut Registry) {
         "pg_get_statisticsobjdef",
         "pg_get_statisticsobjdef_columns",
         "pg_get_statisticsobjdef_expressions",
-        "pg_get_triggerdef",
-        "pg_get_triggerdef_ext",
         "pg_partition_root",
         "pg_statistics_obj_is_visible",
         "pg_ts_config_is_visible",

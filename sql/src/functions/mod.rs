@@ -36,14 +36,16 @@ pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
-pub use resolve::{common_type, resolve_function, resolve_operator};
+pub use resolve::{
+    Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator,
+};
 
 use crate::column::Column;
 use crate::error::Result;
 use crate::types::{Datum, Oid, RenderSettings, Type};
 use std::sync::Arc;
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Volatility {
     /// Foldable when planning.
     Immutable,

@@ -13,19 +13,71 @@
 
 use super::registry::{function_by_oid, functions_named, operator_facts};
 use super::{CastContext, Function, Resolved, find_cast};
+use crate::catalog::Routine;
 use crate::error::{Error, Result, SqlState};
 use crate::types::Type;
 use hashbrown::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// FUNC_MAX_ARGS.
 const ARGUMENTS_MAX: usize = 100;
 
 struct Candidate {
-    function: &'static Function,
+    callee: Callee,
     /// Declared types, one per argument of the call.
     arguments: Vec<Type>,
     expanded: bool,
+    /// Of a routine: where each of its inputs comes from.
+    sources: Vec<Source>,
+}
+
+impl Candidate {
+    fn new(function: &'static Function, arguments: Vec<Type>, expanded: bool) -> Candidate {
+        Candidate { callee: Callee::BuiltIn(function), arguments, expanded, sources: Vec::new() }
+    }
+}
+
+/// What a call means.
+#[derive(Clone)]
+pub enum Callee {
+    BuiltIn(&'static Function),
+    Routine(Arc<Routine>),
+}
+
+impl Callee {
+    fn result(&self) -> Type {
+        match self {
+            Callee::BuiltIn(function) => function.result,
+            Callee::Routine(routine) => routine.result(),
+        }
+    }
+}
+
+/// Where the value of a routine's input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The call's argument.
+    Given(usize),
+    /// The call's arguments from this one on, as an array.
+    Packed(usize),
+    Default,
+}
+
+/// A call resolved among built-in functions and routines.
+pub struct ResolvedCall {
+    pub callee: Callee,
+    /// What the call's arguments are cast to.
+    pub arguments: Vec<Type>,
+    pub result: Type,
+    pub sources: Vec<Source>,
+    polymorphic: Polymorphic,
+}
+
+impl ResolvedCall {
+    /// What a declared type means in this call.
+    pub fn meaning(&self, declared: Type) -> Type {
+        self.polymorphic.meaning(declared).unwrap_or(declared)
+    }
 }
 
 /// How many arguments may be left out (pg_proc.pronargdefaults).
@@ -39,8 +91,7 @@ fn optional_arguments(function: &Function) -> usize {
 
 fn candidate(function: &'static Function, count: usize, variadic_array: bool) -> Option<Candidate> {
     let declared = function.arguments;
-    let plain =
-        |arguments: &[Type]| Some(Candidate { function, arguments: arguments.to_vec(), expanded: false });
+    let plain = |arguments: &[Type]| Some(Candidate::new(function, arguments.to_vec(), false));
     if declared.len() == count && (!function.variadic || variadic_array) {
         return plain(declared);
     }
@@ -58,7 +109,55 @@ fn candidate(function: &'static Function, count: usize, variadic_array: bool) ->
         array => array.element()?,
     };
     let repeated = std::iter::repeat_n(element, count - fixed.len());
-    Some(Candidate { function, arguments: fixed.iter().copied().chain(repeated).collect(), expanded: true })
+    Some(Candidate::new(function, fixed.iter().copied().chain(repeated).collect(), true))
+}
+
+/// As [`candidate`], for a routine: named arguments find their place, defaults fill the rest.
+fn routine_candidate(
+    routine: &Arc<Routine>,
+    names: &[Option<&str>],
+    variadic_array: bool,
+) -> Option<Candidate> {
+    let inputs: Vec<&crate::catalog::routine::Argument> = routine.inputs().collect();
+    let positional = names.iter().take_while(|name| name.is_none()).count();
+    let named = positional < names.len();
+    if routine.is_variadic() && !variadic_array && !named && names.len() >= inputs.len() {
+        let last = inputs.len() - 1;
+        let element = match inputs[last].data_type() {
+            Type::ANYARRAY => Type::ANYELEMENT,
+            Type::ANYCOMPATIBLEARRAY => Type::ANYCOMPATIBLE,
+            array => array.element()?,
+        };
+        let fixed = inputs[..last].iter().map(|input| input.data_type());
+        let arguments = fixed.chain(std::iter::repeat_n(element, names.len() - last)).collect();
+        let sources = (0..last).map(Source::Given).chain([Source::Packed(last)]).collect();
+        return Some(Candidate {
+            callee: Callee::Routine(routine.clone()),
+            arguments,
+            expanded: true,
+            sources,
+        });
+    }
+    if names.len() > inputs.len() || (variadic_array && !routine.is_variadic()) {
+        return None;
+    }
+    let mut sources = vec![Source::Default; inputs.len()];
+    let mut arguments = Vec::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        let place = match name {
+            None => at,
+            Some(name) => inputs.iter().position(|input| input.name.as_deref() == Some(name))?,
+        };
+        if sources[place] != Source::Default {
+            return None;
+        }
+        sources[place] = Source::Given(at);
+        arguments.push(inputs[place].data_type());
+    }
+    let complete =
+        sources.iter().zip(&inputs).all(|(s, input)| *s != Source::Default || input.default.is_some());
+    let callee = Callee::Routine(routine.clone());
+    complete.then_some(Candidate { callee, arguments, expanded: false, sources })
 }
 
 fn can_coerce(from: Option<Type>, to: Type) -> bool {
@@ -145,12 +244,37 @@ fn select_category(candidates: Vec<Candidate>, arguments: &[Option<Type>]) -> Ve
 }
 
 /// What the polymorphic types of a signature mean in a call.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Polymorphic {
     /// For anyelement and its kin; None: nothing determines it.
     element: Option<Type>,
     /// For anycompatible and its kin.
     compatible: Option<Type>,
+}
+
+impl Polymorphic {
+    fn meaning(&self, declared: Type) -> Result<Type> {
+        let undetermined = || {
+            let message = "could not determine polymorphic type because input has type unknown";
+            Error::new(SqlState::DATATYPE_MISMATCH, message)
+        };
+        // An untyped literal is text where nothing else determines a compatible type.
+        let compatible = self.compatible.unwrap_or(Type::TEXT);
+        let no_array = |element: Type| {
+            let message = format!("could not find array type for data type {}", element.display());
+            Error::new(SqlState::UNDEFINED_OBJECT, message)
+        };
+        match declared {
+            Type::ANYELEMENT | Type::ANYNONARRAY => self.element.ok_or_else(undetermined),
+            Type::ANYARRAY => {
+                let element = self.element.ok_or_else(undetermined)?;
+                element.array_of().ok_or_else(|| no_array(element))
+            }
+            Type::ANYCOMPATIBLE | Type::ANYCOMPATIBLENONARRAY => Ok(compatible),
+            Type::ANYCOMPATIBLEARRAY => compatible.array_of().ok_or_else(|| no_array(compatible)),
+            other => Ok(other),
+        }
+    }
 }
 
 fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Polymorphic> {
@@ -198,33 +322,17 @@ fn takes_text(function: &Function) -> bool {
     matches!(function.name, "concat" | "concat_ws" | "format" | "textanycat" | "anytextcat")
 }
 
-fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<Resolved> {
+fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<ResolvedCall> {
     let meanings = polymorphic_types(&candidate.arguments, arguments)?;
-    let undetermined = || {
-        let message = "could not determine polymorphic type because input has type unknown";
-        Error::new(SqlState::DATATYPE_MISMATCH, message)
-    };
-    // An untyped literal is text where nothing else determines a compatible type.
-    let compatible = meanings.compatible.unwrap_or(Type::TEXT);
-    let no_array = |element: Type| {
-        let message = format!("could not find array type for data type {}", element.display());
-        Error::new(SqlState::UNDEFINED_OBJECT, message)
-    };
-    let meaning = |declared: Type| match declared {
-        Type::ANYELEMENT | Type::ANYNONARRAY => meanings.element.ok_or_else(undetermined),
-        Type::ANYARRAY => {
-            let element = meanings.element.ok_or_else(undetermined)?;
-            element.array_of().ok_or_else(|| no_array(element))
-        }
-        Type::ANYCOMPATIBLE | Type::ANYCOMPATIBLENONARRAY => Ok(compatible),
-        Type::ANYCOMPATIBLEARRAY => compatible.array_of().ok_or_else(|| no_array(compatible)),
-        other => Ok(other),
+    let texts = match &candidate.callee {
+        Callee::BuiltIn(function) => takes_text(function),
+        Callee::Routine(_) => false,
     };
     let mut types = Vec::with_capacity(candidate.arguments.len());
     for (declared, given) in candidate.arguments.iter().zip(arguments) {
         types.push(match (*declared, given) {
             // These want the text of whatever it is, which only its type can tell.
-            (Type::ANY | Type::ANYNONARRAY, given) if takes_text(candidate.function) => match given {
+            (Type::ANY | Type::ANYNONARRAY, given) if texts => match given {
                 Some(Type::BOOL) if *declared == Type::ANY => Type::BOOL,
                 _ => Type::TEXT,
             },
@@ -233,14 +341,27 @@ fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<Resolved
             // int2vector and oidvector pass for arrays of their elements.
             (Type::ANYARRAY, Some(given)) if given.element().is_some() && !given.is_array() => *given,
             (Type::ANYARRAY, Some(Type::ANYARRAY)) => Type::ANYARRAY,
-            (declared, _) => meaning(declared)?,
+            (declared, _) => meanings.meaning(declared)?,
         });
     }
-    let result = match (candidate.function.result, meanings.element) {
-        (Type::ANYELEMENT | Type::ANYARRAY, None) => return Err(undetermined()),
-        (declared, _) => meaning(declared)?,
-    };
-    Ok(Resolved { function: candidate.function, arguments: types, result })
+    let result = meanings.meaning(candidate.callee.result())?;
+    Ok(ResolvedCall {
+        callee: candidate.callee,
+        arguments: types,
+        result,
+        sources: candidate.sources,
+        polymorphic: meanings,
+    })
+}
+
+/// Of a call that can only be a built-in function's.
+fn built_in(call: ResolvedCall) -> Result<Resolved> {
+    match call.callee {
+        Callee::BuiltIn(function) => {
+            Ok(Resolved { function, arguments: call.arguments, result: call.result })
+        }
+        Callee::Routine(_) => Err(Error::internal("a routine among built-in functions")),
+    }
 }
 
 fn list(arguments: &[Option<Type>]) -> String {
@@ -253,18 +374,51 @@ const CAST_HINT: &str = "You might need to add explicit type casts.";
 /// Resolves a call by name. `None` in `arguments` for an untyped literal or parameter. Errors as PostgreSQL words them (42883 with its
 /// hint, 42725).
 pub fn resolve_function(name: &str, arguments: &[Option<Type>], variadic_array: bool) -> Result<Resolved> {
+    let names = vec![None; arguments.len()];
+    resolve_call(name, true, Vec::new(), arguments, &names, variadic_array).and_then(built_in)
+}
+
+/// As [`resolve_function`], among built-in functions (unless the name's schema excludes them) and `routines` (those along the search
+/// path, in its order). `names` has those of named arguments.
+pub fn resolve_call(
+    name: &str,
+    built_ins: bool,
+    routines: Vec<Arc<Routine>>,
+    arguments: &[Option<Type>],
+    names: &[Option<&str>],
+    variadic_array: bool,
+) -> Result<ResolvedCall> {
     if arguments.len() > ARGUMENTS_MAX {
         let message = format!("cannot pass more than {ARGUMENTS_MAX} arguments to a function");
         return Err(Error::new(SqlState::TOO_MANY_ARGUMENTS, message));
     }
-    let missing = || {
-        let message = format!("function {name}({}) does not exist", list(arguments));
-        Error::new(SqlState::UNDEFINED_FUNCTION, message)
-            .hint(format!("No function matches the given name and argument types. {CAST_HINT}"))
+    let shown = || {
+        let each = arguments.iter().zip(names).map(|(argument, name)| {
+            let data_type = argument.map_or("unknown".to_string(), Type::display);
+            name.map_or(data_type.clone(), |name| format!("{name} => {data_type}"))
+        });
+        each.collect::<Vec<_>>().join(", ")
     };
-    let mut candidates: Vec<Candidate> = functions_named(name)
-        .filter_map(|function| candidate(function, arguments.len(), variadic_array))
-        .collect();
+    let mut candidates: Vec<Candidate> = Vec::new();
+    if built_ins && names.iter().all(Option::is_none) {
+        let found = functions_named(name);
+        candidates.extend(found.filter_map(|f| candidate(f, arguments.len(), variadic_array)));
+    }
+    for routine in &routines {
+        let Some(new) = routine_candidate(routine, names, variadic_array) else { continue };
+        // The same signature earlier in the path hides this one; an expanded or completed one gives way.
+        let defaults = |c: &Candidate| c.sources.iter().filter(|s| **s == Source::Default).count();
+        match candidates.iter().position(|other| other.arguments == new.arguments) {
+            Some(other)
+                if (candidates[other].expanded && !new.expanded)
+                    || (defaults(&candidates[other]) > defaults(&new)) =>
+            {
+                candidates[other] = new;
+            }
+            Some(_) => {}
+            None => candidates.push(new),
+        }
+    }
     if let Some(exact) = exact(&mut candidates, arguments) {
         return resolved(exact, arguments);
     }
@@ -274,13 +428,17 @@ pub fn resolve_function(name: &str, arguments: &[Option<Type>], variadic_array: 
         candidates.retain(|candidate| !candidate.expanded);
     }
     match candidates.len() {
-        0 => Err(missing()),
+        0 => {
+            let message = format!("function {name}({}) does not exist", shown());
+            Err(Error::new(SqlState::UNDEFINED_FUNCTION, message)
+                .hint(format!("No function matches the given name and argument types. {CAST_HINT}")))
+        }
         1 => resolved(candidates.remove(0), arguments),
         _ => match select(candidates, arguments) {
             Some(chosen) => resolved(chosen, arguments),
             None => Err(Error::new(
                 SqlState::AMBIGUOUS_FUNCTION,
-                format!("function {name}({}) is not unique", list(arguments)),
+                format!("function {name}({}) is not unique", shown()),
             )
             .hint(format!("Could not choose a best candidate function. {CAST_HINT}"))),
         },
@@ -319,7 +477,7 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
     for (left, right, function) in operators_named(operator) {
         let declared: Vec<Type> = left.iter().copied().chain([*right]).collect();
         if declared.len() == arguments.len() {
-            candidates.push(Candidate { function, arguments: declared, expanded: false });
+            candidates.push(Candidate::new(function, declared, false));
         }
     }
     // With one side untyped, first suppose that it is like the other.
@@ -328,7 +486,7 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
         _ => arguments.to_vec(),
     };
     if let Some(exact) = exact(&mut candidates, &supposed) {
-        return resolved(exact, &supposed);
+        return resolved(exact, &supposed).and_then(built_in);
     }
     candidates.retain(|candidate| applicable(candidate, arguments));
     let shown = match arguments {
@@ -339,9 +497,9 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
     match candidates.len() {
         0 => Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}"))
             .hint(format!("No operator matches the given name and argument types. {CAST_HINT}"))),
-        1 => resolved(candidates.remove(0), arguments),
+        1 => resolved(candidates.remove(0), arguments).and_then(built_in),
         _ => match select(candidates, arguments) {
-            Some(chosen) => resolved(chosen, arguments),
+            Some(chosen) => resolved(chosen, arguments).and_then(built_in),
             None => Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
                 .hint(format!("Could not choose a best candidate operator. {CAST_HINT}"))),
         },

@@ -33,6 +33,8 @@ impl Parser<'_> {
                 self.advance();
                 self.alter_setting(SettingTarget::System)
             }
+            Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
+            Some(K::Trigger) => self.alter_trigger(),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
@@ -42,21 +44,17 @@ impl Parser<'_> {
                 | K::Event
                 | K::Extension
                 | K::Foreign
-                | K::Function
                 | K::Language
                 | K::Large
                 | K::Operator
                 | K::Policy
-                | K::Procedure
                 | K::Publication
-                | K::Routine
                 | K::Rule
                 | K::Server
                 | K::Statistics
                 | K::Subscription
                 | K::Tablespace
                 | K::Text
-                | K::Trigger
                 | K::Type
                 | K::User),
             ) => {
@@ -179,9 +177,43 @@ impl Parser<'_> {
         Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions: vec![action] })))
     }
 
+    /// ENABLE [ALWAYS | REPLICA] TRIGGER, DISABLE TRIGGER.
+    fn trigger_switch_ahead(&self) -> bool {
+        match self.keyword_ahead(1) {
+            Some(K::Trigger) => true,
+            Some(K::Always | K::Replica) => self.keyword_ahead(2) == Some(K::Trigger),
+            _ => false,
+        }
+    }
+
+    fn trigger_switch(&mut self) -> Result<AlterTableAction> {
+        let disable = self.is(K::Disable);
+        self.advance();
+        let enabled = match self.keyword() {
+            Some(K::Always) => 'A',
+            Some(K::Replica) => 'R',
+            _ if disable => 'D',
+            _ => 'O',
+        };
+        if !self.is(K::Trigger) {
+            self.advance();
+        }
+        self.expect(K::Trigger)?;
+        let name = match self.keyword() {
+            Some(K::All) => TriggerName::All,
+            Some(K::User) => TriggerName::User,
+            _ => TriggerName::Named(self.column_id()?),
+        };
+        if name == TriggerName::All || name == TriggerName::User {
+            self.advance();
+        }
+        Ok(AlterTableAction::SetTrigger { name, enabled })
+    }
+
     fn alter_action(&mut self) -> Result<AlterTableAction> {
         let from = self.at;
         match self.keyword() {
+            Some(K::Enable | K::Disable) if self.trigger_switch_ahead() => self.trigger_switch(),
             Some(K::Add) => {
                 self.advance();
                 self.alter_add()

@@ -4,6 +4,10 @@
 //! left-associative operators are still deep boxes, so every walker must be iterative along `left` or rely on
 //! [`crate::parse::DEPTH_MAX`].
 
+pub use super::routine_ast::{
+    AlterRoutine, CreateRoutine, CreateTrigger, Merge, RoutineClass, RoutineSignature,
+};
+
 /// Characters (from 1) into the statement text, for error positions; 0: unknown.
 pub type Position = usize;
 
@@ -637,6 +641,36 @@ pub enum StatementKind {
     Listen(Name),
     Unlisten(Option<Name>),
     Notify(Name, Option<String>),
+    CreateRoutine(Box<CreateRoutine>),
+    DropRoutine {
+        class: RoutineClass,
+        names: Vec<RoutineSignature>,
+        if_exists: bool,
+        cascade: bool,
+    },
+    AlterRoutine {
+        class: RoutineClass,
+        signature: RoutineSignature,
+        action: AlterRoutine,
+    },
+    Call(Box<FunctionCall>),
+    Do {
+        language: Name,
+        body: String,
+    },
+    CreateTrigger(Box<CreateTrigger>),
+    DropTrigger {
+        name: Name,
+        table: ObjectName,
+        if_exists: bool,
+        cascade: bool,
+    },
+    RenameTrigger {
+        name: Name,
+        table: ObjectName,
+        to: Name,
+    },
+    Merge(Box<Merge>),
     /// Parsed as far as its name: answered with 0A000 and this text ("CREATE TRIGGER", "MERGE").
     Unsupported(String),
 }
@@ -938,6 +972,13 @@ pub struct IndexColumn {
     pub nulls_first: Option<bool>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerName {
+    All,
+    User,
+    Named(Name),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterTable {
     pub name: ObjectName,
@@ -1016,6 +1057,11 @@ pub enum AlterTableAction {
     OwnerTo(Name),
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
+    /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.
+    SetTrigger {
+        name: TriggerName,
+        enabled: char,
+    },
     /// Refused by name.
     Other(String),
 }

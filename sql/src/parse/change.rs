@@ -1,8 +1,9 @@
-//! INSERT, UPDATE, DELETE.
+//! INSERT, UPDATE, DELETE, MERGE.
 
 use super::ast::*;
 use super::cursor::Parser;
 use super::keywords::Keyword as K;
+use super::routine_ast::{MergeAction, MergeClause};
 use crate::error::{Error, Result};
 
 impl Parser<'_> {
@@ -25,16 +26,7 @@ impl Parser<'_> {
                 Ok(name)
             })?;
         }
-        let overriding = if self.eat(K::Overriding) {
-            let system = self.eat(K::System);
-            if !system {
-                self.expect(K::User)?;
-            }
-            self.expect(K::Value)?;
-            Some(system)
-        } else {
-            None
-        };
+        let overriding = self.overriding()?;
         let source = if self.eat_two(K::Default, K::Values) { None } else { Some(self.query()?) };
         let on_conflict = if self.eat_two(K::On, K::Conflict) { Some(self.on_conflict()?) } else { None };
         let returning = self.returning()?;
@@ -180,5 +172,77 @@ impl Parser<'_> {
             current_of,
             returning,
         })))
+    }
+
+    pub fn merge(&mut self) -> Result<StatementKind> {
+        let with = self.with()?;
+        self.expect(K::Merge)?;
+        self.expect(K::Into)?;
+        let (table, _) = self.relation()?;
+        let alias = match self.eat(K::As) || (!self.is(K::Using) && self.is_column_id(0)) {
+            true => Some(Alias { name: self.column_id()?, columns: Vec::new() }),
+            false => None,
+        };
+        self.expect(K::Using)?;
+        let source = self.table_ref()?;
+        self.expect(K::On)?;
+        let condition = self.expr()?;
+        let mut clauses = Vec::new();
+        while self.eat(K::When) {
+            clauses.push(self.merge_clause()?);
+        }
+        if clauses.is_empty() {
+            return Err(self.unexpected());
+        }
+        Ok(StatementKind::Merge(Box::new(Merge { with, table, alias, source, condition, clauses })))
+    }
+
+    fn merge_clause(&mut self) -> Result<MergeClause> {
+        let matched = !self.eat(K::Not);
+        self.expect(K::Matched)?;
+        let condition = if self.eat(K::And) { Some(self.expr()?) } else { None };
+        self.expect(K::Then)?;
+        let action = match self.keyword() {
+            Some(K::Do) => {
+                self.advance();
+                self.expect(K::Nothing)?;
+                MergeAction::Nothing
+            }
+            Some(K::Delete) if matched => {
+                self.advance();
+                MergeAction::Delete
+            }
+            Some(K::Update) if matched => {
+                self.advance();
+                self.expect(K::Set)?;
+                MergeAction::Update(self.comma_list(Parser::assignment)?)
+            }
+            Some(K::Insert) if !matched => {
+                self.advance();
+                let columns = self.optional_columns()?;
+                let overriding = self.overriding()?;
+                let values = if self.eat_two(K::Default, K::Values) {
+                    None
+                } else {
+                    self.expect(K::Values)?;
+                    Some(self.parenthesised(Parser::expr)?)
+                };
+                MergeAction::Insert { columns, overriding, values }
+            }
+            _ => return Err(self.unexpected()),
+        };
+        Ok(MergeClause { matched, condition, action })
+    }
+
+    fn overriding(&mut self) -> Result<Option<bool>> {
+        if !self.eat(K::Overriding) {
+            return Ok(None);
+        }
+        let system = self.eat(K::System);
+        if !system {
+            self.expect(K::User)?;
+        }
+        self.expect(K::Value)?;
+        Ok(Some(system))
     }
 }

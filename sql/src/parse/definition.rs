@@ -46,6 +46,9 @@ impl Parser<'_> {
             Some(K::Database) if !replace => self.create_database(),
             Some(K::Role | K::Group) if !replace => self.create_role(),
             Some(K::User) if !replace && self.keyword_ahead(1) != Some(K::Mapping) => self.create_role(),
+            Some(K::Function | K::Procedure) => self.create_routine(replace),
+            Some(K::Trigger) => self.create_trigger(replace),
+            Some(K::Constraint) if self.keyword_ahead(1) == Some(K::Trigger) => self.create_trigger(replace),
             _ => self.create_unsupported(),
         }
     }
@@ -60,7 +63,6 @@ impl Parser<'_> {
             Some(K::Text) => "CREATE TEXT SEARCH",
             Some(K::User) => "CREATE USER MAPPING",
             Some(K::Access) => "CREATE ACCESS METHOD",
-            Some(K::Constraint | K::Trigger) => "CREATE TRIGGER",
             Some(K::Default | K::Conversion) => "CREATE CONVERSION",
             Some(K::Trusted | K::Procedural | K::Language) => "CREATE LANGUAGE",
             Some(K::Operator) if second == Some(K::Class) => "CREATE OPERATOR CLASS",
@@ -71,10 +73,8 @@ impl Parser<'_> {
                 | K::Collation
                 | K::Domain
                 | K::Extension
-                | K::Function
                 | K::Operator
                 | K::Policy
-                | K::Procedure
                 | K::Publication
                 | K::Rule
                 | K::Server

@@ -8,6 +8,7 @@
 //! | `query`, `change` | SELECT and its parts; INSERT, UPDATE, DELETE |
 //! | `statement` | which statement it is; transactions, cursors, prepared statements, maintenance |
 //! | `setting` | SET, SHOW, RESET, ALTER SYSTEM / DATABASE / ROLE … SET |
+//! | `routine`, `routine_ast` | functions, procedures, triggers, CALL, DO; the tree of these and of MERGE |
 //! | `definition`, `alter`, `object` | CREATE TABLE / INDEX / …, ALTER TABLE, DROP, COMMENT, GRANT |
 //!
 //! *Deviation from DESIGN §5*, which had sqlparser 0.63 between an own lexer and an own lowering: PostgreSQL's grammar
@@ -24,9 +25,11 @@ mod cursor;
 mod definition;
 mod expression;
 mod keywords;
-mod lexer;
+pub(crate) mod lexer;
 mod object;
 mod query;
+mod routine;
+pub mod routine_ast;
 mod setting;
 mod statement;
 mod type_name;

@@ -36,24 +36,22 @@ impl Parser<'_> {
                 let name = format!("DROP {}", keyword.text().to_ascii_uppercase());
                 return self.unsupported(&name);
             }
+            K::Function | K::Procedure | K::Routine => return self.drop_routine(),
+            K::Trigger => return self.drop_trigger(),
             K::Aggregate
             | K::Cast
             | K::Collation
             | K::Conversion
-            | K::Function
             | K::Language
             | K::Operator
             | K::Policy
-            | K::Procedure
             | K::Publication
-            | K::Routine
             | K::Rule
             | K::Server
             | K::Statistics
             | K::Subscription
             | K::Tablespace
-            | K::Transform
-            | K::Trigger => {
+            | K::Transform => {
                 let name = format!("DROP {}", keyword.text().to_ascii_uppercase());
                 return self.unsupported(&name);
             }

@@ -298,7 +298,7 @@ impl Parser<'_> {
             Some(K::Insert) => self.insert(),
             Some(K::Update) => self.update(),
             Some(K::Delete) => self.delete(),
-            Some(K::Merge) => Err(Error::unsupported("MERGE").at(self.position())),
+            Some(K::Merge) => self.merge(),
             _ => self.query().map(StatementKind::Query),
         }
     }
@@ -617,7 +617,7 @@ impl Parser<'_> {
         self.comma_list(Parser::table_ref)
     }
 
-    fn table_ref(&mut self) -> Result<TableRef> {
+    pub fn table_ref(&mut self) -> Result<TableRef> {
         self.nested(|parser| {
             let first = parser.table_primary()?;
             parser.joins(first)

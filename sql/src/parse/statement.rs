@@ -17,14 +17,13 @@ impl Parser<'_> {
         };
         match keyword {
             K::Select | K::Values | K::Table => Ok(StatementKind::Query(self.query()?)),
-            K::With => match self.keyword_after_with() {
-                Some(K::Merge) => self.unsupported("MERGE"),
-                _ => self.preparable(),
-            },
+            K::With => self.preparable(),
             K::Insert => self.insert(),
             K::Update => self.update(),
             K::Delete => self.delete(),
-            K::Merge => self.unsupported("MERGE"),
+            K::Merge => self.merge(),
+            K::Call => self.call_statement(),
+            K::Do => self.do_statement(),
             K::Begin => {
                 self.advance();
                 self.eat_work();
@@ -94,7 +93,7 @@ impl Parser<'_> {
                 let payload = if self.eat_symbol(b',') { Some(self.string()?) } else { None };
                 Ok(StatementKind::Notify(channel, payload))
             }
-            K::Call | K::Cluster | K::Do | K::Import | K::Load | K::Reassign | K::Refresh | K::Security => {
+            K::Cluster | K::Import | K::Load | K::Reassign | K::Refresh | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),
                     K::Reassign => "REASSIGN OWNED".to_owned(),
@@ -524,6 +523,7 @@ impl Parser<'_> {
             | StatementKind::Insert(_)
             | StatementKind::Update(_)
             | StatementKind::Delete(_)
+            | StatementKind::Merge(_)
             | StatementKind::Declare { .. }
             | StatementKind::CreateTableAs { .. }
             | StatementKind::Execute { .. }

@@ -72,13 +72,9 @@ fn is_simple(expr: &Expr, around: Around<'_>) -> bool {
         },
         (Expr::And(_), around) => matches!(around, Around::And | Around::Or),
         (Expr::Or(_), around) => matches!(around, Around::Or),
-        (
-            Expr::Not(_)
-            | Expr::IsNull { .. }
-            | Expr::IsBool { .. }
-            | Expr::IsDistinctFrom { .. },
-            around,
-        ) => matches!(around, Around::And | Around::Or | Around::Not),
+        (Expr::Not(_) | Expr::IsNull { .. } | Expr::IsBool { .. } | Expr::IsDistinctFrom { .. }, around) => {
+            matches!(around, Around::And | Around::Or | Around::Not)
+        }
         (Expr::Quantified { .. } | Expr::InSet { .. }, _) => false,
         (Expr::Cast { operand, .. }, _) => is_simple(operand, Around::Other),
         _ => true,
@@ -190,6 +186,11 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
                 out.push(')');
             }
         },
+        Expr::Routine(call) => {
+            let _ = write!(out, "{}(", quote_identifier(&call.routine.name));
+            list(&call.arguments, ", ", names, out);
+            out.push(')');
+        }
         Expr::Cast { operand, to, modifier, .. } => {
             out.push_str(open);
             write_inner(operand, Around::Other, names, out);

@@ -40,6 +40,27 @@ pub struct PlanContext<'a> {
     pub search_path: &'a [String],
     pub eval: &'a EvalContext<'a>,
     pub settings: PlannerSettings,
+    /// The names that a function's body has besides columns.
+    pub variables: Option<&'a dyn Variables>,
+}
+
+/// The variables of a function's body, as parameters of the statements in it. Each reference takes a parameter.
+pub trait Variables {
+    /// `a`, `block.a`, `record.field`; None: no such variable.
+    fn resolve(&self, parts: &[String]) -> Result<Option<(usize, Type)>>;
+    /// `$n`.
+    fn numbered(&self, number: u32) -> Option<(usize, Type)>;
+    /// `record.*`
+    fn expand(&self, parts: &[String]) -> Result<Option<Vec<(String, usize, Type)>>>;
+    fn conflict(&self) -> VariableConflict;
+}
+
+/// What a name means that both a column and a variable have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VariableConflict {
+    Error,
+    Variable,
+    Column,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +98,10 @@ pub struct Plan {
     pub catalog_version: u64,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.
     pub is_short: bool,
-    /// Neither writes nor locks rows (serial mode runs it beside the token).
+    /// Neither writes nor locks rows, nor calls functions that may (serial mode runs it beside the token).
     pub read_only: bool,
+    /// Writes or locks rows itself.
+    pub writes: bool,
     pub root: Arc<Node>,
     /// Set: run this instead of `root`.
     pub short: Option<short::Short>,
@@ -99,6 +122,7 @@ pub enum PlanKind {
     Insert,
     Update,
     Delete,
+    Merge,
 }
 
 pub struct Cte {

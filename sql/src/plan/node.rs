@@ -203,9 +203,15 @@ pub struct FunctionCall {
 
 /// A set-returning call in a target list (or a plain expression beside one).
 pub struct SetCall {
-    pub function: &'static Function,
+    pub callee: SetCallee,
     pub arguments: Vec<Expr>,
     pub result: Type,
+}
+
+pub enum SetCallee {
+    BuiltIn(&'static Function),
+    /// Its arguments are the SetCall's.
+    Routine(Arc<crate::expr::RoutineCall>),
 }
 
 pub struct Limit {

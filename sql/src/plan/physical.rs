@@ -49,6 +49,8 @@ pub fn plan(
             ctes[at].plan = rules::rewrite(body, &mut ctes, &columns, context);
         }
     }
+    let calls_routines = runs_volatile_routine(&logical)
+        || ctes.iter().any(|cte| cte.references > 0 && runs_volatile_routine(&cte.plan));
     let mut planner = Planner {
         context,
         knowledge: Knowledge::default(),
@@ -92,7 +94,7 @@ pub fn plan(
             .collect()
     });
     let no_ctes = planner.ctes.is_empty();
-    let short = if no_ctes { short::recognise(&root) } else { None };
+    let short = if no_ctes && !has_triggers(&root) { short::recognise(&root) } else { None };
     let is_short = short.is_some() || (no_ctes && planner.subqueries.is_empty() && reads_points_only(&root));
     Ok(Plan {
         fields,
@@ -101,7 +103,8 @@ pub fn plan(
         relations,
         catalog_version: context.catalog.version,
         is_short,
-        read_only: !writes,
+        read_only: !writes && !calls_routines,
+        writes,
         short,
         root,
         ctes: planner.ctes,
@@ -114,6 +117,21 @@ pub fn plan(
     })
 }
 
+/// Calls a user's function that may write (there is no telling before it runs).
+fn runs_volatile_routine(plan: &Logical) -> bool {
+    fn calls(expr: &Expr) -> bool {
+        expr.any(&mut |part| match part {
+            Expr::Routine(call) => call.routine.volatility == crate::functions::Volatility::Volatile,
+            Expr::Sublink(link) => runs_volatile_routine(&link.plan),
+            _ => false,
+        })
+    }
+    let mut found = false;
+    plan.expressions(&mut |expr| found = found || calls(expr));
+    plan.inputs(&mut |input| found = found || runs_volatile_routine(input));
+    found
+}
+
 /// What the foreign keys of changed tables lead to is locked with the statement's own relations.
 fn foreign_key_relations(
     plan: &Logical,
@@ -121,8 +139,10 @@ fn foreign_key_relations(
     out: &mut Vec<(crate::types::Oid, serin_txn::RelationLockMode)>,
 ) {
     if let Logical::Modify(modify) = plan {
-        let mut add = |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
-        let columns = |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        let mut add =
+            |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
+        let columns =
+            |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         match modify.kind {
             ModifyKind::Insert => add(Effect::Insert),
             ModifyKind::Delete => add(Effect::Delete),
@@ -139,6 +159,12 @@ fn has_effects(plan: &Logical) -> bool {
     let mut found = matches!(plan, Logical::Modify(_) | Logical::LockRows { .. });
     plan.inputs(&mut |input| found = found || has_effects(input));
     found
+}
+
+/// Triggers need the statement's end, which only the operators have.
+fn has_triggers(node: &Node) -> bool {
+    matches!(&node.operator, Operator::Modify { modify, .. } if !modify.table.triggers.is_empty())
+        || node.inputs().into_iter().any(|input| has_triggers(input))
 }
 
 /// Every table is read by whole unique keys, and nothing else takes time.
@@ -481,14 +507,17 @@ impl<'a> Planner<'a> {
                 let mut columns = input.columns.clone();
                 let mut placed = Vec::with_capacity(calls.len());
                 for (id, call) in calls {
-                    let Expr::Call { function, arguments, result } = call else {
-                        return Err(Error::internal("a set-returning call that is none"));
-                    };
+                    let call = self.place(call, &input.columns)?;
                     columns.push(id);
-                    placed.push(node::SetCall {
-                        function,
-                        arguments: self.place_all(arguments, &input.columns)?,
-                        result,
+                    placed.push(match call {
+                        Expr::Call { function, arguments, result } => {
+                            node::SetCall { callee: node::SetCallee::BuiltIn(function), arguments, result }
+                        }
+                        Expr::Routine(mut call) => {
+                            let (arguments, result) = (std::mem::take(&mut call.arguments), call.result);
+                            node::SetCall { callee: node::SetCallee::Routine(call.into()), arguments, result }
+                        }
+                        _ => return Err(Error::internal("a set-returning call that is none")),
                     });
                 }
                 let mut estimate = input.estimate;

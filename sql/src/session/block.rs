@@ -235,7 +235,10 @@ impl Session {
             }
             None => {
                 let path = self.core.search_path.borrow();
-                path.iter().filter_map(|schema| catalog.find_schema(schema)).map(|schema| schema.oid).collect()
+                path.iter()
+                    .filter_map(|schema| catalog.find_schema(schema))
+                    .map(|schema| schema.oid)
+                    .collect()
             }
         };
         for schema in schemas {
@@ -273,6 +276,9 @@ impl Session {
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction();
+        self.core.cursors.borrow_mut().clear();
+        self.core.acting.borrow_mut().clear();
+        self.core.routine_stack.set(None);
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {
             self.core.engine.runtime.trees_settled(&created);

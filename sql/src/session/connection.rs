@@ -102,6 +102,11 @@ impl Session {
             statements: RefCell::default(),
             notices: RefCell::default(),
             durable_at: Cell::new(None),
+            trees_version_max: Cell::new(u64::MAX),
+            routines: RefCell::default(),
+            cursors: RefCell::default(),
+            acting: RefCell::default(),
+            routine_stack: Cell::new(None),
             deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
@@ -273,7 +278,8 @@ impl Session {
                 StatementKind::Query(_)
                 | StatementKind::Insert(_)
                 | StatementKind::Update(_)
-                | StatementKind::Delete(_),
+                | StatementKind::Delete(_)
+                | StatementKind::Merge(_),
             ) => {
                 if self.block.state == State::Failed {
                     return Err(in_failed_transaction());
@@ -517,9 +523,10 @@ impl Session {
         self.block.statements += 1;
         match kind {
             StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
-            StatementKind::Insert(_) | StatementKind::Update(_) | StatementKind::Delete(_) => {
-                self.start_plan(portal)
-            }
+            StatementKind::Insert(_)
+            | StatementKind::Update(_)
+            | StatementKind::Delete(_)
+            | StatementKind::Merge(_) => self.start_plan(portal),
             kind => self.utility(kind, portal, out),
         }
     }
@@ -538,12 +545,13 @@ impl Session {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
         }
-        if !plan.read_only {
+        if plan.writes {
             self.core.check_writable(match plan.kind {
                 PlanKind::Select => "SELECT FOR UPDATE",
                 PlanKind::Insert => "INSERT",
                 PlanKind::Update => "UPDATE",
                 PlanKind::Delete => "DELETE",
+                PlanKind::Merge => "MERGE",
             })?;
         }
         match (&portal.result.fields, &plan.fields) {
@@ -622,7 +630,9 @@ impl Session {
                 }
             }
         }
-        self.block.start_statement(plan.catalog_version)
+        self.block.start_statement(plan.catalog_version)?;
+        self.core.trees_version_max.set(self.block.trees_version_max());
+        Ok(())
     }
 
     /// A plan that holds, with its relations locked.
@@ -740,6 +750,7 @@ impl Session {
             catalog: &catalog,
             parameters,
             work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            core: Some(&self.core),
         };
         while let Some((batch, start)) = portal.next_batch(&context, wanted)? {
             if plan.fields.is_none() {
@@ -769,6 +780,7 @@ impl Session {
             catalog: &catalog,
             parameters: &[],
             work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            core: Some(&self.core),
         })
     }
 

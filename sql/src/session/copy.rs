@@ -262,6 +262,9 @@ impl Session {
             let message = format!("cannot copy to view \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
+        if table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled()) {
+            return Err(Error::unsupported("COPY FROM into a table with INSERT triggers"));
+        }
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         let columns = copy_columns(&table, columns)?;
@@ -300,7 +303,13 @@ impl Session {
         let catalog = self.core.catalog();
         let search_path = self.core.search_path.borrow().clone();
         let settings = self.core.settings.borrow().typed().planner;
-        let context = PlanContext { catalog: &catalog, search_path: &search_path, eval: &eval, settings };
+        let context = PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: &eval,
+            settings,
+            variables: None,
+        };
         let mut defaults = Vec::new();
         for (position, column) in table.columns.iter().enumerate() {
             if column.dropped || column.generated || given.contains(&position) {

@@ -45,6 +45,16 @@ pub(crate) struct Core {
     pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
     pub durable_at: Cell<Option<Timestamp>>,
+    /// The version that relations' trees may have at most to be readable under the snapshot that is kept.
+    pub trees_version_max: Cell<u64>,
+    /// Compiled functions.
+    pub routines: RefCell<crate::exec::routine::Cache>,
+    /// Cursors that functions have opened.
+    pub cursors: RefCell<crate::plpgsql::Cursors>,
+    /// Whom SECURITY DEFINER functions act as, innermost last.
+    pub acting: RefCell<Vec<(Arc<str>, Oid, bool)>>,
+    /// About where the stack was when the outermost function was called.
+    pub routine_stack: Cell<Option<usize>>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
@@ -77,6 +87,15 @@ impl Core {
     }
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
+    }
+    /// The role whose privileges count now, and whether it is a superuser.
+    pub fn acting_role(&self) -> (Oid, bool) {
+        self.acting.borrow().last().map_or((self.user_oid, self.superuser), |(_, oid, all)| (*oid, *all))
+    }
+    /// Settings changed from here on can be undone by `settings_rollback_to` with the answer.
+    pub fn settings_scope(&self) -> Option<usize> {
+        self.touch_settings();
+        self.settings_savepoint()
     }
     /// Queues a notice, unless the client does not want to hear of it.
     pub fn notice(&self, notice: Error) {
@@ -367,7 +386,8 @@ impl StatementContext<'_> {
 
 impl Services for StatementContext<'_> {
     fn current_user(&self) -> Arc<str> {
-        self.core.user.clone()
+        let acting = self.core.acting.borrow();
+        acting.last().map_or_else(|| self.core.user.clone(), |(name, ..)| name.clone())
     }
     fn session_user(&self) -> Arc<str> {
         self.core.user.clone()

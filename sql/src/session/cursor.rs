@@ -87,6 +87,7 @@ impl Session {
             catalog: &catalog,
             parameters,
             work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            core: Some(&self.core),
         };
         Ok(Execution::next(execution, &context)?.map(|batch| (batch, 0)))
     }

@@ -18,6 +18,7 @@ mod cursor;
 pub(crate) mod engine;
 mod explain;
 mod maintenance;
+pub(crate) mod nested;
 mod portal;
 mod registry;
 mod statement;

@@ -5,8 +5,8 @@ use super::{Field, Format, OUTPUT_BYTES_MAX, Output};
 use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
-use crate::plan::{Plan, PlanKind};
 use crate::functions::format_in_context;
+use crate::plan::{Plan, PlanKind};
 use crate::types::{Datum, RenderSettings, Repr, Type};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -245,6 +245,7 @@ impl Portal {
             PlanKind::Insert => counted("INSERT 0", execution.rows_affected()),
             PlanKind::Update => counted("UPDATE", execution.rows_affected()),
             PlanKind::Delete => counted("DELETE", execution.rows_affected()),
+            PlanKind::Merge => counted("MERGE", execution.rows_affected()),
         }
     }
 }

@@ -81,7 +81,8 @@ fn planned(kind: &StatementKind) -> Option<&StatementKind> {
         StatementKind::Query(_)
         | StatementKind::Insert(_)
         | StatementKind::Update(_)
-        | StatementKind::Delete(_) => Some(kind),
+        | StatementKind::Delete(_)
+        | StatementKind::Merge(_) => Some(kind),
         StatementKind::Explain(explain) => planned(&explain.statement),
         StatementKind::CreateTableAs { query, .. } => planned(query),
         _ => None,
@@ -95,9 +96,21 @@ pub(crate) fn make_plan(
     core: &Core,
     eval: &EvalContext<'_>,
 ) -> Result<Arc<Plan>> {
+    make_plan_with(statement, types, catalog, core, eval, None)
+}
+
+/// As [`make_plan`], for a statement of a function's body.
+pub(super) fn make_plan_with(
+    statement: &StatementKind,
+    types: &[Option<Type>],
+    catalog: &Arc<Catalog>,
+    core: &Core,
+    eval: &EvalContext<'_>,
+    variables: Option<&dyn crate::plan::Variables>,
+) -> Result<Arc<Plan>> {
     let search_path = core.search_path.borrow().clone();
     let settings = core.settings.borrow().typed().planner;
-    let context = PlanContext { catalog, search_path: &search_path, eval, settings };
+    let context = PlanContext { catalog, search_path: &search_path, eval, settings, variables };
     crate::plan::plan(statement, types, &context)
 }
 

@@ -209,12 +209,88 @@ impl Session {
             StatementKind::CommitPrepared(_) => return Err(Error::unsupported("COMMIT PREPARED")),
             StatementKind::RollbackPrepared(_) => return Err(Error::unsupported("ROLLBACK PREPARED")),
             StatementKind::Unsupported(what) => return Err(Error::unsupported(what)),
+            StatementKind::Do { language, body } => {
+                self.in_statement(|context| crate::exec::routine::run_block(language, body, context))?;
+                "DO"
+            }
+            StatementKind::Call(call) => {
+                let mut call = call.clone();
+                self.fill_call_parameters(&mut call, portal)?;
+                let results = self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
+                let Some((columns, row)) = results else {
+                    return Ok(Some(Progress::Complete("CALL".to_string())));
+                };
+                let field = |(name, data_type): &(String, Type)| Field {
+                    name: name.clone(),
+                    table: 0,
+                    column: 0,
+                    data_type: *data_type,
+                    type_size: data_type.typlen(),
+                    type_modifier: -1,
+                };
+                let fields: Vec<Field> = columns.iter().map(field).collect();
+                portal.set_fields(Some(&fields))?;
+                let built = columns
+                    .iter()
+                    .zip(&row)
+                    .map(|((_, data_type), value)| Arc::new(Column::from_datums(data_type.repr(), [value])))
+                    .collect();
+                portal.run = Run::Rows { batches: [Batch::new(built, 1)].into(), tag: Tag::Fixed("CALL") };
+                return Ok(None);
+            }
             kind => {
                 let tag = self.define(kind, portal)?;
                 return Ok(Some(Progress::Complete(tag)));
             }
         };
         Ok(Some(Progress::Complete(tag.to_string())))
+    }
+
+    /// DO and CALL: a statement whose work is done by others inside of it.
+    fn in_statement<T>(
+        &mut self,
+        work: impl FnOnce(&crate::exec::ExecContext<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.ensure_unhinted()?;
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        self.core.trees_version_max.set(self.block.trees_version_max());
+        let result = self.with_exec(work)?;
+        if let Some(transaction) = &self.block.transaction {
+            transaction.borrow_mut().end_statement();
+        }
+        Ok(result)
+    }
+
+    /// A client's parameters of CALL are constants by now.
+    fn fill_call_parameters(&self, call: &mut ast::FunctionCall, portal: &Portal) -> Result<()> {
+        let context = self.context();
+        for argument in &mut call.arguments {
+            let number = match &argument.value {
+                ast::Expr::Parameter(number, _) => *number as usize,
+                ast::Expr::Cast { operand, .. } => match &**operand {
+                    ast::Expr::Parameter(number, _) => *number as usize,
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let at = number.saturating_sub(1);
+            let value = portal.parameters.get(at).cloned().unwrap_or_default();
+            let data_type = portal.parameter_types.get(at).copied().unwrap_or(Type::TEXT);
+            let literal = match value {
+                Datum::Null => ast::Literal::Null,
+                value => {
+                    let eval = context.eval();
+                    ast::Literal::String(crate::functions::format_in_context(&value, data_type, &eval)?)
+                }
+            };
+            let literal = ast::Expr::Literal(literal, 0);
+            match &mut argument.value {
+                ast::Expr::Cast { operand, .. } => **operand = literal,
+                other => *other = literal,
+            }
+        }
+        Ok(())
     }
 
     /// Statements that change definitions; the answer is the tag.
@@ -356,6 +432,7 @@ impl Session {
                 search_path: &search_path,
                 eval: &eval,
                 settings,
+                variables: None,
             };
             let resolve = |name| Ok(Some(crate::bind::resolve_type(name, &context)?.0));
             types.iter().map(resolve).collect::<Result<Vec<_>>>()?
@@ -396,6 +473,7 @@ impl Session {
                 search_path: &search_path,
                 eval: &context.eval,
                 settings,
+                variables: None,
             };
             let evaluate = |(argument, &data_type): (&ast::Expr, &Type)| {
                 let bound = crate::bind::standalone_expression(argument, (data_type, -1), &plan_context)?;

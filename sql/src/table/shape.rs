@@ -95,7 +95,7 @@ impl Shape {
     fn new(table: &Table, catalog: &Arc<crate::catalog::Catalog>, eval: &EvalContext<'_>) -> Result<Shape> {
         let search_path = eval.services.search_path();
         let settings = PlannerSettings::for_catalog();
-        let context = PlanContext { catalog, search_path: &search_path, eval, settings };
+        let context = PlanContext { catalog, search_path: &search_path, eval, settings, variables: None };
         let bind = |text: &str, target| {
             crate::bind::table_expression(&crate::parse::parse_expression(text)?, table, target, &context)
         };
@@ -208,12 +208,7 @@ impl KeyPart {
 
 impl IndexShape {
     /// Appends a row's values in the index's key; answers whether one of them is null.
-    pub fn encode_values(
-        &self,
-        row: &[Datum],
-        context: &ExecContext<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
+    pub fn encode_values(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let mut has_null = false;
         for part in &self.parts {
             has_null |= part.encode(row, context, out)?;

@@ -110,6 +110,7 @@ types! {
     TIMESTAMPTZ = 1184, 1185, "timestamptz", Timestamp, 8;
     INTERVAL = 1186, 1187, "interval", Interval, 16;
     NUMERIC = 1700, 1231, "numeric", Numeric, -1;
+    REFCURSOR = 1790, 2201, "refcursor", Text, -1;
     REGPROCEDURE = 2202, 2207, "regprocedure", Oid, 4;
     REGOPER = 2203, 2208, "regoper", Oid, 4;
     REGCLASS = 2205, 2210, "regclass", Oid, 4;

@@ -103,7 +103,7 @@ fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-fn pg_proc(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_proc");
     for function in functions::all() {
         let set = matches!(function.body, Body::Set { .. });
@@ -139,6 +139,7 @@ fn pg_proc(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("prosrc", text(function.name)),
         ]);
     }
+    super::routines::push_routines(&mut rows, context);
     rows.finish()
 }
 

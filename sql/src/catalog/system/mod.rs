@@ -3,7 +3,7 @@
 //!
 //! Which relations there are, their OIDs and columns are facts of PostgreSQL 15 (`facts/relations.tsv`), so that clients
 //! find what they expect; what doesn't vary (access methods, operator classes, types) is in `facts/` too. A relation is
-//! listed when it is computed here or when it is truly empty (Serin has no triggers, no inheritance, …): one whose
+//! listed when it is computed here or when it is truly empty (Serin has no inheritance, no rules, …): one whose
 //! emptiness would be a lie is left out, and asking for it is an error.
 //!
 //! | file | relations |
@@ -11,6 +11,7 @@
 //! | `relations` | the facts, and [`Rows`], which fills them by column name |
 //! | `objects` | pg_class, pg_attribute, pg_index, pg_constraint, … from the descriptors |
 //! | `fixed` | pg_type, pg_am, pg_opclass, … from the facts; pg_proc, pg_operator, pg_cast from the functions |
+//! | `routines` | users' functions in pg_proc, pg_trigger; both as SQL text |
 //! | `views` | pg_tables, pg_indexes, pg_roles, … |
 //! | `information_schema` | information_schema |
 //! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
@@ -21,6 +22,7 @@ mod information_schema;
 mod live;
 mod objects;
 mod relations;
+pub mod routines;
 mod views;
 
 pub mod deparse;

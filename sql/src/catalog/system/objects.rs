@@ -34,6 +34,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
+        "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         _ => return None,
     })
@@ -149,7 +150,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
         ("relkind", letter(if view { 'v' } else { 'r' })),
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
-        ("relhastriggers", boolean(has_triggers)),
+        ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
         ("reloptions", options(&table.options)),

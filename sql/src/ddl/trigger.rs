@@ -1,0 +1,208 @@
+//! CREATE, DROP and ALTER TRIGGER; ALTER TABLE … ENABLE / DISABLE TRIGGER.
+
+use super::{Ddl, names};
+use crate::catalog::routine::Trigger;
+use crate::catalog::{Relation, Table};
+use crate::error::{Error, Result, SqlState};
+use crate::parse::ast::{Name, ObjectName, TriggerName};
+use crate::parse::routine_ast::{CreateTrigger, TriggerTiming};
+use crate::types::Type;
+use serin_txn::RelationLockMode;
+use std::sync::Arc;
+
+fn definition_error(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_OBJECT_DEFINITION, message)
+}
+
+impl Ddl<'_> {
+    fn open_trigger_table(&self, name: &ObjectName) -> Result<Arc<Table>> {
+        match self.open_relation(name, RelationLockMode::ShareRowExclusive)? {
+            None => Err(names::no_relation(name)),
+            Some(Relation::Table(table)) => {
+                self.require_owner(table.owner, "relation", &table.name)?;
+                Ok(table)
+            }
+            Some(_) => {
+                let last = name.parts.last().map_or("", |name| name);
+                let message = format!("relation \"{last}\" cannot have triggers");
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+            }
+        }
+    }
+
+    pub(super) fn create_trigger(&self, create: &CreateTrigger) -> Result<()> {
+        let table = self.open_trigger_table(&create.table)?;
+        self.check_trigger(create, &table)?;
+        let catalog = self.catalog();
+        let (schema, name) = names::split(&catalog, &create.function)?;
+        let found = catalog.routines_named(schema, name, &self.search_path());
+        let function =
+            found.into_iter().find(|routine| routine.input_types().is_empty() && !routine.procedure);
+        let function = function.ok_or_else(|| {
+            let message = format!("function {}() does not exist", names::display(&create.function));
+            Error::new(SqlState::UNDEFINED_FUNCTION, message)
+        })?;
+        if function.result() != Type::TRIGGER {
+            let message = format!("function {} must return type trigger", function.name);
+            return Err(definition_error(message));
+        }
+        let mut columns = Vec::with_capacity(create.columns.len());
+        for column in &create.columns {
+            let at = table.column_index(column).ok_or_else(|| names::no_column(&table, column))?;
+            if columns.contains(&at) {
+                let message = format!("column \"{column}\" specified more than once");
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+            columns.push(at);
+        }
+        let mut trigger = Trigger {
+            oid: 0,
+            name: create.name.clone(),
+            function: function.oid,
+            timing: create.timing,
+            insert: create.insert,
+            update: create.update,
+            delete: create.delete,
+            truncate: create.truncate,
+            each_row: create.each_row,
+            columns,
+            when: create.when.as_ref().map(|(_, text)| text.clone()),
+            arguments: create.arguments.clone(),
+            old_table: create.old_table.clone(),
+            new_table: create.new_table.clone(),
+            constraint: create.constraint,
+            deferrable: create.deferrable,
+            initially_deferred: create.initially_deferred,
+            enabled: 'O',
+            comment: None,
+        };
+        if let Some((expr, _)) = &create.when {
+            self.with_plan_context(|context| {
+                crate::exec::trigger::bind_condition(expr, &table, &trigger, context).map(drop)
+            })?;
+        }
+        let mut changed = Table::clone(&table);
+        match changed.triggers.iter().position(|other| other.name == trigger.name) {
+            Some(at) if create.replace => {
+                trigger.oid = changed.triggers[at].oid;
+                changed.triggers[at] = trigger;
+            }
+            Some(_) => {
+                let message =
+                    format!("trigger \"{}\" for relation \"{}\" already exists", trigger.name, table.name);
+                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+            }
+            None => {
+                trigger.oid = self.new_oid()?;
+                changed.triggers.push(trigger);
+                // They fire in the order of their names.
+                changed.triggers.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+        }
+        self.put_table(changed)?;
+        Ok(())
+    }
+
+    fn check_trigger(&self, create: &CreateTrigger, table: &Table) -> Result<()> {
+        let refuse = |message: String, detail: &str| {
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).detail(detail.to_owned()))
+        };
+        if table.is_view() {
+            let name = &table.name;
+            return match (create.timing, create.each_row) {
+                (TriggerTiming::InsteadOf, true) => Err(Error::unsupported("an INSTEAD OF trigger")),
+                (TriggerTiming::InsteadOf, false) => Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "INSTEAD OF triggers must be FOR EACH ROW",
+                )),
+                (_, true) => refuse(
+                    format!("\"{name}\" is a view"),
+                    "Views cannot have row-level BEFORE or AFTER triggers.",
+                ),
+                (_, false) if create.truncate => {
+                    refuse(format!("\"{name}\" is a view"), "Views cannot have TRUNCATE triggers.")
+                }
+                _ => Err(Error::unsupported("a trigger on a view")),
+            };
+        }
+        if create.timing == TriggerTiming::InsteadOf {
+            return refuse(
+                format!("\"{}\" is a table", table.name),
+                "Tables cannot have INSTEAD OF triggers.",
+            );
+        }
+        if create.truncate && create.each_row {
+            let message = "TRUNCATE FOR EACH ROW triggers are not supported";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        if create.deferrable || create.initially_deferred {
+            return Err(Error::unsupported("a deferrable constraint trigger"));
+        }
+        if create.old_table.is_some() || create.new_table.is_some() {
+            return Err(Error::unsupported("REFERENCING with transition tables"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_trigger(&self, name: &Name, table: &ObjectName, if_exists: bool) -> Result<()> {
+        let found = match self.open_relation(table, RelationLockMode::AccessExclusive)? {
+            Some(Relation::Table(table)) => table,
+            None if if_exists => {
+                let shown = names::display(table);
+                self.notice(format!("relation \"{shown}\" does not exist, skipping"));
+                return Ok(());
+            }
+            None => return Err(names::no_relation(table)),
+            Some(_) => return Err(names::wrong_kind(table, "a table")),
+        };
+        self.require_owner(found.owner, "relation", &found.name)?;
+        let mut changed = Table::clone(&found);
+        let before = changed.triggers.len();
+        changed.triggers.retain(|trigger| trigger.name != *name);
+        if changed.triggers.len() == before {
+            let message = format!("trigger \"{name}\" for table \"{}\" does not exist", found.name);
+            if if_exists {
+                let shown = &found.name;
+                self.notice(format!("trigger \"{name}\" for relation \"{shown}\" does not exist, skipping"));
+                return Ok(());
+            }
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        }
+        self.put_table(changed)?;
+        Ok(())
+    }
+
+    pub(super) fn rename_trigger(&self, name: &Name, table: &ObjectName, to: &Name) -> Result<()> {
+        let found = self.open_trigger_table(table)?;
+        let mut changed = Table::clone(&found);
+        if changed.triggers.iter().any(|trigger| trigger.name == *to) {
+            let message = format!("trigger \"{to}\" for relation \"{}\" already exists", found.name);
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        let trigger = changed.triggers.iter_mut().find(|trigger| trigger.name == *name);
+        trigger.ok_or_else(|| no_trigger(name, &found))?.name.clone_from(to);
+        changed.triggers.sort_by(|a, b| a.name.cmp(&b.name));
+        self.put_table(changed)?;
+        Ok(())
+    }
+
+    /// ALTER TABLE … ENABLE / DISABLE TRIGGER.
+    pub(super) fn set_trigger(&self, table: &mut Table, name: &TriggerName, enabled: char) -> Result<()> {
+        match name {
+            TriggerName::All | TriggerName::User => {
+                table.triggers.iter_mut().for_each(|trigger| trigger.enabled = enabled);
+            }
+            TriggerName::Named(name) => {
+                let at = table.triggers.iter().position(|trigger| trigger.name == *name);
+                let at = at.ok_or_else(|| no_trigger(name, table))?;
+                table.triggers[at].enabled = enabled;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_trigger(name: &str, table: &Table) -> Error {
+    let message = format!("trigger \"{name}\" for table \"{}\" does not exist", table.name);
+    Error::new(SqlState::UNDEFINED_OBJECT, message)
+}
