@@ -21,7 +21,7 @@
 //! deleted or changed meanwhile is judged as it is then.
 
 use super::ExecContext;
-use super::foreign_key;
+use super::foreign_key::{self, Key};
 use super::runtime::{RunState, Runtime};
 use super::unique;
 use crate::catalog::{Constraint, ConstraintKind, Table};
@@ -37,7 +37,7 @@ pub enum Event {
     /// A row of a referencing table is new, or references another row than before.
     Referencing { table: Oid, constraint: Oid, key: Box<[u8]> },
     /// A referenced row is gone, or has another key. The values are those of `ForeignKey::referenced_columns`.
-    Referenced { referencing: Oid, constraint: Oid, old: Box<[Datum]>, new: Option<Box<[Datum]>> },
+    Referenced { referencing: Oid, constraint: Oid, old: Key, new: Option<Key> },
     /// A row has a key that another may have too.
     Unique { table: Oid, constraint: Oid, key: Box<[u8]> },
 }
@@ -185,7 +185,8 @@ impl Watcher {
             let constraint = &self.table.constraints[outgoing.constraint];
             let is_deferred = deferred_queue(constraint, rt.context).is_some();
             // An event for the row's old place would not find it.
-            if !outgoing.changes(old, new) && !(moved && is_deferred) {
+            let concerned = outgoing.changes(old, new) || (moved && is_deferred);
+            if !concerned {
                 continue;
             }
             if (is_deferred || !outgoing.holds(new, rt.context)?) && outgoing.references(new) {
@@ -222,8 +223,8 @@ impl Watcher {
     fn queue_referenced(
         &self,
         incoming: &foreign_key::Incoming,
-        old: Box<[Datum]>,
-        new: Option<Box<[Datum]>>,
+        old: Key,
+        new: Option<Key>,
         rt: &Runtime<'_>,
     ) {
         let constraint = incoming.constraint();

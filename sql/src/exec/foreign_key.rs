@@ -88,7 +88,7 @@ fn encoded(values: &[Datum], columns: &[usize], types: &[Type]) -> Vec<u8> {
     key
 }
 
-fn pick(row: &[Datum], columns: &[usize]) -> Box<[Datum]> {
+fn pick(row: &[Datum], columns: &[usize]) -> Key {
     columns.iter().map(|&column| row[column].clone()).collect()
 }
 
@@ -323,6 +323,9 @@ pub fn check_all(
 
 // ---- the referenced side ----
 
+/// The values of a key's columns, in the constraint's order.
+pub type Key = Box<[Datum]>;
+
 /// A foreign key that references a table whose rows are being changed.
 pub struct Incoming {
     pub table: Arc<Table>,
@@ -347,12 +350,12 @@ impl Incoming {
         action == ReferentialAction::NoAction
     }
     /// The key that a deleted row had; None: with nulls in it, nothing references it.
-    pub fn deleted(&self, old: &[Datum]) -> Option<Box<[Datum]>> {
+    pub fn deleted(&self, old: &[Datum]) -> Option<Key> {
         let old = pick(old, &self.key.referenced_columns);
         (!old.iter().any(Datum::is_null)).then_some(old)
     }
     /// The key before and after, if it has changed in any way: 1.0 to 1.00 is for a cascade to pass on.
-    pub fn updated(&self, old: &[Datum], new: &[Datum]) -> Option<(Box<[Datum]>, Box<[Datum]>)> {
+    pub fn updated(&self, old: &[Datum], new: &[Datum]) -> Option<(Key, Key)> {
         let old = self.deleted(old)?;
         let new = pick(new, &self.key.referenced_columns);
         // As PostgreSQL's datum_image_eq.
@@ -385,10 +388,9 @@ pub fn act(
             let modify = Arc::new(change(table, key, action, new, &referenced, context)?);
             let mut changer = Changer::new(&modify, rt)?;
             let input: Vec<Datum> = new.map(<[Datum]>::to_vec).unwrap_or_default();
-            let mut input = input;
             changer.begin(rt)?;
             search.each(context, |place, _| {
-                cascade(&search, &mut changer, place, &mut input, rt)?;
+                cascade(&search, &mut changer, place, &input, rt)?;
                 Ok(true)
             })?;
             changer.end(rt);
