@@ -386,6 +386,14 @@ impl Ddl<'_> {
             self.lock(view.oid, RelationLockMode::AccessExclusive)?;
             self.remove_table(view)?;
         }
+        for &table in &tables {
+            let catalog = self.catalog();
+            for &(referencing, constraint) in catalog.references_to(table) {
+                if !tables.contains(&referencing) {
+                    self.remove_constraint(referencing, constraint)?;
+                }
+            }
+        }
         for table in tables {
             if let Some(table) = self.catalog().table(table) {
                 self.remove_table(&table)?;
