@@ -251,7 +251,13 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let search_path = self.search_path();
         let settings = self.core.settings.borrow().typed().planner;
-        work(&PlanContext { catalog: &catalog, search_path: &search_path, eval: self.eval, settings, variables: None })
+        work(&PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: self.eval,
+            settings,
+            variables: None,
+        })
     }
     /// Calls `work` with what expressions and scans are run with.
     pub fn with_exec<R>(&self, work: impl FnOnce(&ExecContext<'_>) -> Result<R>) -> Result<R> {

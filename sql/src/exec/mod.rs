@@ -94,6 +94,8 @@ impl Execution {
             self.done = true;
             let answer = short::run(short, &rt)?;
             constraint::finish(&rt)?;
+            // A foreign key's action may have met some.
+            trigger::fire_after(&rt)?;
             return Ok(answer);
         }
         if !self.started {

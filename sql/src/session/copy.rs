@@ -314,7 +314,13 @@ impl Session {
         let catalog = self.core.catalog();
         let search_path = self.core.search_path.borrow().clone();
         let settings = self.core.settings.borrow().typed().planner;
-        let context = PlanContext { catalog: &catalog, search_path: &search_path, eval: &eval, settings, variables: None };
+        let context = PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: &eval,
+            settings,
+            variables: None,
+        };
         let mut defaults = Vec::new();
         for (position, column) in table.columns.iter().enumerate() {
             if column.dropped || column.generated || given.contains(&position) {

@@ -222,8 +222,7 @@ impl Session {
             StatementKind::Call(call) => {
                 let mut call = call.clone();
                 self.fill_call_parameters(&mut call, portal)?;
-                let results =
-                    self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
+                let results = self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
                 };
@@ -240,12 +239,9 @@ impl Session {
                 let built = columns
                     .iter()
                     .zip(&row)
-                    .map(|((_, data_type), value)| {
-                        Arc::new(Column::from_datums(data_type.repr(), [value]))
-                    })
+                    .map(|((_, data_type), value)| Arc::new(Column::from_datums(data_type.repr(), [value])))
                     .collect();
-                portal.run =
-                    Run::Rows { batches: [Batch::new(built, 1)].into(), tag: Tag::Fixed("CALL") };
+                portal.run = Run::Rows { batches: [Batch::new(built, 1)].into(), tag: Tag::Fixed("CALL") };
                 return Ok(None);
             }
             kind => {
