@@ -15,6 +15,7 @@ mod coerce;
 mod expression;
 mod from;
 mod grouping;
+mod merge;
 mod modify;
 mod naming;
 mod query;
@@ -50,7 +51,7 @@ pub fn statement(
         ast::StatementKind::Insert(insert) => binder.insert(insert)?,
         ast::StatementKind::Update(update) => binder.update(update)?,
         ast::StatementKind::Delete(delete) => binder.delete(delete)?,
-        ast::StatementKind::Merge(_) => return Err(Error::unsupported("MERGE")),
+        ast::StatementKind::Merge(merge) => binder.merge(merge)?,
         _ => return Err(Error::internal("this statement has no plan")),
     };
     let results = results.map(|columns| {
@@ -285,6 +286,9 @@ impl<'a> Binder<'a> {
         self.scopes.last_mut().expect("expressions are bound inside of a scope")
     }
 }
+
+/// A bound change of rows: its plan, and the columns of RETURNING.
+type BoundStatementParts = (Logical, Option<Vec<ColumnId>>);
 
 /// A bound query: its plan, and which of the plan's columns are the result, in order.
 struct BoundQuery {

@@ -454,6 +454,7 @@ fn change(
         recheck: Vec::new(),
         assignments,
         on_conflict: None,
+        merge: None,
         returning: None,
     })
 }

@@ -11,6 +11,7 @@
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
+use super::merge::{Merger, event_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::Collected;
@@ -315,14 +316,6 @@ impl Changer {
     }
 }
 
-fn event_of(kind: ModifyKind) -> Event {
-    match kind {
-        ModifyKind::Insert => Event::Insert,
-        ModifyKind::Update => Event::Update,
-        ModifyKind::Delete => Event::Delete,
-    }
-}
-
 fn twice() -> Error {
     Error::new(
         SqlState::CARDINALITY_VIOLATION,
@@ -349,6 +342,10 @@ impl Modify {
     }
 
     fn run(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
+        let modify = self.modify.clone();
+        if let Some(merge) = &modify.merge {
+            return self.merge(merge, rt);
+        }
         let mut changer = Changer::new(&self.modify, rt)?;
         changer.begin(rt)?;
         let mut out = Collected::new(&self.types);
@@ -363,7 +360,7 @@ impl Modify {
                 let mut input = batch.row(at);
                 let row = match self.modify.kind {
                     ModifyKind::Insert => changer.insert(&input, rt)?,
-                    ModifyKind::Update | ModifyKind::Delete => {
+                    ModifyKind::Update | ModifyKind::Delete | ModifyKind::Merge => {
                         let (Datum::Bytea(key), Datum::Bytea(old)) =
                             (input[self.modify.key].clone(), input[self.modify.row].clone())
                         else {
@@ -385,6 +382,28 @@ impl Modify {
             }
         }
         changer.end(rt);
+        self.finish(affected, rt)?;
+        Ok(out.finish())
+    }
+
+    fn merge(&mut self, merge: &node::Merge, rt: &Runtime<'_>) -> Result<Batch> {
+        let mut merger = Merger::new(&self.modify, merge, rt)?;
+        merger.begin(rt)?;
+        let mut affected = 0;
+        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+            for at in 0..batch.rows {
+                if at % 256 == 0 {
+                    rt.check_interrupt()?;
+                }
+                affected += u64::from(merger.row(merge, &mut batch.row(at), rt)?);
+            }
+        }
+        merger.end(rt);
+        self.finish(affected, rt)?;
+        Ok(Collected::new(&self.types).finish())
+    }
+
+    fn finish(&self, affected: u64, rt: &Runtime<'_>) -> Result<()> {
         // RETURNING's rows are for a statement that succeeds. (Beside other writers, its end is theirs too: `Execution::next_rows`.)
         if self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty()) {
             constraint::finish(rt)?;
@@ -392,7 +411,7 @@ impl Modify {
         if self.counts {
             rt.state.rows_affected.set(rt.state.rows_affected.get() + affected);
         }
-        Ok(out.finish())
+        Ok(())
     }
 }
 

@@ -251,6 +251,8 @@ pub struct Modify {
     /// Update: (column position, new value over the input). Insert: (column position, value over the input) for every live column.
     pub assignments: Vec<(usize, Expr)>,
     pub on_conflict: Option<OnConflict>,
+    /// Of MERGE, whose input is the source joined with the target.
+    pub merge: Vec<MergeClause>,
     /// RETURNING, over `returning_columns` (the new row; for DELETE the old) and the input's other columns.
     pub returning: Option<Vec<(ColumnId, Expr)>>,
     pub returning_columns: Vec<ColumnId>,
@@ -261,6 +263,17 @@ pub enum ModifyKind {
     Insert,
     Update,
     Delete,
+    Merge,
+}
+
+/// WHEN [NOT] MATCHED.
+#[derive(Clone)]
+pub struct MergeClause {
+    pub matched: bool,
+    pub conditions: Vec<Expr>,
+    /// None: DO NOTHING.
+    pub kind: Option<ModifyKind>,
+    pub assignments: Vec<(usize, Expr)>,
 }
 
 #[derive(Clone)]
@@ -421,6 +434,10 @@ impl Logical {
                 if let Some(OnConflict { update: Some(update), .. }) = &modify.on_conflict {
                     update.assignments.iter().for_each(|(_, expr)| visit(expr));
                     update.filter.iter().for_each(&mut *visit);
+                }
+                for clause in &modify.merge {
+                    clause.conditions.iter().for_each(&mut *visit);
+                    clause.assignments.iter().for_each(|(_, expr)| visit(expr));
                 }
                 modify.returning.iter().flatten().for_each(|(_, expr)| visit(expr));
             }

@@ -548,6 +548,10 @@ pub fn expressions_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)) {
                 update.assignments.iter_mut().for_each(|(_, expr)| visit(expr));
                 update.filter.iter_mut().for_each(&mut *visit);
             }
+            for clause in &mut modify.merge {
+                clause.conditions.iter_mut().for_each(&mut *visit);
+                clause.assignments.iter_mut().for_each(|(_, expr)| visit(expr));
+            }
             modify.returning.iter_mut().flatten().for_each(|(_, expr)| visit(expr));
         }
     }
