@@ -17,15 +17,13 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn call(&mut self, call: &ast::FunctionCall) -> Result<Expr> {
-        if call.over.is_some() {
-            return Err(Error::unsupported("a window function").at(call.position));
-        }
         if !call.within_group.is_empty() {
             return Err(Error::unsupported("WITHIN GROUP").at(call.position));
         }
         // Arguments of an aggregate may not hold another: noticed by comparing what the scope has before and after.
         let before = self.scopes.last().map_or(0, |scope| scope.aggregates.len());
         let sets_before = self.scopes.last().map_or(0, |scope| scope.sets.len());
+        let windows_before = self.scopes.last().map_or(0, |scope| scope.windows.len());
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
@@ -39,6 +37,12 @@ impl Binder<'_> {
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                         .hint("To call a procedure, use CALL.")
                         .at(call.position));
+                }
+                if call.over.is_some() {
+                    let message = format!(
+                        "OVER specified, but {name} is not a window function nor an aggregate function"
+                    );
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position));
                 }
                 self.refuse_aggregate_clauses(call, &name)?;
                 let expr = self.routine_call(&routine, arguments, &found, call.position)?;
@@ -57,11 +61,22 @@ impl Binder<'_> {
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
         }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
-        if !is_aggregate {
+        if !is_aggregate && call.over.is_none() {
             self.refuse_aggregate_clauses(call, &name)?;
         }
         let arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        if let Some(over) = &call.over {
+            return self.window_call(call, over, arguments, resolved, windows_before);
+        }
         match &resolved.function.body {
+            Body::Window(_) => {
+                let message = format!("window function {} requires an OVER clause", resolved.function.name);
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position))
+            }
+            Body::Aggregate(_) if self.scope().windows.len() > windows_before => {
+                let message = "aggregate function calls cannot contain window function calls";
+                Err(Error::new(SqlState::GROUPING_ERROR, message).at(call.position))
+            }
             Body::Scalar { .. } => Ok(self.flatten_variadic(arguments, resolved)),
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),

@@ -21,6 +21,7 @@ mod naming;
 mod query;
 mod scope;
 mod select;
+mod window;
 
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
@@ -124,10 +125,10 @@ pub(crate) fn procedure_call(
 pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
-    let clause = Clause { name: "SELECT", aggregates: true, sets: true };
+    let clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
     let bound = binder.within(clause, |binder| binder.expr(expr))?;
     let scope = binder.scope();
-    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || binder.slots > 0 {
+    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || !scope.windows.is_empty() || binder.slots > 0 {
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;
@@ -188,11 +189,12 @@ struct Clause {
     name: &'static str,
     aggregates: bool,
     sets: bool,
+    windows: bool,
 }
 
 impl Clause {
     const fn plain(name: &'static str) -> Clause {
-        Clause { name, aggregates: false, sets: false }
+        Clause { name, aggregates: false, sets: false, windows: false }
     }
 }
 

@@ -350,7 +350,9 @@ impl Modify {
         changer.begin(rt)?;
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
-        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+        // Triggers see what the statement has done so far, so that its rows come one by one.
+        let ahead = if changer.triggers.is_some() { 1 } else { BATCH_ROWS };
+        while let Some(batch) = self.input.next(rt, ahead)? {
             rt.check_interrupt()?;
             let mut returned = Vec::new();
             for at in 0..batch.rows {

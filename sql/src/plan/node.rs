@@ -246,7 +246,7 @@ pub struct WindowCall {
     pub call: Call,
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<Key>,
-    pub frame: Option<crate::parse::ast::WindowFrame>,
+    pub frame: Option<super::logical::WindowFrame>,
 }
 
 pub struct HashJoin {

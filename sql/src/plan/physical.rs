@@ -535,7 +535,42 @@ impl<'a> Planner<'a> {
                 Ok(self.node(Operator::ProjectSet { input, calls: placed.into() }, columns, estimate))
             }
             Logical::Aggregate { input, groups, sets, calls } => self.aggregate(*input, groups, sets, calls),
-            Logical::Window { .. } => Err(Error::unsupported("a window function")),
+            Logical::Window { input, calls } => {
+                let mut below = required.clone();
+                calls.iter().for_each(|(_, call)| call.expressions(&mut |expr| expr.columns(&mut below)));
+                let input = self.plan(*input, &below)?;
+                let mut columns = input.columns.clone();
+                let mut placed = Vec::with_capacity(calls.len());
+                for (id, mut call) in calls {
+                    columns.push(id);
+                    let mut failure = None;
+                    call.expressions_mut(&mut |expr| {
+                        let taken = std::mem::replace(expr, Expr::bool(true));
+                        match self.place(taken, &input.columns) {
+                            Ok(placed) => *expr = placed,
+                            Err(error) => failure = Some(error),
+                        }
+                    });
+                    failure.map_or(Ok(()), Err)?;
+                    placed.push(node::WindowCall {
+                        call: node::Call {
+                            function: call.function,
+                            arguments: call.arguments,
+                            distinct: false,
+                            order_by: Vec::new(),
+                            filter: call.filter,
+                            result: call.result,
+                        },
+                        partition_by: call.partition_by,
+                        order_by: Key::place_all(call.order_by, &mut Ok)?,
+                        frame: call.frame,
+                    });
+                }
+                let mut estimate = input.estimate;
+                estimate.startup = estimate.total + cost::sort_cost(estimate.rows);
+                estimate.total = estimate.startup + estimate.rows * placed.len() as f64 * cost::ROW;
+                Ok(self.node(Operator::Window { input, calls: placed.into() }, columns, estimate))
+            }
             Logical::Distinct { input, on, columns } => {
                 let mut below = required.clone();
                 columns.iter().for_each(|id| below.insert(*id));
