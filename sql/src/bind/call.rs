@@ -33,7 +33,7 @@ impl Binder<'_> {
             Callee::Routine(routine) => {
                 let routine = routine.clone();
                 if routine.procedure {
-                    let message = format!("{} is a procedure", routine.signature());
+                    let message = format!("{}({}) is a procedure", routine.name, shown_types(&types));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                         .hint("To call a procedure, use CALL.")
                         .at(call.position));
@@ -212,12 +212,8 @@ impl Binder<'_> {
             Err(error) => {
                 // A function of that name explains itself.
                 let other = self.resolve_call(call, &types);
-                if let Ok(ResolvedCall { callee, .. }) = other {
-                    let shown = match callee {
-                        Callee::Routine(routine) => routine.signature(),
-                        Callee::BuiltIn(function) => function.name.to_owned(),
-                    };
-                    let message = format!("{shown} is not a procedure");
+                if other.is_ok() {
+                    let message = format!("{shown}({}) is not a procedure", shown_types(&types));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                         .hint("To call a function, use SELECT.")
                         .at(call.position));
@@ -448,4 +444,10 @@ impl Binder<'_> {
         let sequence = Expr::Constant { value: Datum::Oid(sequence), data_type: Type::REGCLASS };
         self.function_of("nextval", vec![sequence], 0)
     }
+}
+
+/// A call's types, as messages name it by them.
+fn shown_types(types: &[Option<Type>]) -> String {
+    let names = types.iter().map(|t| t.map_or("unknown".to_owned(), Type::display));
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -33,7 +33,8 @@ impl Merger {
     }
 
     pub fn end(&mut self, rt: &Runtime<'_>) {
-        self.changers.iter_mut().for_each(|changer| changer.end(rt));
+        // AFTER triggers fire in the opposite order.
+        self.changers.iter_mut().rev().for_each(|changer| changer.end(rt));
     }
 
     /// Whether the row was affected.
