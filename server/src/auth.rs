@@ -1,60 +1,146 @@
-//! Who may connect, and how they prove who they are.
-//!
-//! Loopback and Unix-socket connections are trusted, as in PostgreSQL's default for a development cluster. There is no
-//! password authentication yet, so a server refuses to listen elsewhere unless `allow_insecure_listen` says that
-//! something else guards the port ([`check_listen`]). [`method`] is where SCRAM-SHA-256 will be chosen for roles with a
-//! password: pgwire's implementation of it works on the same messages.
+//! How clients prove who they are: the rules of `hba.rs`, and SCRAM-SHA-256 with channel binding on TLS, whose messages
+//! and checks are pgwire's.
 
-use serin_sql::{Error, Result, SqlState};
-use std::net::SocketAddr;
+use crate::hba::{Method, Origin, Rules};
+use parking_lot::RwLock;
+use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
+use pgwire::error::PgWireError;
+use serin_sql::{Error, Result, ScramVerifier, SqlState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// What the server asks of a connecting client.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    Trust,
+pub const SCRAM: &str = "SCRAM-SHA-256";
+/// With the server's certificate bound in: nobody in between can pass the exchange on.
+pub const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+
+pub struct Authentication {
+    rules: RwLock<Arc<Rules>>,
+    file: Option<PathBuf>,
+    /// For clients on TLS.
+    certificate: Option<Vec<u8>>,
+    /// What the answers for roles without a password are made of.
+    secret: [u8; 32],
 }
 
-/// The method for a client; a FATAL error where none lets it in. `None` is a Unix-domain socket.
-pub fn method(client: Option<SocketAddr>, user: &str, allow_insecure: bool) -> Result<Method> {
-    match client {
-        None => Ok(Method::Trust),
-        Some(address) if address.ip().to_canonical().is_loopback() || allow_insecure => Ok(Method::Trust),
-        Some(address) => Err(Error::new(
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            format!("no authentication method lets user \"{user}\" connect from \"{}\"", address.ip()),
+impl Authentication {
+    /// Rules from a file, or those built in. `certificate`: PEM, when the server speaks TLS.
+    pub fn open(
+        file: Option<PathBuf>,
+        certificate: Option<Vec<u8>>,
+    ) -> std::result::Result<Authentication, String> {
+        let rules = match &file {
+            Some(file) => read(file)?,
+            None => Rules::default(),
+        };
+        if let Some(certificate) = &certificate {
+            let checked = ScramServerAuth::new().configure_certificate(certificate);
+            checked
+                .map_err(|error| format!("could not use the TLS certificate for channel binding: {error}"))?;
+        }
+        Ok(Authentication { rules: RwLock::new(Arc::new(rules)), file, certificate, secret: rand::random() })
+    }
+
+    /// Reads the file again. With a mistake in it the rules stay as they were.
+    pub fn reload(&self) -> std::result::Result<(), String> {
+        if let Some(file) = &self.file {
+            *self.rules.write() = Arc::new(read(file)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the client must prove something; a FATAL error where no rule lets it in.
+    pub fn must_authenticate(&self, origin: &Origin<'_>) -> Result<bool> {
+        let method = self.rules.read().method(origin);
+        let from = || {
+            let Origin { user, database, encrypted, .. } = origin;
+            let encryption = if *encrypted { "SSL encryption" } else { "no encryption" };
+            let host =
+                origin.address.map_or("[local]".into(), |address| address.ip().to_canonical().to_string());
+            format!("host \"{host}\", user \"{user}\", database \"{database}\", {encryption}")
+        };
+        let refused =
+            |message| Err(Error::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message).fatal());
+        match method {
+            Some(Method::Trust) => Ok(false),
+            Some(Method::Scram) => Ok(true),
+            Some(Method::Reject) => refused(format!("pg_hba.conf rejects connection for {}", from())),
+            None => refused(format!("no pg_hba.conf entry for {}", from())),
+        }
+    }
+
+    /// Starts an exchange for a client on this kind of connection.
+    pub fn scram(&self, encrypted: bool) -> Result<Scram<'_>> {
+        let mut server = ScramServerAuth::new();
+        if let Some(certificate) = self.certificate.as_ref().filter(|_| encrypted) {
+            server.configure_certificate(certificate).map_err(|error| Error::internal(error.to_string()))?;
+        }
+        Ok(Scram { server, secret: &self.secret })
+    }
+}
+
+fn read(file: &Path) -> std::result::Result<Rules, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("could not read \"{}\": {error}", file.display()))?;
+    Rules::parse(&text).map_err(|error| format!("\"{}\" {error}", file.display()))
+}
+
+/// An exchange: two messages from the client, two from us.
+pub struct Scram<'a> {
+    server: ScramServerAuth,
+    secret: &'a [u8],
+}
+
+impl Scram<'_> {
+    /// Strongest first.
+    pub fn mechanisms(&self) -> Vec<String> {
+        let plus = self.server.supports_channel_binding().then_some(SCRAM_PLUS);
+        plus.into_iter().chain([SCRAM]).map(str::to_owned).collect()
+    }
+
+    /// The client's choice of mechanism and first message → our first, and how to judge the client's last.
+    pub fn first(
+        self,
+        user: &str,
+        verifier: Option<ScramVerifier>,
+        mechanism: &str,
+        message: &[u8],
+    ) -> Result<(String, impl FnOnce(&[u8]) -> Result<String> + use<>)> {
+        if !self.mechanisms().iter().any(|offered| offered == mechanism) {
+            return Err(violation("client selected an invalid SASL authentication mechanism"));
+        }
+        if message.starts_with(b"p=") != (mechanism == SCRAM_PLUS) {
+            return Err(violation("malformed SCRAM message")
+                .detail("The channel-binding flag does not fit the mechanism that the client selected."));
+        }
+        let verifier = verifier.unwrap_or_else(|| ScramVerifier::mock(user, self.secret));
+        let secret = ScramSecret::Verifier {
+            salt: verifier.salt,
+            iterations: verifier.iterations as usize,
+            stored_key: verifier.stored_key,
+            server_key: verifier.server_key,
+        };
+        let user = user.to_owned();
+        let (reply, waiting) = self
+            .server
+            .on_client_first_message_with_secret(message, secret)
+            .map_err(|error| refusal(&user, &error))?;
+        Ok((reply, move |message: &[u8]| {
+            waiting.on_client_final_message(message).map_err(|error| refusal(&user, &error))
+        }))
+    }
+}
+
+pub fn violation(message: &str) -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, message).fatal()
+}
+
+fn refusal(user: &str, error: &PgWireError) -> Error {
+    match error {
+        PgWireError::InvalidPassword(_) => Error::new(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
         )
-        .hint("Password authentication is not supported yet.")
-        .fatal()),
-    }
-}
-
-/// Whether the server may listen on `address` at all.
-pub fn check_listen(address: SocketAddr, allow_insecure: bool) -> Result<(), String> {
-    if address.ip().to_canonical().is_loopback() || allow_insecure {
-        return Ok(());
-    }
-    Err(format!(
-        "refusing to listen on {address}: not a loopback address, and connections are not authenticated \
-         (--allow-insecure-listen overrides)"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_is_trusted_by_default() {
-        let loopback = "127.0.0.1:5432".parse().unwrap();
-        let mapped = "[::ffff:127.0.0.1]:5432".parse().unwrap();
-        let any = "0.0.0.0:5432".parse().unwrap();
-        let remote: SocketAddr = "192.0.2.1:5432".parse().unwrap();
-        assert!(check_listen(loopback, false).is_ok());
-        assert!(check_listen(mapped, false).is_ok());
-        assert!(check_listen(any, false).unwrap_err().contains("refusing to listen on 0.0.0.0:5432"));
-        assert!(check_listen(any, true).is_ok());
-        assert_eq!(method(Some(loopback), "postgres", false).unwrap(), Method::Trust);
-        assert_eq!(method(Some(remote), "postgres", false).unwrap_err().state().as_str(), "28000");
-        assert_eq!(method(None, "postgres", false).unwrap(), Method::Trust);
+        .fatal(),
+        error => violation("malformed SCRAM message").detail(error.to_string()),
     }
 }

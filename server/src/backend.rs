@@ -5,7 +5,8 @@
 
 use serin_sql::types::Oid;
 use serin_sql::{
-    Engine, Error, Field, Format, Output, Progress, Result, Session, Startup, TransactionStatus,
+    Engine, Error, Field, Format, Output, Progress, Result, ScramVerifier, Session, Startup,
+    TransactionStatus,
 };
 use serin_storage::Timestamp;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub trait Backend: Send + Sync + 'static {
     type Session: BackendSession;
 
+    fn scram_verifier(&self, role: &str) -> Option<ScramVerifier>;
     fn connect(&self, startup: Startup) -> Result<Self::Session>;
     fn cancel(&self, pid: i32, secret: i32);
     fn terminate_all(&self);
@@ -62,6 +64,9 @@ pub struct Sql(pub Arc<Engine>);
 impl Backend for Sql {
     type Session = Session;
 
+    fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
+        self.0.scram_verifier(role)
+    }
     fn connect(&self, startup: Startup) -> Result<Session> {
         self.0.connect(startup)
     }

@@ -18,7 +18,6 @@ use std::time::Duration;
 enum Kind {
     Text,
     Choice(&'static [&'static str]),
-    Bool,
     Count {
         min: u64,
         max: u64,
@@ -82,12 +81,12 @@ const SETTINGS: &[Setting] = &[
         help: "Also listen on a Unix-domain socket in this directory",
     },
     Setting {
-        name: "allow_insecure_listen",
-        kind: Kind::Bool,
-        default: Default::Is("off"),
+        name: "hba_file",
+        kind: Kind::Text,
+        default: Default::Unset,
         sql: None,
-        help: "Allow listening on a non-loopback address although connections are not authenticated; only where \
-               something else guards the port",
+        help: "Who may connect from where, and how they prove it: a file like PostgreSQL's, read again at SIGHUP (default: \
+               pg_hba.conf in the data directory if there is one, else trust on this machine, a password elsewhere)",
     },
     Setting {
         name: "concurrency_mode",
@@ -207,7 +206,8 @@ pub struct Config {
     pub data: PathBuf,
     pub listen: Vec<String>,
     pub unix_socket_dir: Option<PathBuf>,
-    pub allow_insecure_listen: bool,
+    /// Rules of authentication; the built-in ones without.
+    pub hba_file: Option<PathBuf>,
     pub concurrency_mode: String,
     pub max_connections: usize,
     pub page_cache_bytes: u64,
@@ -251,9 +251,6 @@ fn command() -> Command {
         let arg = Arg::new(setting.name).long(flag).global(true).help(help);
         let arg = arg.env(format!("SERIN_{}", setting.name.to_ascii_uppercase())).hide_env_values(true);
         match setting.kind {
-            Kind::Bool => {
-                arg.num_args(0..=1).require_equals(true).default_missing_value("on").value_name("BOOL")
-            }
             Kind::Choice(choices) => arg.value_name(choices.join("|")),
             Kind::Count { .. } => arg.value_name("N"),
             Kind::Bytes { .. } => arg.value_name("SIZE"),
@@ -329,11 +326,16 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         _ => return Err("tls_cert and tls_key are needed together".to_owned().into()),
     };
     let listen = values.text("listen")?.unwrap_or_default();
+    let data = PathBuf::from(values.text("data")?.unwrap_or_default());
+    let hba_file = match values.text("hba_file")? {
+        Some(file) => Some(file.into()),
+        None => Some(data.join("pg_hba.conf")).filter(|file| file.exists()),
+    };
     Ok(Action::Serve(Box::new(Config {
-        data: values.text("data")?.unwrap_or_default().into(),
+        data,
         listen: listen.split(',').map(|address| address.trim().to_owned()).collect(),
         unix_socket_dir: values.text("unix_socket_dir")?.map(PathBuf::from),
-        allow_insecure_listen: values.number("allow_insecure_listen")? != 0,
+        hba_file,
         // `-c concurrency_mode=` counts as well.
         concurrency_mode: sql.get("concurrency_mode").cloned().unwrap_or_default(),
         max_connections: values.number("max_connections")? as usize,
@@ -437,18 +439,13 @@ impl Values<'_> {
 }
 
 impl Kind {
-    /// A value's number: bytes, milliseconds, a count, 0 or 1; 0 for text. The error says what was expected.
+    /// A value's number: bytes, milliseconds, a count; 0 for text. The error says what was expected.
     fn number(self, value: &str) -> Result<u64, String> {
         match self {
             Kind::Text if value.is_empty() => Err("it is empty".to_owned()),
             Kind::Text => Ok(0),
             Kind::Choice(choices) if choices.contains(&value) => Ok(0),
             Kind::Choice(choices) => Err(format!("one of {} is expected", choices.join(", "))),
-            Kind::Bool => match value.to_ascii_lowercase().as_str() {
-                "on" | "true" | "yes" | "1" => Ok(1),
-                "off" | "false" | "no" | "0" => Ok(0),
-                _ => Err("on or off is expected".to_owned()),
-            },
             Kind::Count { min, max } => within(value.trim().parse().ok(), min, max, "a number"),
             Kind::Bytes { min, max } => {
                 let units = [("TB", 1 << 40), ("GB", GIB), ("MB", MIB), ("kB", 1024), ("KB", 1024), ("B", 1)];
@@ -520,14 +517,15 @@ mod tests {
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text = "page_cache = \"96MB\"\nmax_connections = 7\nallow_insecure_listen = true\n[sql]\nwork_mem = \"8MB\"\n";
+        let text =
+            "page_cache = \"96MB\"\nmax_connections = 7\nhba_file = \"/x/hba\"\n[sql]\nwork_mem = \"8MB\"\n";
         std::fs::write(file.path(), text).unwrap();
         let path = file.path().to_str().unwrap();
         let config =
             config(&["serve", "--config", path, "--max-connections", "9", "-c", "Work_Mem=1MB"]).unwrap();
         assert_eq!(config.page_cache_bytes, 96 * MIB);
         assert_eq!(config.max_connections, 9);
-        assert!(config.allow_insecure_listen);
+        assert_eq!(config.hba_file, Some(PathBuf::from("/x/hba")));
         assert!(config.sql.contains(&("work_mem".to_owned(), "1MB".to_owned())));
     }
 

@@ -23,6 +23,7 @@ pub mod blocking;
 pub mod config;
 mod connection;
 mod encode;
+mod hba;
 mod listener;
 pub mod run;
 mod socket;

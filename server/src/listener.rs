@@ -1,5 +1,6 @@
 //! Accepting connections, what all of them share, and ending them.
 
+use crate::auth::Authentication;
 use crate::backend::Backend;
 use crate::socket::Socket;
 use crate::startup;
@@ -22,7 +23,7 @@ pub struct Shared<B> {
     pub backend: B,
     pub message_max: usize,
     pub authentication_timeout: Duration,
-    pub allow_insecure_listen: bool,
+    pub authentication: Authentication,
     pub tls: Option<TlsAcceptor>,
     max_connections: usize,
     connections: AtomicUsize,
@@ -40,14 +41,14 @@ impl<B: Backend> Shared<B> {
     pub fn new(
         backend: B,
         limits: Limits,
-        allow_insecure_listen: bool,
+        authentication: Authentication,
         tls: Option<TlsAcceptor>,
     ) -> Arc<Shared<B>> {
         Arc::new(Shared {
             backend,
             message_max: limits.message_max,
             authentication_timeout: limits.authentication_timeout,
-            allow_insecure_listen,
+            authentication,
             tls,
             max_connections: limits.max_connections,
             connections: AtomicUsize::new(0),

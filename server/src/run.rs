@@ -1,6 +1,6 @@
 //! From a configuration to a running server, and back to a clean exit.
 
-use crate::auth;
+use crate::auth::Authentication;
 use crate::backend::Sql;
 use crate::blocking::BlockInPlace;
 use crate::config::{Action, Config, Exit};
@@ -55,9 +55,18 @@ fn check(data: &Path) -> Result<(), String> {
     if !report.is_clean() {
         return Err(format!("{} problems found in \"{}\"", report.problems.len(), data.display()));
     }
+    let relations = check_relations(data)?;
+    for problem in &relations.problems {
+        eprintln!("serin: {problem}");
+    }
+    if !relations.problems.is_empty() {
+        return Err(format!("{} problems found in \"{}\"", relations.problems.len(), data.display()));
+    }
     println!(
-        "serin: \"{}\" is sound ({} trees, {} entries, {} pages of which {} free, {} log records)",
+        "serin: \"{}\" is sound ({} tables, {} rows, {} trees, {} entries, {} pages of which {} free, {} log records)",
         data.display(),
+        relations.tables,
+        relations.rows,
         report.trees,
         report.entries,
         report.pages,
@@ -65,6 +74,13 @@ fn check(data: &Path) -> Result<(), String> {
         report.wal_records,
     );
     Ok(())
+}
+
+/// Tables against indexes. Pages and log are sound by now, so the store can be opened: without its threads, it folds nothing.
+fn check_relations(data: &Path) -> Result<serin_sql::CheckReport, String> {
+    let options = StoreOptions { threads: false, ..StoreOptions::new(data) };
+    let store = Store::open(options).map_err(|error| error.to_string())?;
+    serin_sql::check(store).map_err(|error| error.message().to_string())
 }
 
 fn serve(config: Config) -> Result<(), String> {
@@ -81,6 +97,10 @@ fn serve(config: Config) -> Result<(), String> {
 }
 
 async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), String> {
+    let certificate = config.tls.as_ref().map(|(certificate, _)| certificate);
+    let certificate = certificate.map(std::fs::read).transpose();
+    let certificate = certificate.map_err(|error| format!("could not read the TLS certificate: {error}"))?;
+    let authentication = Authentication::open(config.hba_file.clone(), certificate)?;
     let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
     // Sockets first: an address in use should not cost a recovery.
     let listeners = listen(&config)?;
@@ -90,10 +110,11 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
         authentication_timeout: config.authentication_timeout,
         max_connections: config.max_connections,
     };
-    let shared = Shared::new(Sql(engine), limits, config.allow_insecure_listen, tls);
+    let shared = Shared::new(Sql(engine), limits, authentication, tls);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("signals: {error}"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("signals: {error}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("signals: {error}"))?;
-    let server = Server::start(shared, listeners.sockets, &workers.pool());
+    let server = Server::start(shared.clone(), listeners.sockets, &workers.pool());
     println!(
         "serin: ready to accept connections on {} (data {}, mode {})",
         listeners.addresses.join(", "),
@@ -103,10 +124,17 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
     // A reader of the line may be waiting behind a pipe.
     let _ = std::io::stdout().flush();
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match shared.authentication.reload() {
+                Ok(()) => tracing::info!("read pg_hba.conf again"),
+                Err(error) => tracing::error!("pg_hba.conf was not reloaded: {error}"),
+            },
+        }
     }
+    drop(shared);
     tracing::info!("shutting down");
     tokio::select! {
         gone = server.stop(config.shutdown_timeout) => if !gone {
@@ -172,7 +200,6 @@ fn listen(config: &Config) -> Result<Listeners, String> {
         let addresses =
             name.to_socket_addrs().map_err(|error| format!("could not resolve \"{name}\": {error}"))?;
         for address in addresses {
-            auth::check_listen(address, config.allow_insecure_listen)?;
             let (listener, bound) =
                 listen_on(address).map_err(|error| format!("could not listen on {address}: {error}"))?;
             port = bound.port();

@@ -5,15 +5,16 @@
 //! phase has one deadline, and bytes sent in clear before a TLS handshake are refused rather than read as if they had come
 //! through it (CVE-2021-23222).
 
-use crate::auth;
 use crate::backend::{Backend, BackendSession};
 use crate::connection::{Connection, farewell, shutting_down};
+use crate::hba::Origin;
 use crate::listener::Shared;
 use crate::socket::Socket;
 use crate::wire::{self, Initial};
 use bytes::BytesMut;
 use serin_sql::{Error, Result as SqlResult, SqlState, Startup, TransactionStatus};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -122,11 +123,11 @@ impl<B: Backend> Opening<'_, B> {
             }
         }
 
-        let auth::Method::Trust = auth::method(client_address, &user, self.shared.allow_insecure_listen)?;
+        let database = database.unwrap_or_else(|| user.clone());
+        self.authenticate(&user, &database, client_address).await?;
         let slot = self.shared.enter().map(|()| Slot(self.shared.clone())).ok_or_else(|| {
             Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already").fatal()
         })?;
-        let database = database.unwrap_or_else(|| user.clone());
         tracing::debug!(user, database, ?client_address, "connected");
         let startup = Startup { user, database, parameters: settings, client_address };
         let session = self.connect(startup)?;
@@ -138,6 +139,47 @@ impl<B: Backend> Opening<'_, B> {
         wire::backend_key_data(&mut replies, session.pid(), session.secret());
         wire::ready_for_query(&mut replies, TransactionStatus::Idle);
         Ok((session, replies, slot))
+    }
+
+    /// Returns once the client has proved what the rules want of it.
+    async fn authenticate(
+        &mut self,
+        user: &str,
+        database: &str,
+        address: Option<SocketAddr>,
+    ) -> Result<(), Refusal> {
+        let shared = self.shared.clone();
+        let encrypted = matches!(self.socket, Some(Socket::Tls(_)));
+        let origin = Origin { address, encrypted, user, database };
+        if !shared.authentication.must_authenticate(&origin)? {
+            return Ok(());
+        }
+        let scram = shared.authentication.scram(encrypted)?;
+        self.ask(|out| wire::authentication_sasl(out, scram.mechanisms())).await?;
+        let first = self.password_message().await?;
+        let (mechanism, data) = wire::sasl_initial_response(&first)?;
+        let verifier = shared.backend.scram_verifier(user);
+        let (reply, judge) = scram.first(user, verifier, mechanism, data)?;
+        self.ask(|out| wire::authentication_sasl_continue(out, reply)).await?;
+        let last = self.password_message().await?;
+        let signature = judge(&last)?;
+        self.ask(|out| wire::authentication_sasl_final(out, signature)).await
+    }
+
+    async fn ask(&mut self, message: impl FnOnce(&mut Vec<u8>)) -> Result<(), Refusal> {
+        let mut out = Vec::new();
+        message(&mut out);
+        Ok(self.socket()?.write_all(&out).await?)
+    }
+
+    /// The body of a message of the password family.
+    async fn password_message(&mut self) -> Result<BytesMut, Refusal> {
+        loop {
+            if let Some(body) = wire::decode_password_message(&mut self.input)? {
+                return Ok(body);
+            }
+            self.read_more().await?;
+        }
     }
 
     fn connect(&self, startup: Startup) -> SqlResult<B::Session> {
@@ -214,12 +256,17 @@ impl<B: Backend> Opening<'_, B> {
             if let Some(packet) = wire::decode_initial(&mut self.input)? {
                 return Ok(packet);
             }
-            self.input.reserve(READ_BYTES);
-            let Some(socket) = self.socket.as_mut() else { return Err(Refusal::Silent) };
-            if socket.read_buf(&mut self.input).await? == 0 {
-                return Err(Refusal::Silent);
-            }
+            self.read_more().await?;
         }
+    }
+
+    async fn read_more(&mut self) -> Result<(), Refusal> {
+        self.input.reserve(READ_BYTES);
+        let Some(socket) = self.socket.as_mut() else { return Err(Refusal::Silent) };
+        if socket.read_buf(&mut self.input).await? == 0 {
+            return Err(Refusal::Silent);
+        }
+        Ok(())
     }
 }
 

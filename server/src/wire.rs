@@ -299,6 +299,32 @@ pub enum Initial {
     Startup { minor: u16, parameters: Vec<(String, String)> },
 }
 
+/// Takes a message of the password family off the front of `input`: its body. `None`: incomplete.
+pub fn decode_password_message(input: &mut BytesMut) -> Result<Option<BytesMut>> {
+    let Some(header) = frame_header(input, SMALL_MESSAGE_MAX).map_err(Error::fatal)? else { return Ok(None) };
+    if header.tag != MESSAGE_TYPE_BYTE_PASSWORD_MESSAGE_FAMILY {
+        let tag = header.tag;
+        return Err(violation(format!("expected SASL response, got message type {tag}")).fatal());
+    }
+    if input.len() < HEADER + header.body {
+        return Ok(None);
+    }
+    let mut message = input.split_to(HEADER + header.body);
+    Ok(Some(message.split_off(HEADER)))
+}
+
+/// SASLInitialResponse: the mechanism chosen, and the client's first message.
+pub fn sasl_initial_response(body: &[u8]) -> Result<(&str, &[u8])> {
+    let malformed = || violation("malformed SASLInitialResponse message").fatal();
+    let end = body.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
+    let mechanism = std::str::from_utf8(&body[..end]).map_err(|_| malformed())?;
+    let (length, data) = body[end + 1..].split_first_chunk::<4>().ok_or_else(malformed)?;
+    if usize::try_from(i32::from_be_bytes(*length)) != Ok(data.len()) {
+        return Err(malformed());
+    }
+    Ok((mechanism, data))
+}
+
 /// Takes one start-up packet off the front of `input`; `None`: incomplete.
 pub fn decode_initial(input: &mut BytesMut) -> Result<Option<Initial>> {
     let Some(length) = input.get(..4) else { return Ok(None) };
@@ -465,6 +491,15 @@ pub fn copy_out_response(out: &mut Vec<u8>, binary: bool, columns: usize) {
 
 pub fn authentication_ok(out: &mut Vec<u8>) {
     bounded(out, Authentication::Ok)
+}
+pub fn authentication_sasl(out: &mut Vec<u8>, mechanisms: Vec<String>) {
+    bounded(out, Authentication::SASL(mechanisms))
+}
+pub fn authentication_sasl_continue(out: &mut Vec<u8>, data: String) {
+    bounded(out, Authentication::SASLContinue(data.into()))
+}
+pub fn authentication_sasl_final(out: &mut Vec<u8>, data: String) {
+    bounded(out, Authentication::SASLFinal(data.into()))
 }
 pub fn backend_key_data(out: &mut Vec<u8>, pid: i32, secret: i32) {
     bounded(out, BackendKeyData::new(pid, SecretKey::I32(secret)))

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod expr;
 pub mod functions;
 pub mod parse;
+mod password;
 pub mod plan;
 mod plpgsql;
 mod sequence;
@@ -20,5 +21,6 @@ pub mod settings;
 pub mod table;
 pub mod types;
 
+pub use password::ScramVerifier;
 pub use error::{Error, Fields, Result, Severity, SqlState};
 pub use session::*;

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const GROUPS: [&str; 5] = ["tables", "changes", "queries", "types", "transactions"];
+const GROUPS: [&str; 6] = ["tables", "constraints", "changes", "queries", "types", "transactions"];
 
 fn file(group: &str, extension: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("statements").join(group).with_extension(extension)

@@ -4,11 +4,32 @@ use parking_lot::Mutex;
 use serin_storage::TreeId;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The story of an abort: who, on what, doing what. Names are filled in by `sql`, which knows the relations.
 #[derive(Clone, Debug, Default)]
 pub struct Conflict {
+    pub kind: ConflictKind,
     pub steps: Vec<ConflictStep>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ConflictKind {
+    /// Read/write dependencies that could not be put in an order.
+    #[default]
+    Dependencies,
+    /// First updater wins.
+    ConcurrentUpdate,
+    Deadlock,
+}
+
+/// An abort that happened.
+#[derive(Clone, Debug)]
+pub struct PastConflict {
+    /// Counted from 1 since the start.
+    pub id: u64,
+    pub at: SystemTime,
+    pub conflict: Conflict,
 }
 
 #[derive(Clone, Debug)]
@@ -31,17 +52,18 @@ const RECENT_CONFLICTS_MAX: usize = 256;
 
 /// The most recent aborts, oldest dropped first.
 #[derive(Default)]
-pub(crate) struct ConflictLog(Mutex<VecDeque<Conflict>>);
+pub(crate) struct ConflictLog(Mutex<(u64, VecDeque<PastConflict>)>);
 
 impl ConflictLog {
     pub(crate) fn push(&self, conflict: Conflict) {
-        let mut recent = self.0.lock();
+        let (last, recent) = &mut *self.0.lock();
         if recent.len() == RECENT_CONFLICTS_MAX {
             recent.pop_front();
         }
-        recent.push_back(conflict);
+        *last += 1;
+        recent.push_back(PastConflict { id: *last, at: SystemTime::now(), conflict });
     }
-    pub(crate) fn recent(&self) -> Vec<Conflict> {
-        self.0.lock().iter().cloned().collect()
+    pub(crate) fn recent(&self) -> Vec<PastConflict> {
+        self.0.lock().1.iter().cloned().collect()
     }
 }

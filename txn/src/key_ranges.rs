@@ -52,6 +52,37 @@ impl<R: Clone> KeyRanges<R> {
         fence(Ordering::SeqCst);
     }
 
+    /// As [`KeyRanges::insert`], unless an overlapping range is there whose reader `excludes` says is in the way: then its id.
+    pub(crate) fn insert_unless(
+        &self,
+        tree: TreeId,
+        id: u64,
+        range: &KeyRange,
+        reader: R,
+        excludes: impl Fn(&R) -> bool,
+    ) -> Result<(), u64> {
+        let existing = self.trees.read().get(&tree).cloned();
+        let ranges = existing.unwrap_or_else(|| {
+            self.trees.write().entry(tree).or_insert_with(|| Arc::new(TreeRanges(Mutex::default()))).clone()
+        });
+        let mut list = ranges.0.lock();
+        let other = list.iter().find(|other| excludes(&other.reader) && overlap(&other.range, range));
+        if let Some(other) = other {
+            return Err(other.id);
+        }
+        list.push(Registered { id, range: range.clone(), reader });
+        drop(list);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    pub(crate) fn reader(&self, tree: TreeId, id: u64) -> Option<R> {
+        let ranges = self.trees.read().get(&tree).cloned()?;
+        let ranges = ranges.0.lock();
+        ranges.iter().find(|range| range.id == id).map(|range| range.reader.clone())
+    }
+
     pub(crate) fn remove(&self, tree: TreeId, id: u64) {
         let Some(ranges) = self.trees.read().get(&tree).cloned() else { return };
         let mut ranges = ranges.0.lock();
@@ -99,6 +130,18 @@ pub(crate) fn contains(range: &KeyRange, key: &[u8]) -> bool {
         Bound::Unbounded => true,
     };
     after_start && before_end
+}
+
+/// Whether some key may be in both. (Two that meet in excluded bounds count as overlapping where no key lies between.)
+pub(crate) fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
+    let begins_by = |start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>| match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        (Bound::Included(start), Bound::Included(end)) => start <= end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => {
+            start < end
+        }
+    };
+    begins_by(&a.start, &b.end) && begins_by(&b.start, &a.end)
 }
 
 /// The only key the range can hold, if it is a single point.

@@ -30,7 +30,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use conflict::{Conflict, ConflictStep};
+pub use conflict::{Conflict, ConflictKind, ConflictStep, PastConflict};
 pub use error::{Error, Result};
 pub use manager::TransactionManager;
 pub use options::{
@@ -38,5 +38,5 @@ pub use options::{
     Savepoint, TransactionOptions, TransactionStats, WaitPolicy,
 };
 pub use scan::Scan;
-pub use session::SessionHandle;
+pub use session::{Running, SessionHandle};
 pub use transaction::{Suspended, Transaction};

@@ -51,7 +51,7 @@
 //! [`EXPLICIT_LOCKS_MAX`] bounds them (53200 above it). Key ranges are not queued fairly: a new shared range does
 //! not wait behind a writer that waits for another range that overlaps it.
 
-use crate::conflict::ConflictLog;
+use crate::conflict::{ConflictKind, ConflictLog};
 use crate::key_ranges::KeyRanges;
 use crate::lock_mode::{LockMode, ModeSet};
 use crate::session::{SessionHandle, Waiting, Woken};
@@ -350,6 +350,14 @@ pub(crate) enum Place {
     Front,
 }
 
+/// Who holds a key range, and whether to write in it: two that mean to write exclude each other from the start, for both would
+/// only read it and then wait for each other.
+#[derive(Clone)]
+pub(crate) struct RangeReader {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) updates: bool,
+}
+
 pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
     /// By shard: how many versions of its keys were installed. Changes under the shard's mutex.
@@ -358,12 +366,11 @@ pub(crate) struct LockTable {
     explicit_count: AtomicUsize,
     next_ticket: AtomicU64,
     /// Shared key ranges of 2PL transactions, by tree.
-    pub(crate) ranges: KeyRanges<Arc<Owner>>,
+    pub(crate) ranges: KeyRanges<RangeReader>,
     pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) detector: Mutex<()>,
     pub(crate) conflicts: Arc<ConflictLog>,
     started: Instant,
-    pub(crate) serial_idle_timeout_ms: AtomicU64,
     pub(crate) wait_count: AtomicU64,
     pub(crate) deadlock_count: AtomicU64,
 }
@@ -381,7 +388,6 @@ impl LockTable {
             detector: Mutex::new(()),
             conflicts,
             started: Instant::now(),
-            serial_idle_timeout_ms: AtomicU64::new(10_000),
             wait_count: AtomicU64::new(0),
             deadlock_count: AtomicU64::new(0),
         }
@@ -778,7 +784,7 @@ impl LockTable {
         if self.untangle(owner) {
             return Ok(());
         }
-        let conflict = Conflict { steps };
+        let conflict = Conflict { kind: ConflictKind::Deadlock, steps };
         self.withdraw(owner, hash, object, ticket, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(
             |_| {
                 self.deadlock_count.fetch_add(1, Ordering::Relaxed);
@@ -790,14 +796,14 @@ impl LockTable {
     /// A waiter for the serial token looks whether its holder went idle for too long; if so the holder is doomed and
     /// its session told to roll back (only it can). Returns how long to wait before looking again.
     fn doom_idle_token_holder(&self, hash: u64) -> Option<Duration> {
-        let limit = self.serial_idle_timeout_ms.load(Ordering::Relaxed);
-        if limit == 0 {
-            return None;
-        }
         let shard = self.shard(hash);
         let queue = shard.queue(hash, ObjectRef::SerialToken)?;
         let holder = queue.holders.iter().find(|h| h.modes.covers(LockMode::Exclusive))?.owner.clone();
         drop(shard);
+        let limit = holder.session.serial_idle_timeout_ms();
+        if limit == 0 {
+            return None;
+        }
         let idle_since = holder.idle_since_ms.load(Ordering::Acquire);
         if idle_since == 0 {
             return Some(Duration::from_millis(limit));

@@ -1,6 +1,6 @@
 //! The transaction manager: what all transactions of a store share.
 
-use crate::conflict::{Conflict, ConflictLog};
+use crate::conflict::{ConflictLog, PastConflict};
 use crate::lock_mode::LockMode;
 use crate::lock_table::{LockTable, ObjectRef, Owner};
 use crate::registry::Registry;
@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use serin_storage::{Blocking, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Owns the lock table, the SSI graph and the serial token over one store.
 pub struct TransactionManager {
@@ -70,14 +69,10 @@ impl TransactionManager {
     pub fn begin(self: &Arc<Self>, options: TransactionOptions) -> Transaction {
         Transaction::new(self.clone(), options)
     }
-    /// How long the holder of the serial token may idle between statements while others wait. Zero: for ever.
-    pub fn set_serial_idle_timeout(&self, timeout: Duration) {
-        self.locks.serial_idle_timeout_ms.store(timeout.as_millis() as u64, Ordering::Relaxed);
-    }
     pub fn locks(&self) -> Vec<LockInfo> {
         let mut infos = Vec::new();
         self.locks.infos(&mut infos);
-        self.ssi.infos(&mut infos);
+        self.ssi.infos(&self.store, &mut infos);
         self.registry.for_each(|writer, owner| {
             infos.push(LockInfo {
                 kind: "transactionid",
@@ -101,12 +96,16 @@ impl TransactionManager {
     pub fn safe_snapshot_blocking_pids(&self, pid: i32) -> Vec<i32> {
         self.ssi.safe_snapshot_blockers(pid)
     }
+    /// The rw-antidependencies of active SERIALIZABLE transactions, as (reader's pid, writer's pid).
+    pub fn dependencies(&self) -> Vec<(i32, i32)> {
+        self.ssi.dependencies()
+    }
     /// Of the waiting session: kind and name for `pg_stat_activity.wait_event_type/wait_event`.
     pub fn wait_event(&self, pid: i32) -> Option<(&'static str, &'static str)> {
         self.locks.wait_event(pid)
     }
     /// The most recent aborts, newest last.
-    pub fn recent_conflicts(&self) -> Vec<Conflict> {
+    pub fn recent_conflicts(&self) -> Vec<PastConflict> {
         self.conflicts.recent()
     }
     pub fn stats(&self) -> TransactionStats {

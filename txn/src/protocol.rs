@@ -51,7 +51,7 @@
 use crate::lock_table::{Acquired, LockObject, ObjectRef};
 use crate::ssi::Participant;
 use crate::two_phase::TwoPhase;
-use crate::{Error, Isolation, Mode, Result, Transaction};
+use crate::{Error, Isolation, Mode, Result, Running, Transaction};
 use serin_storage::{KeyRange, ReadObserver, Snapshot, Timestamp, Tree, WriterId, WriterState};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -118,6 +118,11 @@ impl Transaction {
     /// The protocol is chosen when the first statement starts.
     pub(crate) fn begin_protocol(&mut self) -> Result<()> {
         let options = &self.options;
+        options.session.set_running(Some(Running {
+            mode: options.mode,
+            isolation: options.isolation,
+            read_only: options.read_only,
+        }));
         match (options.mode, options.isolation) {
             (Mode::Ssi, Isolation::ReadCommitted) => {
                 self.protocol = Protocol::Snapshot { per_statement: true };
@@ -204,16 +209,13 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn register_range_read(&mut self, tree: &Tree, range: &KeyRange) -> Result<()> {
-        match &mut self.protocol {
-            Protocol::Ssi(participant) => match crate::key_ranges::point(range) {
+    pub(crate) fn register_range_read(&mut self, tree: &Tree, range: &KeyRange) {
+        if let Protocol::Ssi(participant) = &mut self.protocol {
+            match crate::key_ranges::point(range) {
                 Some(key) => self.manager.ssi.read_key(participant, tree.id(), key),
                 None => self.manager.ssi.read_range(participant, tree.id(), range),
-            },
-            Protocol::TwoPhase(_) => self.lock_range(tree, range)?,
-            _ => {}
+            }
         }
-        Ok(())
     }
 
     /// Once per transaction, before its first version: the gate, then the graph.

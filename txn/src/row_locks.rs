@@ -209,6 +209,7 @@ impl Transaction {
             _ => None,
         };
         let conflict = Conflict {
+            kind: crate::ConflictKind::ConcurrentUpdate,
             steps: vec![ConflictStep {
                 pid: self.options.session.pid,
                 transaction: self.id_if_assigned().unwrap_or(0),

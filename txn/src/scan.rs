@@ -20,13 +20,16 @@ pub struct Scan {
     /// Invisible to the protocols: catalog reads.
     unregistered: bool,
     exhausted: bool,
+    /// 2PL at SERIALIZABLE: the whole range, and the lock on what of it was read.
+    whole: Option<KeyRange>,
+    locked: Option<u64>,
 }
 
 impl Transaction {
-    /// Registers the range with the protocol before anything is read (SIREAD, range lock).
+    /// Registers the range with SSI before anything is read. 2PL locks it batch by batch, as far as the scan goes.
     pub fn scan(&mut self, tree: &Arc<Tree>, range: KeyRange, direction: Direction) -> Result<Scan> {
         self.before_operation()?;
-        self.register_range_read(tree, &range)?;
+        self.register_range_read(tree, &range);
         let horizon = self.horizon();
         Ok(self.open_scan(tree, range, direction, horizon, self.command, false))
     }
@@ -57,6 +60,8 @@ impl Transaction {
             command,
             unregistered,
             exhausted: false,
+            whole: None,
+            locked: None,
         }
     }
 }
@@ -100,6 +105,8 @@ impl Scan {
         visit: &mut dyn FnMut(&[u8], &Value) -> bool,
     ) -> Result<bool> {
         let tree = self.tree.clone();
+        let whole = self.whole.get_or_insert_with(|| self.range.clone()).clone();
+        self.locked = transaction.lock_range(&tree, &whole, self.locked)?;
         let mut last = None;
         let (rows, more) = transaction.two_phase_batch(&tree, max, &mut |transaction, met, rows| {
             let mut cursor = self.tree.cursor(self.range.clone(), self.direction);
@@ -114,14 +121,32 @@ impl Scan {
         for (key, value) in &rows {
             if !visit(key, value) {
                 self.continue_after(key);
+                self.cut_back(transaction, whole, key)?;
                 return Ok(true);
             }
         }
         match last {
-            Some(last) if more => self.continue_after(&last),
+            Some(last) if more => {
+                self.continue_after(&last);
+                self.cut_back(transaction, whole, &last)?;
+            }
             _ => self.exhausted = !more,
         }
         Ok(more)
+    }
+
+    /// Leaves locked what has been read: up to `last`, in the direction of the scan.
+    fn cut_back(&mut self, transaction: &mut Transaction, whole: KeyRange, last: &[u8]) -> Result<()> {
+        if self.locked.is_none() {
+            return Ok(());
+        }
+        let last = Bound::Included(last.to_vec());
+        let read = match self.direction {
+            Direction::Forward => KeyRange { end: last, ..whole },
+            Direction::Backward => KeyRange { start: last, ..whole },
+        };
+        self.locked = transaction.lock_read_part(&self.tree, &read, self.locked)?;
+        Ok(())
     }
 
     fn continue_after(&mut self, key: &[u8]) {

@@ -5,13 +5,54 @@
 
 use crate::lock_mode::LockMode;
 use crate::lock_table::LockObject;
+use crate::{Isolation, Mode};
 use parking_lot::{Condvar, Mutex};
 use serin_storage::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const DEADLOCK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
+const SERIAL_IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// About 200 bytes each.
+const ROW_LOCKS_MAX_DEFAULT: u64 = 16_384;
+
+/// How a session's transaction runs, once its first statement has started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Running {
+    pub mode: Mode,
+    pub isolation: Isolation,
+    pub read_only: bool,
+}
+
+impl Running {
+    fn pack(self) -> u8 {
+        let mode = match self.mode {
+            Mode::Ssi => 0,
+            Mode::TwoPhase => 1,
+            Mode::Serial => 2,
+        };
+        let isolation = match self.isolation {
+            Isolation::ReadCommitted => 0,
+            Isolation::RepeatableRead => 1,
+            Isolation::Serializable => 2,
+        };
+        1 | u8::from(self.read_only) << 1 | mode << 2 | isolation << 4
+    }
+    fn unpack(packed: u8) -> Option<Running> {
+        let mode = match packed >> 2 & 3 {
+            0 => Mode::Ssi,
+            1 => Mode::TwoPhase,
+            _ => Mode::Serial,
+        };
+        let isolation = match packed >> 4 & 3 {
+            0 => Isolation::ReadCommitted,
+            1 => Isolation::RepeatableRead,
+            _ => Isolation::Serializable,
+        };
+        (packed & 1 != 0).then_some(Running { mode, isolation, read_only: packed & 2 != 0 })
+    }
+}
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
@@ -24,6 +65,12 @@ pub struct SessionHandle {
     interrupted: AtomicBool,
     lock_timeout_us: AtomicU64,
     deadlock_timeout_us: AtomicU64,
+    /// How long it may idle with the serial token while others wait; 0: for ever.
+    serial_idle_timeout_ms: AtomicU64,
+    /// Rows of one tree that a 2PL transaction at REPEATABLE READ locks one by one.
+    row_locks_max: AtomicU64,
+    /// The transaction that runs, as [`Running`] packs it.
+    running: AtomicU8,
     statement: Mutex<Option<Arc<str>>>,
     on_interrupt: Mutex<Option<Callback>>,
     /// A timestamp: see [`SessionHandle::must_see`].
@@ -66,6 +113,9 @@ impl SessionHandle {
             interrupted: AtomicBool::new(false),
             lock_timeout_us: AtomicU64::new(0),
             deadlock_timeout_us: AtomicU64::new(DEADLOCK_TIMEOUT_DEFAULT.as_micros() as u64),
+            serial_idle_timeout_ms: AtomicU64::new(SERIAL_IDLE_TIMEOUT_DEFAULT.as_millis() as u64),
+            row_locks_max: AtomicU64::new(ROW_LOCKS_MAX_DEFAULT),
+            running: AtomicU8::new(0),
             statement: Mutex::new(None),
             on_interrupt: Mutex::new(None),
             must_see: AtomicU64::new(0),
@@ -93,6 +143,27 @@ impl SessionHandle {
     /// How long a wait lasts before a deadlock check is repeated (the first is made when the wait starts).
     pub fn set_deadlock_timeout(&self, timeout: Duration) {
         self.deadlock_timeout_us.store((timeout.as_micros() as u64).max(1000), Ordering::Relaxed);
+    }
+    /// How long it may idle between statements with the serial token while others wait. Zero: for ever.
+    pub fn set_serial_idle_timeout(&self, timeout: Duration) {
+        self.serial_idle_timeout_ms.store(timeout.as_millis() as u64, Ordering::Relaxed);
+    }
+    pub(crate) fn serial_idle_timeout_ms(&self) -> u64 {
+        self.serial_idle_timeout_ms.load(Ordering::Relaxed)
+    }
+    /// How many rows of one table a REPEATABLE READ transaction in 2PL locks one by one before it locks the table's key range.
+    pub fn set_row_locks_max(&self, rows: u64) {
+        self.row_locks_max.store(rows.max(1), Ordering::Relaxed);
+    }
+    pub(crate) fn row_locks_max(&self) -> u64 {
+        self.row_locks_max.load(Ordering::Relaxed)
+    }
+    /// The transaction that runs now.
+    pub fn running(&self) -> Option<Running> {
+        Running::unpack(self.running.load(Ordering::Relaxed))
+    }
+    pub(crate) fn set_running(&self, running: Option<Running>) {
+        self.running.store(running.map_or(0, Running::pack), Ordering::Relaxed);
     }
     /// The statement now running, for conflict reports and `serin_conflicts`.
     pub fn set_statement(&self, text: Arc<str>) {

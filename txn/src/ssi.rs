@@ -64,7 +64,7 @@
 //! matter. PostgreSQL orders commits by a counter of its own; commit timestamps do it here. Its summary of old
 //! transactions on disk has no counterpart: see [`RETAINED_MAX`].
 
-use crate::conflict::{Conflict, ConflictLog, ConflictStep};
+use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
 use crate::lock_table::{HeldLock, LockObject};
 use crate::session::SessionHandle;
 use crate::siread::{ReadSet, Sireads};
@@ -130,6 +130,9 @@ struct Edge {
     /// `None`: a serial transaction's reads, which nobody listed.
     tree: Option<TreeId>,
     key: Arc<[u8]>,
+    /// The end by which the edge was entered, and what it was running.
+    entered_by: NodeId,
+    statement: Option<Arc<str>>,
 }
 
 /// What a 2PL transaction has read, by its locks.
@@ -143,8 +146,6 @@ struct Node {
     kind: Kind,
     session: Arc<SessionHandle>,
     writer: Option<WriterId>,
-    /// What it was running when it committed; before that, the session knows.
-    statement: Option<Arc<str>>,
     /// SSI: its snapshot. Others read the latest state: nothing while active, the commit timestamp after.
     snapshot: Timestamp,
     status: Status,
@@ -353,11 +354,28 @@ impl Ssi {
 
     /// Rule 1, second half: `me` has just installed a version of `key`.
     pub(crate) fn wrote(&self, me: &Participant, tree: &Tree, key: &[u8]) -> Result<()> {
-        let readers = self.sireads.readers(me.node, tree.id(), key);
+        let replaced = || tree.newest_committed_in_delta(key);
+        self.overwrote(me, tree.id(), key, replaced)
+    }
+
+    /// `me` found that it can't insert `key`: it comes after those who read the key before it was there.
+    pub(crate) fn met_duplicate(&self, me: &Participant, tree: &Tree, key: &[u8]) -> Result<()> {
+        self.overwrote(me, tree.id(), key, || None)?;
+        self.check(me)
+    }
+
+    fn overwrote(
+        &self,
+        me: &Participant,
+        tree: TreeId,
+        key: &[u8],
+        replaced: impl FnOnce() -> Option<(Timestamp, WriterId)>,
+    ) -> Result<()> {
+        let readers = self.sireads.readers(me.node, tree, key);
         if readers.is_empty() {
             return Ok(());
         }
-        let replaced = tree.newest_committed_in_delta(key);
+        let replaced = replaced();
         let mut graph = self.graph.lock();
         let graph = &mut *graph;
         for reader in readers {
@@ -367,7 +385,7 @@ impl Ssi {
             {
                 continue;
             }
-            self.edge_from(graph, reader, me.node, Some(tree.id()), key)?;
+            self.edge_from(graph, reader, me.node, Some(tree), key)?;
         }
         Ok(())
     }
@@ -409,7 +427,8 @@ impl Ssi {
             return self.check_doomed(graph, me);
         }
         let key: Arc<[u8]> = key.into();
-        let edge = |other| Edge { other, tree, key: key.clone() };
+        let statement = graph.nodes.get(&me).and_then(|node| node.session.statement());
+        let edge = |other| Edge { other, tree, key: key.clone(), entered_by: me, statement: statement.clone() };
         graph.nodes.get_mut(&writer).expect("looked up above").edges_in.push(edge(reader));
         graph.nodes.get_mut(&reader).expect("looked up above").edges_out.push(edge(writer));
         let Some(conflict) = graph.dangerous(reader, writer) else { return Ok(()) };
@@ -500,7 +519,6 @@ impl Ssi {
         let mut graph = self.graph.lock();
         let at = ts.unwrap_or_else(|| store.last_commit().max(seen));
         let Some(node) = graph.nodes.get_mut(&me.node) else { return };
-        node.statement = node.session.statement();
         node.status = Status::Committed(at);
         node.read_only |= ts.is_none();
         node.reads = me.reads;
@@ -643,6 +661,23 @@ impl Ssi {
 
     // ---- looking in ----
 
+    /// The rw-antidependencies of active transactions, as (reader's pid, writer's pid).
+    pub(crate) fn dependencies(&self) -> Vec<(i32, i32)> {
+        let graph = self.graph.lock();
+        let active = graph.nodes.values().filter(|node| !node.status.is_committed());
+        let edges = active.flat_map(|node| {
+            let pid = node.session.pid;
+            let other = |edge: &Edge| graph.nodes.get(&edge.other).map(|other| other.session.pid);
+            let to = node.edges_out.iter().filter_map(other).map(move |writer| (pid, writer));
+            let from = node.edges_in.iter().filter_map(other).map(move |reader| (reader, pid));
+            to.chain(from).collect::<Vec<_>>()
+        });
+        let mut edges: Vec<(i32, i32)> = edges.collect();
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+
     /// Whose outcome decides whether the snapshot that session `pid` waits with is safe.
     pub(crate) fn safe_snapshot_blockers(&self, pid: i32) -> Vec<i32> {
         let graph = self.graph.lock();
@@ -654,7 +689,10 @@ impl Ssi {
         pids
     }
 
-    pub(crate) fn infos(&self, infos: &mut Vec<LockInfo>) {
+    /// What no transaction, present or to come, is concurrent with any more goes first: a commit was not durable yet when its
+    /// transaction ended, and nobody has ended since.
+    pub(crate) fn infos(&self, store: &Store, infos: &mut Vec<LockInfo>) {
+        self.clean(self.graph.lock(), store);
         let graph = self.graph.lock();
         self.sireads.for_each(|tree, key, id| {
             let Some(node) = graph.nodes.get(&id) else { return };
@@ -684,7 +722,6 @@ impl Node {
             kind,
             session: session.clone(),
             writer: None,
-            statement: None,
             snapshot,
             status: Status::Active,
             read_only,
@@ -787,10 +824,8 @@ impl Graph {
             key: edge.filter(|edge| edge.tree.is_some()).map(|edge| edge.key.to_vec()),
             other: other.and_then(identity),
             other_pid: other.and_then(pid),
-            statement: self
-                .nodes
-                .get(&id)
-                .and_then(|n| n.statement.clone().or_else(|| n.session.statement())),
+            // Of the other end nobody remembers by which of its statements it was.
+            statement: edge.filter(|edge| edge.entered_by == id).and_then(|edge| edge.statement.clone()),
         };
         let mut steps = vec![
             step(near.other, "read", Some(near), Some(pivot)),
@@ -800,7 +835,7 @@ impl Graph {
             steps.push(step(pivot, "read", Some(out), Some(last)));
             steps.push(step(last, "wrote", Some(out), Some(pivot)));
         }
-        Conflict { steps }
+        Conflict { kind: ConflictKind::Dependencies, steps }
     }
 
     fn doom(&mut self, id: NodeId, conflict: Conflict) {

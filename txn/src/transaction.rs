@@ -11,6 +11,7 @@ use crate::{
     TransactionOptions, WaitPolicy,
 };
 use serin_storage::{CommandId, Mark, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,7 +48,7 @@ pub struct Transaction {
 pub struct Suspended {
     snapshot: Option<Arc<Snapshot>>,
     command: CommandId,
-    intent: Option<(TreeId, crate::RowLockMode)>,
+    intents: SmallVec<[(TreeId, crate::RowLockMode); 1]>,
 }
 
 pub(crate) struct SavepointRecord {
@@ -169,11 +170,11 @@ impl Transaction {
     }
     /// What [`Transaction::resume`] needs to come back to the statement that runs now.
     pub fn suspend(&self) -> Suspended {
-        let intent = match &self.protocol {
-            Protocol::TwoPhase(two_phase) => two_phase.intent,
-            _ => None,
+        let intents = match &self.protocol {
+            Protocol::TwoPhase(two_phase) => two_phase.intents.clone(),
+            _ => SmallVec::new(),
         };
-        Suspended { snapshot: self.snapshot.clone(), command: self.command, intent }
+        Suspended { snapshot: self.snapshot.clone(), command: self.command, intents }
     }
     /// Goes on with the statement that [`Transaction::start_nested`] suspended.
     pub fn resume(&mut self, outer: Suspended) {
@@ -183,13 +184,13 @@ impl Transaction {
         }
         self.command = outer.command;
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
-            two_phase.intent = outer.intent;
+            two_phase.intents = outer.intents;
         }
     }
     /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
-            two_phase.intent = None;
+            two_phase.intents.clear();
         }
         if let (true, Some(owner)) = (self.counted_serial, &self.owner) {
             owner.idle_since_ms.store(self.manager.locks.clock_ms(), Ordering::Release);
@@ -425,6 +426,7 @@ impl Transaction {
 
     fn release_everything(&mut self) {
         self.ended = true;
+        self.options.session.set_running(None);
         self.snapshot = None;
         self.catalog_snapshot = None;
         if let Some(owner) = self.owner.take() {

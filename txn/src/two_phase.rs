@@ -6,7 +6,7 @@
 //!   level             point read                 scan                                      absent keys
 //!   READ COMMITTED    waits for a writer in progress, holds nothing (a lock of no duration)
 //!   REPEATABLE READ   S lock on the key          S lock on each row returned               not protected
-//!   SERIALIZABLE      S lock on the key,         shared lock on the whole range, at once   protected
+//!   SERIALIZABLE      S lock on the key,         shared lock on the range, as far as read  protected
 //!                     present or not
 //! ```
 //!
@@ -17,19 +17,32 @@
 //! reader and writer never wait for each other on account of one race.
 //!
 //! A statement that will write the rows it reads says so ([`Transaction::intend_to_lock`]): its reads then lock rows in the
-//! mode of the write at once. Otherwise two statements that both hold S on a row and both want X would be a deadlock
-//! on every hot row. Between scans and writes of wide ranges that deadlock remains possible, and is detected.
+//! mode of the write at once, and its ranges exclude each other (an update lock: others may read, but nobody else may mean to
+//! write). Otherwise two statements that both hold S on a row and both want X would be a deadlock on every hot row.
+//!
+//! A scan may stop early (LIMIT, a cursor that is closed), and must then hold no more than it read. How far a batch will go is
+//! unknown before it is read, so the lock covers the whole rest of the range while a batch is read and is cut back to the last
+//! row read afterwards; writers that wait for the part cut off go on. Lock and range are replaced together: the new one is
+//! registered before the old one goes.
+//!
+//! Row locks of REPEATABLE READ escalate: above [`SessionHandle::set_row_locks_max`] in one tree, a range lock on the whole tree
+//! takes the place of those in S and of all to come. (SERIALIZABLE scans lock ranges to begin with.)
+//!
+//! [`SessionHandle::set_row_locks_max`]: crate::SessionHandle::set_row_locks_max
 //!
 //! Read locks survive a rollback to a savepoint: the client has seen what they protect.
 
 use crate::key_ranges::point;
 use crate::lock_mode::LockMode;
-use crate::lock_table::{Acquired, HeldLock, ObjectRef};
+use crate::lock_table::{Acquired, HeldLock, LockObject, ObjectRef, RangeReader};
 use crate::protocol::{Observations, Protocol, key_object};
 use crate::session::SessionHandle;
 use crate::ssi::{Kind, LockedReads, Participant, Ssi};
 use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
+use hashbrown::HashMap;
 use serin_storage::{KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
+use smallvec::SmallVec;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A key and its value, as a scan yields them.
@@ -41,10 +54,20 @@ pub(crate) struct TwoPhase {
     pub(crate) level: Isolation,
     /// At SERIALIZABLE, from the first write on: this one's writes may be the far end of an SSI transaction's edge.
     pub(crate) participant: Option<Participant>,
-    /// The ranges locked so far, for the SIREADs they become.
-    ranges: Vec<(TreeId, KeyRange)>,
-    /// Reads of this tree lock in this mode instead of S, until the statement ends.
-    pub(crate) intent: Option<(TreeId, RowLockMode)>,
+    /// The ranges locked, with the ids of their locks, for the SIREADs they become.
+    ranges: Vec<LockedRange>,
+    /// Reads of these trees lock in these modes instead of S, until the statement ends.
+    pub(crate) intents: SmallVec<[(TreeId, RowLockMode); 1]>,
+    /// Rows locked by reads at REPEATABLE READ.
+    row_locks: HashMap<TreeId, u64>,
+    /// Trees that are locked whole, and whether for update.
+    escalated: HashMap<TreeId, bool>,
+}
+
+struct LockedRange {
+    tree: TreeId,
+    id: u64,
+    range: KeyRange,
 }
 
 impl TwoPhase {
@@ -74,19 +97,25 @@ impl TwoPhase {
             None if nobody_below => {}
             participant => {
                 let participant = participant.unwrap_or_else(|| ssi.join(Kind::TwoPhase, session, None));
-                ssi.committed(participant, store, ts, seen, LockedReads { locks, ranges: self.ranges });
+                let ranges = self.ranges.into_iter().map(|locked| (locked.tree, locked.range)).collect();
+                ssi.committed(participant, store, ts, seen, LockedReads { locks, ranges });
             }
         }
     }
 
     fn read_mode(&self, tree: &Tree) -> LockMode {
-        match self.intent {
-            Some((id, mode)) if id == tree.id() => mode.into(),
-            _ => RowLockMode::Share.into(),
-        }
+        self.intent(tree).unwrap_or(RowLockMode::Share).into()
     }
-    fn intends(&self, tree: &Tree) -> bool {
-        self.intent.is_some_and(|(id, _)| id == tree.id())
+    fn intent(&self, tree: &Tree) -> Option<RowLockMode> {
+        self.intents.iter().find(|(id, _)| *id == tree.id()).map(|(_, mode)| *mode)
+    }
+    /// The statement will write what it reads of the tree.
+    fn updates(&self, tree: &Tree) -> bool {
+        self.intent(tree).is_some_and(|mode| mode > RowLockMode::Share)
+    }
+    /// A lock on the whole tree says what a row lock of the present statement would.
+    fn is_escalated(&self, tree: &Tree) -> bool {
+        self.escalated.get(&tree.id()).is_some_and(|updates| *updates || !self.updates(tree))
     }
 }
 
@@ -96,7 +125,9 @@ impl Transaction {
             level: self.options.isolation,
             participant: None,
             ranges: Vec::new(),
-            intent: None,
+            intents: SmallVec::new(),
+            row_locks: HashMap::new(),
+            escalated: HashMap::new(),
         }));
     }
 
@@ -110,10 +141,11 @@ impl Transaction {
     pub(crate) fn two_phase_get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let momentary = two_phase.level == Isolation::ReadCommitted && !two_phase.intends(tree);
+        let momentary = two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree);
         if !momentary {
             let owner = self.owner().clone();
             self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
+            self.count_row_lock(tree)?;
         }
         loop {
             let mut met = self.observe(true);
@@ -142,23 +174,111 @@ impl Transaction {
         Ok(())
     }
 
-    pub(crate) fn lock_range(&mut self, tree: &Tree, range: &KeyRange) -> Result<()> {
-        if self.two_phase().level != Isolation::Serializable {
-            return Ok(());
+    /// Locks what a scan is about to read; `held` is its lock so far. Answers the new one, if the level locks ranges and the range
+    /// is not a single key.
+    pub(crate) fn lock_range(
+        &mut self,
+        tree: &Tree,
+        range: &KeyRange,
+        held: Option<u64>,
+    ) -> Result<Option<u64>> {
+        let two_phase = self.two_phase();
+        if two_phase.level != Isolation::Serializable {
+            return Ok(None);
         }
-        let mode = self.two_phase().read_mode(tree);
+        if let Some(key) = point(range) {
+            let mode = two_phase.read_mode(tree);
+            let owner = self.owner().clone();
+            self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
+            return Ok(None);
+        }
+        let updates = two_phase.updates(tree);
+        let id = self.register_range(tree, range, updates)?;
+        if let Some(held) = held {
+            self.unlock_range(tree, held);
+        }
+        Ok(Some(id))
+    }
+
+    /// Replaces a scan's lock by one on the part that it has read. A range of one key stays a range here: its lock was granted.
+    pub(crate) fn lock_read_part(
+        &mut self,
+        tree: &Tree,
+        read: &KeyRange,
+        held: Option<u64>,
+    ) -> Result<Option<u64>> {
+        let Some(held) = held else { return Ok(None) };
+        let ranges = &self.manager.locks.ranges;
+        let updates = ranges.reader(tree.id(), held).is_some_and(|reader| reader.updates);
+        let id = self.register_range(tree, read, updates)?;
+        self.unlock_range(tree, held);
+        Ok(Some(id))
+    }
+
+    fn register_range(&mut self, tree: &Tree, range: &KeyRange, updates: bool) -> Result<u64> {
         let owner = self.owner().clone();
         let manager = self.manager.clone();
         let locks = &manager.locks;
-        if let Some(key) = point(range) {
-            locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
-            return Ok(());
-        }
         let id = locks.ranges.next_id();
         // The lock first: whoever finds the range can then queue behind it.
-        locks.acquire(&owner, ObjectRef::Range(tree.id(), id), LockMode::Share, WaitPolicy::Block)?;
-        locks.ranges.insert(tree.id(), id, range.clone(), owner);
-        self.two_phase().ranges.push((tree.id(), range.clone()));
+        let object = ObjectRef::Range(tree.id(), id);
+        locks.acquire(&owner, object, LockMode::Share, WaitPolicy::Block)?;
+        let session = owner.session.id;
+        loop {
+            let reader = RangeReader { owner: owner.clone(), updates };
+            let excludes = |other: &RangeReader| updates && other.updates && other.owner.session.id != session;
+            match locks.ranges.insert_unless(tree.id(), id, range, reader, excludes) {
+                Ok(()) => break,
+                Err(other) => {
+                    let other = ObjectRef::Range(tree.id(), other);
+                    locks.acquire(&owner, other, LockMode::RowExclusive, WaitPolicy::Block)?;
+                    locks.release(&owner, other, LockMode::RowExclusive);
+                }
+            }
+        }
+        self.two_phase().ranges.push(LockedRange { tree: tree.id(), id, range: range.clone() });
+        Ok(id)
+    }
+
+    fn unlock_range(&mut self, tree: &Tree, id: u64) {
+        let ranges = &mut self.two_phase().ranges;
+        if let Some(at) = ranges.iter().rposition(|locked| locked.id == id) {
+            ranges.swap_remove(at);
+        }
+        let owner = self.owner().clone();
+        let locks = &self.manager.locks;
+        // First the range, then its lock: who waits for the lock looks for the range afterwards.
+        locks.ranges.remove(tree.id(), id);
+        locks.release(&owner, ObjectRef::Range(tree.id(), id), LockMode::Share);
+    }
+
+    /// A read has locked one more row. Too many: the whole tree instead.
+    fn count_row_lock(&mut self, tree: &Tree) -> Result<()> {
+        let limit = self.options.session.row_locks_max();
+        let two_phase = self.two_phase();
+        if two_phase.level != Isolation::RepeatableRead {
+            return Ok(());
+        }
+        let count = two_phase.row_locks.entry(tree.id()).or_default();
+        *count += 1;
+        if *count < limit {
+            return Ok(());
+        }
+        let updates = two_phase.updates(tree);
+        let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+        self.register_range(tree, &all, updates)?;
+        let two_phase = self.two_phase();
+        two_phase.row_locks.remove(&tree.id());
+        two_phase.escalated.insert(tree.id(), updates);
+        let owner = self.owner().clone();
+        for lock in owner.held_locks() {
+            if lock.mode == LockMode::from(RowLockMode::Share)
+                && let LockObject::Key(of, key) = &lock.object
+                && *of == tree.id()
+            {
+                self.manager.locks.release(&owner, ObjectRef::Key(*of, key), lock.mode);
+            }
+        }
         Ok(())
     }
 
@@ -171,10 +291,7 @@ impl Transaction {
     ) -> Result<(Vec<Row>, bool)> {
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let lock_rows = match two_phase.level {
-            Isolation::ReadCommitted | Isolation::Serializable => two_phase.intends(tree),
-            Isolation::RepeatableRead => true,
-        };
+        let lock_rows = two_phase.level == Isolation::RepeatableRead && !two_phase.is_escalated(tree);
         let mut rows = Vec::with_capacity(max.min(64));
         let more = loop {
             rows.clear();
@@ -197,6 +314,7 @@ impl Transaction {
         let mut locked = Vec::with_capacity(rows.len());
         for (key, _) in rows {
             self.lock_key(tree, &key, mode, WaitPolicy::Block)?;
+            self.count_row_lock(tree)?;
             let mut met = self.observe(false);
             let value = tree.get(self.view(), &key, &mut met)?;
             self.seen = self.seen.max(met.seen);
@@ -208,11 +326,16 @@ impl Transaction {
     }
 
     /// Until the statement ends, 2PL reads of `tree` lock rows in `mode` at once instead of S: for the targets of
-    /// UPDATE, DELETE and SELECT FOR UPDATE, so that two of them don't both hold S and wait for each other's.
-    /// Other protocols ignore it.
+    /// UPDATE, DELETE and SELECT FOR UPDATE, so that two of them don't both hold S and wait for each other's. READ COMMITTED,
+    /// whose reads hold nothing, and other protocols ignore it.
     pub fn intend_to_lock(&mut self, tree: &Arc<Tree>, mode: RowLockMode) {
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
-            two_phase.intent = Some((tree.id(), mode));
+            // What is read has to be protected even where only its key is to be locked.
+            let mode = mode.max(RowLockMode::Share);
+            match two_phase.intents.iter_mut().find(|(id, _)| *id == tree.id()) {
+                Some((_, intended)) => *intended = (*intended).max(mode),
+                None => two_phase.intents.push((tree.id(), mode)),
+            }
         }
     }
 
@@ -238,7 +361,7 @@ impl Transaction {
         let me = self.options.session.id;
         let mut conflicting = None;
         ranges.containing(tree.id(), key, |id, reader| {
-            if reader.session.id != me {
+            if reader.owner.session.id != me {
                 conflicting = Some(id);
             }
             conflicting.is_none()

@@ -70,8 +70,7 @@ impl Transaction {
             }
             Head::Committed { at, .. } if at > self.horizon() => {
                 if let Protocol::Ssi(participant) = &self.protocol {
-                    self.manager.ssi.wrote(participant, tree, key)?;
-                    self.manager.ssi.check(participant)?;
+                    self.manager.ssi.met_duplicate(participant, tree, key)?;
                 }
                 Ok(Inserted::Duplicate { visible: false })
             }

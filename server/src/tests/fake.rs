@@ -9,7 +9,8 @@ use serin_sql::types::{
     DateFormat, DateOrder, DateStyle, IntervalStyle, Oid, RenderSettings, TimeZone, Type,
 };
 use serin_sql::{
-    Error, Field, Format, OUTPUT_BYTES_MAX, Output, Progress, Result, SqlState, Startup, TransactionStatus,
+    Error, Field, Format, OUTPUT_BYTES_MAX, Output, Progress, Result, ScramVerifier, SqlState, Startup,
+    TransactionStatus,
 };
 use serin_storage::Timestamp;
 use std::collections::HashMap;
@@ -74,6 +75,9 @@ pub struct FakeSession {
 impl Backend for Fake {
     type Session = FakeSession;
 
+    fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
+        (role == "me").then(|| ScramVerifier::of("secret"))
+    }
     fn connect(&self, startup: Startup) -> Result<FakeSession> {
         if startup.database == "nowhere" {
             return Err(Error::new(SqlState::INVALID_CATALOG_NAME, "database \"nowhere\" does not exist"));

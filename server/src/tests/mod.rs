@@ -4,6 +4,7 @@ mod fake;
 mod protocol;
 mod tls;
 
+use crate::auth::Authentication;
 use crate::listener::{Limits, Listener, Server, Shared};
 use crate::workers::Workers;
 use fake::{Fake, World};
@@ -40,7 +41,7 @@ fn start_shared(max_connections: usize, message_max: usize, tls: Option<TlsAccep
     let workers = Workers::start(2, 512).unwrap();
     let world = Arc::new(World::default());
     let limits = Limits { message_max, authentication_timeout: Duration::from_secs(20), max_connections };
-    let shared = Shared::new(Fake(world.clone()), limits, false, tls);
+    let shared = Shared::new(Fake(world.clone()), limits, Authentication::open(None, None).unwrap(), tls);
     let (server, address) = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

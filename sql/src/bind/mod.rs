@@ -87,6 +87,17 @@ pub fn table_expression(
     target: Option<(Type, i32)>,
     context: &PlanContext<'_>,
 ) -> Result<Expr> {
+    table_expression_as_written(expr, table, target, context)
+        .map(|bound| crate::plan::fold_expression(bound, context))
+}
+
+/// The same with its constants where they are, to be shown.
+pub fn table_expression_as_written(
+    expr: &ast::Expr,
+    table: &Table,
+    target: Option<(Type, i32)>,
+    context: &PlanContext<'_>,
+) -> Result<Expr> {
     let mut binder = Binder::new(context);
     let alias: Arc<str> = table.name.as_str().into();
     // Ids are given from 0, so that they are the positions.
@@ -108,7 +119,8 @@ pub fn standalone_expression(
 ) -> Result<Expr> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
-    binder.finish_single(expr, Some(target))
+    let bound = binder.finish_single(expr, Some(target))?;
+    Ok(crate::plan::fold_expression(bound, context))
 }
 
 /// Binds CALL. What stands for an OUT parameter is only there for its place.
@@ -239,8 +251,7 @@ impl<'a> Binder<'a> {
                     )
                 })?;
         }
-        let bound = self.resolve_unknown(bound)?;
-        Ok(crate::plan::fold_expression(bound, self.context))
+        self.resolve_unknown(bound)
     }
 
     fn new_column(

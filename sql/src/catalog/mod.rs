@@ -54,7 +54,7 @@ pub struct Role {
     pub inherit: bool,
     #[serde(default)]
     pub settings: Vec<(String, String)>,
-    /// As given (or its SCRAM verifier): for the server's authentication.
+    /// A SCRAM verifier (or an MD5 hash from a dump), never the password.
     #[serde(default)]
     pub password: Option<String>,
     /// -1: no limit.

@@ -1,5 +1,6 @@
-//! ALTER TABLE and RENAME. Actions are carried out one after the other on a copy of the descriptor; where one needs other rows, the
-//! table is rewritten there and then, so that the next finds it consistent.
+//! ALTER TABLE and RENAME. Actions are carried out one after the other on a copy of the descriptor, in the order of PostgreSQL's passes
+//! (what goes, new types, new columns, the rest); where one needs other rows, the table is rewritten there and then, so that the next
+//! finds it consistent. All new types of a statement make one rewrite, whose USING expressions see the rows as they were before it.
 
 use super::column::Pending;
 use super::constraint::Added;
@@ -41,8 +42,21 @@ impl Ddl<'_> {
         }
         self.refuse_pending(&found, "ALTER TABLE")?;
         let mut table = Table::clone(&found);
-        for action in &alter.actions {
-            self.alter(&mut table, action)?;
+        let mut actions: Vec<&Action> = alter.actions.iter().collect();
+        actions.sort_by_key(|action| pass(action));
+        // Bound before anything is dropped.
+        let mut new_types = Vec::new();
+        for action in &actions {
+            if let Action::AlterType { column, data_type, using } = action {
+                new_types.push(self.bind_new_type(&table, column, data_type, using.as_ref().map(|(expr, _)| expr))?);
+            }
+        }
+        for action in actions {
+            match action {
+                Action::AlterType { .. } if new_types.is_empty() => {}
+                Action::AlterType { .. } => self.alter_types(&mut table, std::mem::take(&mut new_types))?,
+                action => self.alter(&mut table, action)?,
+            }
         }
         self.put_table(table)?;
         Ok(())
@@ -142,11 +156,24 @@ impl Ddl<'_> {
                 table.columns[position].not_null = false;
                 Ok(())
             }
-            Action::AlterType { column, data_type, using } => {
-                self.alter_type(table, column, data_type, using.as_ref().map(|(expr, _)| expr))
-            }
+            Action::AlterType { .. } => Err(Error::internal("new types are dealt with together")),
             Action::AddIdentity { column: name, always, options } => {
                 let position = column(table, name)?;
+                let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
+                if table.columns[position].identity.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" is already an identity column", table.name);
+                    return Err(Error::new(state, message));
+                }
+                if crate::sequence::type_range(table.columns[position].data_type()).is_none() {
+                    let message = "identity column type must be smallint, integer, or bigint";
+                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+                if table.columns[position].default.is_some() {
+                    let message =
+                        format!("column \"{name}\" of relation \"{}\" already has a default value", table.name);
+                    return Err(Error::new(state, message));
+                }
                 if !table.columns[position].not_null {
                     let message = format!(
                         "column \"{name}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
@@ -159,16 +186,65 @@ impl Ddl<'_> {
             Action::DropIdentity { column: name, if_exists } => {
                 let position = column(table, name)?;
                 if table.columns[position].identity.take().is_none() {
-                    let message =
-                        format!("column \"{name}\" of relation \"{}\" is not an identity column", table.name);
+                    let error = not_identity(table, name);
+                    if *if_exists {
+                        self.notice(format!("{}, skipping", error.message()));
+                        return Ok(());
+                    }
+                    return Err(error);
+                }
+                self.remove_owned_sequence(table, position)
+            }
+            Action::AlterIdentity { column: name, always, options, restart } => {
+                let position = column(table, name)?;
+                if table.columns[position].identity.is_none() {
+                    return Err(not_identity(table, name));
+                }
+                if let Some(always) = always {
+                    table.columns[position].identity = Some(*always);
+                }
+                let found = table.columns[position].sequence.and_then(|oid| self.catalog().sequence(oid));
+                let Some(found) = found else { return Err(Error::internal("an identity without a sequence")) };
+                let mut sequence = Sequence::clone(&found);
+                options.iter().try_for_each(|options| super::sequence::change(&mut sequence, options))?;
+                if let Some(value) = restart {
+                    self.restart_sequence(&mut sequence, *value)?;
+                }
+                self.put_sequence(sequence)
+            }
+            Action::DropExpression { column: name, if_exists } => {
+                let position = column(table, name)?;
+                if !table.columns[position].generated {
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" is not a stored generated column",
+                        table.name
+                    );
                     if *if_exists {
                         self.notice(format!("{message}, skipping"));
                         return Ok(());
                     }
                     return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
                 }
-                self.remove_owned_sequence(table, position)
+                table.columns[position].generated = false;
+                table.columns[position].default = None;
+                Ok(())
             }
+            Action::AlterConstraint { name, deferrable } => {
+                let found = table.constraints.iter().position(|constraint| constraint.name == *name);
+                let found = found.ok_or_else(|| no_constraint(table, name))?;
+                if table.constraints[found].foreign_key().is_none() {
+                    let message = format!(
+                        "constraint \"{name}\" of relation \"{}\" is not a foreign key constraint",
+                        table.name
+                    );
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                table.constraints[found].deferrable = deferrable.deferrable || deferrable.initially_deferred;
+                table.constraints[found].initially_deferred = deferrable.initially_deferred;
+                Ok(())
+            }
+            Action::SetStorage(name) => column(table, name).map(drop_value),
+            Action::Stored => Ok(()),
             // The target is fixed (see session/maintenance.rs).
             Action::SetStatistics(name, _) => column(table, name).map(drop_value),
             Action::RenameColumn { from, to } => self.rename_column(table, from, to),
@@ -352,15 +428,31 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    fn alter_type(
+    /// ALTER COLUMN … TYPE … USING, over the table as it is.
+    fn bind_new_type(
         &self,
-        table: &mut Table,
+        table: &Table,
         name: &str,
         data_type: &TypeName,
         using: Option<&Expr>,
-    ) -> Result<()> {
+    ) -> Result<NewType> {
         let position = column(table, name)?;
         let (new_type, modifier) = self.column_type(name, data_type)?;
+        if table.columns[position].identity.is_some() && crate::sequence::type_range(new_type).is_none() {
+            let message = "identity column type must be smallint, integer, or bigint";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        let uses = |column: &&crate::catalog::Column| {
+            column.generated
+                && !column.dropped
+                && expression::names_column(column.default.as_deref().unwrap_or(""), name)
+        };
+        if let Some(generated) = table.columns.iter().find(uses) {
+            let message = "cannot alter type of a column used by a generated column";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message)
+                .detail(format!("Column \"{name}\" is used by generated column \"{}\".", generated.name)));
+        }
+        self.check_keys_with_type(table, position, new_type)?;
         let catalog = self.catalog();
         if catalog.tables().any(|view| view.depends_on.contains(&table.oid)) {
             let message = "cannot alter type of a column used by a view or rule";
@@ -382,30 +474,125 @@ impl Ddl<'_> {
                     );
                     Error::new(SqlState::DATATYPE_MISMATCH, message).hint(hint)
                 }
+                SqlState::DATATYPE_MISMATCH | SqlState::CANNOT_COERCE
+                    if error.message().starts_with("cannot cast type") =>
+                {
+                    let shown = crate::types::format_type(new_type, modifier);
+                    let message = format!(
+                        "result of USING clause for column \"{name}\" cannot be cast automatically to type {shown}"
+                    );
+                    Error::new(SqlState::DATATYPE_MISMATCH, message)
+                        .hint("You might need to add an explicit cast.")
+                }
                 _ => error,
             })?;
-        if let Some(text) = &table.columns[position].default
-            && table.columns[position].sequence.is_none()
-        {
-            let expr = crate::parse::parse_expression(text)?;
-            self.with_plan_context(|context| crate::bind::standalone_expression(&expr, target, context))?;
-        }
+        Ok(NewType { position, data_type: new_type, modifier, value: bound })
+    }
+
+    /// Gives columns their new types, in one rewrite.
+    fn alter_types(&self, table: &mut Table, new_types: Vec<NewType>) -> Result<()> {
         let old = table.clone();
-        let changed = &mut table.columns[position];
-        changed.data_type = new_type.0;
-        changed.modifier = modifier;
-        changed.missing = None;
-        if let Some(statistics) = &mut table.statistics
-            && let Some(column) = statistics.columns.get_mut(position)
-        {
-            *column = None;
+        for new in &new_types {
+            let target = (new.data_type, new.modifier);
+            let changed = &table.columns[new.position];
+            if let Some(text) = &changed.default
+                && changed.sequence.is_none()
+            {
+                let expr = crate::parse::parse_expression(text)?;
+                let bound = self
+                    .with_plan_context(|context| crate::bind::standalone_expression(&expr, target, context));
+                if !changed.generated
+                    && let Err(error) = bound
+                {
+                    return Err(match error.state() {
+                        SqlState::DATATYPE_MISMATCH | SqlState::CANNOT_COERCE => {
+                            let shown = crate::types::format_type(new.data_type, new.modifier);
+                            let message = format!(
+                                "default for column \"{}\" cannot be cast automatically to type {shown}",
+                                changed.name
+                            );
+                            Error::new(SqlState::DATATYPE_MISMATCH, message)
+                        }
+                        _ => error,
+                    });
+                }
+            }
+            self.change_identity_type(&old, new)?;
+            let changed = &mut table.columns[new.position];
+            changed.data_type = new.data_type.0;
+            changed.modifier = new.modifier;
+            changed.missing = None;
+            if let Some(statistics) = &mut table.statistics
+                && let Some(column) = statistics.columns.get_mut(new.position)
+            {
+                *column = None;
+            }
         }
+        let mut values = Vec::with_capacity(new_types.len());
         let mut transform = |row: &mut Vec<Datum>, context: &ExecContext<'_>| {
-            row[position] = eval_row(&bound, row, context)?;
+            values.clear();
+            for new in &new_types {
+                values.push(eval_row(&new.value, row, context)?);
+            }
+            for (new, value) in new_types.iter().zip(values.drain(..)) {
+                row[new.position] = value;
+            }
             Ok(())
         };
         self.rewrite(&old, table, Some(&mut transform))?;
         self.validate_all(table)
+    }
+
+    /// An identity column's sequence counts in the column's type; a bound that was the old type's becomes the new one's.
+    fn change_identity_type(&self, old: &Table, new: &NewType) -> Result<()> {
+        let column = &old.columns[new.position];
+        let (Some(_), Some(oid)) = (column.identity, column.sequence) else { return Ok(()) };
+        let ranges =
+            (crate::sequence::type_range(column.data_type()), crate::sequence::type_range(new.data_type));
+        let (Some(before), Some(after)) = ranges else { return Ok(()) };
+        let Some(sequence) = self.catalog().sequence(oid) else { return Ok(()) };
+        let mut sequence = Sequence::clone(&sequence);
+        sequence.data_type = new.data_type.0;
+        if sequence.min == before.0 || sequence.min < after.0 {
+            sequence.min = after.0;
+        }
+        if sequence.max == before.1 || sequence.max > after.1 {
+            sequence.max = after.1;
+        }
+        self.put_sequence(sequence)
+    }
+
+    /// A column of a foreign key, on either side, must stay comparable with its counterpart.
+    fn check_keys_with_type(&self, table: &Table, position: usize, new_type: Type) -> Result<()> {
+        let catalog = self.catalog();
+        let incoming = catalog.references_to(table.oid).iter().filter_map(|&(referencing, constraint)| {
+            let referencing = catalog.table(referencing)?;
+            let entry = referencing.constraint(constraint)?.clone();
+            Some((referencing, entry))
+        });
+        let outgoing = table.constraints.iter().map(|entry| (std::sync::Arc::new(table.clone()), entry.clone()));
+        for (referencing, entry) in incoming.chain(outgoing) {
+            let Some(key) = entry.foreign_key() else { continue };
+            let referenced = catalog.table(key.referenced);
+            let Some(referenced) = referenced else { continue };
+            for (&from, &to) in key.columns.iter().zip(&key.referenced_columns) {
+                let changes_from = referencing.oid == table.oid && from == position;
+                let changes_to = referenced.oid == table.oid && to == position;
+                let from_type = if changes_from { new_type } else { referencing.columns[from].data_type() };
+                let to_type = if changes_to { new_type } else { referenced.columns[to].data_type() };
+                if (changes_from || changes_to) && !crate::exec::foreign_key::is_comparable(from_type, to_type) {
+                    let message = format!("foreign key constraint \"{}\" cannot be implemented", entry.name);
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
+                        "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                        referencing.columns[from].name,
+                        referenced.columns[to].name,
+                        from_type.display(),
+                        to_type.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     // ---- constraints ----
@@ -697,10 +884,45 @@ impl Ddl<'_> {
     }
 }
 
+/// A column's new type, and its value over the old row.
+struct NewType {
+    position: usize,
+    data_type: Type,
+    modifier: i32,
+    value: Bound,
+}
+
+/// PostgreSQL's AT_PASS_*.
+fn pass(action: &Action) -> u8 {
+    use crate::parse::ast::TableConstraintKind as Kind;
+    match action {
+        Action::DropColumn { .. }
+        | Action::DropConstraint { .. }
+        | Action::DropDefault(_)
+        | Action::DropNotNull(_)
+        | Action::DropIdentity { .. }
+        | Action::DropExpression { .. } => 0,
+        Action::AlterType { .. } => 1,
+        Action::AddColumn { .. } => 2,
+        Action::SetNotNull(_) | Action::SetStatistics(..) | Action::SetStorage(_) => 3,
+        Action::AddConstraint { constraint, .. } => match constraint.kind {
+            Kind::PrimaryKey { .. } | Kind::Unique { .. } | Kind::Exclude => 4,
+            Kind::Check { .. } | Kind::ForeignKey { .. } => 5,
+        },
+        Action::SetDefault(..) | Action::AddIdentity { .. } | Action::AlterIdentity { .. } => 5,
+        _ => 6,
+    }
+}
+
 fn drop_value(_: usize) {}
 
 fn column(table: &Table, name: &str) -> Result<usize> {
     table.column_index(name).ok_or_else(|| names::no_column(table, name))
+}
+
+fn not_identity(table: &Table, name: &str) -> Error {
+    let message = format!("column \"{name}\" of relation \"{}\" is not an identity column", table.name);
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
 }
 
 fn no_constraint(table: &Table, name: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, Persistence, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -33,8 +33,9 @@ impl Ddl<'_> {
         };
         table.options.clone_from(&create.options);
         let mut pending = Vec::new();
+        let mut indexes = Vec::new();
         for (source, options) in &create.like {
-            self.copy_columns(&mut table, source, options, &mut pending)?;
+            self.copy_columns(&mut table, source, options, &mut pending, &mut indexes)?;
         }
         for column in &create.columns {
             self.add_column(&mut table, column, &mut pending).map_err(|error| error.at(column.position))?;
@@ -53,6 +54,9 @@ impl Ddl<'_> {
         });
         for pending in &pending {
             self.add_constraint(&mut table, pending)?;
+        }
+        for index in indexes {
+            self.add_copied_index(&mut table, index)?;
         }
         self.put_table(table)?;
         Ok(())
@@ -128,6 +132,7 @@ impl Ddl<'_> {
         source: &ObjectName,
         options: &[(String, bool)],
         pending: &mut Vec<Pending>,
+        indexes: &mut Vec<Index>,
     ) -> Result<()> {
         let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
         self.lock(source.oid, RelationLockMode::AccessShare)?;
@@ -137,8 +142,11 @@ impl Ddl<'_> {
                 .rfind(|(name, _)| name.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case("all"))
                 .is_some_and(|(_, including)| *including)
         };
-        for column in source.columns.iter().filter(|column| !column.dropped) {
+        // Where each of its columns goes.
+        let mut places = vec![usize::MAX; source.columns.len()];
+        for (from, column) in source.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             super::column::check_name(table, &column.name)?;
+            places[from] = table.columns.len();
             let mut copy = column.clone();
             copy.number = i16::try_from(table.columns.len() + 1)
                 .map_err(|_| Error::new(SqlState::TOO_MANY_COLUMNS, "too many columns"))?;
@@ -175,7 +183,19 @@ impl Ddl<'_> {
             }
         }
         if including("indexes") {
-            for index in source.indexes.iter().filter(|index| index.unique && index.predicate.is_none()) {
+            for index in &source.indexes {
+                if source.constraint_of_index(index.oid).is_none() {
+                    let mut copy = index.clone();
+                    for key in &mut copy.keys {
+                        key.column = key.column.map(|column| places[column]);
+                    }
+                    copy.include.iter_mut().for_each(|column| *column = places[*column]);
+                    if !including("comments") {
+                        copy.comment = None;
+                    }
+                    indexes.push(copy);
+                    continue;
+                }
                 let columns = named(index.keys.iter().filter_map(|key| key.column).collect());
                 let include = named(index.include.clone());
                 queue(
@@ -198,6 +218,18 @@ impl Ddl<'_> {
                 );
             }
         }
+        Ok(())
+    }
+
+    /// LIKE … INCLUDING INDEXES: an index that no constraint has, under a name of its own.
+    fn add_copied_index(&self, table: &mut Table, mut index: Index) -> Result<()> {
+        let joined = super::index::name_parts(table, &index.keys).join("_");
+        index.name = self.index_name(table, None, Some(&joined), "idx")?;
+        index.oid = self.new_oid()?;
+        self.take_relation_name(table.schema, &index.name, index.oid)?;
+        index.tree = self.create_tree()?.id();
+        index.hidden = false;
+        table.indexes.push(index);
         Ok(())
     }
 

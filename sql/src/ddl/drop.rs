@@ -228,8 +228,12 @@ impl Ddl<'_> {
                 .iter()
                 .take(REPORTED_MAX)
                 .map(|(_, _, index, name)| {
-                    let index = table.index(*index).map_or("", |(_, index)| &index.name);
-                    format!("{name} depends on index {index}")
+                    // A column takes the key with it, whichever index has it.
+                    let on = match what.starts_with("column ") {
+                        true => what.to_string(),
+                        false => format!("index {}", table.index(*index).map_or("", |(_, index)| &index.name)),
+                    };
+                    format!("{name} depends on {on}")
                 })
                 .collect();
             return Err(must_cascade(what, lines.join("\n")));

@@ -131,7 +131,9 @@ impl Ddl<'_> {
                     format!("column \"{name}\" referenced in ON DELETE SET action must be part of foreign key");
                 return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
             }
-            found.push(position);
+            if !found.contains(&position) {
+                found.push(position);
+            }
         }
         Ok(found)
     }

@@ -1,13 +1,14 @@
 //! CREATE INDEX, REINDEX.
 
 use super::{Ddl, names};
-use crate::catalog::{Index, IndexKey, Relation, Table};
+use crate::catalog::{Index, IndexKey, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
 use crate::functions::{CastMethod, Volatility};
 use crate::parse::ast::{CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
+use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn create_index(&self, create: &CreateIndex) -> Result<()> {
@@ -71,6 +72,35 @@ impl Ddl<'_> {
         Ok(())
     }
 
+    /// Of a schema, or of the current database: the user's own tables, each locked.
+    fn tables_to_reindex(&self, object: ObjectKind, name: &ObjectName) -> Result<Vec<Arc<Table>>> {
+        let catalog = self.catalog();
+        let given = names::display(name);
+        let schema = match object {
+            ObjectKind::Schema => {
+                Some(catalog.find_schema(&given).ok_or_else(|| names::no_schema(&given))?.oid)
+            }
+            _ if given.is_empty() || given == catalog.database().name => None,
+            _ => {
+                let message = "can only reindex the currently open database";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+        };
+        let mut found = Vec::new();
+        for table in catalog.tables().filter(|table| !table.is_view()) {
+            let is_wanted = schema.is_none_or(|schema| table.schema == schema);
+            let is_own = self.core.superuser || table.owner == self.core.user_oid;
+            // Other sessions' temporary tables are theirs.
+            let is_theirs = table.persistence == Persistence::Temporary
+                && Some(table.schema) != self.core.temporary_schema.get();
+            if is_wanted && is_own && !is_theirs {
+                self.lock(table.oid, RelationLockMode::AccessExclusive)?;
+                found.extend(self.catalog().table(table.oid));
+            }
+        }
+        Ok(found)
+    }
+
     fn index_key(&self, table: &Table, column: &IndexColumn) -> Result<IndexKey> {
         if let Some(class) = &column.operator_class
             && !names::display(class).ends_with("_ops")
@@ -113,7 +143,7 @@ impl Ddl<'_> {
                     None => return Err(names::no_relation(name)),
                 }
             }
-            _ => return Err(Error::unsupported("REINDEX of more than one table")),
+            _ => self.tables_to_reindex(object, name)?,
         };
         for old in tables.iter().filter(|table| !table.is_view()) {
             self.require_owner(old.owner, "table", &old.name)?;
@@ -159,7 +189,7 @@ fn require_immutable(mut bound: Bound, what: &str) -> Result<()> {
 }
 
 /// What a made-up name is made of: columns, the function that an expression calls, `expr` for any other.
-fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
+pub(super) fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
     let part = |key: &IndexKey| match (&key.column, &key.expression) {
         (Some(column), _) => table.columns[*column].name.clone(),
         (None, text) => match crate::parse::parse_expression(text.as_deref().unwrap_or("")) {

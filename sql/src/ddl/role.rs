@@ -4,10 +4,11 @@ use super::{Ddl, names};
 use crate::catalog::store::NameSpace;
 use crate::catalog::{Change, Database, Kind, Object, ROLE_POSTGRES, Role};
 use crate::error::{Error, Result, SqlState};
+use crate::password::encrypt;
 use crate::parse::ast::{Name, ObjectKind, ObjectName, SetValue, SettingTarget};
 use crate::session::set_value_text;
 use crate::settings::{Settings, Source};
-use crate::types::Oid;
+use crate::types::{Oid, Type, parse_datum};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
@@ -91,14 +92,24 @@ impl Ddl<'_> {
                 "noreplication" => role.replication = false,
                 "bypassrls" => role.bypass_rls = true,
                 "nobypassrls" => role.bypass_rls = false,
-                "password" | "encrypted password" => role.password.clone_from(value),
+                "password" | "encrypted password" => {
+                    role.password = value.as_deref().filter(|password| !password.is_empty()).map(encrypt);
+                    if value.as_deref() == Some("") {
+                        self.notice("empty string is not a valid password, clearing password");
+                    }
+                }
                 "connection limit" => {
                     let limit = value.as_deref().and_then(|text| text.parse().ok());
                     role.connection_limit = limit.ok_or_else(|| {
                         Error::new(SqlState::INVALID_PARAMETER_VALUE, "invalid connection limit")
                     })?;
                 }
-                "valid until" => role.valid_until.clone_from(value),
+                "valid until" => {
+                    if let Some(time) = value {
+                        parse_datum(time, Type::TIMESTAMPTZ, -1, &self.core.render.borrow())?;
+                    }
+                    role.valid_until.clone_from(value);
+                }
                 // Accepted and without effect since PostgreSQL 8.1.
                 "sysid" => {}
                 other => return Err(Error::unsupported(format!("role option {}", other.to_uppercase()))),

@@ -142,13 +142,7 @@ impl Ddl<'_> {
         };
         self.require_owner(sequence.owner, "sequence", &sequence.name)?;
         let mut changed = (*sequence).clone();
-        if let Some(start) = options.start {
-            changed.start = start;
-        }
-        if let Some(increment) = options.increment {
-            changed.increment = increment;
-        }
-        apply(&mut changed, options)?;
+        change(&mut changed, options)?;
         if let Some(owner) = owned_by {
             changed.owned_by = self.owner_column(owner)?;
         }
@@ -173,6 +167,17 @@ impl Ddl<'_> {
         self.give_relation_name(sequence.schema, &sequence.name)?;
         self.write(Change::remove(Kind::Sequence, sequence.oid))
     }
+}
+
+/// ALTER SEQUENCE, and ALTER COLUMN of an identity column.
+pub(super) fn change(sequence: &mut Sequence, options: &SequenceOptions) -> Result<()> {
+    if let Some(start) = options.start {
+        sequence.start = start;
+    }
+    if let Some(increment) = options.increment {
+        sequence.increment = increment;
+    }
+    apply(sequence, options)
 }
 
 fn apply(sequence: &mut Sequence, options: &SequenceOptions) -> Result<()> {

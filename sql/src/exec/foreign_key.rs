@@ -13,7 +13,8 @@
 //!
 //! # Snapshots that are kept
 //!
-//! REPEATABLE READ sees more here than its snapshot. As in PostgreSQL, an action (CASCADE, SET NULL, SET DEFAULT) that would change a
+//! A row that was inserted after the snapshot can't be referenced by it ([`is_known`]). REPEATABLE READ otherwise sees more here than its
+//! snapshot. As in PostgreSQL, an action (CASCADE, SET NULL, SET DEFAULT) that would change a
 //! row which the snapshot does not have fails with 40001: that is `lock_row`'s rule. SERIALIZABLE must not learn anything that its snapshot
 //! does not know. `get_latest_locked` sees to it for single rows; for the search for referencing rows, [`act`] compares what a registered
 //! scan of the snapshot finds with the latest state. (In 2PL and serial mode that scan *is* the latest state, and takes the protocol's
@@ -38,7 +39,7 @@ use crate::table::key::{KeyOrder, encode};
 use crate::table::{Shape, row, to_text};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::{Direction, KeyRange, Value};
-use serin_txn::{Isolation, RelationLockMode, RowLock, RowLockMode, WaitPolicy};
+use serin_txn::{Isolation, RelationLockMode, RowLock, RowLockMode, Transaction, WaitPolicy};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -221,13 +222,17 @@ fn lock_referenced(
             }
             return Err(concurrent_update());
         };
+        let place: &[u8] = if index.clustered { &entry } else { &found };
+        let latest = transaction.get_latest_locked(&shape.tree, place, RowLockMode::KeyShare)?;
+        if latest.is_some() && !is_known(&mut transaction, &shape, place)? {
+            return Ok(false);
+        }
         if index.clustered {
-            if transaction.get_latest_locked(tree, &entry, RowLockMode::KeyShare)?.is_some() {
+            if latest.is_some() {
                 return Ok(true);
             }
             continue;
         }
-        let latest = transaction.get_latest_locked(&shape.tree, &found, RowLockMode::KeyShare)?;
         drop(transaction);
         if let Some(bytes) = latest {
             let row = shape.decode_row(&bytes)?;
@@ -236,6 +241,21 @@ fn lock_referenced(
                 return Ok(true);
             }
         }
+    }
+}
+
+/// REPEATABLE READ: whether the snapshot has the row, or the transaction made it. One that somebody else has inserted since does not
+/// exist yet, as in PostgreSQL. (SERIALIZABLE has failed with 40001 by now.)
+fn is_known(transaction: &mut Transaction, shape: &Shape, place: &[u8]) -> Result<bool> {
+    if transaction.isolation() != Isolation::RepeatableRead || transaction.get(&shape.tree, place)?.is_some() {
+        return Ok(true);
+    }
+    // Not in view: newer than the snapshot, or of this very command.
+    match transaction.lock_row(&shape.tree, place, RowLockMode::KeyShare, WaitPolicy::Block) {
+        Ok(RowLock::Unchanged | RowLock::Skipped) => Ok(true),
+        Ok(RowLock::Changed(latest)) => Ok(latest.is_some()),
+        Err(serin_txn::Error::ConcurrentUpdate { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -475,14 +495,7 @@ fn default_of(table: &Table, column: usize, context: &ExecContext<'_>) -> Result
     let column = &table.columns[column];
     let Some(text) = &column.default else { return Ok(Expr::null(column.data_type())) };
     let search_path = context.eval.services.search_path();
-    let settings = PlannerSettings {
-        enable_index_scan: true,
-        enable_hash_join: true,
-        enable_nested_loop: true,
-        enable_sequential_scan: true,
-        enable_sort: true,
-        work_mem_bytes: context.work_mem_bytes,
-    };
+    let settings = PlannerSettings::for_catalog();
     let plan =
         PlanContext {
             catalog: context.catalog,

@@ -75,6 +75,11 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
 impl Execute for LockRows {
     fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
         let wanted = max.clamp(1, BATCH_ROWS);
+        // Under two-phase locking the reads below lock the rows for what is wanted of them at once.
+        for target in &self.lock.targets {
+            let shape = Shape::of(&target.table, rt.context)?;
+            rt.context.transaction.borrow_mut().intend_to_lock(&shape.tree, target.strength);
+        }
         let mut out = Collected::new(&self.types);
         while out.rows < wanted {
             rt.check_interrupt()?;

@@ -20,6 +20,8 @@ use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
+use super::PLAIN_ORDER;
+use crate::table::key::encode;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Type};
 use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
@@ -139,6 +141,20 @@ impl Changer {
         Ok(result)
     }
 
+    /// Before rows to change are read: under two-phase locking the read locks them for the change at once.
+    pub fn announce(&self, rt: &Runtime<'_>) {
+        let mode = match self.modify.kind {
+            ModifyKind::Insert if !self.updates_on_conflict() => return,
+            ModifyKind::Insert => self.conflict_lock_mode,
+            ModifyKind::Update | ModifyKind::Delete => self.lock_mode,
+        };
+        rt.context.transaction.borrow_mut().intend_to_lock(&self.shape.tree, mode);
+    }
+
+    fn updates_on_conflict(&self) -> bool {
+        self.modify.on_conflict.as_ref().is_some_and(|clause| clause.update.is_some())
+    }
+
     /// Locks a row that was read as `old` and changes it. Answers the row for RETURNING: as it is now, or was, for DELETE.
     fn change(
         &mut self,
@@ -147,12 +163,19 @@ impl Changer {
         input: &mut [Datum],
         rt: &Runtime<'_>,
     ) -> Result<Option<Vec<Datum>>> {
-        let locked = rt.context.transaction.borrow_mut().lock_row(
-            &self.shape.tree,
-            key,
-            self.lock_mode,
-            WaitPolicy::Block,
-        )?;
+        let mode = match self.keeps_key(old, input, rt)? {
+            true => RowLockMode::NoKeyUpdate,
+            false => self.lock_mode,
+        };
+        let lock = |mode| {
+            let mut transaction = rt.context.transaction.borrow_mut();
+            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)
+        };
+        let mut locked = lock(mode)?;
+        if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
+            // Judged by a version that is not the one to be changed.
+            locked = lock(self.lock_mode)?;
+        }
         match locked {
             RowLock::Unchanged => {
                 let old = self.shape.decode_row(old)?;
@@ -161,6 +184,33 @@ impl Changer {
             RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
             RowLock::Skipped | RowLock::Changed(None) => Ok(None),
         }
+    }
+
+    /// Whether an update that assigns key columns leaves them as they are (`SET id = id`): then those who reference the row need not wait.
+    fn keeps_key(&self, old: &[u8], input: &[Datum], rt: &Runtime<'_>) -> Result<bool> {
+        if self.modify.kind != ModifyKind::Update || self.lock_mode != RowLockMode::Update {
+            return Ok(false);
+        }
+        for (at, expr) in &self.modify.assignments {
+            if !self.writer.changes_key(&[*at]) {
+                continue;
+            }
+            if expr.is_volatile() || expr.has_subquery() {
+                return Ok(false);
+            }
+            let stored = self.shape.layout.decode(old, *at)?;
+            let before = stored.unwrap_or_else(|| self.shape.missing[*at].clone());
+            let after = row_value(expr, input, rt)?;
+            let image = |value: &Datum| {
+                let mut bytes = Vec::new();
+                encode(value, self.shape.types[*at], PLAIN_ORDER, &mut bytes);
+                bytes
+            };
+            if image(&before) != image(&after) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The row was locked and turned out to have a newer version than the one that was read.
@@ -260,12 +310,21 @@ impl Changer {
                 }
                 InsertOutcome::Conflict { key, visible, .. } => (key, visible),
             };
-            // Under a fixed snapshot, a row that it does not show can't be passed over or changed.
+            // Under a fixed snapshot, a row that it does not show can't be passed over or changed, unless this very statement
+            // has made it.
             if !visible && rt.context.transaction.borrow().isolation() != Isolation::ReadCommitted {
-                return Err(Error::new(
-                    SqlState::SERIALIZATION_FAILURE,
-                    "could not serialize access due to concurrent update",
-                ));
+                let found = rt.context.transaction.borrow_mut().lock_row(
+                    &self.shape.tree,
+                    &key,
+                    RowLockMode::KeyShare,
+                    WaitPolicy::Block,
+                )?;
+                if !matches!(found, RowLock::Skipped | RowLock::Unchanged) {
+                    return Err(Error::new(
+                        SqlState::SERIALIZATION_FAILURE,
+                        "could not serialize access due to concurrent update",
+                    ));
+                }
             }
             let Some(update) = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref()) else {
                 return Ok(None);
@@ -348,6 +407,7 @@ impl Modify {
         }
         let mut changer = Changer::new(&self.modify, rt)?;
         changer.begin(rt)?;
+        changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
         // Triggers see what the statement has done so far, so that its rows come one by one.

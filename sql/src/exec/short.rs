@@ -24,6 +24,7 @@ pub fn run(short: &Short, rt: &Runtime<'_>) -> Result<Option<Batch>> {
         Short::Change { point, modify } => change(point, modify, rt),
         Short::Insert { modify } => {
             let mut changer = Changer::new(modify, rt)?;
+            changer.announce(rt);
             let row = changer.insert(&[], rt)?;
             affected(&changer, row, &[], rt)
         }
@@ -67,6 +68,7 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
     let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
     let mut bytes = None;
     if !point.filter.is_empty() {
+        changer.announce(rt);
         let Some(read) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else { return Ok(None) };
         if !row_passes(&point.filter, &decode(point, &shape, &read)?, rt)? {
             return Ok(None);

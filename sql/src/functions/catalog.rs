@@ -157,15 +157,21 @@ fn options_to_table(options: &ArrayValue) -> SetIterator {
 // ---- definitions ----
 
 fn definitions(r: &mut Registry) {
-    scalar!(r, "pg_get_expr", |expression: &str, _relation: OidValue| expression);
-    scalar!(r, "pg_get_expr_ext", |expression: &str, _relation: OidValue, _pretty: bool| expression);
+    scalar!(r, "pg_get_expr", |context; expression: &str, relation: OidValue| {
+        expression_text(expression, relation.0, false, context)
+    });
+    scalar!(r, "pg_get_expr_ext", |context; expression: &str, relation: OidValue, pretty: bool| {
+        expression_text(expression, relation.0, pretty, context)
+    });
     scalar!(r, "pg_get_indexdef", |context; index: OidValue| index_definition(index.0, 0, false, context));
     scalar!(r, "pg_get_indexdef_ext", |context; index: OidValue, column: i32, pretty: bool| {
         index_definition(index.0, column, pretty, context)
     });
-    scalar!(r, "pg_get_constraintdef", |context; constraint: OidValue| constraint_definition(constraint.0, context));
-    scalar!(r, "pg_get_constraintdef_ext", |context; constraint: OidValue, _pretty: bool| {
-        constraint_definition(constraint.0, context)
+    scalar!(r, "pg_get_constraintdef", |context; constraint: OidValue| {
+        constraint_definition(constraint.0, false, context)
+    });
+    scalar!(r, "pg_get_constraintdef_ext", |context; constraint: OidValue, pretty: bool| {
+        constraint_definition(constraint.0, pretty, context)
     });
     scalar!(r, "pg_get_viewdef", |context; view: OidValue| view_definition(view.0, context));
     scalar!(r, "pg_get_viewdef_ext", |context; view: OidValue, _pretty: bool| view_definition(view.0, context));
@@ -221,19 +227,26 @@ fn index_definition(index: Oid, column: i32, pretty: bool, context: &EvalContext
     match usize::try_from(column) {
         Ok(0) => {
             let visible = deparse::is_visible(&catalog, table.oid, &context.services.search_path());
-            Some(deparse::index_definition(&catalog, &table, index, !(pretty && visible)))
+            Some(deparse::index_definition(&catalog, &table, index, !(pretty && visible), context))
         }
         // A column that the index hasn't got is an empty text, as in PostgreSQL.
-        Ok(column) => Some(deparse::index_column(&table, index, column).unwrap_or_default()),
+        Ok(column) => Some(deparse::index_column(&table, index, column, context).unwrap_or_default()),
         Err(_) => None,
     }
 }
 
-fn constraint_definition(constraint: Oid, context: &EvalContext<'_>) -> Option<String> {
+fn expression_text(text: &str, relation: Oid, pretty: bool, context: &EvalContext<'_>) -> String {
+    match context.services.catalog().table(relation) {
+        Some(table) => deparse::expression(text, &table, pretty, context),
+        None => text.to_string(),
+    }
+}
+
+fn constraint_definition(constraint: Oid, pretty: bool, context: &EvalContext<'_>) -> Option<String> {
     let catalog = context.services.catalog();
     let found = |table: &Arc<Table>| {
         let constraint = table.constraints.iter().find(|of| of.oid == constraint)?;
-        Some(deparse::constraint_definition(&catalog, &context.services.search_path(), table, constraint))
+        Some(deparse::constraint_definition(&catalog, table, constraint, pretty, context))
     };
     catalog.tables().find_map(found)
 }

@@ -146,6 +146,14 @@ pub trait Services {
     fn safe_snapshot_blocking_pids(&self, _pid: i32) -> Vec<i32> {
         Vec::new()
     }
+    /// For serin_conflicts.
+    fn recent_conflicts(&self) -> Vec<serin_txn::PastConflict> {
+        Vec::new()
+    }
+    /// rw-antidependencies by pid, for serin_transactions.
+    fn dependencies(&self) -> Vec<(i32, i32)> {
+        Vec::new()
+    }
     /// Size of a relation's trees in bytes (pg_relation_size …).
     fn relation_size(&self, relation: Oid) -> Result<Option<i64>>;
     // ---- what pg_catalog shows of the live state ----

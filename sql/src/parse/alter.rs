@@ -4,7 +4,7 @@ use super::ast::*;
 use super::cursor::Parser;
 use super::keywords::Keyword as K;
 use super::lexer::Kind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 
 impl Parser<'_> {
     pub fn alter(&mut self) -> Result<StatementKind> {
@@ -227,6 +227,37 @@ impl Parser<'_> {
                 self.eat(K::Column);
                 self.alter_column(from)
             }
+            Some(K::Alter) => {
+                self.advance();
+                self.advance();
+                let name = self.column_id()?;
+                let start = self.position();
+                let (deferrable, not_valid) = self.deferrable()?;
+                if not_valid {
+                    let message = "FOREIGN KEY constraints cannot be marked NOT VALID";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(start));
+                }
+                Ok(AlterTableAction::AlterConstraint { name, deferrable })
+            }
+            Some(K::Cluster) if self.keyword_ahead(1) == Some(K::On) => {
+                self.advance();
+                self.advance();
+                self.column_id()?;
+                Ok(AlterTableAction::Stored)
+            }
+            Some(K::Set) if matches!(self.keyword_ahead(1), Some(K::Logged | K::Unlogged)) => {
+                self.advance();
+                self.advance();
+                Ok(AlterTableAction::Stored)
+            }
+            Some(K::Set) if self.keyword_ahead(1) == Some(K::Without) => {
+                self.advance();
+                self.advance();
+                if !self.eat(K::Cluster) {
+                    self.expect(K::Oids)?;
+                }
+                Ok(AlterTableAction::Stored)
+            }
             Some(K::Validate) => {
                 self.advance();
                 self.expect(K::Constraint)?;
@@ -251,8 +282,7 @@ impl Parser<'_> {
                 Ok(AlterTableAction::SetOptions(self.storage_options()?))
             }
             Some(
-                K::Alter
-                | K::Attach
+                K::Attach
                 | K::Cluster
                 | K::Depends
                 | K::Detach
@@ -327,6 +357,42 @@ impl Parser<'_> {
         })
     }
 
+    fn alter_identity(&mut self, column: Name) -> Result<AlterTableAction> {
+        let (mut always, mut options, mut restart) = (None, Vec::new(), None);
+        loop {
+            match (self.keyword(), self.keyword_ahead(1)) {
+                (Some(K::Set), Some(K::Generated)) => {
+                    self.advance();
+                    self.advance();
+                    always = Some(self.eat(K::Always));
+                    if always == Some(false) {
+                        self.expect(K::By)?;
+                        self.expect(K::Default)?;
+                    }
+                }
+                (Some(K::Set), Some(_)) => self.advance(),
+                (
+                    Some(
+                        K::Cache
+                        | K::Cycle
+                        | K::Increment
+                        | K::Maxvalue
+                        | K::Minvalue
+                        | K::No
+                        | K::Start
+                        | K::Restart,
+                    ),
+                    _,
+                ) => {
+                    let clauses = self.sequence_clauses()?;
+                    options.push(clauses.options);
+                    restart = clauses.restart.or(restart);
+                }
+                _ => return Ok(AlterTableAction::AlterIdentity { column, always, options, restart }),
+            }
+        }
+    }
+
     /// ALTER [COLUMN] name …
     fn alter_column(&mut self, from: usize) -> Result<AlterTableAction> {
         use AlterTableAction as A;
@@ -388,6 +454,39 @@ impl Parser<'_> {
                 self.advance();
                 Ok(A::DropIdentity { column, if_exists: self.eat_if_exists()? })
             }
+            (Some(K::Drop), Some(K::Expression)) => {
+                self.advance();
+                self.advance();
+                Ok(A::DropExpression { column, if_exists: self.eat_if_exists()? })
+            }
+            (Some(K::Set), Some(K::Storage | K::Compression)) => {
+                self.advance();
+                self.advance();
+                if !self.eat(K::Default) {
+                    self.column_id()?;
+                }
+                Ok(A::SetStorage(column))
+            }
+            (Some(K::Set | K::Reset), _) if self.is_symbol_ahead(1, b'(') => {
+                self.advance();
+                self.storage_options()?;
+                Ok(A::SetStorage(column))
+            }
+            (Some(K::Restart), _)
+            | (
+                Some(K::Set),
+                Some(
+                    K::Generated
+                    | K::Cache
+                    | K::Cycle
+                    | K::Increment
+                    | K::Maxvalue
+                    | K::Minvalue
+                    | K::No
+                    | K::Start
+                    | K::Restart,
+                ),
+            ) => self.alter_identity(column),
             (Some(K::Set), Some(K::Statistics)) => {
                 self.advance();
                 self.advance();
@@ -396,7 +495,7 @@ impl Parser<'_> {
                     .map_err(|_| self.syntax_error("statistics target is out of range").at(position))?;
                 Ok(A::SetStatistics(column, target))
             }
-            (Some(K::Set | K::Reset | K::Drop | K::Restart | K::Options), _) => self.other_action(from),
+            (Some(K::Set | K::Reset | K::Drop | K::Options), _) => self.other_action(from),
             _ => Err(self.unexpected()),
         }
     }

@@ -1025,7 +1025,26 @@ pub enum AlterTableAction {
         column: Name,
         if_exists: bool,
     },
+    /// SET GENERATED, SET sequence options, RESTART.
+    AlterIdentity {
+        column: Name,
+        always: Option<bool>,
+        options: Vec<SequenceOptions>,
+        restart: Option<Option<i64>>,
+    },
+    DropExpression {
+        column: Name,
+        if_exists: bool,
+    },
+    AlterConstraint {
+        name: Name,
+        deferrable: Deferrable,
+    },
     SetStatistics(Name, i32),
+    /// SET STORAGE, SET COMPRESSION, SET (…) and RESET (…) of a column: known to have no effect here.
+    SetStorage(Name),
+    /// SET LOGGED, CLUSTER ON and their like: how PostgreSQL stores a table, which is without effect here.
+    Stored,
     RenameColumn {
         from: Name,
         to: Name,

@@ -479,7 +479,18 @@ impl Parser<'_> {
                 Some(K::Update) => {
                     self.advance();
                     self.advance();
+                    let position = self.position();
                     on_update = self.referential_action()?;
+                    let list = match &on_update {
+                        ReferentialAction::SetNull(columns) if !columns.is_empty() => Some("SET NULL"),
+                        ReferentialAction::SetDefault(columns) if !columns.is_empty() => Some("SET DEFAULT"),
+                        _ => None,
+                    };
+                    if let Some(action) = list {
+                        let message =
+                            format!("a column list with {action} is only supported for ON DELETE actions");
+                        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+                    }
                 }
                 _ => {
                     self.advance();

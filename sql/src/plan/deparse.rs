@@ -15,6 +15,10 @@ pub trait Names {
     fn slot(&self, index: usize) -> String {
         format!("${index}")
     }
+    /// Parentheses only where they are needed, as psql asks for.
+    fn is_pretty(&self) -> bool {
+        false
+    }
     /// 1-based number of a subquery in the plan.
     fn subquery(&self, index: usize) -> usize {
         index + 1
@@ -27,6 +31,70 @@ pub struct TableNames<'t>(pub &'t crate::catalog::Table);
 impl Names for TableNames<'_> {
     fn column(&self, index: usize) -> String {
         self.0.columns.get(index).map_or_else(|| "?".into(), |column| quote_identifier(&column.name))
+    }
+}
+
+/// The same, pretty.
+pub struct PrettyTableNames<'t>(pub &'t crate::catalog::Table);
+
+impl Names for PrettyTableNames<'_> {
+    fn column(&self, index: usize) -> String {
+        TableNames(self.0).column(index)
+    }
+    fn is_pretty(&self) -> bool {
+        true
+    }
+}
+
+/// What an expression stands in: decides whether it needs parentheses when they are to be few.
+#[derive(Clone, Copy)]
+enum Around<'a> {
+    And,
+    Or,
+    Not,
+    /// With which side of it this is.
+    Operator(&'a str, bool),
+    Other,
+}
+
+/// ruleutils.c's isSimpleNode.
+fn is_simple(expr: &Expr, around: Around<'_>) -> bool {
+    let low = |operator: &str| matches!(operator, "+" | "-");
+    let high = |operator: &str| matches!(operator, "*" | "/" | "%");
+    match (expr, around) {
+        (Expr::Call { function, arguments, .. }, around) => match (operator_name(function), around) {
+            (None, _) | (_, Around::And | Around::Or | Around::Not) => true,
+            (Some(own), Around::Operator(parent, is_left)) if arguments.len() == 2 => {
+                (low(own) && low(parent) && is_left)
+                    || (high(own) && (low(parent) || (high(parent) && is_left)))
+            }
+            _ => false,
+        },
+        (Expr::And(_), around) => matches!(around, Around::And | Around::Or),
+        (Expr::Or(_), around) => matches!(around, Around::Or),
+        (
+            Expr::Not(_)
+            | Expr::IsNull { .. }
+            | Expr::IsBool { .. }
+            | Expr::IsDistinctFrom { .. },
+            around,
+        ) => matches!(around, Around::And | Around::Or | Around::Not),
+        (Expr::Quantified { .. } | Expr::InSet { .. }, _) => false,
+        (Expr::Cast { operand, .. }, _) => is_simple(operand, Around::Other),
+        _ => true,
+    }
+}
+
+/// An expression within another.
+fn write_inner(expr: &Expr, around: Around<'_>, names: &dyn Names, out: &mut String) {
+    // Without pretty printing every expression brings its own parentheses.
+    let wrap = names.is_pretty() && !is_simple(expr, around);
+    if wrap {
+        out.push('(');
+    }
+    write_expr(expr, names, out);
+    if wrap {
+        out.push(')');
     }
 }
 
@@ -95,6 +163,7 @@ fn list(exprs: &[Expr], separator: &str, names: &dyn Names, out: &mut String) {
 }
 
 fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
+    let (open, close) = if names.is_pretty() { ("", "") } else { ("(", ")") };
     match expr {
         Expr::Constant { value, data_type } => constant(value, *data_type, out),
         Expr::Column { index, .. } => out.push_str(&names.column(*index)),
@@ -104,16 +173,16 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
         }
         Expr::Call { function, arguments, .. } => match (operator_name(function), arguments.as_slice()) {
             (Some(operator), [left, right]) => {
-                out.push('(');
-                write_expr(left, names, out);
+                out.push_str(open);
+                write_inner(left, Around::Operator(operator, true), names, out);
                 let _ = write!(out, " {operator} ");
-                write_expr(right, names, out);
-                out.push(')');
+                write_inner(right, Around::Operator(operator, false), names, out);
+                out.push_str(close);
             }
             (Some(operator), [operand]) => {
-                let _ = write!(out, "({operator} ");
-                write_expr(operand, names, out);
-                out.push(')');
+                let _ = write!(out, "{open}{operator} ");
+                write_inner(operand, Around::Operator(operator, false), names, out);
+                out.push_str(close);
             }
             _ => {
                 let _ = write!(out, "{}(", function.name);
@@ -127,24 +196,33 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
             out.push(')');
         }
         Expr::Cast { operand, to, modifier, .. } => {
-            out.push('(');
-            write_expr(operand, names, out);
-            let _ = write!(out, ")::{}", format_type(*to, *modifier));
+            out.push_str(open);
+            write_inner(operand, Around::Other, names, out);
+            let _ = write!(out, "{close}::{}", format_type(*to, *modifier));
         }
         Expr::And(terms) | Expr::Or(terms) => {
-            out.push('(');
-            list(terms, if matches!(expr, Expr::And(_)) { " AND " } else { " OR " }, names, out);
-            out.push(')');
+            let (word, around) = match expr {
+                Expr::And(_) => (" AND ", Around::And),
+                _ => (" OR ", Around::Or),
+            };
+            out.push_str(open);
+            for (at, term) in terms.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(word);
+                }
+                write_inner(term, around, names, out);
+            }
+            out.push_str(close);
         }
         Expr::Not(operand) => {
-            out.push_str("(NOT ");
-            write_expr(operand, names, out);
-            out.push(')');
+            let _ = write!(out, "{open}NOT ");
+            write_inner(operand, Around::Not, names, out);
+            out.push_str(close);
         }
         Expr::IsNull { operand, negated } => {
-            out.push('(');
-            write_expr(operand, names, out);
-            out.push_str(if *negated { " IS NOT NULL)" } else { " IS NULL)" });
+            out.push_str(open);
+            write_inner(operand, Around::Other, names, out);
+            let _ = write!(out, " IS {}NULL{close}", if *negated { "NOT " } else { "" });
         }
         Expr::IsBool { operand, value, negated } => {
             let word = match value {
@@ -152,16 +230,16 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
                 Some(false) => "FALSE",
                 None => "UNKNOWN",
             };
-            out.push('(');
-            write_expr(operand, names, out);
-            let _ = write!(out, " IS {}{word})", if *negated { "NOT " } else { "" });
+            out.push_str(open);
+            write_inner(operand, Around::Other, names, out);
+            let _ = write!(out, " IS {}{word}{close}", if *negated { "NOT " } else { "" });
         }
         Expr::IsDistinctFrom { left, right, negated, .. } => {
-            out.push('(');
-            write_expr(left, names, out);
+            out.push_str(open);
+            write_inner(left, Around::Other, names, out);
             out.push_str(if *negated { " IS NOT DISTINCT FROM " } else { " IS DISTINCT FROM " });
-            write_expr(right, names, out);
-            out.push(')');
+            write_inner(right, Around::Other, names, out);
+            out.push_str(close);
         }
         Expr::Case { operand, arms, otherwise, .. } => {
             out.push_str("CASE");
@@ -203,9 +281,9 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
             out.push(')');
         }
         Expr::Quantified { comparison, operand, list: items, array, all } => {
-            out.push('(');
-            write_expr(operand, names, out);
+            out.push_str(open);
             let operator = operator_name(comparison).unwrap_or("=");
+            write_inner(operand, Around::Operator(operator, true), names, out);
             let _ = write!(out, " {operator} {} (", if *all { "ALL" } else { "ANY" });
             match array {
                 true => list(items, ", ", names, out),
@@ -215,7 +293,7 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
                     out.push(']');
                 }
             }
-            out.push_str("))");
+            let _ = write!(out, "){close}");
         }
         Expr::InSet { operand, set, negated } => {
             out.push('(');

@@ -73,6 +73,20 @@ pub struct PlannerSettings {
     pub work_mem_bytes: usize,
 }
 
+impl PlannerSettings {
+    /// For binding what the catalog keeps as text, which is not planned.
+    pub fn for_catalog() -> PlannerSettings {
+        PlannerSettings {
+            enable_index_scan: true,
+            enable_hash_join: true,
+            enable_nested_loop: true,
+            enable_sequential_scan: true,
+            enable_sort: true,
+            work_mem_bytes: 4 << 20,
+        }
+    }
+}
+
 /// A statement that reads or changes rows, ready to run any number of times while the catalog stays at `catalog_version`.
 pub struct Plan {
     /// The result's columns; None for a statement without RETURNING.

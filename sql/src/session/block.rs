@@ -206,7 +206,6 @@ impl Session {
         if self.block.state == State::Implicit && self.block.statements <= 1 {
             let message = "SET CONSTRAINTS can only be used in transaction blocks";
             self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
-            return Ok(());
         }
         let chosen = match names {
             [] => None,

@@ -8,7 +8,7 @@ use crate::functions::EvalContext;
 use crate::table::key::{self, KeyOrder};
 use crate::types::{Datum, Oid, Repr, Type};
 use serin_storage::TreeId;
-use serin_txn::{Conflict, ConflictStep};
+use serin_txn::{Conflict, ConflictKind, ConflictStep};
 
 impl Session {
     /// An error of the transaction layer, explained with this session's catalog.
@@ -34,7 +34,7 @@ impl Session {
                     SqlState::SERIALIZATION_FAILURE => {
                         error.hint("The transaction might succeed if retried.")
                     }
-                    _ => error.hint("See server log for query details."),
+                    _ => error.hint("The other transactions went on; this one might succeed if retried."),
                 }
             }
             None => error,
@@ -44,21 +44,31 @@ impl Session {
 
 /// One line a step: who, did what, to which row of which relation, for whom, running what.
 pub(crate) fn describe(conflict: &Conflict, catalog: &Catalog, eval: &EvalContext<'_>) -> String {
-    let lines = conflict.steps.iter().map(|step| describe_step(step, catalog, eval));
+    let lines = conflict.steps.iter().map(|step| describe_step(conflict.kind, step, catalog, eval));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn describe_step(step: &ConflictStep, catalog: &Catalog, eval: &EvalContext<'_>) -> String {
+fn describe_step(
+    kind: ConflictKind,
+    step: &ConflictStep,
+    catalog: &Catalog,
+    eval: &EvalContext<'_>,
+) -> String {
     let mut line = format!("Process {} (transaction {}) {}", step.pid, step.transaction, step.action);
     if let Some(what) = object(step, catalog, eval) {
         line.push(' ');
         line.push_str(&what);
     }
-    if let Some(other) = step.other_pid {
+    if kind == ConflictKind::Dependencies {
+        if let (Some(other), Some(pid)) = (step.other, step.other_pid) {
+            let did = if step.action == "read" { "overwritten by" } else { "read before by" };
+            line.push_str(&format!(", {did} process {pid} (transaction {other})"));
+        }
+    } else if let Some(other) = step.other_pid {
         let transaction = step.other.map_or_else(String::new, |other| format!(" (transaction {other})"));
         line.push_str(&format!("; blocked by process {other}{transaction}"));
     } else if let Some(other) = step.other {
-        line.push_str(&format!("; transaction {other}"));
+        line.push_str(&format!(", written by transaction {other} after this one's snapshot"));
     }
     line.push('.');
     if let Some(statement) = &step.statement {

@@ -67,6 +67,7 @@ impl Session {
         }
         let started = now();
         let registration = engine.register(Activity {
+            running: None,
             pid: 0,
             database: database.oid,
             user: role.oid,

@@ -125,6 +125,8 @@ impl Core {
         let handle = &self.registration.handle;
         handle.set_lock_timeout(Duration::from_millis(typed.lock_timeout_ms));
         handle.set_deadlock_timeout(Duration::from_millis(typed.deadlock_timeout_ms));
+        handle.set_serial_idle_timeout(Duration::from_millis(typed.serial_idle_timeout_ms));
+        handle.set_row_locks_max(typed.lock_escalation_rows);
         if let Ok(name) = settings.show("application_name") {
             let mut activity = self.registration.activity.lock();
             if activity.application_name != name {
@@ -526,6 +528,12 @@ impl Services for StatementContext<'_> {
     }
     fn activities(&self) -> Result<Vec<super::Activity>> {
         Ok(self.core.engine.activity())
+    }
+    fn recent_conflicts(&self) -> Vec<serin_txn::PastConflict> {
+        self.core.engine.transactions.recent_conflicts()
+    }
+    fn dependencies(&self) -> Vec<(i32, i32)> {
+        self.core.engine.transactions.dependencies()
     }
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
         Ok(self.core.engine.transactions.locks())

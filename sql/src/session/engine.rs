@@ -9,7 +9,8 @@ use crate::catalog::{Catalog, DATABASE_POSTGRES, FIRST_USER_OID, Publisher, Runt
 use crate::error::{Error, Result, SqlState};
 use crate::sequence::SequenceStore;
 use crate::settings::{Settings, Source};
-use crate::types::Oid;
+use crate::password::ScramVerifier;
+use crate::types::{Datum, Oid, Type, parse_datum};
 use parking_lot::Mutex;
 use serin_storage::{CommandId, Intent, Store, Timestamp, View};
 use serin_txn::{Isolation, Mode, SessionHandle, TransactionManager, TransactionOptions};
@@ -104,6 +105,21 @@ impl Engine {
         self.publisher.catalog(DATABASE_POSTGRES)
     }
 
+    /// What a client must prove to know to be this role. `None`, which the client must not be told apart: there is no
+    /// such role, it has no password, or that has expired.
+    pub fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
+        let catalog = self.catalog();
+        let role = catalog.find_role(role)?;
+        if let Some(until) = &role.valid_until {
+            let render = crate::settings::Settings::new().typed().render.clone();
+            match parse_datum(until, Type::TIMESTAMPTZ, -1, &render) {
+                Ok(Datum::Timestamp(until)) if until > now() => {}
+                _ => return None,
+            }
+        }
+        ScramVerifier::parse(role.password.as_deref()?)
+    }
+
     /// Starts a session after authentication. Errors are FATAL (unknown database, role, setting; too many).
     pub fn connect(self: &Arc<Self>, startup: Startup) -> Result<Session> {
         Session::open(self.clone(), startup).map_err(Error::fatal)
@@ -150,7 +166,11 @@ impl Engine {
     /// The sessions now, by pid.
     pub fn activity(&self) -> Vec<Activity> {
         let sessions: Vec<_> = self.sessions.lock().by_pid.values().cloned().collect();
-        let mut activity: Vec<_> = sessions.iter().map(|session| session.activity.lock().clone()).collect();
+        let of = |session: &Arc<Registration>| Activity {
+            running: session.handle.running(),
+            ..session.activity.lock().clone()
+        };
+        let mut activity: Vec<_> = sessions.iter().map(of).collect();
         activity.sort_by_key(|activity| activity.pid);
         for activity in &mut activity {
             activity.wait = self.transactions.wait_event(activity.pid);
@@ -205,6 +225,12 @@ impl Engine {
     }
 }
 
+/// Microseconds since 2000-01-01 UTC.
+pub(crate) fn timestamp_of(at: std::time::SystemTime) -> i64 {
+    let since_1970 = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX) - EPOCH_DIFFERENCE
+}
+
 fn stored_oid(store: &Store, trees: &CatalogTrees) -> Result<Oid> {
     let snapshot = store.snapshot();
     let view = View { snapshot: &snapshot, horizon: Timestamp::MAX, own: None };
@@ -222,6 +248,5 @@ fn temporary_dir(settings: &[(String, String)]) -> PathBuf {
 
 /// Microseconds since 2000-01-01 UTC.
 pub(crate) fn now() -> i64 {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX) - EPOCH_DIFFERENCE
+    timestamp_of(std::time::SystemTime::now())
 }

@@ -9,12 +9,13 @@
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
-mod conflict;
+mod check;
+pub(crate) mod conflict;
 mod connection;
 mod copy;
 pub(crate) mod core;
 mod cursor;
-mod engine;
+pub(crate) mod engine;
 mod explain;
 mod maintenance;
 pub(crate) mod nested;
@@ -24,6 +25,7 @@ mod statement;
 mod timers;
 mod utility;
 
+pub use check::{CheckReport, check};
 pub use connection::Session;
 pub use engine::Engine;
 pub use registry::Activity;

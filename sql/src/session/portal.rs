@@ -2,11 +2,12 @@
 
 use super::statement::Prepared;
 use super::{Field, Format, OUTPUT_BYTES_MAX, Output};
-use crate::column::Batch;
+use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::plan::{Plan, PlanKind};
-use crate::types::{Datum, RenderSettings, Type};
+use crate::functions::format_in_context;
+use crate::types::{Datum, RenderSettings, Repr, Type};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -43,6 +44,32 @@ pub(super) struct ResultShape {
     /// One a column.
     pub formats: Vec<Format>,
     announced: bool,
+}
+
+impl ResultShape {
+    /// A regclass and its kin are shown by name, which the catalog knows and the encoders of columns do not: they become texts here.
+    fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
+        let Some(fields) = &self.fields else { return Ok(()) };
+        for (at, field) in fields.iter().enumerate() {
+            let named = matches!(
+                field.data_type,
+                Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC | Type::REGPROCEDURE
+            );
+            if !named || self.formats.get(at).is_some_and(|format| *format != Format::Text) {
+                continue;
+            }
+            let mut texts = Vec::with_capacity(batch.rows);
+            for row in 0..batch.rows {
+                let value = batch.columns[at].get(row);
+                texts.push(match value.is_null() {
+                    true => Datum::Null,
+                    false => Datum::text(format_in_context(&value, field.data_type, &context.eval)?),
+                });
+            }
+            batch.columns[at] = Arc::new(Column::from_datums(Repr::Text, &texts));
+        }
+        Ok(())
+    }
 }
 
 pub(super) enum Run {
@@ -198,7 +225,13 @@ impl Portal {
             return Ok(Some(pending));
         }
         match &mut self.run {
-            Run::Plan { execution, .. } => Ok(execution.next(context)?.map(|batch| (batch, 0))),
+            Run::Plan { execution, .. } => match execution.next(context)? {
+                Some(mut batch) => {
+                    self.result.name_objects(&mut batch, context)?;
+                    Ok(Some((batch, 0)))
+                }
+                None => Ok(None),
+            },
             _ => Ok(None),
         }
     }

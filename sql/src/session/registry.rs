@@ -22,6 +22,8 @@ pub struct Activity {
     pub state_change: i64,
     /// "active", "idle", "idle in transaction", "idle in transaction (aborted)".
     pub state: &'static str,
+    /// How its transaction runs, once a statement of it has started.
+    pub running: Option<serin_txn::Running>,
     /// ("Lock", "relation"), …: what it waits for now.
     pub wait: Option<(&'static str, &'static str)>,
     pub query: Arc<str>,

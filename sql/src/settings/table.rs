@@ -234,6 +234,8 @@ settings! {
         "Enables backward compatibility mode for privilege checks on large objects.";
     "local_preload_libraries", Text, "", User, LIST, "Client Connection Defaults / Shared Library Preloading",
         "Lists unprivileged shared libraries to preload into each backend.";
+    "lock_escalation_rows", Integer { min: 1, max: 2147483647, unit: Unit::None }, "16384", User, 0, "Lock Management",
+        "Sets how many rows of a table a transaction in two-phase locking locks one by one before it locks the table's key range.";
     "lock_timeout", Integer { min: 0, max: 2147483647, unit: Unit::Millisecond }, "0", User, 0, "Client Connection Defaults / Statement Behavior",
         "Sets the maximum allowed duration of any wait for a lock.";
     "log_checkpoints", Bool, "on", Sighup, 0, "Reporting and Logging / What to Log",

@@ -94,14 +94,7 @@ impl Shape {
 
     fn new(table: &Table, catalog: &Arc<crate::catalog::Catalog>, eval: &EvalContext<'_>) -> Result<Shape> {
         let search_path = eval.services.search_path();
-        let settings = PlannerSettings {
-            enable_index_scan: true,
-            enable_hash_join: true,
-            enable_nested_loop: true,
-            enable_sequential_scan: true,
-            enable_sort: true,
-            work_mem_bytes: 4 << 20,
-        };
+        let settings = PlannerSettings::for_catalog();
         let context = PlanContext { catalog, search_path: &search_path, eval, settings, variables: None };
         let bind = |text: &str, target| {
             crate::bind::table_expression(&crate::parse::parse_expression(text)?, table, target, &context)

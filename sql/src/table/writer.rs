@@ -375,7 +375,7 @@ pub(super) fn key_description(
     let mut names = Vec::new();
     let mut values = Vec::new();
     for (key, part) in table.indexes[index].keys.iter().zip(&shape.indexes[index].parts) {
-        names.push(crate::catalog::system::deparse::key_text(table, key, true));
+        names.push(crate::catalog::system::deparse::key_text(table, key, true, &context.eval));
         let value = match &part.source {
             KeySource::Column(column) => row[*column].clone(),
             KeySource::Expression(expr) => eval_row(expr, row, context).ok()?,

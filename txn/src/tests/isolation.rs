@@ -268,8 +268,8 @@ fn the_serial_gate_keeps_writers_of_other_modes_apart() {
 #[test]
 fn an_idle_holder_of_the_serial_token_is_ended() {
     let db = Db::with(&[("a", "1")]);
-    db.manager.set_serial_idle_timeout(std::time::Duration::from_millis(1));
     let (s1, s2) = (db.session(1, Mode::Serial, SERIALIZABLE), db.session(2, Mode::Serial, SERIALIZABLE));
+    s1.handle.set_serial_idle_timeout(std::time::Duration::from_millis(1));
     let (told, doomed) = std::sync::mpsc::channel();
     let told = parking_lot::Mutex::new(told);
     s1.handle.on_interrupt(move || told.lock().send(()).unwrap());

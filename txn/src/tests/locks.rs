@@ -338,3 +338,81 @@ fn pg_locks_shows_holders_waiters_ranges_and_sireads() {
     ssi.commit().unwrap();
     db.check_quiescent();
 }
+
+/// Reads up to `rows` rows from the start, as a LIMIT would, and means to write them if `updates`.
+fn step_read_some(rows: usize, updates: bool) -> impl FnOnce(&mut Worker) -> Outcome + Send {
+    move |worker| {
+        worker.statement(|transaction, tree| {
+            if updates {
+                transaction.intend_to_lock(tree, RowLockMode::NoKeyUpdate);
+            }
+            let mut scan = transaction.scan(tree, all(), serin_storage::Direction::Forward)?;
+            let mut read = Vec::new();
+            scan.next_batch(transaction, rows, &mut |key, _| {
+                read.push(text(key));
+                true
+            })?;
+            Ok(read.join(" "))
+        })
+    }
+}
+
+#[test]
+fn a_scan_in_two_phase_locking_locks_what_it_has_read_and_no_more() {
+    let db = Db::with(&[("a", "1"), ("c", "1"), ("e", "1")]);
+    let [reader, writer] = [1, 2].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    assert_eq!(reader.run(step_read_some(2, false)).unwrap(), "a c");
+    // Beyond what was read: both a row and a gap.
+    writer.insert("d", "1").unwrap();
+    writer.update("e", "2").unwrap();
+    writer.blocks(step_insert("b", "1"));
+    reader.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "done");
+    writer.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn scans_that_will_write_what_they_read_do_not_deadlock() {
+    let db = Db::with(&[("a", "1"), ("c", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    assert_eq!(s1.run(step_read_some(9, true)).unwrap(), "a c");
+    s2.blocks(step_read_some(9, true));
+    // Who only reads need not wait yet.
+    assert_eq!(s3.run(step_read_some(9, false)).unwrap(), "a c");
+    s3.commit().unwrap();
+    s1.update("a", "2").unwrap();
+    s1.commit().unwrap();
+    assert_eq!(s2.outcome().unwrap(), "a c");
+    s2.update("a", "3").unwrap();
+    s2.commit().unwrap();
+    assert_eq!(db.rows()[0].1, "3");
+    db.check_quiescent();
+}
+
+#[test]
+fn many_row_locks_become_one_on_the_tree() {
+    let names: Vec<String> = (0..100).map(|i| format!("k{i:03}")).collect();
+    let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let db = Db::with(&rows);
+    let [reader, writer] = [1, 2].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::RepeatableRead));
+    reader.handle.set_row_locks_max(10);
+    reader.run(step_read_some(100, false)).unwrap();
+    assert!(db.manager.locks.explicit_count() < 20, "{}", db.manager.locks.explicit_count());
+    writer.blocks(step_update("k050", "2"));
+    reader.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "1");
+    writer.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn what_nobody_is_concurrent_with_is_forgotten_when_somebody_looks() {
+    let db = Db::with(&[("a", "1")]);
+    let s1 = db.session(1, Mode::Ssi, Isolation::Serializable);
+    s1.get("a").unwrap();
+    s1.update("a", "2").unwrap();
+    s1.commit().unwrap();
+    assert!(db.manager.locks().is_empty(), "{:?}", db.manager.locks());
+    assert_eq!(db.manager.ssi.node_count(), 0);
+}

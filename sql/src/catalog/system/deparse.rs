@@ -1,12 +1,14 @@
-//! Definitions as SQL text: indexes, constraints, defaults. Expressions are kept as their source text, so they come out as
-//! they were written rather than in PostgreSQL's normal form.
+//! Definitions as SQL text: indexes, constraints, defaults. Expressions are kept as their source text; they are bound to be shown in
+//! PostgreSQL's normal form.
 
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation, Table,
 };
+use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
 use crate::parse::{parse_expression, quote_identifier};
-use crate::types::Oid;
+use crate::plan::deparse::{PrettyTableNames, TableNames, deparse};
+use crate::types::{Oid, Type};
 
 /// `schema.name`, each quoted where needed.
 pub fn qualified_name(catalog: &Catalog, schema: Oid, name: &str) -> String {
@@ -59,6 +61,46 @@ fn column_name(table: &Table, position: usize) -> String {
     table.columns.get(position).map(|column| quote_identifier(&column.name)).unwrap_or_default()
 }
 
+/// An expression as PostgreSQL shows it: bound, and printed with its constants' types and casts. Texts that name what only their own
+/// words can say (special functions, names of relations) stay as they were written.
+fn shown(text: &str, table: &Table, target: Option<(Type, i32)>, pretty: bool, context: &EvalContext<'_>) -> String {
+    let by_word = |word: &String| {
+        word.starts_with("current_")
+            || word.starts_with("reg")
+            || matches!(word.as_str(), "localtime" | "localtimestamp" | "session_user" | "user" | "nextval")
+    };
+    if crate::parse::identifiers(text).iter().any(by_word) {
+        return text.to_string();
+    }
+    let bind = || {
+        let catalog = context.services.catalog();
+        let search_path = context.services.search_path();
+        let settings = crate::plan::PlannerSettings::for_catalog();
+        let plan =
+            crate::plan::PlanContext { catalog: &catalog, search_path: &search_path, eval: context, settings, variables: None };
+        crate::bind::table_expression_as_written(&parse_expression(text)?, table, target, &plan)
+    };
+    match bind() {
+        Ok(expr) if pretty => deparse(&expr, &PrettyTableNames(table)),
+        Ok(expr) => deparse(&expr, &TableNames(table)),
+        Err(_) => text.to_string(),
+    }
+}
+
+/// pg_get_expr of a default, a generation expression or a predicate.
+pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext<'_>) -> String {
+    let column = table.columns.iter().find(|column| column.default.as_deref() == Some(text));
+    let is_literal = matches!(parse_expression(text), Ok(Expr::Literal(crate::parse::ast::Literal::String(_), _)));
+    match column {
+        Some(column) if column.generated || is_literal => {
+            shown(text, table, Some((column.data_type(), column.modifier)), pretty, context)
+        }
+        // Others are stored much as PostgreSQL would print them.
+        Some(_) => text.to_string(),
+        None => shown(text, table, None, pretty, context),
+    }
+}
+
 /// Whether an expression stands in an index definition without parentheses.
 fn is_call(text: &str) -> bool {
     matches!(
@@ -67,43 +109,29 @@ fn is_call(text: &str) -> bool {
     )
 }
 
-/// What pg_get_expr puts into parentheses unless it is to be pretty.
-fn is_operation(text: &str) -> bool {
-    use Expr as E;
-    matches!(
-        parse_expression(text),
-        Ok(E::Binary { .. }
-            | E::Unary { .. }
-            | E::And(_)
-            | E::Or(_)
-            | E::Not(_)
-            | E::IsNull { .. }
-            | E::IsBool { .. }
-            | E::IsDistinctFrom { .. }
-            | E::Between { .. }
-            | E::InList { .. }
-            | E::Quantified { .. }
-            | E::Like { .. })
-    )
-}
-
-pub fn key_text(table: &Table, key: &IndexKey, pretty: bool) -> String {
+/// A column's name, or an expression in the parentheses that an index definition has around it.
+pub fn key_text(table: &Table, key: &IndexKey, pretty: bool, context: &EvalContext<'_>) -> String {
     match (&key.column, &key.expression) {
         (Some(position), _) => column_name(table, *position),
-        (None, Some(text)) if is_call(text) => text.clone(),
-        (None, Some(text)) if !pretty && is_operation(text) => format!("(({text}))"),
-        (None, Some(text)) => format!("({text})"),
+        (None, Some(text)) if is_call(text) => shown(text, table, None, pretty, context),
+        (None, Some(text)) => format!("({})", shown(text, table, None, pretty, context)),
         (None, None) => String::new(),
     }
 }
 
 /// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema, and not pretty.
-pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualified: bool) -> String {
+pub fn index_definition(
+    catalog: &Catalog,
+    table: &Table,
+    index: &Index,
+    qualified: bool,
+    context: &EvalContext<'_>,
+) -> String {
     let keys: Vec<String> = index
         .keys
         .iter()
         .map(|key| {
-            let mut text = key_text(table, key, !qualified);
+            let mut text = key_text(table, key, !qualified, context);
             if key.descending {
                 text.push_str(" DESC");
             }
@@ -130,19 +158,22 @@ pub fn index_definition(catalog: &Catalog, table: &Table, index: &Index, qualifi
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &index.predicate {
-        match qualified && is_operation(predicate) {
-            true => text.push_str(&format!(" WHERE ({predicate})")),
-            false => text.push_str(&format!(" WHERE {predicate}")),
-        }
+        let target = Some((Type::BOOL, -1));
+        text.push_str(&format!(" WHERE {}", shown(predicate, table, target, !qualified, context)));
     }
     text
 }
 
 /// pg_get_indexdef(index, column, pretty): one column, from 1.
-pub fn index_column(table: &Table, index: &Index, column: usize) -> Option<String> {
+pub fn index_column(
+    table: &Table,
+    index: &Index,
+    column: usize,
+    context: &EvalContext<'_>,
+) -> Option<String> {
     let position = column.checked_sub(1)?;
     if let Some(key) = index.keys.get(position) {
-        return Some(key_text(table, key, true));
+        return Some(key_text(table, key, true, context));
     }
     index.include.get(position - index.keys.len()).map(|&position| column_name(table, position))
 }
@@ -188,9 +219,10 @@ fn foreign_key_definition(
 /// pg_get_constraintdef.
 pub fn constraint_definition(
     catalog: &Catalog,
-    search_path: &[String],
     table: &Table,
     constraint: &Constraint,
+    pretty: bool,
+    context: &EvalContext<'_>,
 ) -> String {
     let key = |index: Oid| {
         let Some((_, index)) = table.index(index) else {
@@ -203,14 +235,17 @@ pub fn constraint_definition(
         text
     };
     let mut text = match &constraint.kind {
-        ConstraintKind::Check(text) if is_call(text) => format!("CHECK ({text})"),
-        ConstraintKind::Check(text) => format!("CHECK (({text}))"),
+        ConstraintKind::Check(text) => {
+            format!("CHECK ({})", shown(text, table, Some((Type::BOOL, -1)), pretty, context))
+        }
         ConstraintKind::PrimaryKey(index) => format!("PRIMARY KEY {}", key(*index)),
         ConstraintKind::Unique(index) => {
             let distinct = table.index(*index).is_some_and(|(_, index)| index.nulls_not_distinct);
             format!("UNIQUE {}{}", if distinct { "NULLS NOT DISTINCT " } else { "" }, key(*index))
         }
-        ConstraintKind::ForeignKey(key) => foreign_key_definition(catalog, search_path, table, key),
+        ConstraintKind::ForeignKey(key) => {
+            foreign_key_definition(catalog, &context.services.search_path(), table, key)
+        }
     };
     if constraint.deferrable {
         text.push_str(" DEFERRABLE");

@@ -340,8 +340,7 @@ fn check_constraints(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     };
     for (table, constraint, kind, _) in constraints(&catalog) {
         if kind == 'c' {
-            let path = context.services.search_path();
-            let definition = deparse::constraint_definition(&catalog, &path, table, constraint);
+            let definition = deparse::constraint_definition(&catalog, table, constraint, false, context);
             let clause = definition.strip_prefix("CHECK ").unwrap_or(&definition);
             push(table, &constraint.name, clause.to_owned());
         }

@@ -5,7 +5,9 @@
 use super::relations::{Producer, Rows, boolean, oid, optional, text};
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::session::conflict::{describe_key, find_tree};
 use crate::types::{ArrayValue, Datum, Type};
+use serin_txn::{Conflict, ConflictKind, Isolation, Mode, PastConflict};
 use std::sync::Arc;
 
 /// A row of pg_prepared_statements.
@@ -36,6 +38,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_locks" => pg_locks,
         "pg_prepared_statements" => pg_prepared_statements,
         "pg_cursors" => pg_cursors,
+        "serin_conflicts" => serin_conflicts,
+        "serin_transactions" => serin_transactions,
         _ => return None,
     })
 }
@@ -125,6 +129,94 @@ fn pg_locks(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("mode", text(lock.mode)),
             ("granted", boolean(lock.granted)),
             ("fastpath", boolean(false)),
+        ]);
+    }
+    rows.finish()
+}
+
+/// The recent aborts, a row for each step of what happened.
+fn serin_conflicts(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("serin_conflicts");
+    let id = |id: Option<u64>| id.filter(|id| *id != 0).map_or(Datum::Null, |id| Datum::Int8(id as i64));
+    for PastConflict { id: conflict, at, conflict: Conflict { kind, steps } } in
+        context.services.recent_conflicts()
+    {
+        let kind = match kind {
+            ConflictKind::Dependencies => "read/write dependencies",
+            ConflictKind::ConcurrentUpdate => "concurrent update",
+            ConflictKind::Deadlock => "deadlock",
+        };
+        for (number, step) in (1..).zip(steps) {
+            let found = step.tree.and_then(|tree| find_tree(&catalog, tree));
+            let relation = match (found, step.relation) {
+                (Some((table, _)), _) => Some(table.name.clone()),
+                (None, Some(relation)) => catalog.table(relation).map(|table| table.name.clone()),
+                (None, None) => None,
+            };
+            let index = found.and_then(|(table, index)| Some(&table.indexes[index?].name));
+            let key = match (found, &step.key) {
+                (Some((table, index)), Some(key)) => describe_key(table, index, key, context),
+                _ => None,
+            };
+            rows.push([
+                ("conflict", id(Some(conflict))),
+                ("occurred_at", Datum::Timestamp(crate::session::engine::timestamp_of(at))),
+                ("kind", text(kind)),
+                ("step", Datum::Int4(number)),
+                ("pid", Datum::Int4(step.pid)),
+                ("transactionid", id(Some(step.transaction))),
+                ("action", text(step.action)),
+                ("relation", optional(relation)),
+                ("index", optional(index)),
+                ("key", optional(key)),
+                ("other_pid", step.other_pid.map_or(Datum::Null, Datum::Int4)),
+                ("other_transactionid", id(step.other)),
+                ("statement", optional(step.statement)),
+            ]);
+        }
+    }
+    rows.finish()
+}
+
+/// The transactions that have begun a statement and not ended: how they run, and whom they depend on.
+fn serin_transactions(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("serin_transactions");
+    let dependencies = context.services.dependencies();
+    let locks = context.services.locks()?;
+    let pids = |pids: Vec<i32>| super::relations::array(Type::INT4, pids.into_iter().map(Datum::Int4).collect());
+    for session in context.services.activities()? {
+        let Some(running) = session.running else { continue };
+        let pid = session.pid;
+        let id = locks.iter().filter(|lock| lock.pid == pid).find_map(|lock| lock.transaction);
+        let readers = dependencies.iter().filter(|(_, writer)| *writer == pid).map(|(reader, _)| *reader);
+        let writers = dependencies.iter().filter(|(reader, _)| *reader == pid).map(|(_, writer)| *writer);
+        rows.push([
+            ("pid", Datum::Int4(pid)),
+            ("transactionid", id.map_or(Datum::Null, |id| Datum::Int8(id as i64))),
+            (
+                "concurrency_mode",
+                text(match running.mode {
+                    Mode::Ssi => "ssi",
+                    Mode::TwoPhase => "2pl",
+                    Mode::Serial => "serial",
+                }),
+            ),
+            (
+                "isolation",
+                text(match running.isolation {
+                    Isolation::ReadCommitted => "read committed",
+                    Isolation::RepeatableRead => "repeatable read",
+                    Isolation::Serializable => "serializable",
+                }),
+            ),
+            ("read_only", boolean(running.read_only)),
+            ("xact_start", session.transaction_start.map_or(Datum::Null, Datum::Timestamp)),
+            ("state", text(session.state)),
+            ("readers", pids(readers.collect())),
+            ("writers", pids(writers.collect())),
+            ("blocked_by", pids(context.services.blocking_pids(pid))),
+            ("query", text(&*session.query)),
         ]);
     }
     rows.finish()

@@ -77,6 +77,7 @@ impl Services for CatalogOnly {
     }
     fn activities(&self) -> Result<Vec<crate::session::Activity>> {
         Ok(vec![crate::session::Activity {
+            running: None,
             pid: 7,
             database: 5,
             user: 10,
@@ -314,11 +315,11 @@ fn definitions_are_sql() {
             ),
             (
                 call("pg_get_indexdef", &[oid(20003), int(0), yes.clone()], context),
-                "CREATE INDEX t_lower ON t USING btree (lower(\"Name\"), n DESC) INCLUDE (id) WHERE (n > 1)",
+                "CREATE INDEX t_lower ON t USING btree (lower(\"Name\"::text), n DESC) INCLUDE (id) WHERE n > 1::numeric",
             ),
             (call("pg_get_indexdef", &[oid(20003), int(2), yes.clone()], context), "n"),
             (call("pg_get_constraintdef", &[oid(20004)], context), "PRIMARY KEY (id)"),
-            (call("pg_get_constraintdef", &[oid(20005)], context), "CHECK ((n > 0))"),
+            (call("pg_get_constraintdef", &[oid(20005)], context), "CHECK ((n > (0)::numeric))"),
             (call("pg_get_viewdef", &[oid(20010)], context), " SELECT id FROM t;"),
             (call("pg_get_serial_sequence", &[text("t"), text("id")], context), "public.t_id_seq"),
             (call("pg_get_userbyid", &[oid(10)], context), "postgres"),

@@ -95,7 +95,7 @@ fn pg_indexes(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("schemaname", schema_name(&catalog, table.schema)),
                 ("tablename", text(&table.name)),
                 ("indexname", text(&index.name)),
-                ("indexdef", text(deparse::index_definition(&catalog, table, index, true))),
+                ("indexdef", text(deparse::index_definition(&catalog, table, index, true, context))),
             ]);
         }
     }
