@@ -29,7 +29,9 @@ impl Merger {
     }
 
     pub fn begin(&self, rt: &Runtime<'_>) -> Result<()> {
-        self.changers.iter().try_for_each(|changer| changer.begin(rt))
+        self.changers.iter().try_for_each(|changer| changer.begin(rt))?;
+        self.changers.iter().for_each(|changer| changer.announce(rt));
+        Ok(())
     }
 
     pub fn end(&mut self, rt: &Runtime<'_>) {

@@ -131,9 +131,9 @@ impl Changer {
         }
         let result = triggers.before_row(event, Some(old), new, rt)?;
         if result.is_some() {
-            let mode = self.lock_mode;
+            // The row is locked already; this only asks whether it is still what it was.
             let mut transaction = rt.context.transaction.borrow_mut();
-            match transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)? {
+            match transaction.lock_row(&self.shape.tree, key, RowLockMode::KeyShare, WaitPolicy::Block)? {
                 RowLock::Skipped => return Err(changed_by_trigger(event)),
                 RowLock::Unchanged | RowLock::Changed(_) => {}
             }
@@ -146,7 +146,7 @@ impl Changer {
         let mode = match self.modify.kind {
             ModifyKind::Insert if !self.updates_on_conflict() => return,
             ModifyKind::Insert => self.conflict_lock_mode,
-            ModifyKind::Update | ModifyKind::Delete => self.lock_mode,
+            ModifyKind::Update | ModifyKind::Delete | ModifyKind::Merge => self.lock_mode,
         };
         rt.context.transaction.borrow_mut().intend_to_lock(&self.shape.tree, mode);
     }
