@@ -14,6 +14,7 @@ pub(crate) mod foreign_key;
 mod function;
 mod join;
 mod lock;
+pub(crate) mod merge;
 pub(crate) mod modify;
 mod operator;
 pub(crate) mod routine;
