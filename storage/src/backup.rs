@@ -75,9 +75,14 @@ impl Store {
     }
 }
 
-fn copy_rows(tree: &Arc<Tree>, view: View<'_>, append: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+fn copy_rows(
+    tree: &Arc<Tree>,
+    view: View<'_>,
+    append: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
     const BATCH: usize = 1024;
-    let mut cursor = tree.cursor(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded }, Direction::Forward);
+    let mut cursor =
+        tree.cursor(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded }, Direction::Forward);
     let mut outcome = Ok(());
     let mut more = true;
     while more {

@@ -5,7 +5,10 @@ use serin_tests::TestServer;
 use std::io::Write;
 use std::time::Duration;
 
-fn copy(client: &mut impl postgres::GenericClient, rows: impl Iterator<Item = i64>) -> Result<u64, postgres::Error> {
+fn copy(
+    client: &mut impl postgres::GenericClient,
+    rows: impl Iterator<Item = i64>,
+) -> Result<u64, postgres::Error> {
     let mut data = String::new();
     rows.for_each(|id| data.push_str(&format!("{id}\trow {id}\n")));
     let mut writer = client.copy_in("COPY t FROM STDIN")?;
@@ -25,7 +28,11 @@ fn code(error: &postgres::Error) -> String {
 fn copy_into_a_table_with_rows_behaves_as_inserts_do() {
     let mut server = TestServer::start();
     let mut client = server.connect();
-    client.batch_execute("CREATE TABLE t (id bigint PRIMARY KEY, b text); INSERT INTO t VALUES (7, 'old'), (90000, 'old')").unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE t (id bigint PRIMARY KEY, b text); INSERT INTO t VALUES (7, 'old'), (90000, 'old')",
+        )
+        .unwrap();
     // Beside, below and above what is there, in order and not.
     assert_eq!(copy(&mut client, 10_000..20_000).unwrap(), 10_000);
     assert_eq!(copy(&mut client, 0..5).unwrap(), 5);
@@ -45,7 +52,10 @@ fn copy_into_a_table_with_rows_behaves_as_inserts_do() {
     // In a transaction: seen by later statements, changed by them, taken back with a savepoint.
     let mut transaction = client.transaction().unwrap();
     assert_eq!(copy(&mut transaction, 50_000..55_000).unwrap(), 5000);
-    assert_eq!(transaction.execute("UPDATE t SET b = 'changed' WHERE id BETWEEN 50000 AND 50099", &[]).unwrap(), 100);
+    assert_eq!(
+        transaction.execute("UPDATE t SET b = 'changed' WHERE id BETWEEN 50000 AND 50099", &[]).unwrap(),
+        100
+    );
     assert_eq!(transaction.execute("DELETE FROM t WHERE id >= 54000 AND id < 55000", &[]).unwrap(), 1000);
     let mut savepoint = transaction.savepoint("s").unwrap();
     // Keys that it deleted itself are free again.
@@ -78,9 +88,7 @@ fn copy_meets_others_as_inserts_do() {
     };
     let waits = |client: &mut Client| {
         for _ in 0..2000 {
-            let row = client
-                .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[])
-                .unwrap();
+            let row = client.query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[]).unwrap();
             if row.get::<_, i64>(0) > 0 {
                 return;
             }
@@ -117,7 +125,8 @@ fn copy_meets_others_as_inserts_do() {
     // Two that overlap: one of them wins, whole.
     for round in 0..5 {
         client.batch_execute("TRUNCATE t").unwrap();
-        let (first, second) = (beside(|other| copy(other, 0..8000)), beside(|other| copy(other, 4000..12_000)));
+        let (first, second) =
+            (beside(|other| copy(other, 0..8000)), beside(|other| copy(other, 4000..12_000)));
         let outcomes = [first.join().unwrap(), second.join().unwrap()];
         let wins = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         assert!(wins <= 1, "round {round}: both have the keys 4000 to 7999");
@@ -146,7 +155,10 @@ fn a_backup_of_a_running_server_starts_as_one() {
     let dir = tempfile::tempdir().unwrap();
     let (online, offline) = (dir.path().join("online"), dir.path().join("offline"));
     client.batch_execute(&format!("BACKUP TO '{}'", online.display())).unwrap();
-    assert_eq!(code(&client.batch_execute(&format!("BACKUP TO '{}'", online.display())).unwrap_err()), "58030");
+    assert_eq!(
+        code(&client.batch_execute(&format!("BACKUP TO '{}'", online.display())).unwrap_err()),
+        "58030"
+    );
     client.batch_execute("INSERT INTO t (b) VALUES ('after')").unwrap();
     assert!(server.stop().success());
     server.run(&["backup", "--to", offline.to_str().unwrap()]).unwrap();
