@@ -75,11 +75,9 @@ impl Store {
     }
 }
 
-fn copy_rows(
-    tree: &Arc<Tree>,
-    view: View<'_>,
-    append: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
+type Append<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+fn copy_rows(tree: &Arc<Tree>, view: View<'_>, append: &mut Append<'_>) -> Result<()> {
     const BATCH: usize = 1024;
     let mut cursor =
         tree.cursor(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded }, Direction::Forward);

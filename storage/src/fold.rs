@@ -251,12 +251,15 @@ fn switch(shared: &Shared, meta: &Meta) -> Result<()> {
     write_meta(&shared.pager, meta)
 }
 
+/// A key, its newest value, and when that was committed.
+type Changed = (DeltaKey, Option<Arc<[u8]>>, Timestamp);
+
 /// The newest version of each key committed in `(after, up_to]`, read from the delta a few at a time.
 struct DeltaChanges<'a> {
     tree: &'a Tree,
     after: Timestamp,
     up_to: Timestamp,
-    ready: VecDeque<(DeltaKey, Option<Arc<[u8]>>, Timestamp)>,
+    ready: VecDeque<Changed>,
     position: Option<DeltaKey>,
     exhausted: bool,
     share: Share,
@@ -307,7 +310,7 @@ impl<'a> DeltaChanges<'a> {
 }
 
 impl DeltaChanges<'_> {
-    fn peek(&mut self) -> Option<&(DeltaKey, Option<Arc<[u8]>>, Timestamp)> {
+    fn peek(&mut self) -> Option<&Changed> {
         if self.ready.is_empty() {
             self.refill();
         }

@@ -300,6 +300,9 @@ pub(crate) fn read_layers(
     Ok(())
 }
 
+/// Told of a layer's entry for a key.
+type Each<'a> = dyn FnMut(&Arc<Layer>, &[u8]) -> Result<()> + 'a;
+
 /// Walks the layers of a tree side by side.
 pub(crate) struct LayerScan {
     direction: Direction,
@@ -338,12 +341,7 @@ impl LayerScan {
     }
 
     /// Takes what the layers have at `key`, their next key, into account, and moves on.
-    pub fn take(
-        &mut self,
-        key: &[u8],
-        end: Bound<&[u8]>,
-        each: &mut dyn FnMut(&Arc<Layer>, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn take(&mut self, key: &[u8], end: Bound<&[u8]>, each: &mut Each<'_>) -> Result<()> {
         for (layer, cursor) in &mut self.cursors {
             if cursor.key() != Some(key) {
                 continue;
