@@ -263,12 +263,14 @@ impl Ddl<'_> {
     pub fn with_exec<R>(&self, work: impl FnOnce(&ExecContext<'_>) -> Result<R>) -> Result<R> {
         let catalog = self.catalog();
         let EvalContext { render, transaction_time, statement_time, services } = *self.eval;
+        // Apart, so that the settings are not borrowed while functions, which may change them, run.
+        let work_mem_bytes = self.core.settings.borrow().typed().work_mem_bytes;
         work(&ExecContext {
             transaction: self.transaction,
             eval: EvalContext { render, transaction_time, statement_time, services },
             catalog: &catalog,
             parameters: self.parameters,
-            work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            work_mem_bytes,
             core: Some(self.core),
         })
     }

@@ -494,6 +494,7 @@ fn change(
         recheck: Vec::new(),
         assignments,
         on_conflict: None,
+        merge: None,
         returning: None,
     })
 }

@@ -130,12 +130,11 @@ pub(crate) fn trigger(
     if let Some(variables) = &function.trigger {
         let record = |row: Option<&[Datum]>| match row {
             Some(row) => Value::record(event.shape.clone(), row.to_vec()),
-            None if event.each_row => Value::Record {
+            None => Value::Record {
                 shape: Some(event.shape.clone()),
                 fields: vec![Datum::Null; event.shape.len()],
                 null: true,
             },
-            None => Value::Record { shape: None, fields: Vec::new(), null: true },
         };
         frame.values[variables.new] = record(event.new);
         frame.values[variables.old] = record(event.old);

@@ -201,6 +201,12 @@ impl Session {
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
+            StatementKind::Backup(directory) => {
+                self.forbid_block("BACKUP")?;
+                self.require_superuser("permission denied to make a backup")?;
+                self.core.engine.store().backup(std::path::Path::new(directory))?;
+                "BACKUP"
+            }
             StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
             // Nothing is listened to.
             StatementKind::Unlisten(_) => "UNLISTEN",
