@@ -19,7 +19,6 @@ fn figure(expr: &Expr) -> Option<(String, bool)> {
             _ => Some((to.name.parts.last()?.clone(), false)),
         },
         Expr::TypedLiteral { to, .. } => Some((to.name.parts.last()?.clone(), false)),
-        Expr::Literal(crate::parse::ast::Literal::Bool(_), _) => Some(("bool".into(), false)),
         Expr::Collate { operand, .. } => figure(operand),
         Expr::Case { otherwise, .. } => match otherwise.as_deref().and_then(figure) {
             Some((name, true)) => Some((name, true)),
