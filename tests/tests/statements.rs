@@ -9,7 +9,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const GROUPS: [&str; 6] = ["tables", "constraints", "changes", "queries", "types", "transactions"];
+const GROUPS: [&str; 7] =
+    ["tables", "constraints", "changes", "queries", "types", "transactions", "functions"];
 
 fn file(group: &str, extension: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("statements").join(group).with_extension(extension)

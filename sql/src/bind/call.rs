@@ -17,15 +17,13 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn call(&mut self, call: &ast::FunctionCall) -> Result<Expr> {
-        if call.over.is_some() {
-            return Err(Error::unsupported("a window function").at(call.position));
-        }
         if !call.within_group.is_empty() {
             return Err(Error::unsupported("WITHIN GROUP").at(call.position));
         }
         // Arguments of an aggregate may not hold another: noticed by comparing what the scope has before and after.
         let before = self.scopes.last().map_or(0, |scope| scope.aggregates.len());
         let sets_before = self.scopes.last().map_or(0, |scope| scope.sets.len());
+        let windows_before = self.scopes.last().map_or(0, |scope| scope.windows.len());
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
@@ -35,10 +33,16 @@ impl Binder<'_> {
             Callee::Routine(routine) => {
                 let routine = routine.clone();
                 if routine.procedure {
-                    let message = format!("{} is a procedure", routine.signature());
+                    let message = format!("{}({}) is a procedure", routine.name, shown_types(&types));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                         .hint("To call a procedure, use CALL.")
                         .at(call.position));
+                }
+                if call.over.is_some() {
+                    let message = format!(
+                        "OVER specified, but {name} is not a window function nor an aggregate function"
+                    );
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position));
                 }
                 self.refuse_aggregate_clauses(call, &name)?;
                 let expr = self.routine_call(&routine, arguments, &found, call.position)?;
@@ -57,11 +61,22 @@ impl Binder<'_> {
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
         }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
-        if !is_aggregate {
+        if !is_aggregate && call.over.is_none() {
             self.refuse_aggregate_clauses(call, &name)?;
         }
         let arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        if let Some(over) = &call.over {
+            return self.window_call(call, over, arguments, resolved, windows_before);
+        }
         match &resolved.function.body {
+            Body::Window(_) => {
+                let message = format!("window function {} requires an OVER clause", resolved.function.name);
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position))
+            }
+            Body::Aggregate(_) if self.scope().windows.len() > windows_before => {
+                let message = "aggregate function calls cannot contain window function calls";
+                Err(Error::new(SqlState::GROUPING_ERROR, message).at(call.position))
+            }
             Body::Scalar { .. } => Ok(self.flatten_variadic(arguments, resolved)),
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
@@ -120,7 +135,10 @@ impl Binder<'_> {
             given.push(Some(self.coerce_argument(argument, *to, position)?));
         }
         let take = |given: &mut Vec<Option<Expr>>, at: usize| {
-            given.get_mut(at).and_then(Option::take).ok_or_else(|| Error::internal("an argument is used twice"))
+            given
+                .get_mut(at)
+                .and_then(Option::take)
+                .ok_or_else(|| Error::internal("an argument is used twice"))
         };
         let mut inputs = Vec::with_capacity(found.sources.len());
         let mut types = Vec::with_capacity(found.sources.len());
@@ -171,8 +189,7 @@ impl Binder<'_> {
         let (name, schemas) =
             call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
         let schema = schemas.last().map(String::as_str);
-        let candidates =
-            self.context.catalog.routines_named(schema, name, self.context.search_path);
+        let candidates = self.context.catalog.routines_named(schema, name, self.context.search_path);
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
             arguments.push(self.plain_expr(&argument.value, "CALL arguments")?);
@@ -197,12 +214,8 @@ impl Binder<'_> {
             Err(error) => {
                 // A function of that name explains itself.
                 let other = self.resolve_call(call, &types);
-                if let Ok(ResolvedCall { callee, .. }) = other {
-                    let shown = match callee {
-                        Callee::Routine(routine) => routine.signature(),
-                        Callee::BuiltIn(function) => function.name.to_owned(),
-                    };
-                    let message = format!("{shown} is not a procedure");
+                if other.is_ok() {
+                    let message = format!("{shown}({}) is not a procedure", shown_types(&types));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                         .hint("To call a function, use SELECT.")
                         .at(call.position));
@@ -433,4 +446,10 @@ impl Binder<'_> {
         let sequence = Expr::Constant { value: Datum::Oid(sequence), data_type: Type::REGCLASS };
         self.function_of("nextval", vec![sequence], 0)
     }
+}
+
+/// A call's types, as messages name it by them.
+fn shown_types(types: &[Option<Type>]) -> String {
+    let names = types.iter().map(|t| t.map_or("unknown".to_owned(), Type::display));
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -282,10 +282,10 @@ impl Binder<'_> {
     ) -> Result<(Logical, NamedItem)> {
         let label: Arc<str> = alias.map_or(name, |alias| alias.name.as_str()).into();
         let (plan, mut columns) = match binding {
-            CteBinding::Forbidden => {
+            CteBinding::Forbidden(within) => {
                 return Err(Error::new(
                     SqlState::INVALID_RECURSION,
-                    format!("recursive reference to query \"{name}\" must not appear within its non-recursive term"),
+                    format!("recursive reference to query \"{name}\" must not appear within {within}"),
                 )
                 .at(position));
             }
@@ -401,9 +401,13 @@ impl Binder<'_> {
                 && !routine.procedure
             {
                 let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
-                return self.routine_scan(expr, definitions, label, call.position, &mut |binder, data_type| {
-                    single_name(binder, data_type)
-                });
+                return self.routine_scan(
+                    expr,
+                    definitions,
+                    label,
+                    call.position,
+                    &mut |binder, data_type| single_name(binder, data_type),
+                );
             }
             if !definitions.is_empty() {
                 return Err(Error::new(
@@ -413,12 +417,9 @@ impl Binder<'_> {
                 .at(call.position));
             }
             let Callee::BuiltIn(function) = found.callee else {
-                return Err(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("{name} is a procedure"),
-                )
-                .hint("To call a procedure, use CALL.")
-                .at(call.position));
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
+                    .hint("To call a procedure, use CALL.")
+                    .at(call.position));
             };
             let resolved = Resolved { function, arguments: found.arguments, result: found.result };
             if let Body::Set { columns, .. } = &resolved.function.body {

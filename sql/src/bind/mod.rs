@@ -15,11 +15,13 @@ mod coerce;
 mod expression;
 mod from;
 mod grouping;
+mod merge;
 mod modify;
 mod naming;
 mod query;
 mod scope;
 mod select;
+mod window;
 
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
@@ -50,7 +52,7 @@ pub fn statement(
         ast::StatementKind::Insert(insert) => binder.insert(insert)?,
         ast::StatementKind::Update(update) => binder.update(update)?,
         ast::StatementKind::Delete(delete) => binder.delete(delete)?,
-        ast::StatementKind::Merge(_) => return Err(Error::unsupported("MERGE")),
+        ast::StatementKind::Merge(merge) => binder.merge(merge)?,
         _ => return Err(Error::internal("this statement has no plan")),
     };
     let results = results.map(|columns| {
@@ -135,10 +137,10 @@ pub(crate) fn procedure_call(
 pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
-    let clause = Clause { name: "SELECT", aggregates: true, sets: true };
+    let clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
     let bound = binder.within(clause, |binder| binder.expr(expr))?;
     let scope = binder.scope();
-    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || binder.slots > 0 {
+    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || !scope.windows.is_empty() || binder.slots > 0 {
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;
@@ -188,8 +190,8 @@ enum CteBinding {
     Defined { index: usize, names: Vec<String> },
     /// The recursive query's own name inside of its second half.
     WorkTable { index: usize, columns: Vec<(String, Type, i32)> },
-    /// Inside of the recursive query's first half, and where WITH lacks RECURSIVE.
-    Forbidden,
+    /// Where the recursive query must not refer to itself: what that is within.
+    Forbidden(&'static str),
 }
 
 /// Where an expression stands decides what it may contain.
@@ -199,11 +201,12 @@ struct Clause {
     name: &'static str,
     aggregates: bool,
     sets: bool,
+    windows: bool,
 }
 
 impl Clause {
     const fn plain(name: &'static str) -> Clause {
-        Clause { name, aggregates: false, sets: false }
+        Clause { name, aggregates: false, sets: false, windows: false }
     }
 }
 
@@ -296,6 +299,9 @@ impl<'a> Binder<'a> {
         self.scopes.last_mut().expect("expressions are bound inside of a scope")
     }
 }
+
+/// A bound change of rows: its plan, and the columns of RETURNING.
+type BoundStatementParts = (Logical, Option<Vec<ColumnId>>);
 
 /// A bound query: its plan, and which of the plan's columns are the result, in order.
 struct BoundQuery {

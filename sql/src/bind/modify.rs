@@ -17,7 +17,7 @@ use std::sync::Arc;
 type Bound = (Logical, Option<Vec<ColumnId>>);
 
 impl Binder<'_> {
-    fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
+    pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
         match self.find_relation(name)? {
             Relation::Table(table) if table.view.is_some() => Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -43,7 +43,7 @@ impl Binder<'_> {
         }
     }
 
-    fn column_position(&self, table: &Table, name: &str, position: usize) -> Result<usize> {
+    pub(super) fn column_position(&self, table: &Table, name: &str, position: usize) -> Result<usize> {
         table.columns.iter().position(|column| !column.dropped && column.name == name).ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_COLUMN,
@@ -54,7 +54,7 @@ impl Binder<'_> {
     }
 
     /// Casts a value for assignment to a column.
-    fn assign(&mut self, expr: Expr, column: &Column, position: usize) -> Result<Expr> {
+    pub(super) fn assign(&mut self, expr: Expr, column: &Column, position: usize) -> Result<Expr> {
         let from = expr.data_type();
         self.coerce(expr, column.data_type(), column.modifier, CastContext::Assignment, position)?.ok_or_else(
             || {
@@ -74,7 +74,7 @@ impl Binder<'_> {
     }
 
     /// What a column gets when nothing is given for it.
-    fn default_value(&mut self, column: &Column) -> Result<Expr> {
+    pub(super) fn default_value(&mut self, column: &Column) -> Result<Expr> {
         if column.generated {
             // The table writer computes it.
             return Ok(Expr::null(column.data_type()));
@@ -161,6 +161,7 @@ impl Binder<'_> {
             recheck: Vec::new(),
             assignments,
             on_conflict,
+            merge: Vec::new(),
             returning,
             returning_columns,
         };
@@ -271,7 +272,7 @@ impl Binder<'_> {
         Ok((Logical::Values { columns, rows: bound }, values))
     }
 
-    fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
+    pub(super) fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
         if width > given.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -289,7 +290,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn check_assignable(&self, _table: &Table, column: &Column, overriding: Option<bool>) -> Result<()> {
+    pub(super) fn check_assignable(&self, _table: &Table, column: &Column, overriding: Option<bool>) -> Result<()> {
         let refuse = |detail: String| {
             Error::new(
                 SqlState::GENERATED_ALWAYS,
@@ -331,8 +332,7 @@ impl Binder<'_> {
         };
         let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
         if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
-            let message =
-                "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+            let message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
         }
         let Some((assignments, filter)) = &clause.update else {
@@ -411,7 +411,9 @@ impl Binder<'_> {
             for key in &index.keys {
                 keys.push(match (key.column, &key.expression) {
                     (Some(column), _) => Expr::column(column, table.columns[column].data_type()),
-                    (None, text) => bind(&crate::parse::parse_expression(text.as_deref().unwrap_or(""))?, None)?,
+                    (None, text) => {
+                        bind(&crate::parse::parse_expression(text.as_deref().unwrap_or(""))?, None)?
+                    }
                 });
             }
             let all = keys.iter().all(|key| wanted.iter().any(|other| other.same(key)))
@@ -441,7 +443,7 @@ impl Binder<'_> {
     }
 
     /// SET clauses: column positions with their new values.
-    fn assignments(
+    pub(super) fn assignments(
         &mut self,
         assignments: &[ast::Assignment],
         table: &Arc<Table>,
@@ -622,6 +624,7 @@ impl Binder<'_> {
             recheck,
             assignments,
             on_conflict: None,
+            merge: Vec::new(),
             returning,
             returning_columns,
         };

@@ -9,7 +9,7 @@ use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::plan::VariableConflict;
-use crate::plan::logical::AggregateCall;
+use crate::plan::logical::{AggregateCall, WindowCall};
 use crate::types::Oid;
 use std::sync::Arc;
 
@@ -65,6 +65,10 @@ pub struct Scope {
     pub aggregates: Vec<(ColumnId, AggregateCall)>,
     /// Set-returning calls of the target list.
     pub sets: Vec<(ColumnId, Expr)>,
+    /// Window calls found so far.
+    pub windows: Vec<(ColumnId, WindowCall)>,
+    /// The WINDOW clause.
+    pub window_names: Vec<(String, crate::parse::ast::WindowSpec)>,
 }
 
 impl Scope {
@@ -250,7 +254,8 @@ impl Binder<'_> {
         if let Some(variables) = self.context.variables
             && let Some(fields) = variables.expand(qualifier).map_err(|error| error.at(position))?
         {
-            let column = |(name, index, data_type)| NamedColumn { name, expr: self.variable(index, data_type) };
+            let column =
+                |(name, index, data_type)| NamedColumn { name, expr: self.variable(index, data_type) };
             return Ok(fields.into_iter().map(column).collect());
         }
         let table = qualifier.last().expect("it is not empty");

@@ -54,17 +54,25 @@ impl Binder<'_> {
         }
         let recheck = if tail.locking.is_empty() { Vec::new() } else { rechecks(&input) };
 
+        for (at, (name, _)) in select.windows.iter().enumerate() {
+            if select.windows[..at].iter().any(|(other, _)| other == name) {
+                let message = format!("window \"{name}\" is already defined");
+                return Err(Error::new(SqlState::WINDOWING_ERROR, message));
+            }
+        }
+        self.scope().window_names = select.windows.clone();
+
         // What may hold aggregates.
-        let targets_clause = Clause { name: "SELECT", aggregates: true, sets: true };
+        let targets_clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
         let mut targets = self.within(targets_clause, |binder| binder.targets(&select.targets))?;
         let group_exprs = self.group_by(&select.group_by, &targets)?;
         let mut having = Vec::new();
         if let Some(condition) = &select.having {
-            let clause = Clause { name: "HAVING", aggregates: true, sets: false };
+            let clause = Clause { name: "HAVING", aggregates: true, sets: false, windows: false };
             let bound = self.within(clause, |binder| binder.expr(condition))?;
             conjuncts(self.coerce_boolean(bound, "HAVING", 0)?, &mut having);
         }
-        let order_clause = Clause { name: "ORDER BY", aggregates: true, sets: true };
+        let order_clause = Clause { name: "ORDER BY", aggregates: true, sets: true, windows: true };
         let mut order = self.within(order_clause, |binder| binder.order_by(tail.order_by, &targets))?;
         let mut distinct_on = match &select.distinct {
             ast::Distinct::On(exprs) => {
@@ -82,6 +90,8 @@ impl Binder<'_> {
             let expr = std::mem::replace(&mut target.expr, Expr::bool(true));
             target.expr = self.resolve_unknown(expr)?;
         }
+
+        let mut windows = std::mem::take(&mut self.scope().windows);
 
         // Grouping.
         let aggregates = std::mem::take(&mut self.scope().aggregates);
@@ -108,6 +118,17 @@ impl Binder<'_> {
                 *call = self.over_groups(call.clone(), &mut groups)?;
             }
             self.scope().sets = sets;
+            for (_, call) in &mut windows {
+                let mut failure = None;
+                call.expressions_mut(&mut |expr| {
+                    let taken = std::mem::replace(expr, Expr::bool(true));
+                    match self.over_groups(taken, &mut groups) {
+                        Ok(grouped) => *expr = grouped,
+                        Err(error) => failure = Some(error),
+                    }
+                });
+                failure.map_or(Ok(()), Err)?;
+            }
             let dependent: Vec<(ColumnId, Expr)> =
                 groups.used.iter().map(|id| (id, self.column(id))).collect();
             groups.columns.extend(dependent);
@@ -123,6 +144,12 @@ impl Binder<'_> {
             if !tail.locking.is_empty() {
                 return Err(not_with(tail.locking, "GROUP BY clause or aggregate functions"));
             }
+        }
+        if !windows.is_empty() {
+            if !tail.locking.is_empty() {
+                return Err(not_with(tail.locking, "window functions"));
+            }
+            input = Logical::Window { input: Box::new(input), calls: windows };
         }
         if !tail.locking.is_empty() && select.distinct != ast::Distinct::No {
             return Err(not_with(tail.locking, "DISTINCT clause"));

@@ -8,9 +8,11 @@
 //! ON CONFLICT DO UPDATE: insert; on a conflict lock the row in the way, and update it as it is then. If it vanished before the lock
 //! was granted, insert again.
 
+use super::PLAIN_ORDER;
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
+use super::merge::{Merger, event_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::Collected;
@@ -19,7 +21,6 @@ use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
-use super::PLAIN_ORDER;
 use crate::table::key::encode;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Type};
@@ -130,9 +131,9 @@ impl Changer {
         }
         let result = triggers.before_row(event, Some(old), new, rt)?;
         if result.is_some() {
-            let mode = self.lock_mode;
+            // The row is locked already; this only asks whether it is still what it was.
             let mut transaction = rt.context.transaction.borrow_mut();
-            match transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)? {
+            match transaction.lock_row(&self.shape.tree, key, RowLockMode::KeyShare, WaitPolicy::Block)? {
                 RowLock::Skipped => return Err(changed_by_trigger(event)),
                 RowLock::Unchanged | RowLock::Changed(_) => {}
             }
@@ -145,7 +146,7 @@ impl Changer {
         let mode = match self.modify.kind {
             ModifyKind::Insert if !self.updates_on_conflict() => return,
             ModifyKind::Insert => self.conflict_lock_mode,
-            ModifyKind::Update | ModifyKind::Delete => self.lock_mode,
+            ModifyKind::Update | ModifyKind::Delete | ModifyKind::Merge => self.lock_mode,
         };
         rt.context.transaction.borrow_mut().intend_to_lock(&self.shape.tree, mode);
     }
@@ -351,7 +352,8 @@ impl Changer {
             for (at, expr) in &update.assignments {
                 new[*at] = row_value(expr, &both, rt)?;
             }
-            let Some(Some(mut new)) = self.before_change(Event::Update, &key, &existing, Some(new), rt)? else {
+            let Some(Some(mut new)) = self.before_change(Event::Update, &key, &existing, Some(new), rt)?
+            else {
                 return Ok(None);
             };
             self.writer.fill_generated(&mut new, rt.context)?;
@@ -371,14 +373,6 @@ impl Changer {
         let mut over = row;
         over.extend_from_slice(input);
         returning.iter().map(|expr| row_value(expr, &over, rt)).collect()
-    }
-}
-
-fn event_of(kind: ModifyKind) -> Event {
-    match kind {
-        ModifyKind::Insert => Event::Insert,
-        ModifyKind::Update => Event::Update,
-        ModifyKind::Delete => Event::Delete,
     }
 }
 
@@ -408,12 +402,18 @@ impl Modify {
     }
 
     fn run(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
+        let modify = self.modify.clone();
+        if let Some(merge) = &modify.merge {
+            return self.merge(merge, rt);
+        }
         let mut changer = Changer::new(&self.modify, rt)?;
         changer.begin(rt)?;
         changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
-        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+        // Triggers see what the statement has done so far, so that its rows come one by one.
+        let ahead = if changer.triggers.is_some() { 1 } else { BATCH_ROWS };
+        while let Some(batch) = self.input.next(rt, ahead)? {
             rt.check_interrupt()?;
             let mut returned = Vec::new();
             for at in 0..batch.rows {
@@ -423,7 +423,7 @@ impl Modify {
                 let mut input = batch.row(at);
                 let row = match self.modify.kind {
                     ModifyKind::Insert => changer.insert(&input, rt)?,
-                    ModifyKind::Update | ModifyKind::Delete => {
+                    ModifyKind::Update | ModifyKind::Delete | ModifyKind::Merge => {
                         let (Datum::Bytea(key), Datum::Bytea(old)) =
                             (input[self.modify.key].clone(), input[self.modify.row].clone())
                         else {
@@ -445,6 +445,28 @@ impl Modify {
             }
         }
         changer.end(rt);
+        self.finish(affected, rt)?;
+        Ok(out.finish())
+    }
+
+    fn merge(&mut self, merge: &node::Merge, rt: &Runtime<'_>) -> Result<Batch> {
+        let mut merger = Merger::new(&self.modify, merge, rt)?;
+        merger.begin(rt)?;
+        let mut affected = 0;
+        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+            for at in 0..batch.rows {
+                if at % 256 == 0 {
+                    rt.check_interrupt()?;
+                }
+                affected += u64::from(merger.row(merge, &mut batch.row(at), rt)?);
+            }
+        }
+        merger.end(rt);
+        self.finish(affected, rt)?;
+        Ok(Collected::new(&self.types).finish())
+    }
+
+    fn finish(&self, affected: u64, rt: &Runtime<'_>) -> Result<()> {
         // RETURNING's rows are for a statement that succeeds. (Beside other writers, its end is theirs too: `Execution::next_rows`.)
         if self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty()) {
             constraint::finish(rt)?;
@@ -452,7 +474,7 @@ impl Modify {
         if self.counts {
             rt.state.rows_affected.set(rt.state.rows_affected.get() + affected);
         }
-        Ok(out.finish())
+        Ok(())
     }
 }
 

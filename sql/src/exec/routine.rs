@@ -119,7 +119,9 @@ fn compiled(call: &RoutineCall, nested: &Nested<'_>) -> Result<Compiled> {
         return Ok(compiled.clone());
     }
     let compiled = match call.routine.language {
-        Language::Sql => Compiled::Sql(Arc::new(super::sql_function::Body::compile(&call.routine, &call.types)?)),
+        Language::Sql => {
+            Compiled::Sql(Arc::new(super::sql_function::Body::compile(&call.routine, &call.types)?))
+        }
         Language::PlPgSql => {
             let catalog = nested.core.catalog();
             let path = nested.core.search_path.borrow().clone();
@@ -292,8 +294,13 @@ pub(crate) fn bind_call(
     let search_path = core.search_path.borrow().clone();
     let settings = core.settings.borrow().typed().planner;
     let catalog = core.catalog();
-    let plan_context =
-        PlanContext { catalog: &catalog, search_path: &search_path, eval: &context.eval, settings, variables };
+    let plan_context = PlanContext {
+        catalog: &catalog,
+        search_path: &search_path,
+        eval: &context.eval,
+        settings,
+        variables,
+    };
     crate::bind::procedure_call(call, &plan_context)
 }
 

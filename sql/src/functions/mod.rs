@@ -31,12 +31,16 @@ mod resolve;
 mod series;
 mod system;
 mod text;
+mod window;
 
+pub use window::WindowFunction;
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
-pub use resolve::{Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator};
+pub use resolve::{
+    Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator,
+};
 
 use crate::column::Column;
 use crate::error::Result;
@@ -71,6 +75,7 @@ pub enum Body {
     Scalar { scalar: Scalar, kernel: Option<Kernel> },
     Set { function: SetFunction, columns: &'static [(&'static str, Type)] },
     Aggregate(Aggregate),
+    Window(WindowFunction),
 }
 
 /// An entry of pg_proc (or, when it implements an operator, of pg_operator too).

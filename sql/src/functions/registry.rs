@@ -39,6 +39,7 @@ enum Implementation {
     Scalar(Scalar, Option<Kernel>),
     Set(SetFunction),
     Aggregate(fn(&[Type]) -> Box<dyn super::Accumulator>),
+    Window(super::WindowFunction),
 }
 
 /// Takes implementations by the name that facts/proc.tsv has for them.
@@ -59,6 +60,9 @@ impl Registry {
     }
     pub fn set(&mut self, name: &'static str, function: SetFunction) {
         self.add(name, Implementation::Set(function));
+    }
+    pub fn window(&mut self, name: &'static str, function: super::WindowFunction) {
+        self.add(name, Implementation::Window(function));
     }
     pub fn aggregate(&mut self, name: &'static str, new: fn(&[Type]) -> Box<dyn super::Accumulator>) {
         self.add(name, Implementation::Aggregate(new));
@@ -93,6 +97,7 @@ fn build() -> Library {
         super::aggregate::register,
         super::catalog::register,
         super::system::register,
+        super::window::register,
     ] {
         register(&mut registry);
     }
@@ -133,6 +138,7 @@ fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
     let flags = row[5];
     let body = match *implementation {
         Implementation::Scalar(scalar, kernel) => Body::Scalar { scalar, kernel },
+        Implementation::Window(function) => Body::Window(function),
         Implementation::Aggregate(new) => Body::Aggregate(Aggregate { new }),
         Implementation::Set(function) => {
             let columns = match row[6] {
@@ -234,6 +240,7 @@ mod tests {
         super::super::aggregate::register(&mut registry);
         super::super::catalog::register(&mut registry);
         super::super::system::register(&mut registry);
+        super::super::window::register(&mut registry);
         let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();
         let mut strange: Vec<&str> =
             registry.implementations.keys().copied().filter(|name| !named.contains(name)).collect();

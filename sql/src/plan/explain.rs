@@ -210,6 +210,7 @@ impl<'p> Printer<'p> {
                     ModifyKind::Insert => "Insert",
                     ModifyKind::Update => "Update",
                     ModifyKind::Delete => "Delete",
+                    ModifyKind::Merge => "Merge",
                 };
                 format!("{verb} on {}", self.relation(&modify.table.name, &modify.alias))
             }

@@ -184,8 +184,69 @@ pub struct WindowCall {
     pub filter: Option<Expr>,
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<SortKey>,
-    pub frame: Option<crate::parse::ast::WindowFrame>,
+    pub frame: Option<WindowFrame>,
     pub result: Type,
+}
+
+#[derive(Clone)]
+pub struct WindowFrame {
+    pub units: crate::parse::ast::FrameUnits,
+    pub start: FrameBound,
+    pub end: FrameBound,
+    pub exclude: crate::parse::ast::FrameExclude,
+    /// Of RANGE with offsets.
+    pub range: Option<Box<RangeOffsets>>,
+}
+
+#[derive(Clone)]
+pub enum FrameBound {
+    UnboundedPreceding,
+    Preceding(Expr),
+    CurrentRow,
+    Following(Expr),
+    UnboundedFollowing,
+}
+
+#[derive(Clone)]
+pub struct RangeOffsets {
+    /// The ORDER BY column, as `data_type`.
+    pub key: Expr,
+    pub plus: &'static Function,
+    pub minus: &'static Function,
+    pub data_type: Type,
+    pub offset: Type,
+    pub descending: bool,
+}
+
+impl WindowCall {
+    pub fn expressions<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        self.arguments.iter().for_each(&mut *visit);
+        self.filter.iter().for_each(&mut *visit);
+        self.partition_by.iter().for_each(&mut *visit);
+        self.order_by.iter().for_each(|key| visit(&key.expr));
+        if let Some(frame) = &self.frame {
+            for bound in [&frame.start, &frame.end] {
+                if let FrameBound::Preceding(offset) | FrameBound::Following(offset) = bound {
+                    visit(offset);
+                }
+            }
+            frame.range.iter().for_each(|range| visit(&range.key));
+        }
+    }
+    pub fn expressions_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        self.arguments.iter_mut().for_each(&mut *visit);
+        self.filter.iter_mut().for_each(&mut *visit);
+        self.partition_by.iter_mut().for_each(&mut *visit);
+        self.order_by.iter_mut().for_each(|key| visit(&mut key.expr));
+        if let Some(frame) = &mut self.frame {
+            for bound in [&mut frame.start, &mut frame.end] {
+                if let FrameBound::Preceding(offset) | FrameBound::Following(offset) = bound {
+                    visit(offset);
+                }
+            }
+            frame.range.iter_mut().for_each(|range| visit(&mut range.key));
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -251,6 +312,8 @@ pub struct Modify {
     /// Update: (column position, new value over the input). Insert: (column position, value over the input) for every live column.
     pub assignments: Vec<(usize, Expr)>,
     pub on_conflict: Option<OnConflict>,
+    /// Of MERGE, whose input is the source joined with the target.
+    pub merge: Vec<MergeClause>,
     /// RETURNING, over `returning_columns` (the new row; for DELETE the old) and the input's other columns.
     pub returning: Option<Vec<(ColumnId, Expr)>>,
     pub returning_columns: Vec<ColumnId>,
@@ -261,6 +324,17 @@ pub enum ModifyKind {
     Insert,
     Update,
     Delete,
+    Merge,
+}
+
+/// WHEN [NOT] MATCHED.
+#[derive(Clone)]
+pub struct MergeClause {
+    pub matched: bool,
+    pub conditions: Vec<Expr>,
+    /// None: DO NOTHING.
+    pub kind: Option<ModifyKind>,
+    pub assignments: Vec<(usize, Expr)>,
 }
 
 #[derive(Clone)]
@@ -399,14 +473,7 @@ impl Logical {
                     call.order_by.iter().for_each(|key| visit(&key.expr));
                 }
             }
-            Logical::Window { calls, .. } => {
-                for (_, call) in calls {
-                    call.arguments.iter().for_each(&mut *visit);
-                    call.filter.iter().for_each(&mut *visit);
-                    call.partition_by.iter().for_each(&mut *visit);
-                    call.order_by.iter().for_each(|key| visit(&key.expr));
-                }
-            }
+            Logical::Window { calls, .. } => calls.iter().for_each(|(_, call)| call.expressions(visit)),
             Logical::Distinct { on, .. } => on.iter().flatten().for_each(visit),
             Logical::Sort { keys, .. } => keys.iter().for_each(|key| visit(&key.expr)),
             Logical::Limit { limit, offset, ties, .. } => {
@@ -421,6 +488,10 @@ impl Logical {
                 if let Some(OnConflict { update: Some(update), .. }) = &modify.on_conflict {
                     update.assignments.iter().for_each(|(_, expr)| visit(expr));
                     update.filter.iter().for_each(&mut *visit);
+                }
+                for clause in &modify.merge {
+                    clause.conditions.iter().for_each(&mut *visit);
+                    clause.assignments.iter().for_each(|(_, expr)| visit(expr));
                 }
                 modify.returning.iter().flatten().for_each(|(_, expr)| visit(expr));
             }

@@ -246,7 +246,7 @@ pub struct WindowCall {
     pub call: Call,
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<Key>,
-    pub frame: Option<crate::parse::ast::WindowFrame>,
+    pub frame: Option<super::logical::WindowFrame>,
 }
 
 pub struct HashJoin {
@@ -295,8 +295,22 @@ pub struct Modify {
     /// (table column, new value over the input).
     pub assignments: Vec<(usize, Expr)>,
     pub on_conflict: Option<OnConflict>,
+    pub merge: Option<Merge>,
     /// Over: the new (DELETE: old) row by table column, then the input's columns.
     pub returning: Option<Vec<Expr>>,
+}
+
+pub struct Merge {
+    pub clauses: Vec<MergeClause>,
+    /// A change of each kind that occurs, with everything that its clauses assign.
+    pub kinds: Vec<Arc<Modify>>,
+}
+
+pub struct MergeClause {
+    pub matched: bool,
+    pub conditions: Vec<Expr>,
+    /// Position in `Merge::kinds`, and what this clause does. None: DO NOTHING.
+    pub action: Option<(usize, Arc<Modify>)>,
 }
 
 pub struct OnConflict {

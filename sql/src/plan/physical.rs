@@ -68,6 +68,7 @@ pub fn plan(
         ast::StatementKind::Insert(_) => PlanKind::Insert,
         ast::StatementKind::Update(_) => PlanKind::Update,
         ast::StatementKind::Delete(_) => PlanKind::Delete,
+        ast::StatementKind::Merge(_) => PlanKind::Merge,
         _ => PlanKind::Select,
     };
     let writes = logical.is_volatile() && has_effects(&logical) || planner.ctes.iter().any(|cte| cte.writes);
@@ -139,12 +140,24 @@ fn foreign_key_relations(
     out: &mut Vec<(crate::types::Oid, serin_txn::RelationLockMode)>,
 ) {
     if let Logical::Modify(modify) = plan {
-        let mut add = |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
-        let columns = |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        let mut add =
+            |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
+        let columns =
+            |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         match modify.kind {
             ModifyKind::Insert => add(Effect::Insert),
             ModifyKind::Delete => add(Effect::Delete),
             ModifyKind::Update => add(Effect::Update(&columns(&modify.assignments))),
+            ModifyKind::Merge => {
+                for clause in &modify.merge {
+                    match clause.kind {
+                        Some(ModifyKind::Insert) => add(Effect::Insert),
+                        Some(ModifyKind::Delete) => add(Effect::Delete),
+                        Some(_) => add(Effect::Update(&columns(&clause.assignments))),
+                        None => {}
+                    }
+                }
+            }
         }
         if let Some(update) = modify.on_conflict.as_ref().and_then(|clause| clause.update.as_ref()) {
             add(Effect::Update(&columns(&update.assignments)));
@@ -524,7 +537,42 @@ impl<'a> Planner<'a> {
                 Ok(self.node(Operator::ProjectSet { input, calls: placed.into() }, columns, estimate))
             }
             Logical::Aggregate { input, groups, sets, calls } => self.aggregate(*input, groups, sets, calls),
-            Logical::Window { .. } => Err(Error::unsupported("a window function")),
+            Logical::Window { input, calls } => {
+                let mut below = required.clone();
+                calls.iter().for_each(|(_, call)| call.expressions(&mut |expr| expr.columns(&mut below)));
+                let input = self.plan(*input, &below)?;
+                let mut columns = input.columns.clone();
+                let mut placed = Vec::with_capacity(calls.len());
+                for (id, mut call) in calls {
+                    columns.push(id);
+                    let mut failure = None;
+                    call.expressions_mut(&mut |expr| {
+                        let taken = std::mem::replace(expr, Expr::bool(true));
+                        match self.place(taken, &input.columns) {
+                            Ok(placed) => *expr = placed,
+                            Err(error) => failure = Some(error),
+                        }
+                    });
+                    failure.map_or(Ok(()), Err)?;
+                    placed.push(node::WindowCall {
+                        call: node::Call {
+                            function: call.function,
+                            arguments: call.arguments,
+                            distinct: false,
+                            order_by: Vec::new(),
+                            filter: call.filter,
+                            result: call.result,
+                        },
+                        partition_by: call.partition_by,
+                        order_by: Key::place_all(call.order_by, &mut Ok)?,
+                        frame: call.frame,
+                    });
+                }
+                let mut estimate = input.estimate;
+                estimate.startup = estimate.total + cost::sort_cost(estimate.rows);
+                estimate.total = estimate.startup + estimate.rows * placed.len() as f64 * cost::ROW;
+                Ok(self.node(Operator::Window { input, calls: placed.into() }, columns, estimate))
+            }
             Logical::Distinct { input, on, columns } => {
                 let mut below = required.clone();
                 columns.iter().for_each(|id| below.insert(*id));
@@ -1048,10 +1096,68 @@ impl<'a> Planner<'a> {
         Ok(self.node(Operator::LockRows { input, lock }, columns, estimate))
     }
 
+    fn merge(
+        &mut self,
+        table: &Arc<crate::catalog::Table>,
+        alias: &Arc<str>,
+        columns: &[(usize, usize)],
+        clauses: Vec<super::logical::MergeClause>,
+        input: &[ColumnId],
+    ) -> Result<node::Merge> {
+        let change = |kind, assignments| {
+            Arc::new(node::Modify {
+                kind,
+                table: table.clone(),
+                alias: alias.clone(),
+                key: 0,
+                row: 0,
+                columns: columns.to_vec(),
+                recheck: Vec::new(),
+                assignments,
+                on_conflict: None,
+                merge: None,
+                returning: None,
+            })
+        };
+        let mut placed = Vec::with_capacity(clauses.len());
+        for clause in clauses {
+            let conditions = self.place_all(clause.conditions, input)?;
+            let mut assignments = Vec::with_capacity(clause.assignments.len());
+            for (at, expr) in clause.assignments {
+                assignments.push((at, self.place(expr, input)?));
+            }
+            placed.push((clause.matched, conditions, clause.kind, assignments));
+        }
+        let mut kinds = Vec::new();
+        let mut places = Vec::new();
+        for kind in crate::exec::merge::KINDS {
+            let of_kind: Vec<_> = placed.iter().filter(|(_, _, other, _)| *other == Some(kind)).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            let all = of_kind.iter().flat_map(|(.., assignments)| assignments.iter().cloned()).collect();
+            places.push(kind);
+            kinds.push(change(kind, all));
+        }
+        let clauses = placed
+            .into_iter()
+            .map(|(matched, conditions, kind, assignments)| {
+                let place = kind.and_then(|kind| places.iter().position(|other| *other == kind));
+                let action = place.zip(kind).map(|(place, kind)| (place, change(kind, assignments)));
+                node::MergeClause { matched, conditions, action }
+            })
+            .collect();
+        Ok(node::Merge { clauses, kinds })
+    }
+
     fn modify(&mut self, modify: super::logical::Modify) -> Result<Arc<Node>> {
         let mut below = ColumnSet::new();
         modify.recheck.iter().for_each(|expr| expr.columns(&mut below));
         modify.assignments.iter().for_each(|(_, expr)| expr.columns(&mut below));
+        for clause in &modify.merge {
+            clause.conditions.iter().for_each(|expr| expr.columns(&mut below));
+            clause.assignments.iter().for_each(|(_, expr)| expr.columns(&mut below));
+        }
         modify.returning.iter().flatten().for_each(|(_, expr)| expr.columns(&mut below));
         below.remove_all(&modify.returning_columns.iter().copied().collect());
         modify.key.iter().chain(&modify.row).for_each(|id| below.insert(*id));
@@ -1065,12 +1171,18 @@ impl<'a> Planner<'a> {
             }
             _ => return Err(missing()),
         };
-        let columns = modify
+        let columns: Vec<(usize, usize)> = modify
             .target_columns
             .iter()
             .enumerate()
             .filter_map(|(table, id)| position(*id).map(|input| (input, table)))
             .collect();
+        let merge = match modify.kind {
+            ModifyKind::Merge => {
+                Some(self.merge(&modify.table, &modify.alias, &columns, modify.merge, &input.columns)?)
+            }
+            _ => None,
+        };
         let recheck = self.place_all(modify.recheck, &input.columns)?;
         let mut assignments = Vec::with_capacity(modify.assignments.len());
         for (at, expr) in modify.assignments {
@@ -1126,6 +1238,7 @@ impl<'a> Planner<'a> {
             recheck,
             assignments,
             on_conflict,
+            merge,
             returning,
         });
         Ok(self.node(Operator::Modify { input, modify }, output, estimate))

@@ -525,14 +525,7 @@ pub fn expressions_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)) {
                 call.order_by.iter_mut().for_each(|key| visit(&mut key.expr));
             }
         }
-        Logical::Window { calls, .. } => {
-            for (_, call) in calls {
-                call.arguments.iter_mut().for_each(&mut *visit);
-                call.filter.iter_mut().for_each(&mut *visit);
-                call.partition_by.iter_mut().for_each(&mut *visit);
-                call.order_by.iter_mut().for_each(|key| visit(&mut key.expr));
-            }
-        }
+        Logical::Window { calls, .. } => calls.iter_mut().for_each(|(_, call)| call.expressions_mut(visit)),
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(visit),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key| visit(&mut key.expr)),
         Logical::Limit { limit, offset, ties, .. } => {
@@ -547,6 +540,10 @@ pub fn expressions_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)) {
             if let Some(super::logical::OnConflict { update: Some(update), .. }) = &mut modify.on_conflict {
                 update.assignments.iter_mut().for_each(|(_, expr)| visit(expr));
                 update.filter.iter_mut().for_each(&mut *visit);
+            }
+            for clause in &mut modify.merge {
+                clause.conditions.iter_mut().for_each(&mut *visit);
+                clause.assignments.iter_mut().for_each(|(_, expr)| visit(expr));
             }
             modify.returning.iter_mut().flatten().for_each(|(_, expr)| visit(expr));
         }
