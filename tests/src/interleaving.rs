@@ -74,7 +74,8 @@ impl Script {
 
     pub fn parse(text: &str) -> Result<Script, String> {
         let mut lines: Vec<String> = Vec::new();
-        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             match (line.starts_with(' '), lines.last_mut()) {
                 (true, Some(last)) => *last = format!("{last} {}", line.trim_start()),
                 _ => lines.push(line.to_owned()),

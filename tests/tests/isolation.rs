@@ -13,8 +13,10 @@ const END: &str = "<!-- anomalies: end -->";
 
 fn scripts() -> Vec<Script> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("isolation");
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(dir).expect("the scripts are there").map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("the scripts are there")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.sort();
     paths.iter().map(|path| Script::read(path)).collect()
 }
@@ -52,7 +54,10 @@ fn table(server: &TestServer) -> (String, Vec<String>) {
                 for (session, state) in &played.errors {
                     if !expected.contains(&state.as_str()) {
                         let log = played.log.join("\n");
-                        wrong.push(format!("{} in {mode} {short}: {session} failed with {state}:\n{log}", script.anomaly));
+                        wrong.push(format!(
+                            "{} in {mode} {short}: {session} failed with {state}:\n{log}",
+                            script.anomaly
+                        ));
                     }
                 }
             }
@@ -83,7 +88,8 @@ fn the_table_of_anomalies_is_what_the_server_does() {
 #[test]
 fn the_runner_sees_what_happens() {
     let server = TestServer::start();
-    let play = |text: &str| Script::parse(text).expect("a script").play(server.connect(), &|| server.connect());
+    let play =
+        |text: &str| Script::parse(text).expect("a script").play(server.connect(), &|| server.connect());
     let waits = "anomaly x\ntitle x\nsetup CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0);\n\
         s1 w1 UPDATE t SET v = 1 WHERE id = 1\ns2 w2 UPDATE t SET v = v + 10 WHERE id = 1\n\
         s2 c2 COMMIT\ns1 c1 COMMIT\noccurs committed s1 s2\noccurs final SELECT v FROM t = 11\n";

@@ -30,16 +30,22 @@ fn transfer(client: &mut postgres::Client, rng: &mut StdRng) -> Result<(), postg
 
 fn connect(server: &TestServer, rng: &mut StdRng) -> postgres::Client {
     let mode = ["ssi", "ssi", "2pl", "serial"][rng.random_range(0..4)];
-    server.try_connect(&format!("options='-c concurrency_mode={mode} -c serial_idle_timeout=500'")).expect("a connection")
+    server
+        .try_connect(&format!("options='-c concurrency_mode={mode} -c serial_idle_timeout=500'"))
+        .expect("a connection")
 }
 
 #[test]
 fn two_hundred_clients_and_kills_leave_no_lock_behind() {
     let server = TestServer::start_with(&["-c", "max_connections=300"]);
     let mut control = server.connect();
-    control.batch_execute("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL)").expect("a table");
     control
-        .batch_execute(&format!("INSERT INTO account SELECT i, 100 FROM generate_series(0, {ACCOUNTS} - 1) i"))
+        .batch_execute("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL)")
+        .expect("a table");
+    control
+        .batch_execute(&format!(
+            "INSERT INTO account SELECT i, 100 FROM generate_series(0, {ACCOUNTS} - 1) i"
+        ))
         .expect("accounts");
     let (committed, over) = (AtomicU64::new(0), AtomicBool::new(false));
     let started = Instant::now();
@@ -58,7 +64,9 @@ fn two_hundred_clients_and_kills_leave_no_lock_behind() {
                         }
                         if client.is_closed() || rng.random_bool(0.05) {
                             // Cut off in the middle of a transaction.
-                            _ = client.batch_execute("BEGIN; UPDATE account SET balance = balance + 1000 WHERE id = 0");
+                            _ = client.batch_execute(
+                                "BEGIN; UPDATE account SET balance = balance + 1000 WHERE id = 0",
+                            );
                             client = connect(server, &mut rng);
                         }
                     }
@@ -86,15 +94,18 @@ fn two_hundred_clients_and_kills_leave_no_lock_behind() {
     assert!(committed.load(Ordering::Relaxed) > CLIENTS, "hardly anything was done");
     // The server learns of the last closed connections in its own time.
     loop {
-        let left: i64 =
-            control.query_one("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", &[]).expect("a count").get(0);
+        let left: i64 = control
+            .query_one("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", &[])
+            .expect("a count")
+            .get(0);
         if left == 0 {
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(330), "{left} sessions stay");
         std::thread::yield_now();
     }
-    let locks = control.query("SELECT locktype || ' ' || mode FROM pg_locks WHERE pid <> pg_backend_pid()", &[]);
+    let locks =
+        control.query("SELECT locktype || ' ' || mode FROM pg_locks WHERE pid <> pg_backend_pid()", &[]);
     let locks: Vec<String> = locks.expect("rows").iter().map(|row| row.get(0)).collect();
     assert!(locks.is_empty(), "left over: {locks:?}");
     let sum: i64 = control.query_one("SELECT sum(balance) FROM account", &[]).expect("a sum").get(0);

@@ -121,9 +121,10 @@ impl TransactionManager {
 
     pub(crate) fn session_owner(&self, session: &Arc<SessionHandle>) -> Arc<Owner> {
         let mut sessions = self.session_locks.lock();
-        let locks = sessions
-            .entry(session.id)
-            .or_insert_with(|| SessionLocks { owner: Owner::new(session.clone(), false), counts: HashMap::new() });
+        let locks = sessions.entry(session.id).or_insert_with(|| SessionLocks {
+            owner: Owner::new(session.clone(), false),
+            counts: HashMap::new(),
+        });
         locks.owner.clone()
     }
     pub(crate) fn count_session_lock(&self, session: &SessionHandle, key: (u32, u32, u16), shared: bool) {

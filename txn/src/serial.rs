@@ -53,7 +53,10 @@ impl Transaction {
         let owner = self.owner().clone();
         let fast = self.manager.registry.insert(writer, owner.clone());
         self.registered = true;
-        if fast || self.manager.ssi.rules.is_off(Rule::SerialGate) || matches!(self.protocol, Protocol::Serial(_)) {
+        if fast
+            || self.manager.ssi.rules.is_off(Rule::SerialGate)
+            || matches!(self.protocol, Protocol::Serial(_))
+        {
             return Ok(());
         }
         self.manager.locks.acquire(&owner, ObjectRef::SerialToken, LockMode::Share, WaitPolicy::Block)?;

@@ -427,7 +427,8 @@ impl Ssi {
         }
         let key: Arc<[u8]> = key.into();
         let statement = graph.nodes.get(&me).and_then(|node| node.session.statement());
-        let edge = |other| Edge { other, tree, key: key.clone(), entered_by: me, statement: statement.clone() };
+        let edge =
+            |other| Edge { other, tree, key: key.clone(), entered_by: me, statement: statement.clone() };
         graph.nodes.get_mut(&writer).expect("looked up above").edges_in.push(edge(reader));
         graph.nodes.get_mut(&reader).expect("looked up above").edges_out.push(edge(writer));
         let Some(conflict) = graph.dangerous(reader, writer) else { return Ok(()) };

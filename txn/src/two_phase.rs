@@ -143,8 +143,7 @@ impl Transaction {
         let off = self.manager.ssi.rules.is_off(Rule::KeyLocks);
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let momentary =
-            two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree) || off;
+        let momentary = two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree) || off;
         if !momentary {
             let owner = self.owner().clone();
             self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
@@ -229,7 +228,8 @@ impl Transaction {
         let session = owner.session.id;
         loop {
             let reader = RangeReader { owner: owner.clone(), updates };
-            let excludes = |other: &RangeReader| updates && other.updates && other.owner.session.id != session;
+            let excludes =
+                |other: &RangeReader| updates && other.updates && other.owner.session.id != session;
             match locks.ranges.insert_unless(tree.id(), id, range, reader, excludes) {
                 Ok(()) => break,
                 Err(other) => {
