@@ -21,6 +21,6 @@ pub mod settings;
 pub mod table;
 pub mod types;
 
-pub use password::ScramVerifier;
 pub use error::{Error, Fields, Result, Severity, SqlState};
+pub use password::ScramVerifier;
 pub use session::*;

@@ -135,7 +135,10 @@ impl Binder<'_> {
             given.push(Some(self.coerce_argument(argument, *to, position)?));
         }
         let take = |given: &mut Vec<Option<Expr>>, at: usize| {
-            given.get_mut(at).and_then(Option::take).ok_or_else(|| Error::internal("an argument is used twice"))
+            given
+                .get_mut(at)
+                .and_then(Option::take)
+                .ok_or_else(|| Error::internal("an argument is used twice"))
         };
         let mut inputs = Vec::with_capacity(found.sources.len());
         let mut types = Vec::with_capacity(found.sources.len());
@@ -186,8 +189,7 @@ impl Binder<'_> {
         let (name, schemas) =
             call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
         let schema = schemas.last().map(String::as_str);
-        let candidates =
-            self.context.catalog.routines_named(schema, name, self.context.search_path);
+        let candidates = self.context.catalog.routines_named(schema, name, self.context.search_path);
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
             arguments.push(self.plain_expr(&argument.value, "CALL arguments")?);

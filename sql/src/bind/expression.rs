@@ -212,8 +212,7 @@ impl Binder<'_> {
         if let Some(variables) = self.context.variables {
             let missing =
                 || Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"));
-            let (index, data_type) =
-                variables.numbered(number).ok_or_else(|| missing().at(position))?;
+            let (index, data_type) = variables.numbered(number).ok_or_else(|| missing().at(position))?;
             return Ok(self.variable(index, data_type));
         }
         let index = number as usize - 1;

@@ -401,9 +401,13 @@ impl Binder<'_> {
                 && !routine.procedure
             {
                 let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
-                return self.routine_scan(expr, definitions, label, call.position, &mut |binder, data_type| {
-                    single_name(binder, data_type)
-                });
+                return self.routine_scan(
+                    expr,
+                    definitions,
+                    label,
+                    call.position,
+                    &mut |binder, data_type| single_name(binder, data_type),
+                );
             }
             if !definitions.is_empty() {
                 return Err(Error::new(
@@ -413,12 +417,9 @@ impl Binder<'_> {
                 .at(call.position));
             }
             let Callee::BuiltIn(function) = found.callee else {
-                return Err(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("{name} is a procedure"),
-                )
-                .hint("To call a procedure, use CALL.")
-                .at(call.position));
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
+                    .hint("To call a procedure, use CALL.")
+                    .at(call.position));
             };
             let resolved = Resolved { function, arguments: found.arguments, result: found.result };
             if let Body::Set { columns, .. } = &resolved.function.body {
@@ -480,7 +481,7 @@ impl Binder<'_> {
             return Err(Error::internal("a routine's call of another kind"));
         };
         let unknown = call.is_row && call.columns.is_empty();
-        if unknown != !definitions.is_empty() {
+        if unknown == definitions.is_empty() {
             let message = match unknown {
                 true => "a column definition list is required for functions returning \"record\"",
                 false => "a column definition list is only allowed for functions returning \"record\"",

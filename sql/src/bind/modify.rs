@@ -272,7 +272,13 @@ impl Binder<'_> {
         Ok((Logical::Values { columns, rows: bound }, values))
     }
 
-    pub(super) fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
+    pub(super) fn check_width(
+        &self,
+        width: usize,
+        given: &[usize],
+        explicit: bool,
+        position: usize,
+    ) -> Result<()> {
         if width > given.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -290,7 +296,12 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub(super) fn check_assignable(&self, _table: &Table, column: &Column, overriding: Option<bool>) -> Result<()> {
+    pub(super) fn check_assignable(
+        &self,
+        _table: &Table,
+        column: &Column,
+        overriding: Option<bool>,
+    ) -> Result<()> {
         let refuse = |detail: String| {
             Error::new(
                 SqlState::GENERATED_ALWAYS,
@@ -332,8 +343,7 @@ impl Binder<'_> {
         };
         let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
         if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
-            let message =
-                "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+            let message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
         }
         let Some((assignments, filter)) = &clause.update else {
@@ -412,7 +422,9 @@ impl Binder<'_> {
             for key in &index.keys {
                 keys.push(match (key.column, &key.expression) {
                     (Some(column), _) => Expr::column(column, table.columns[column].data_type()),
-                    (None, text) => bind(&crate::parse::parse_expression(text.as_deref().unwrap_or(""))?, None)?,
+                    (None, text) => {
+                        bind(&crate::parse::parse_expression(text.as_deref().unwrap_or(""))?, None)?
+                    }
                 });
             }
             let all = keys.iter().all(|key| wanted.iter().any(|other| other.same(key)))

@@ -254,7 +254,8 @@ impl Binder<'_> {
         if let Some(variables) = self.context.variables
             && let Some(fields) = variables.expand(qualifier).map_err(|error| error.at(position))?
         {
-            let column = |(name, index, data_type)| NamedColumn { name, expr: self.variable(index, data_type) };
+            let column =
+                |(name, index, data_type)| NamedColumn { name, expr: self.variable(index, data_type) };
             return Ok(fields.into_iter().map(column).collect());
         }
         let table = qualifier.last().expect("it is not empty");

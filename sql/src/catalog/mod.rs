@@ -10,8 +10,8 @@ pub(crate) mod store;
 pub mod system;
 
 pub(crate) use objects::{Change, Kind, Object, Objects};
-pub use routine::{Routine, Trigger};
 pub(crate) use publish::{CatalogView, Publisher};
+pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 
 use crate::types::{Oid, Type};

@@ -99,9 +99,7 @@ impl Ddl<'_> {
                     return Err(definition_error("VARIADIC parameter must be the last input parameter"));
                 }
                 let array = argument.data_type();
-                if array.element().is_none()
-                    && !matches!(array, Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY)
-                {
+                if array.element().is_none() && !matches!(array, Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY) {
                     return Err(definition_error("VARIADIC parameter must be an array"));
                 }
             }
@@ -162,9 +160,8 @@ impl Ddl<'_> {
         self.check_arguments(&arguments, &create.arguments)?;
         let (result, row_of, returns_set) = self.declared_result(create, &arguments)?;
         if result == Type::TRIGGER && arguments.iter().any(Argument::is_input) {
-            return Err(definition_error("trigger functions cannot have declared arguments").hint(
-                "The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead.",
-            ));
+            return Err(definition_error("trigger functions cannot have declared arguments")
+                .hint("The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead."));
         }
         let polymorphic = |argument: &&Argument| argument.data_type().is_polymorphic();
         if (result.is_polymorphic() || arguments.iter().filter(|a| a.is_output()).any(|a| polymorphic(&a)))
@@ -305,12 +302,14 @@ impl Ddl<'_> {
             if let Some(name) = &old.name
                 && new.name.as_ref() != Some(name)
             {
-                return Err(definition_error(format!("cannot change name of input parameter \"{name}\""))
-                    .hint(hint));
+                return Err(
+                    definition_error(format!("cannot change name of input parameter \"{name}\"")).hint(hint)
+                );
             }
             if old.default.is_some() && new.default.is_none() {
-                return Err(definition_error("cannot remove parameter defaults from existing function")
-                    .hint(hint));
+                return Err(
+                    definition_error("cannot remove parameter defaults from existing function").hint(hint)
+                );
             }
         }
         Ok(())
@@ -407,9 +406,8 @@ impl Ddl<'_> {
                 }
                 _ => {
                     let message = format!("{word} name \"{shown}\" is not unique");
-                    return Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(format!(
-                        "Specify the argument list to select the {word} unambiguously."
-                    )));
+                    return Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message)
+                        .hint(format!("Specify the argument list to select the {word} unambiguously.")));
                 }
             },
             Some(arguments) => {
@@ -571,7 +569,8 @@ impl Ddl<'_> {
             if !trees.take_name(&mut self.transaction.borrow_mut(), space, &unique, routine.oid)? {
                 let catalog = self.catalog();
                 let schema = catalog.schema(routine.schema).map_or("", |schema| schema.name.as_str());
-                let message = format!("function {} already exists in schema \"{schema}\"", routine.signature());
+                let message =
+                    format!("function {} already exists in schema \"{schema}\"", routine.signature());
                 return Err(Error::new(SqlState::DUPLICATE_FUNCTION, message));
             }
         }

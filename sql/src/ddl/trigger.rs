@@ -36,7 +36,8 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &create.function)?;
         let found = catalog.routines_named(schema, name, &self.search_path());
-        let function = found.into_iter().find(|routine| routine.input_types().is_empty() && !routine.procedure);
+        let function =
+            found.into_iter().find(|routine| routine.input_types().is_empty() && !routine.procedure);
         let function = function.ok_or_else(|| {
             let message = format!("function {}() does not exist", names::display(&create.function));
             Error::new(SqlState::UNDEFINED_FUNCTION, message)
@@ -110,12 +111,10 @@ impl Ddl<'_> {
             let name = &table.name;
             return match (create.timing, create.each_row) {
                 (TriggerTiming::InsteadOf, true) => Err(Error::unsupported("an INSTEAD OF trigger")),
-                (TriggerTiming::InsteadOf, false) => {
-                    Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "INSTEAD OF triggers must be FOR EACH ROW",
-                    ))
-                }
+                (TriggerTiming::InsteadOf, false) => Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "INSTEAD OF triggers must be FOR EACH ROW",
+                )),
                 (_, true) => refuse(
                     format!("\"{name}\" is a view"),
                     "Views cannot have row-level BEFORE or AFTER triggers.",

@@ -542,8 +542,11 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
             scalar_of(function)?(&values, &rt.context.eval)
         }
         Expr::Routine(call) => {
-            let values =
-                call.arguments.iter().map(|argument| row_value(argument, row, rt)).collect::<Result<Vec<_>>>()?;
+            let values = call
+                .arguments
+                .iter()
+                .map(|argument| row_value(argument, row, rt))
+                .collect::<Result<Vec<_>>>()?;
             super::routine::value(call, &values, rt.context)
         }
         Expr::Cast { operand, method, to, modifier, explicit } => {

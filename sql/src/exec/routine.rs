@@ -119,7 +119,9 @@ fn compiled(call: &RoutineCall, nested: &Nested<'_>) -> Result<Compiled> {
         return Ok(compiled.clone());
     }
     let compiled = match call.routine.language {
-        Language::Sql => Compiled::Sql(Arc::new(super::sql_function::Body::compile(&call.routine, &call.types)?)),
+        Language::Sql => {
+            Compiled::Sql(Arc::new(super::sql_function::Body::compile(&call.routine, &call.types)?))
+        }
         Language::PlPgSql => {
             let catalog = nested.core.catalog();
             let path = nested.core.search_path.borrow().clone();
@@ -250,14 +252,15 @@ pub(crate) fn run_block(language: &str, body: &str, context: &ExecContext<'_>) -
     })
 }
 
+/// A procedure's output columns with their values, if it has any.
+pub(crate) type Outputs = Option<(Arc<[(String, Type)]>, Vec<Datum>)>;
+
 /// CALL: the output columns with their values, if the procedure has any.
 pub(crate) fn run_call(
     call: &ast::FunctionCall,
     context: &ExecContext<'_>,
-) -> Result<Option<(Arc<[(String, Type)]>, Vec<Datum>)>> {
-    let core = context.core.ok_or_else(|| Error::internal("CALL outside of a session"))?;
+) -> Result<Outputs> {
     let bound = bind_call(call, context, None)?;
-    let _ = core;
     let mut values = Vec::with_capacity(bound.arguments.len());
     for argument in &bound.arguments {
         values.push(super::eval::eval_row(argument, &[], context)?);
@@ -270,7 +273,7 @@ pub(crate) fn call_with(
     bound: &RoutineCall,
     values: &[Datum],
     context: &ExecContext<'_>,
-) -> Result<Option<(Arc<[(String, Type)]>, Vec<Datum>)>> {
+) -> Result<Outputs> {
     let result = value(bound, values, context)?;
     if bound.columns.is_empty() || !bound.is_row {
         return Ok(None);
@@ -292,8 +295,13 @@ pub(crate) fn bind_call(
     let search_path = core.search_path.borrow().clone();
     let settings = core.settings.borrow().typed().planner;
     let catalog = core.catalog();
-    let plan_context =
-        PlanContext { catalog: &catalog, search_path: &search_path, eval: &context.eval, settings, variables };
+    let plan_context = PlanContext {
+        catalog: &catalog,
+        search_path: &search_path,
+        eval: &context.eval,
+        settings,
+        variables,
+    };
     crate::bind::procedure_call(call, &plan_context)
 }
 

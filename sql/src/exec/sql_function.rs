@@ -113,9 +113,8 @@ impl Body {
         };
         match wanted {
             Some([Type::VOID]) | None => Ok(()),
-            Some(types) if !last_yields => Err(mismatch(types).detail(
-                "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.",
-            )),
+            Some(types) if !last_yields => Err(mismatch(types)
+                .detail("Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.")),
             Some(_) => Ok(()),
         }
     }
@@ -183,8 +182,7 @@ impl Body {
                 if !Statement::<()>::is_planned(&statement.kind) {
                     return nested.utility(&statement.kind);
                 }
-                let mut running =
-                    nested.start(|| self.plan(at, nested), |_, _| Ok(arguments.to_vec()))?;
+                let mut running = nested.start(|| self.plan(at, nested), |_, _| Ok(arguments.to_vec()))?;
                 let plan = running.plan().clone();
                 let yields = last && plan.fields.is_some();
                 while let Some(batch) = running.next(nested, crate::column::BATCH_ROWS)? {

@@ -14,8 +14,8 @@ use super::basic::check_budget;
 use super::eval::eval_row;
 use super::routine::within;
 use super::runtime::Runtime;
-use crate::catalog::routine::{Routine, Trigger};
 use crate::catalog::Table;
+use crate::catalog::routine::{Routine, Trigger};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{Expr, RoutineCall};
 use crate::parse::ast;
@@ -69,11 +69,14 @@ pub struct Triggers {
     assigned: Vec<usize>,
 }
 
+/// The old and the new row, as far as the event has them.
+type Changed = (Option<Vec<Datum>>, Option<Vec<Datum>>);
+
 /// What happens at the statement's end.
 pub struct After {
     triggers: Triggers,
     event: Event,
-    rows: Vec<(Option<Vec<Datum>>, Option<Vec<Datum>>)>,
+    rows: Vec<Changed>,
     bytes: usize,
 }
 
@@ -112,7 +115,9 @@ impl Variables for ConditionNames<'_> {
         let [row, column] = parts else {
             return Ok(match parts {
                 // NEW and OLD as wholes: their place says which.
-                [row] => self.row(row)?.map(|base| (2 * self.table.columns.len() + usize::from(base > 0), Type::RECORD)),
+                [row] => self
+                    .row(row)?
+                    .map(|base| (2 * self.table.columns.len() + usize::from(base > 0), Type::RECORD)),
                 _ => None,
             });
         };
@@ -185,10 +190,9 @@ impl Triggers {
         };
         let mut ready = Vec::new();
         for trigger in table.triggers.iter().filter(|trigger| trigger.is_enabled()) {
-            let routine: Arc<Routine> = context
-                .catalog
-                .routine(trigger.function)
-                .ok_or_else(|| Error::internal(format!("the function of trigger {} is gone", trigger.name)))?;
+            let routine: Arc<Routine> = context.catalog.routine(trigger.function).ok_or_else(|| {
+                Error::internal(format!("the function of trigger {} is gone", trigger.name))
+            })?;
             let when = match &trigger.when {
                 None => None,
                 Some(text) => {
@@ -427,6 +431,7 @@ pub fn changed_by_trigger(event: Event) -> Error {
         }
         _ => "tuple to be updated was already modified by an operation triggered by the current command",
     };
-    Error::new(SqlState::TRIGGERED_DATA_CHANGE_VIOLATION, message)
-        .hint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")
+    Error::new(SqlState::TRIGGERED_DATA_CHANGE_VIOLATION, message).hint(
+        "Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.",
+    )
 }

@@ -13,8 +13,8 @@
 
 use super::registry::{function_by_oid, functions_named, operator_facts};
 use super::{CastContext, Function, Resolved, find_cast};
-use crate::error::{Error, Result, SqlState};
 use crate::catalog::Routine;
+use crate::error::{Error, Result, SqlState};
 use crate::types::Type;
 use hashbrown::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -91,8 +91,7 @@ fn optional_arguments(function: &Function) -> usize {
 
 fn candidate(function: &'static Function, count: usize, variadic_array: bool) -> Option<Candidate> {
     let declared = function.arguments;
-    let plain =
-        |arguments: &[Type]| Some(Candidate::new(function, arguments.to_vec(), false));
+    let plain = |arguments: &[Type]| Some(Candidate::new(function, arguments.to_vec(), false));
     if declared.len() == count && (!function.variadic || variadic_array) {
         return plain(declared);
     }
@@ -155,7 +154,8 @@ fn routine_candidate(
         sources[place] = Source::Given(at);
         arguments.push(inputs[place].data_type());
     }
-    let complete = sources.iter().zip(&inputs).all(|(s, input)| *s != Source::Default || input.default.is_some());
+    let complete =
+        sources.iter().zip(&inputs).all(|(s, input)| *s != Source::Default || input.default.is_some());
     let callee = Callee::Routine(routine.clone());
     complete.then_some(Candidate { callee, arguments, expanded: false, sources })
 }
@@ -409,8 +409,9 @@ pub fn resolve_call(
         // The same signature earlier in the path hides this one; an expanded or completed one gives way.
         let defaults = |c: &Candidate| c.sources.iter().filter(|s| **s == Source::Default).count();
         match candidates.iter().position(|other| other.arguments == new.arguments) {
-            Some(other) if (candidates[other].expanded && !new.expanded)
-                || (defaults(&candidates[other]) > defaults(&new)) =>
+            Some(other)
+                if (candidates[other].expanded && !new.expanded)
+                    || (defaults(&candidates[other]) > defaults(&new)) =>
             {
                 candidates[other] = new;
             }

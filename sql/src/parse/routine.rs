@@ -77,15 +77,16 @@ impl Parser<'_> {
         let mut mode = self.argument_mode();
         let mut name = None;
         // A name is followed by a type (or a mode); a type alone by what ends the argument, its parts or its modifiers.
-        let ends = matches!(
-            self.peek_ahead(1),
-            Kind::Symbol(b',' | b')' | b'(' | b'[' | b'.' | b'=' | b'%') | Kind::End | Kind::ColonEquals
-        ) || matches!(self.keyword_ahead(1), Some(K::Default | K::Array | K::Precision | K::Varying))
-            || (self.is(K::Setof))
-            || (matches!(self.keyword(), Some(K::Time | K::Timestamp))
-                && matches!(self.keyword_ahead(1), Some(K::With | K::Without)))
-            || (matches!(self.keyword(), Some(K::Character | K::Char | K::Bit | K::National))
-                && matches!(self.keyword_ahead(1), Some(K::Varying | K::Character | K::Char)));
+        let ends =
+            matches!(
+                self.peek_ahead(1),
+                Kind::Symbol(b',' | b')' | b'(' | b'[' | b'.' | b'=' | b'%') | Kind::End | Kind::ColonEquals
+            ) || matches!(self.keyword_ahead(1), Some(K::Default | K::Array | K::Precision | K::Varying))
+                || (self.is(K::Setof))
+                || (matches!(self.keyword(), Some(K::Time | K::Timestamp))
+                    && matches!(self.keyword_ahead(1), Some(K::With | K::Without)))
+                || (matches!(self.keyword(), Some(K::Character | K::Char | K::Bit | K::National))
+                    && matches!(self.keyword_ahead(1), Some(K::Varying | K::Character | K::Char)));
         if !ends {
             name = Some(self.type_function_name()?);
             if mode.is_none() {
@@ -422,8 +423,9 @@ impl Parser<'_> {
             };
             self.advance();
             if self.eat(K::Row) {
-                return Err(Error::unsupported("ROW variable naming in the REFERENCING clause")
-                    .at(self.position()));
+                return Err(
+                    Error::unsupported("ROW variable naming in the REFERENCING clause").at(self.position())
+                );
             }
             self.expect(K::Table)?;
             self.eat(K::As);

@@ -138,5 +138,9 @@ pub enum MergeAction {
     Delete,
     Update(Vec<Assignment>),
     /// Columns, OVERRIDING, values (none: DEFAULT VALUES).
-    Insert { columns: Vec<Name>, overriding: Option<bool>, values: Option<Vec<Expr>> },
+    Insert {
+        columns: Vec<Name>,
+        overriding: Option<bool>,
+        values: Option<Vec<Expr>>,
+    },
 }

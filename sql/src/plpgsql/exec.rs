@@ -26,7 +26,11 @@ const LOOP_ROWS: usize = 64;
 pub enum Value {
     Scalar(Datum),
     /// Without a shape: not assigned yet.
-    Record { shape: Option<Shape>, fields: Vec<Datum>, null: bool },
+    Record {
+        shape: Option<Shape>,
+        fields: Vec<Datum>,
+        null: bool,
+    },
 }
 
 impl Value {
@@ -276,10 +280,8 @@ impl<'a> Frame<'a> {
             )));
         }
         let each = fields.iter().zip(self.call.columns.iter());
-        each.map(|((from, value), (_, to))| {
-            converted_to(value.clone(), *from, *to, -1, self.nested.context)
-        })
-        .collect()
+        each.map(|((from, value), (_, to))| converted_to(value.clone(), *from, *to, -1, self.nested.context))
+            .collect()
     }
 
     pub fn location(&self, at: &str) -> String {
@@ -448,10 +450,8 @@ impl<'a> Frame<'a> {
     ) -> Result<()> {
         let variable = &self.function.variables[id];
         if variable.not_null && value.is_null() {
-            let message = format!(
-                "null value cannot be assigned to variable \"{}\" declared NOT NULL",
-                variable.name
-            );
+            let message =
+                format!("null value cannot be assigned to variable \"{}\" declared NOT NULL", variable.name);
             return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
         }
         self.values[id] = match &variable.kind {
@@ -512,8 +512,10 @@ impl<'a> Frame<'a> {
             Target::Element(base, subscripts) => {
                 let (array, array_type) = self.current(base)?;
                 let Some(element) = array_type.element() else {
-                    let message =
-                        format!("cannot subscript type {} because it does not support subscripting", array_type.display());
+                    let message = format!(
+                        "cannot subscript type {} because it does not support subscripting",
+                        array_type.display()
+                    );
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
                 };
                 let mut bounds = Vec::with_capacity(subscripts.len());
@@ -652,8 +654,7 @@ impl<'a> Frame<'a> {
             }
             Err(error) => error,
         };
-        let Some(handler) =
-            block.handlers.iter().find(|h| h.conditions.iter().any(|c| matches(c, &error)))
+        let Some(handler) = block.handlers.iter().find(|h| h.conditions.iter().any(|c| matches(c, &error)))
         else {
             transaction.borrow_mut().release(&savepoint);
             return Err(error);
@@ -703,7 +704,8 @@ impl<'a> Frame<'a> {
             Kind::If(arms, otherwise) => {
                 for (condition, body) in arms {
                     self.at = "IF";
-                    self.line = if std::ptr::eq(condition, &arms[0].0) { statement.line } else { condition.line };
+                    self.line =
+                        if std::ptr::eq(condition, &arms[0].0) { statement.line } else { condition.line };
                     if self.condition(condition)? {
                         return self.statements(body);
                     }
@@ -823,9 +825,9 @@ impl<'a> Frame<'a> {
             Kind::Execute { text, using, into } => {
                 self.execute(text, using, into.as_ref().map(|(target, strict)| (target, *strict)))?;
             }
-            Kind::Call(call, scope, text) => self
-                .call_procedure(call, scope)
-                .map_err(|error| statement_context(error, text))?,
+            Kind::Call(call, scope, text) => {
+                self.call_procedure(call, scope).map_err(|error| statement_context(error, text))?
+            }
             Kind::GetDiagnostics { stacked, items } => {
                 for (target, item) in items {
                     let (value, data_type) = self.diagnostic(item, *stacked)?;
@@ -917,10 +919,8 @@ impl<'a> Frame<'a> {
             }
         };
         if slice > array.dimensions.len() {
-            let message = format!(
-                "slice dimension ({slice}) is out of the valid range 0..{}",
-                array.dimensions.len()
-            );
+            let message =
+                format!("slice dimension ({slice}) is out of the valid range 0..{}", array.dimensions.len());
             return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
         }
         let inner: Vec<(i32, i32)> = array.dimensions[array.dimensions.len() - slice..].to_vec();
@@ -1058,8 +1058,9 @@ impl<'a> Frame<'a> {
             };
             let Some((id, rest)) = target else {
                 let name = argument.name.clone().unwrap_or_default();
-                let message =
-                    format!("procedure parameter \"{name}\" is an output parameter but corresponding argument is not writable");
+                let message = format!(
+                    "procedure parameter \"{name}\" is an output parameter but corresponding argument is not writable"
+                );
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             };
             let target = match rest {

@@ -239,10 +239,9 @@ impl<'a> Parser<'a> {
     fn query_text(&self, text: &str) -> Result<Query> {
         let mut statements = crate::parse::parse(text).map_err(without_position)?;
         match (statements.pop(), statements.is_empty()) {
-            (Some(statement), true) => Ok(Query {
-                statement: SqlStatement::new(statement.kind, text),
-                scope: self.scope.clone(),
-            }),
+            (Some(statement), true) => {
+                Ok(Query { statement: SqlStatement::new(statement.kind, text), scope: self.scope.clone() })
+            }
             _ => Err(self.unexpected()),
         }
     }
@@ -435,14 +434,12 @@ impl<'a> Parser<'a> {
             let end = self.name()?;
             match label {
                 None => {
-                    return Err(
-                        self.syntax(format!("end label \"{end}\" specified for unlabeled block"))
-                    );
+                    return Err(self.syntax(format!("end label \"{end}\" specified for unlabeled block")));
                 }
                 Some(label) if label != end => {
-                    return Err(self.syntax(format!(
-                        "end label \"{end}\" differs from block's label \"{label}\""
-                    )));
+                    return Err(
+                        self.syntax(format!("end label \"{end}\" differs from block's label \"{label}\""))
+                    );
                 }
                 Some(_) => {}
             }
@@ -458,7 +455,8 @@ impl<'a> Parser<'a> {
                 "others" => Condition::Others,
                 "sqlstate" => {
                     let code = self.string()?;
-                    let state = conditions::state(&code).ok_or_else(|| self.syntax("invalid SQLSTATE code"))?;
+                    let state =
+                        conditions::state(&code).ok_or_else(|| self.syntax("invalid SQLSTATE code"))?;
                     Condition::State(state)
                 }
                 name => {
@@ -537,7 +535,8 @@ impl<'a> Parser<'a> {
             Some(self.expression_to_end()?)
         };
         if not_null && default.is_none() {
-            let message = format!("variable \"{name}\" must have a default value, since it's declared NOT NULL");
+            let message =
+                format!("variable \"{name}\" must have a default value, since it's declared NOT NULL");
             return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
         }
         self.declare(Variable { name, kind, constant, not_null, default, line, cursor: None });
@@ -760,7 +759,7 @@ impl<'a> Parser<'a> {
             }
             "execute" => {
                 self.advance();
-                let (text, using, into) = self.execute(&[b';'])?;
+                let (text, using, into) = self.execute(b";")?;
                 self.expect_symbol(b';')?;
                 Ok(Kind::Execute { text, using, into })
             }
@@ -913,7 +912,9 @@ impl<'a> Parser<'a> {
         {
             self.advance();
             let arguments = self.cursor_arguments(id)?;
-            let [name] = &names[..] else { return Err(self.syntax("cursor FOR loop must have one loop variable")) };
+            let [name] = &names[..] else {
+                return Err(self.syntax("cursor FOR loop must have one loop variable"));
+            };
             let kind = VariableKind::Record { shape: None };
             let record = self.declare(plain(&name[0], kind, line));
             let body = self.loop_body(label.as_deref())?;
@@ -945,7 +946,9 @@ impl<'a> Parser<'a> {
             return Err(self.syntax("cannot specify REVERSE in query FOR loop"));
         }
         let target = targets(self).map_err(|_| {
-            self.syntax("loop variable of loop over rows must be a record variable or list of scalar variables")
+            self.syntax(
+                "loop variable of loop over rows must be a record variable or list of scalar variables",
+            )
         })?;
         let query = self.query_text(self.slice(range.0, range.1))?;
         let body = self.loop_body(label.as_deref())?;
@@ -1165,9 +1168,16 @@ impl<'a> Parser<'a> {
             let known = match item.as_str() {
                 "row_count" | "pg_routine_oid" => Some(false),
                 "pg_context" => None,
-                "returned_sqlstate" | "message_text" | "pg_exception_detail" | "pg_exception_hint"
-                | "pg_exception_context" | "column_name" | "constraint_name" | "pg_datatype_name"
-                | "table_name" | "schema_name" => Some(true),
+                "returned_sqlstate"
+                | "message_text"
+                | "pg_exception_detail"
+                | "pg_exception_hint"
+                | "pg_exception_context"
+                | "column_name"
+                | "constraint_name"
+                | "pg_datatype_name"
+                | "table_name"
+                | "schema_name" => Some(true),
                 _ => return Err(self.syntax("unrecognized GET DIAGNOSTICS item")),
             };
             if known.is_some_and(|needs| needs != stacked) {
@@ -1190,12 +1200,12 @@ impl<'a> Parser<'a> {
     fn cursor(&mut self) -> Result<VariableId> {
         let parts = self.dotted_name()?;
         let found = self.scope.resolve(&parts).map(|(id, _)| id);
-        let id = found.ok_or_else(|| self.syntax(format!("\"{}\" is not a known variable", parts.join("."))))?;
+        let id =
+            found.ok_or_else(|| self.syntax(format!("\"{}\" is not a known variable", parts.join("."))))?;
         match self.variables[id].kind {
             VariableKind::Scalar { data_type: Type::REFCURSOR, .. } => Ok(id),
             _ => {
-                let message =
-                    format!("variable \"{}\" must be of type cursor or refcursor", parts.join("."));
+                let message = format!("variable \"{}\" must be of type cursor or refcursor", parts.join("."));
                 Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
             }
         }
@@ -1218,12 +1228,15 @@ impl<'a> Parser<'a> {
         let mut at = 0;
         loop {
             let mut place = at;
-            if self.word().is_some() && matches!(self.kind(1), TokenKind::ColonEquals | TokenKind::EqualsGreater) {
+            if self.word().is_some()
+                && matches!(self.kind(1), TokenKind::ColonEquals | TokenKind::EqualsGreater)
+            {
                 let argument = self.name()?;
                 self.advance();
-                place = bound.arguments.iter().position(|(known, _)| *known == argument).ok_or_else(|| {
-                    self.syntax(format!("cursor \"{name}\" has no argument named \"{argument}\""))
-                })?;
+                place =
+                    bound.arguments.iter().position(|(known, _)| *known == argument).ok_or_else(|| {
+                        self.syntax(format!("cursor \"{name}\" has no argument named \"{argument}\""))
+                    })?;
             }
             let expression = self.expression_until(&[], b",)")?;
             match given.get_mut(place) {
@@ -1352,7 +1365,8 @@ impl<'a> Parser<'a> {
                 TokenKind::Keyword(_) | TokenKind::Identifier(_) => {
                     let word = self.word().unwrap_or_default().to_owned();
                     let first = self.word_of(from);
-                    let takes_into = !matches!(first.as_str(), "create" | "alter" | "drop" | "grant" | "revoke");
+                    let takes_into =
+                        !matches!(first.as_str(), "create" | "alter" | "drop" | "grant" | "revoke");
                     if word == "into" && takes_into && !matches!(previous.as_str(), "insert" | "merge") {
                         if into.is_some() {
                             return Err(self.syntax("INTO specified more than once"));

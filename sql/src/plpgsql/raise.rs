@@ -27,7 +27,9 @@ impl Frame<'_> {
         match value {
             Datum::Null => Ok(None),
             Datum::Text(text) => Ok(Some(text.to_string())),
-            value => crate::functions::format_in_context(value, data_type, &self.nested.context.eval).map(Some),
+            value => {
+                crate::functions::format_in_context(value, data_type, &self.nested.context.eval).map(Some)
+            }
         }
     }
 

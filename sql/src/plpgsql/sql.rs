@@ -129,7 +129,11 @@ impl Frame<'_> {
     }
 
     /// EXECUTE's text and parameters.
-    pub fn dynamic_text(&mut self, text: &Expression, using: &[Expression]) -> Result<(String, Vec<Datum>, Vec<Type>)> {
+    pub fn dynamic_text(
+        &mut self,
+        text: &Expression,
+        using: &[Expression],
+    ) -> Result<(String, Vec<Datum>, Vec<Type>)> {
         let sql = self.text(text)?.ok_or_else(|| {
             Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "query string argument of EXECUTE is null")
         })?;
@@ -142,7 +146,13 @@ impl Frame<'_> {
         Ok((sql, values, types))
     }
 
-    pub fn start_dynamic(&self, kind: crate::parse::ast::StatementKind, sql: &str, values: Vec<Datum>, types: &[Type]) -> Result<Source> {
+    pub fn start_dynamic(
+        &self,
+        kind: crate::parse::ast::StatementKind,
+        sql: &str,
+        values: Vec<Datum>,
+        types: &[Type],
+    ) -> Result<Source> {
         let statement: Statement<()> = Statement::new(kind, sql);
         let get = || statement.plan(&self.nested, &[], &Using(types), |_| Vec::new(), |_| true);
         let width = |plan: &Plan, _| {
@@ -150,8 +160,7 @@ impl Frame<'_> {
             values.truncate(plan.parameter_types.len());
             Ok(values)
         };
-        let running =
-            self.nested.start(get, width).map_err(|error| statement_context(error, sql))?;
+        let running = self.nested.start(get, width).map_err(|error| statement_context(error, sql))?;
         let shape = shape_of(running.plan());
         Ok(Source { running, shape, text: sql.into() })
     }
@@ -167,8 +176,7 @@ impl Frame<'_> {
             }
             Dynamic::Execute(text, using) => {
                 let (sql, values, types) = self.dynamic_text(text, using)?;
-                let mut parsed =
-                    crate::parse::parse(&sql).map_err(|error| statement_context(error, &sql))?;
+                let mut parsed = crate::parse::parse(&sql).map_err(|error| statement_context(error, &sql))?;
                 let statement = parsed.pop().filter(|_| parsed.is_empty()).ok_or_else(|| {
                     let message = "cannot open multi-query plan as cursor";
                     Error::new(SqlState::INVALID_CURSOR_DEFINITION, message)
@@ -192,12 +200,14 @@ impl Frame<'_> {
         let yields = source.running.plan().fields.is_some();
         let writes = source.running.plan().writes;
         if into.is_some() && !yields {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "INTO used with a command that cannot return data"));
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "INTO used with a command that cannot return data",
+            ));
         }
         if into.is_none() && yields && !writes {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "query has no destination for result data").hint(
-                "If you want to discard the results of a SELECT, use PERFORM instead.",
-            ));
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "query has no destination for result data")
+                .hint("If you want to discard the results of a SELECT, use PERFORM instead."));
         }
         let strict = into.is_some_and(|(_, strict)| strict);
         // One more than needed shows whether there are too many.
@@ -235,7 +245,12 @@ impl Frame<'_> {
         Ok(())
     }
 
-    pub fn execute(&mut self, text: &Expression, using: &[Expression], into: Option<(&Target, bool)>) -> Result<()> {
+    pub fn execute(
+        &mut self,
+        text: &Expression,
+        using: &[Expression],
+        into: Option<(&Target, bool)>,
+    ) -> Result<()> {
         let (sql, values, types) = self.dynamic_text(text, using)?;
         let parsed = crate::parse::parse(&sql).map_err(|error| statement_context(error, &sql))?;
         let last = parsed.len().saturating_sub(1);
@@ -281,7 +296,12 @@ impl Frame<'_> {
         work(&mut self.nested.core.cursors.borrow_mut())
     }
 
-    pub fn open_cursor(&mut self, cursor: VariableId, arguments: &[Expression], query: Option<&Dynamic>) -> Result<()> {
+    pub fn open_cursor(
+        &mut self,
+        cursor: VariableId,
+        arguments: &[Expression],
+        query: Option<&Dynamic>,
+    ) -> Result<()> {
         let given = match self.values[cursor].get(None) {
             Datum::Text(name) => Some(name.to_string()),
             _ => None,
@@ -338,7 +358,12 @@ impl Frame<'_> {
         }
     }
 
-    pub fn fetch(&mut self, cursor: VariableId, direction: &Direction, target: Option<&Target>) -> Result<()> {
+    pub fn fetch(
+        &mut self,
+        cursor: VariableId,
+        direction: &Direction,
+        target: Option<&Target>,
+    ) -> Result<()> {
         let name = self.cursor_name(cursor)?;
         let count = |frame: &mut Self, expression: &Expression| -> Result<i64> {
             let (value, _) = frame.evaluate(expression)?;

@@ -49,9 +49,14 @@ pub struct Variable {
 
 #[derive(Clone)]
 pub enum VariableKind {
-    Scalar { data_type: Type, modifier: i32 },
+    Scalar {
+        data_type: Type,
+        modifier: i32,
+    },
     /// Of a relation's row type, or (None) of whatever is assigned.
-    Record { shape: Option<Shape> },
+    Record {
+        shape: Option<Shape>,
+    },
 }
 
 pub struct BoundCursor {

@@ -65,11 +65,13 @@ impl<R> Statement<R> {
             return Ok((planned.plan.clone(), planned.references.clone()));
         }
         let eval = &nested.context.eval;
-        let plan =
-            make_plan_with(&self.kind, declared, &core.catalog(), core, eval, Some(variables))?;
+        let plan = make_plan_with(&self.kind, declared, &core.catalog(), core, eval, Some(variables))?;
         let references: Arc<[R]> = references(variables).into();
-        *self.plan.lock() =
-            Some(Planned { plan: plan.clone(), references: references.clone(), epoch: core.plan_epoch.get() });
+        *self.plan.lock() = Some(Planned {
+            plan: plan.clone(),
+            references: references.clone(),
+            epoch: core.plan_epoch.get(),
+        });
         Ok((plan, references))
     }
 }

@@ -61,16 +61,16 @@ pub fn push_routines(rows: &mut Rows, context: &EvalContext<'_>) {
             ("proargtypes", vector(Type::OIDVECTOR, types)),
             (
                 "proallargtypes",
-                when(
-                    outputs,
-                    array(Type::OID, routine.arguments.iter().map(|a| oid(a.data_type)).collect()),
-                ),
+                when(outputs, array(Type::OID, routine.arguments.iter().map(|a| oid(a.data_type)).collect())),
             ),
             (
                 "proargmodes",
                 when(
                     outputs,
-                    array(Type::CHAR, routine.arguments.iter().map(|a| letter(mode_letter(a.mode))).collect()),
+                    array(
+                        Type::CHAR,
+                        routine.arguments.iter().map(|a| letter(mode_letter(a.mode))).collect(),
+                    ),
                 ),
             ),
             (
