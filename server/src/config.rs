@@ -198,6 +198,7 @@ const SETTINGS: &[Setting] = &[
 pub enum Action {
     Serve(Box<Config>),
     Check(PathBuf),
+    Backup { data: PathBuf, to: PathBuf },
 }
 
 /// Every setting, checked.
@@ -285,6 +286,11 @@ fn command() -> Command {
         )
         .subcommand(Command::new("serve").about("Run the server (the default)"))
         .subcommand(Command::new("check").about("Verify a data directory that no server uses"))
+        .subcommand(
+            Command::new("backup")
+                .about("Copy a data directory that no server uses; of a running server: BACKUP TO 'DIR'")
+                .arg(Arg::new("to").long("to").value_name("DIR").required(true).help("Empty or absent")),
+        )
 }
 
 /// Reads the command line, the environment and the configuration file.
@@ -300,6 +306,11 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         None => File::default(),
     };
     let values = Values { matches, file: &file };
+    if action == "backup" {
+        let data = values.text("data")?.unwrap_or_default().into();
+        let to = matches.get_one::<String>("to").cloned().unwrap_or_default().into();
+        return Ok(Action::Backup { data, to });
+    }
     if action == "check" {
         return Ok(Action::Check(values.text("data")?.unwrap_or_default().into()));
     }
@@ -498,6 +509,7 @@ mod tests {
         match from_command_line(arguments) {
             Ok(Action::Serve(config)) => Ok(*config),
             Ok(Action::Check(_)) => Err("check".into()),
+            Ok(Action::Backup { .. }) => Err("backup".into()),
             Err(Exit::Clap(error)) => Err(error.to_string()),
             Err(Exit::Invalid(error)) => Err(error),
         }

@@ -33,6 +33,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     let act = move || match action {
         Action::Serve(config) => serve(*config),
         Action::Check(data) => check(&data),
+        Action::Backup { data, to } => backup(&data, &to),
     };
     // Nothing is used again after a panic that came this far: it ends the program, with a line like any other error.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act))
@@ -44,6 +45,25 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
             ExitCode::FAILURE
         }
     }
+}
+
+/// `serin backup`: what BACKUP TO does, for a directory that no server uses.
+fn backup(data: &Path, to: &Path) -> Result<(), String> {
+    if !data.join("data.serin").exists() {
+        return Err(format!("there is no store in \"{}\"", data.display()));
+    }
+    let store = Store::open(StoreOptions::new(data)).map_err(|error| error.to_string())?;
+    let report = store.backup(to).map_err(|error| error.to_string())?;
+    store.shutdown().map_err(|error| error.to_string())?;
+    println!(
+        "serin: \"{}\" is a copy of \"{}\" ({} trees, {} entries, {} bytes)",
+        to.display(),
+        data.display(),
+        report.trees,
+        report.entries,
+        report.bytes,
+    );
+    Ok(())
 }
 
 /// `serin check`: a line for each problem, or one that sums up.

@@ -190,6 +190,8 @@ pub struct Fields {
     pub column: Option<String>,
     pub data_type: Option<String>,
     pub constraint: Option<String>,
+    /// Of damaged data, until its relation is named.
+    pub(crate) tree: Option<serin_storage::TreeId>,
     /// Of a serialization failure or deadlock, until its DETAIL is written.
     pub(crate) conflict: Option<std::sync::Arc<serin_txn::Conflict>>,
 }
@@ -209,6 +211,7 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            tree: None,
             conflict: None,
         }))
     }
@@ -313,7 +316,11 @@ impl From<serin_storage::Error> for Error {
             E::KeyTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             E::NotAscending => SqlState::INTERNAL_ERROR,
         };
-        Error::new(state, error.to_string())
+        let message = error.to_string();
+        let tree = if let E::Corrupt { tree, .. } = error { tree } else { None };
+        let mut error = Error::new(state, message);
+        error.0.tree = tree;
+        error
     }
 }
 

@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn what_is_no_verifier() {
-        for text in ["", "SCRAM-SHA-256$", "SCRAM-SHA-256$0:YQ==$YQ==:YQ==", "SCRAM-SHA-256$4096:YQ==$YQ==:YQ=="] {
+        for text in
+            ["", "SCRAM-SHA-256$", "SCRAM-SHA-256$0:YQ==$YQ==:YQ==", "SCRAM-SHA-256$4096:YQ==$YQ==:YQ=="]
+        {
             assert_eq!(ScramVerifier::parse(text), None, "{text}");
         }
         assert!(encrypt("secret").starts_with(PREFIX));

@@ -117,7 +117,10 @@ fn an_orphan_is_found() {
         *key.last_mut().unwrap() ^= 100;
         transaction.put(tree, &key, Some(&[])).unwrap();
     });
-    assert_eq!(problems, ["index \"t_v\" of table postgres.public.t: an entry leads to no row that has it: (v)=(1)"]);
+    assert_eq!(
+        problems,
+        ["index \"t_v\" of table postgres.public.t: an entry leads to no row that has it: (v)=(1)"]
+    );
 }
 
 #[test]

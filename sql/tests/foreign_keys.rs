@@ -15,7 +15,8 @@ impl Output for Rows {
     fn rows(&mut self, batch: &Batch, fields: &[Field], _: &[Format], render: &RenderSettings) -> Result<()> {
         for row in 0..batch.rows {
             let values = batch.row(row);
-            let shown = values.iter().zip(fields).map(|(value, field)| format_datum(value, field.data_type, render));
+            let shown =
+                values.iter().zip(fields).map(|(value, field)| format_datum(value, field.data_type, render));
             self.0.push(shown.collect::<Vec<_>>().join("|"));
         }
         Ok(())

@@ -224,6 +224,26 @@ impl Allocator {
         free
     }
 
+    /// Takes the free pages at the end of the file off it; returns how many pages remain if there were any.
+    pub fn cut_tail(&mut self) -> Option<u64> {
+        let (first, length) = self.free.runs.last_key_value().map(|(first, length)| (*first, *length))?;
+        if first + length != self.page_count {
+            return None;
+        }
+        self.free.runs.remove(&first);
+        self.page_count = first;
+        Some(first)
+    }
+
+    /// Takes every free run of at least `least` pages, to be given back.
+    pub fn take_free_runs(&mut self, least: u64) -> Vec<(PageId, u64)> {
+        let runs: Vec<_> = self.free.iter().filter(|(_, count)| *count >= least).collect();
+        for (first, _) in &runs {
+            self.free.runs.remove(&first.0);
+        }
+        runs
+    }
+
     pub fn page_count(&self) -> u64 {
         self.page_count
     }

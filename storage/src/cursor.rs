@@ -32,7 +32,7 @@ pub struct Cursor {
     exhausted: bool,
 }
 
-fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+pub(crate) fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     match bound {
         Bound::Included(key) => Bound::Included(key),
         Bound::Excluded(key) => Bound::Excluded(key),
@@ -81,12 +81,11 @@ impl Cursor {
         if self.exhausted || max == 0 {
             return Ok(!self.exhausted);
         }
-        let result = self.merge(view, max, observer, visit);
-        if result.is_err() {
+        self.merge(view, max, observer, visit).map_err(|error| {
             // The base position may be anywhere: find it again by the last key.
             self.generation = None;
-        }
-        result
+            error.in_tree(self.tree.id())
+        })
     }
 
     fn merge(

@@ -1,5 +1,6 @@
 //! What can go wrong below the transactions. Upper layers ask questions of an error rather than match on text.
 
+use crate::TreeId;
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,7 +15,13 @@ pub enum Error {
     DiskFull { operation: &'static str, file: PathBuf },
     /// Bytes on disk are not what was written (SQLSTATE XX001).
     #[error("corrupt data in file \"{}\" at offset {offset}: {detail}", file.display())]
-    Corrupt { file: PathBuf, offset: u64, detail: String },
+    Corrupt {
+        file: PathBuf,
+        offset: u64,
+        detail: String,
+        /// Whose page it is, where that is known.
+        tree: Option<TreeId>,
+    },
     /// A file of a format this build does not read.
     #[error("file \"{}\" has format version {found}, this server reads {supported}", file.display())]
     FormatVersion { file: PathBuf, found: u32, supported: u32 },
@@ -36,4 +43,14 @@ pub enum Error {
     /// An earlier write or fsync of the log failed: nothing more is acknowledged (SQLSTATE 58030).
     #[error("the store stopped after a write failure: {0}")]
     Stopped(String),
+}
+
+impl Error {
+    /// Says which tree was being read.
+    pub(crate) fn in_tree(mut self, id: TreeId) -> Error {
+        if let Error::Corrupt { tree, .. } = &mut self {
+            tree.get_or_insert(id);
+        }
+        self
+    }
 }

@@ -98,6 +98,9 @@ fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_s
     let outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
     // The writer's pages are referred to from here on; on a failure below the store stops anyway.
     drop(writer);
+    if planted(Mutation::RecycleTooEarly) {
+        shared.wal.recycle(replay_start)?;
+    }
     if let Err(error) = switch(shared, &outcome.meta) {
         shared.wal.stop(&error);
         return Err(error);
@@ -448,6 +451,32 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
     shared.alloc.lock().release_pending(&needs.generations());
     state.trimmed_for = needs;
     shared.delta_bytes_left.store(shared.delta_bytes(), Ordering::Relaxed);
+}
+
+/// Gives the space of free pages back to the file system: those at the end by cutting the file, others as holes in it. They are
+/// free in the generation in force, so nothing that a crash leaves refers to them.
+pub(crate) fn give_back_space(shared: &Shared) -> Result<()> {
+    /// A hole for each smaller run would cost more than it gives.
+    const RUN_PAGES_MIN: u64 = 8;
+    let _fold = shared.fold.lock();
+    shared.wal.check_running()?;
+    // The file is cut under the mutex, or somebody might have grown it again in between.
+    {
+        let mut alloc = shared.alloc.lock();
+        if let Some(pages) = alloc.cut_tail() {
+            shared.pager.file.truncate(pages * PAGE_SIZE as u64).context("truncate", &shared.pager.path)?;
+        }
+    }
+    let runs = shared.alloc.lock().take_free_runs(RUN_PAGES_MIN);
+    let mut result = Ok(());
+    for (first, count) in &runs {
+        let (offset, bytes) = (first.0 * PAGE_SIZE as u64, count * PAGE_SIZE as u64);
+        result =
+            result.and_then(|()| shared.pager.file.punch(offset, bytes).context("punch", &shared.pager.path));
+    }
+    let mut alloc = shared.alloc.lock();
+    runs.iter().for_each(|(first, count)| alloc.give_back(*first, *count));
+    result
 }
 
 fn trim_tree(tree: &Tree, live: &LiveSnapshots<'_>) {

@@ -86,6 +86,12 @@ fn log() {
         Operation::Delete { tree: TreeId(300), key: b"gone" },
         Operation::BulkInstall { tree: TreeId(4), root: ROOT, extents: vec![(PageId(10), 512)] },
         Operation::DropTree(TreeId(2)),
+        Operation::Layer {
+            tree: TreeId(4),
+            root: ROOT,
+            extents: vec![(PageId(10), 512)],
+            discarded: vec![(3, 9)],
+        },
     ];
     let mut body = Vec::new();
     operations.iter().for_each(|operation| encode_operation(operation, &mut body));
@@ -191,16 +197,17 @@ const META: &str = "
     0070: 00 20 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 ";
 const SEGMENT: &str = "
-    0000: 53 45 52 49 4e 57 41 4c 01 00 00 00 37 73 63 6d
+    0000: 53 45 52 49 4e 57 41 4c 02 00 00 00 37 73 63 6d
     0010: 34 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 ";
 const BODY: &str = "
     0000: 01 03 03 03 03 6b 65 79 05 76 61 6c 75 65 04 ac
     0010: 02 04 67 6f 6e 65 05 04 11 02 e8 07 28 04 01 0a
-    0020: 80 04 02 02
+    0020: 80 04 02 02 06 04 11 02 e8 07 28 04 01 0a 80 04
+    0030: 01 03 09
 ";
 const RECORD: &str = "
-    0000: 57 4c 53 52 24 00 00 00 ce 7a 5e 6d 01 52 8e 1b
+    0000: 57 4c 53 52 33 00 00 00 a5 24 bd c6 82 1a ed 0d
     0010: 34 12 00 00 00 00 00 00 65 00 00 00 00 00 00 00
     0020: 00 12 00 00 00 00 00 00 4d 00 00 00 00 00 00 00
 ";

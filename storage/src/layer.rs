@@ -72,7 +72,7 @@ pub(crate) struct Layer {
 
 /// One version in a layer.
 pub(crate) struct LayerVersion<'a> {
-    place: u32,
+    pub place: u32,
     pub command: CommandId,
     pub intent: Intent,
     /// None: a tombstone.
@@ -93,7 +93,7 @@ fn take_version<'a>(bytes: &mut &'a [u8]) -> Option<LayerVersion<'a>> {
     Some(LayerVersion { place, command, intent, value: (flags & TOMBSTONE == 0).then_some(value) })
 }
 
-fn put_version(out: &mut Vec<u8>, version: &LayerVersion<'_>) {
+pub(crate) fn put_version(out: &mut Vec<u8>, version: &LayerVersion<'_>) {
     put_varint(out, u64::from(version.place));
     put_varint(out, u64::from(version.command.0));
     let tombstone = if version.value.is_none() { TOMBSTONE } else { 0 };

@@ -9,6 +9,7 @@
 //! what a writer may overwrite and what a reader must remember is decided by `txn`.
 
 mod alloc;
+mod backup;
 mod base;
 mod bulk;
 mod check;
@@ -36,6 +37,7 @@ pub mod vfs;
 mod wal;
 mod writer;
 
+pub use backup::BackupReport;
 pub use bulk::BulkLoader;
 pub use check::{CheckReport, check, check_with};
 pub use cursor::Cursor;
@@ -46,4 +48,4 @@ pub use mutation::{Mutation, plant};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
 pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
-pub use writer::{Intent, Mark, WriteConflict, Writer, WriterState, WriterStatus};
+pub use writer::{Intent, Mark, RunLayer, RunWriter, WriteConflict, Writer, WriterState, WriterStatus};

@@ -18,8 +18,8 @@ pub enum Mutation {
     AcceptTornRecord,
     /// Recovery takes the first commit after a fold to be in the base.
     ReplayOneTooFew,
-    /// Segments are recycled up to the end of the log, not to where a replay starts.
-    RecycleTooMuch,
+    /// Segments are recycled before the meta page says that they are not needed any more.
+    RecycleTooEarly,
     /// A segment's new name is not made durable.
     SkipDirectorySync,
     /// A fold names pages in its meta page that are not synced.
@@ -50,7 +50,7 @@ impl Mutation {
         Mutation::LoseLogTail,
         Mutation::AcceptTornRecord,
         Mutation::ReplayOneTooFew,
-        Mutation::RecycleTooMuch,
+        Mutation::RecycleTooEarly,
         Mutation::SkipDirectorySync,
         Mutation::SkipDataSync,
         Mutation::SkipMetaSync,

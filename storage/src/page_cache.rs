@@ -165,7 +165,12 @@ impl Pager {
     }
 
     pub fn corrupt(&self, id: PageId, detail: String) -> Error {
-        Error::Corrupt { file: self.path.clone(), offset: id.0.saturating_mul(PAGE_SIZE as u64), detail }
+        Error::Corrupt {
+            file: self.path.clone(),
+            offset: id.0.saturating_mul(PAGE_SIZE as u64),
+            detail,
+            tree: None,
+        }
     }
 
     /// Writes pages with consecutive ids. They enter the cache if `keep`; what it had under these ids leaves it.

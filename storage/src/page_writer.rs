@@ -10,6 +10,9 @@ use crate::{PageId, Result, TreeId};
 
 const BUFFER_BYTES: usize = 1 << 20;
 const RUN_PAGES_MAX: u64 = 512;
+/// Pages are synced every so often, so that the sync at the end is short: the disk is the log's as well, and a sync of a gigabyte
+/// would hold up every commit behind it.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -34,6 +37,7 @@ pub(crate) struct PageWriterState {
     buffer_first: PageId,
     /// Everything taken from the allocator.
     taken: Vec<(PageId, u64)>,
+    unsynced_bytes: u64,
     pub pages_written: u64,
 }
 
@@ -47,6 +51,7 @@ impl PageWriterState {
             buffer: Vec::new(),
             buffer_first: PageId(0),
             taken: Vec::new(),
+            unsynced_bytes: 0,
             pages_written: 0,
         }
     }
@@ -109,8 +114,13 @@ impl PageWriterState {
             let keep = self.purpose == Purpose::Fold;
             let written = shared.pager.write(self.buffer_first, &self.buffer, keep);
             self.buffer_first.0 += (self.buffer.len() / PAGE_SIZE) as u64;
+            self.unsynced_bytes += self.buffer.len() as u64;
             self.buffer.clear();
             written?;
+            if self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
+                self.unsynced_bytes = 0;
+                shared.sync_data_file()?;
+            }
         }
         Ok(())
     }

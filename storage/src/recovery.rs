@@ -42,7 +42,7 @@ pub(crate) fn read_meta(file: &dyn VfsFile, path: &Path) -> Result<Option<Meta>>
     // The first generation is written to page 1 when the store is created; until that is synced there is no store.
     if newest.is_none() && (seen_bytes || length > META_PAGES * PAGE_SIZE as u64) {
         let detail = "neither meta page is valid".to_owned();
-        return Err(Error::Corrupt { file: path.to_owned(), offset: 0, detail });
+        return Err(Error::Corrupt { file: path.to_owned(), offset: 0, detail, tree: None });
     }
     Ok(newest)
 }
@@ -121,7 +121,7 @@ impl LogReader {
         if first == 0 {
             let path = dir.join(crate::wal::segment_name(replay_start));
             let detail = format!("the log segment with LSN {replay_start} is missing");
-            return Err(Error::Corrupt { file: path, offset: 0, detail });
+            return Err(Error::Corrupt { file: path, offset: 0, detail, tree: None });
         }
         stale.extend(segments.drain(..first - 1).map(|segment| segment.path));
         let reader = LogReader { segments, spares, stale };
@@ -129,7 +129,7 @@ impl LogReader {
         let first = &reader.segments[0];
         if decode_segment_header(&header, &first.path)? != Some(first.start) {
             let detail = "the segment header is invalid".to_owned();
-            return Err(Error::Corrupt { file: first.path.clone(), offset: 0, detail });
+            return Err(Error::Corrupt { file: first.path.clone(), offset: 0, detail, tree: None });
         }
         Ok(reader)
     }
@@ -181,7 +181,12 @@ impl LogReader {
             if let Some((header, body)) = self.record_at(&mut window, segment, offset)? {
                 if apply(&header, body).is_none() {
                     let detail = format!("the record at LSN {lsn} is valid but can't be applied");
-                    return Err(Error::Corrupt { file: self.segments[segment].path.clone(), offset, detail });
+                    return Err(Error::Corrupt {
+                        file: self.segments[segment].path.clone(),
+                        offset,
+                        detail,
+                        tree: None,
+                    });
                 }
                 lsn.0 += RECORD_HEADER_BYTES as u64 + body.len() as u64;
                 continue;
@@ -206,7 +211,12 @@ impl LogReader {
             let Some(found) = self.record_synced_after(later, from, lsn)? else { continue };
             let detail =
                 format!("the record at LSN {lsn} is damaged, though the one at LSN {found} follows it");
-            return Err(Error::Corrupt { file: self.segments[segment].path.clone(), offset, detail });
+            return Err(Error::Corrupt {
+                file: self.segments[segment].path.clone(),
+                offset,
+                detail,
+                tree: None,
+            });
         }
         Ok(())
     }

@@ -59,8 +59,6 @@ pub struct StoreOptions {
     pub writer_bytes_max: u64,
     /// Whether a snapshot that tracks newer versions for SSI may lose them (72000) when the delta is full otherwise.
     pub give_up_old_snapshots: bool,
-    /// The most that a fold writes in a second while memory is not short; 0 is without limit.
-    pub fold_bytes_per_second: u64,
     pub wal_segment_bytes: u64,
     /// Fold when the log that a restart would replay has this size.
     pub wal_bytes_soft: u64,
@@ -82,9 +80,9 @@ impl StoreOptions {
             delta_bytes_soft: delta_bytes_max / 4,
             delta_bytes_high: delta_bytes_max / 4 * 3,
             delta_bytes_max,
-            writer_bytes_max: delta_bytes_max / 8,
+            // More would not be faster: what is on disk already needs no record in the log, and no fold.
+            writer_bytes_max: (delta_bytes_max / 8).min(32 << 20),
             give_up_old_snapshots: true,
-            fold_bytes_per_second: 0,
             wal_segment_bytes: 16 << 20,
             wal_bytes_soft: 512 << 20,
             fold_interval_ms: 60_000,
@@ -327,6 +325,20 @@ impl Shared {
         self.wal.bytes_since(Lsn(self.replay_start.load(Ordering::Relaxed)))
     }
 
+    /// A new tree under an id of the caller's, as in the store it is copied from.
+    pub fn create_tree_as(self: &Arc<Self>, id: TreeId) -> Arc<Tree> {
+        self.next_tree.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.create_tree(id, NEVER)
+    }
+
+    /// The trees that exist at a timestamp that a snapshot pins, by id.
+    pub fn trees_at(&self, ts: Timestamp) -> Vec<Arc<Tree>> {
+        let trees = self.trees.read();
+        let mut found: Vec<Arc<Tree>> = trees.values().filter(|tree| tree.exists_at(ts)).cloned().collect();
+        found.sort_unstable_by_key(|tree| tree.id());
+        found
+    }
+
     fn create_tree(self: &Arc<Self>, id: TreeId, created_at: u64) -> Arc<Tree> {
         let tree = Arc::new(Tree::new(id, self.clone(), created_at));
         self.trees.write().insert(id, tree.clone());
@@ -472,7 +484,7 @@ impl Store {
             // Left over from a creation that did not get to its end; a log without data is never deleted.
             if crate::wal::parse_segment_name(&name).is_some_and(|start| start != Lsn(0)) {
                 let detail = "there is a log, but no valid data file".to_owned();
-                return Err(Error::Corrupt { file: wal_dir.join(name), offset: 0, detail });
+                return Err(Error::Corrupt { file: wal_dir.join(name), offset: 0, detail, tree: None });
             }
         }
         let meta = Meta::initial();
@@ -489,6 +501,9 @@ impl Store {
             HashMap::new(),
             position,
         )?;
+        // Room for both: that the disk is full must not be found out when a fold writes the other one.
+        let meta_bytes = META_PAGES * crate::page::PAGE_SIZE as u64;
+        shared.pager.file.allocate(meta_bytes).context("allocate space for", &shared.pager.path)?;
         fold::write_meta(&shared.pager, &meta)?;
         shared.vfs.sync_dir(&dir).context("sync", &dir)?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -538,7 +553,7 @@ impl Store {
         if done < last && last > meta.fold_ts {
             let detail =
                 format!("the log could be read up to timestamp {last} once, but only to {done} again");
-            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail });
+            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail, tree: None });
         }
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
         tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");
@@ -598,6 +613,10 @@ impl Store {
             shared.create_tree(id, 0);
         }
         Ok(shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     fn start_threads(&self) -> Result<()> {
@@ -688,6 +707,14 @@ impl Store {
         self.wait_durable(last)?;
         let mut result = Ok(());
         self.shared.options.blocking.run(&mut || result = fold::fold(&self.shared));
+        result
+    }
+
+    /// Folds, and gives the space of free pages back to the file system: what VACUUM does.
+    pub fn give_back_space(&self) -> Result<()> {
+        self.fold_now()?;
+        let mut result = Ok(());
+        self.shared.options.blocking.run(&mut || result = fold::give_back_space(&self.shared));
         result
     }
 

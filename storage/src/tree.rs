@@ -3,8 +3,9 @@
 use crate::base::{self, TreeRoot};
 use crate::bulk::BulkLoader;
 use crate::cursor::Cursor;
+use crate::cursor::as_slice;
 use crate::delta::{DeltaIndex, Found, LiveSnapshots, Skipped, Version};
-use crate::layer::{Best, Layer, merge_layers, read_layers};
+use crate::layer::{Best, Layer, LayerScan, merge_layers, read_layers};
 use crate::page::Page;
 use crate::snapshot::Generation;
 use crate::store::Shared;
@@ -178,7 +179,8 @@ impl Tree {
     pub fn get(&self, view: View<'_>, key: &[u8], observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
         view.snapshot.check_tracking()?;
         if view.horizon <= view.snapshot.timestamp() {
-            return self.get_in(&view.snapshot.generation, view, key, observer);
+            let result = self.get_in(&view.snapshot.generation, view, key, observer);
+            return result.map_err(|error| error.in_tree(self.id));
         }
         // The latest state. What no base contains yet is here for certain; else the newest version may have gone into a
         // newer base than the snapshot's: look again with the current one pinned.
@@ -196,7 +198,7 @@ impl Tree {
             }
         }
         let current = self.shared.snapshot();
-        self.get_in(&current.generation, view, key, observer)
+        self.get_in(&current.generation, view, key, observer).map_err(|error| error.in_tree(self.id))
     }
 
     /// Reads above, then from, the base of a generation that is pinned.
@@ -239,6 +241,10 @@ impl Tree {
 
     /// As [`Tree::head`], for a key that is probably not there: one look at the delta less then, one more where it is.
     pub fn head_of_new(&self, key: &[u8]) -> Result<Head> {
+        self.pinned_head(key).map_err(|error| error.in_tree(self.id))
+    }
+
+    fn pinned_head(&self, key: &[u8]) -> Result<Head> {
         // Pin the generation, then look (again): while it is pinned, what is newer than it stays in the delta, so
         // absence there means that this generation's base is the latest state.
         let snapshot = self.shared.snapshot();
@@ -324,7 +330,7 @@ impl Tree {
             let own = self.layers_of(writer);
             let Some(level) = own.last().map(|layer| layer.level) else { return Ok(()) };
             let run = own.iter().rev().take_while(|layer| layer.level == level).count();
-            if run < crate::layer::FAN_IN {
+            if level == u8::MAX || run < crate::layer::FAN_IN {
                 return Ok(());
             }
             let merged = &own[own.len() - run..];
@@ -348,6 +354,37 @@ impl Tree {
         }
     }
 
+    /// Whether no key in the range has anything: no version of anybody's in the delta or a layer, committed or not, nothing in
+    /// the base. Only as good as what keeps others from writing meanwhile.
+    pub fn is_vacant(&self, range: &KeyRange) -> Result<bool> {
+        let (start, end) = (as_slice(&range.start), as_slice(&range.end));
+        let snapshot = self.shared.snapshot();
+        {
+            let guard = crossbeam_epoch::pin();
+            let mut delta = self.delta.scan(&guard);
+            delta.seek_forward(start);
+            let beyond = |key: &[u8]| match end {
+                Bound::Included(end) => key > end,
+                Bound::Excluded(end) => key >= end,
+                Bound::Unbounded => false,
+            };
+            if delta.key().is_some_and(|key| !beyond(key)) {
+                return Ok(false);
+            }
+        }
+        // After the chains: `layer.rs`, rule 1.
+        if let Some(layers) = self.layers() {
+            let mut scan = LayerScan::new(Direction::Forward);
+            scan.seek(&layers, start, end)?;
+            if !scan.is_empty() {
+                return Ok(false);
+            }
+        }
+        let mut cursor = base::BaseCursor::new(Direction::Forward);
+        cursor.seek(&self.shared.pager, &self.root_in(&snapshot.generation), start, end)?;
+        Ok(cursor.key().is_none())
+    }
+
     /// Nothing was ever written to it: a bulk load may.
     pub fn is_untouched(&self) -> bool {
         self.created_at.load(Ordering::Acquire) == NEVER
@@ -356,19 +393,30 @@ impl Tree {
             && self.layers().is_none()
     }
 
-    /// The newest committed version of `key`, if it is in the delta: when, and by whom.
+    /// The newest committed version of `key`, if no base contains it alone: when, and by whom.
     pub fn newest_committed_in_delta(&self, key: &[u8]) -> Option<(Timestamp, crate::WriterId)> {
-        let chain = self.delta.get(key)?;
-        let state = chain.lock();
-        state.versions.iter().rev().find_map(|version| match version.writer.status() {
-            WriterStatus::Committed(at) => Some((at, version.writer.id())),
-            WriterStatus::InProgress | WriterStatus::Aborted => None,
-        })
+        let in_chain = self.delta.get(key).and_then(|chain| {
+            let state = chain.lock();
+            state.versions.iter().rev().find_map(|version| match version.writer.status() {
+                WriterStatus::Committed(at) => Some((at, version.writer.id())),
+                WriterStatus::InProgress | WriterStatus::Aborted => None,
+            })
+        });
+        let layers = self.layers();
+        let in_layers = layers.iter().flat_map(|layers| layers.iter()).filter_map(|layer| {
+            // A page that can't be read is reported by the read that wants the value.
+            let found = layer.committed(Timestamp::ZERO, key).ok().flatten();
+            found.map(|(at, _)| (at, layer.writer.id()))
+        });
+        in_chain.into_iter().chain(in_layers).max_by_key(|(at, _)| *at)
     }
 
     /// Whether all that was committed to `key` above `ts` left the row's identity alone ([`crate::Intent::Modify`]). False also
     /// where the delta does not tell.
     pub fn only_modified_since(&self, key: &[u8], ts: Timestamp) -> bool {
+        if self.layers().is_some() {
+            return false;
+        }
         let Some(chain) = self.delta.get(key).filter(|_| self.layers().is_none()) else { return false };
         let state = chain.lock();
         let newer = |version: &&Version| match version.writer.status() {
@@ -376,7 +424,9 @@ impl Tree {
             WriterStatus::InProgress | WriterStatus::Aborted => false,
         };
         let mut newer = state.versions.iter().filter(newer).peekable();
+        // What an older snapshot than the current generation's may ask for can have gone into the base in part.
         newer.peek().is_some()
+            && ts >= self.shared.registry.folded()
             && newer.all(|version| version.intent == crate::Intent::Modify && version.value.is_some())
     }
 

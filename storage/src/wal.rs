@@ -69,7 +69,9 @@ pub(crate) const SEGMENT_HEADER_BYTES: u64 = 64;
 pub(crate) const RECORD_HEADER_BYTES: usize = 48;
 const SEGMENT_MAGIC: &[u8; 8] = b"SERINWAL";
 const RECORD_MAGIC: u32 = 0x5253_4c57;
-pub(crate) const WAL_FORMAT_VERSION: u32 = 1;
+/// 2 has the operation `Layer`.
+pub(crate) const WAL_FORMAT_VERSION: u32 = 2;
+const WAL_FORMAT_VERSION_MIN: u32 = 1;
 /// Above this many bytes in the log buffer committers wait for the flusher.
 const BUFFER_BYTES_MAX: usize = 32 << 20;
 /// A body above this size goes into the buffer as it is, rather than being copied under the mutex.
@@ -300,7 +302,7 @@ pub(crate) fn decode_segment_header(bytes: &[u8], file: &Path) -> Result<Option<
     if &bytes[0..8] != SEGMENT_MAGIC || u32_at(12) != crc32c::crc32c(&bytes[16..]) {
         return Ok(None);
     }
-    if u32_at(8) != WAL_FORMAT_VERSION {
+    if !(WAL_FORMAT_VERSION_MIN..=WAL_FORMAT_VERSION).contains(&u32_at(8)) {
         return Err(Error::FormatVersion {
             file: file.to_owned(),
             found: u32_at(8),
@@ -805,7 +807,6 @@ impl Wal {
     /// Gives up segments that lie wholly below `replay_start`.
     pub fn recycle(&self, replay_start: Lsn) -> Result<()> {
         let mut flush = self.flush.lock();
-        let replay_start = if planted(Mutation::RecycleTooMuch) { flush.durable } else { replay_start };
         while flush.segments.len() > 1 && flush.segments[1].start <= replay_start {
             let segment = flush.segments.pop_front().expect("there are two");
             let path = self.path(&segment);

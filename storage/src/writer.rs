@@ -6,7 +6,7 @@
 
 use crate::bulk::BulkLoad;
 use crate::delta::{CHAIN_OVERHEAD_BYTES, Chain, DeltaKey, Version};
-use crate::layer::{LayerBuilder, encode_version};
+use crate::layer::{Layer, LayerBuilder, LayerVersion, encode_version, put_version};
 use crate::mutation::{Mutation, planted};
 use crate::store::Shared;
 use crate::tree::NEVER;
@@ -311,6 +311,35 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins a layer that the caller fills row by row; see [`RunWriter`].
+    pub fn begin_run(&mut self, tree: &Arc<Tree>, command: CommandId) -> Result<RunWriter> {
+        let place = self.take_place()?;
+        self.tree_index(tree);
+        let (shared, state) = (self.shared.clone(), self.state.clone());
+        Ok(RunWriter {
+            shared,
+            tree: tree.clone(),
+            state,
+            builder: LayerBuilder::new(tree),
+            place,
+            command,
+            bytes: 0,
+            entry: Vec::new(),
+        })
+    }
+
+    /// Makes the rows of a run the uncommitted versions that others meet.
+    pub fn list_run(&mut self, run: &RunLayer) {
+        // Places that a layer refers to are not used again.
+        self.spilled = self.spilled.max(run.layer.places.1);
+        run.tree.change_layers(|list| list.push(run.layer.clone()));
+    }
+
+    /// Takes it off again, if it could not stay.
+    pub fn unlist_run(&mut self, run: &RunLayer) {
+        run.tree.change_layers(|list| list.retain(|listed| !Arc::ptr_eq(listed, &run.layer)));
+    }
+
     fn tree_index(&mut self, tree: &Arc<Tree>) -> u32 {
         // From the end: writes come in runs.
         if let Some(index) = self.trees.iter().rposition(|known| Arc::ptr_eq(known, tree)) {
@@ -486,6 +515,51 @@ impl Writer {
     }
 
     pub fn rollback(self) {}
+}
+
+/// Rows on their way into a layer, in ascending order of keys. The caller sees to it that nobody else has the keys, and that this
+/// transaction wrote none of them before.
+pub struct RunWriter {
+    shared: Arc<Shared>,
+    tree: Arc<Tree>,
+    state: Arc<WriterState>,
+    builder: LayerBuilder,
+    place: u32,
+    command: CommandId,
+    bytes: u64,
+    entry: Vec<u8>,
+}
+
+/// A finished run.
+pub struct RunLayer {
+    tree: Arc<Tree>,
+    layer: Arc<Layer>,
+}
+
+impl RunWriter {
+    pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        Tree::check_size(key, Some(value))?;
+        self.entry.clear();
+        let RunWriter { place, command, .. } = *self;
+        put_version(
+            &mut self.entry,
+            &LayerVersion { place, command, intent: Intent::Replace, value: Some(value) },
+        );
+        self.bytes += (key.len() + self.entry.len()) as u64;
+        self.builder.append(key, &self.entry)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// `None` if there is nothing in it.
+    pub fn finish(self) -> Result<Option<RunLayer>> {
+        let RunWriter { shared, tree, state, builder, place, .. } = self;
+        // Of no level: merging runs that hardly overlap would help nobody.
+        let layer = builder.finish(&shared, &state, (place, place + 1), u8::MAX)?;
+        Ok(layer.map(|layer| RunLayer { tree, layer }))
+    }
 }
 
 impl Drop for Writer {

@@ -587,3 +587,97 @@ fn a_serializable_reader_gives_way_at_last_if_the_setting_says_so() {
         assert!(!read(&reader).unwrap(), "who only reads the state goes on");
     }
 }
+
+#[test]
+fn steady_updates_reuse_space_and_dropping_gives_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let tree = create_tree(&store);
+    let mut sizes = Vec::new();
+    for round in 0..40u32 {
+        let mut writer = store.writer();
+        for key in 0..1000u32 {
+            put(&mut writer, &tree, &(key * 7 % 1000).to_be_bytes(), &[round as u8; 200]);
+        }
+        commit(&store, writer);
+        store.fold_now().unwrap();
+        sizes.push(std::fs::metadata(dir.path().join("data.serin")).unwrap().len());
+    }
+    assert_eq!(sizes[10], sizes[39], "the file does not grow under steady updates");
+    // A huge tree goes at once: its pages are freed by the fold, which reads none of its leaves.
+    let mut writer = store.writer();
+    let huge = store.create_tree(&mut writer);
+    let mut loader = huge.bulk_loader().unwrap();
+    (0..200_000u32).for_each(|key| loader.append(&key.to_be_bytes(), &[1; 200]).unwrap());
+    loader.finish(&mut writer).unwrap();
+    commit(&store, writer);
+    store.fold_now().unwrap();
+    let used = || {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(dir.path().join("data.serin")).unwrap().blocks() * 512
+    };
+    let before = used();
+    assert!(before > 40 << 20);
+    let misses = store.stats().page_cache_misses;
+    let mut writer = store.writer();
+    writer.drop_tree(huge.id());
+    commit(&store, writer);
+    store.give_back_space().unwrap();
+    assert!(store.stats().page_cache_misses - misses < 100, "the leaves are not read");
+    assert!(used() < before / 10, "{} of {before} bytes are still used", used());
+    assert_eq!(contents(&store, &tree).len(), 1000);
+    drop((tree, huge, store));
+    assert!(check(dir.path()).unwrap().is_clean());
+}
+
+#[test]
+fn a_backup_is_the_state_of_one_moment() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = StoreOptions::new(dir.path());
+    options.delta_bytes_soft = 256 << 10;
+    options.delta_bytes_high = 512 << 10;
+    options.delta_bytes_max = 4 << 20;
+    options.writer_bytes_max = 16 << 10;
+    let store = Store::open(options).unwrap();
+    let trees = [create_tree(&store), create_tree(&store)];
+    let dropped = create_tree(&store);
+    let mut writer = store.writer();
+    writer.drop_tree(dropped.id());
+    commit(&store, writer);
+    // Both trees always have the same rows; a writer goes on while the backups are made.
+    let write = |round: u32| {
+        let mut writer = store.writer();
+        for key in 0..500u32 {
+            for tree in &trees {
+                put(&mut writer, tree, &(round % 40 * 500 + key).to_be_bytes(), &round.to_be_bytes());
+            }
+        }
+        put(&mut writer, &trees[round as usize % 2], b"long", &vec![round as u8; 50_000]);
+        put(&mut writer, &trees[(round as usize + 1) % 2], b"long", &vec![round as u8; 50_000]);
+        commit(&store, writer);
+    };
+    (0..40).for_each(write);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut round = 40;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                write(round);
+                round += 1;
+            }
+        });
+        for number in 0..5 {
+            let to = other.path().join(number.to_string());
+            let before = store.snapshot();
+            let report = store.backup(&to).unwrap();
+            assert!(report.timestamp >= before.timestamp() && report.trees == 2);
+            let copy = Store::open(StoreOptions::new(&to)).unwrap();
+            let [first, second] = [0, 1].map(|index| contents(&copy, &copy.tree(trees[index].id()).unwrap()));
+            assert!(first == second && first.len() == 20_001);
+            // It is a store like any other, and new trees do not get old ids.
+            assert!(create_tree(&copy).id() > dropped.id());
+            assert!(store.backup(&to).is_err(), "not over another store");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

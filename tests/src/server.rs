@@ -75,7 +75,12 @@ impl TestServer {
 
     /// `serin check` on the data directory of a server that does not run: what it says if it finds fault.
     pub fn check(&self) -> Result<(), String> {
-        let output = Command::new(binary()).arg("check").arg("--data").arg(&self.data).output();
+        self.run(&["check"])
+    }
+
+    /// Another subcommand on the data directory, while no server runs.
+    pub fn run(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = Command::new(binary()).args(arguments).arg("--data").arg(&self.data).output();
         let output = output.expect("serin runs");
         match output.status.success() {
             true => Ok(()),

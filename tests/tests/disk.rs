@@ -82,6 +82,49 @@ fn a_full_disk_fails_statements_and_loses_nothing() {
 }
 
 #[test]
+fn a_full_disk_that_gets_room_again_needs_no_restart() {
+    use std::io::Write;
+    let Some(disk) = Disk::mount("64m") else { return };
+    let flags = ["--wal-segment", "1MB", "--delta-memory", "64MB", "--page-cache", "4MB"];
+    let mut server = TestServer::start_in(&disk.data(), &flags).unwrap();
+    let mut client = server.connect();
+    client.batch_execute("CREATE TABLE t (id int PRIMARY KEY, filler text)").unwrap();
+    client.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i", &[]).unwrap();
+    // Both ways of filling it: by the log and the pages of large statements, and by a COPY.
+    let mut next = 1_000_000;
+    for round in 0..3 {
+        let mut kept = count(&mut client, "t");
+        let error = loop {
+            let result = if next % 2 == 0 {
+                let insert = "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series($1::int, $1::int + 999) i";
+                client.execute(insert, &[&next])
+            } else {
+                client.copy_in("COPY t FROM STDIN").and_then(|mut writer| {
+                    let filler = "x".repeat(1000);
+                    for id in next..next + 1000 {
+                        // Once it fails, the server says so at the end.
+                        let _ = writer.write_all(format!("{id}\t{filler}\n").as_bytes());
+                    }
+                    writer.finish()
+                })
+            };
+            next += 1001;
+            match result {
+                Ok(rows) => kept += rows as i64,
+                Err(error) => break error,
+            }
+            assert!(next < 2_000_000, "the disk is never full");
+        };
+        assert_eq!(error.code().map(|code| code.code()), Some("53100"), "round {round}: {error:?}");
+        assert_eq!(count(&mut client, "t"), kept, "round {round}: the failed statement left nothing");
+        disk.remount(&format!("size={}m", 64 + 48 * (round + 1)));
+        client.execute("INSERT INTO t VALUES ($1, 'room again')", &[&(-1 - round)]).unwrap();
+    }
+    assert!(server.stop().success());
+    server.check().unwrap();
+}
+
+#[test]
 fn a_read_only_disk_is_one_clear_line() {
     let Some(disk) = Disk::mount("48m") else { return };
     // Both an empty directory and a store that was written before.
@@ -140,7 +183,9 @@ fn a_corrupt_page_is_found_and_harms_nothing_else() {
     let mut client = server.connect();
     let error = client.query("SELECT * FROM bad WHERE id = 500000", &[]).unwrap_err();
     assert_eq!(error.code().map(|code| code.code()), Some("XX001"), "{error:?}");
-    assert!(error.as_db_error().unwrap().message().contains("data.serin"), "{error:?}");
+    let said = error.as_db_error().unwrap();
+    assert!(said.message().contains("data.serin") && said.message().contains("page"), "{error:?}");
+    assert_eq!(said.detail(), Some("The page belongs to table \"bad\"."));
     // The session and the other table are none the worse for it.
     assert_eq!(count(&mut client, "good"), 1);
     client.execute("INSERT INTO good VALUES (2)", &[]).unwrap();

@@ -17,6 +17,8 @@ mod options;
 mod protocol;
 mod registry;
 mod row_locks;
+mod rules;
+mod run;
 mod scan;
 mod serial;
 mod session;
@@ -37,6 +39,7 @@ pub use options::{
     AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode,
     Savepoint, TransactionOptions, TransactionStats, WaitPolicy,
 };
+pub use run::KeyRun;
 pub use scan::Scan;
 pub use session::{Running, SessionHandle};
 pub use transaction::{Suspended, Transaction};

@@ -22,6 +22,7 @@
 use crate::lock_mode::LockMode;
 use crate::lock_table::ObjectRef;
 use crate::protocol::Protocol;
+use crate::rules::Rule;
 use crate::{Result, Transaction, WaitPolicy};
 use serin_storage::WriterId;
 
@@ -31,7 +32,10 @@ impl Transaction {
         let owner = self.owner().clone();
         let (locks, registry) = (&self.manager.locks, &self.manager.registry);
         if !self.counted_serial {
-            let passed = registry.serial_arrives();
+            let mut passed = registry.serial_arrives();
+            if self.manager.ssi.rules.is_off(Rule::SerialGate) {
+                passed.clear();
+            }
             let hash = locks.hash(ObjectRef::SerialToken);
             let mut shard = locks.shard(hash);
             for writer in passed {
@@ -49,7 +53,7 @@ impl Transaction {
         let owner = self.owner().clone();
         let fast = self.manager.registry.insert(writer, owner.clone());
         self.registered = true;
-        if fast || matches!(self.protocol, Protocol::Serial(_)) {
+        if fast || self.manager.ssi.rules.is_off(Rule::SerialGate) || matches!(self.protocol, Protocol::Serial(_)) {
             return Ok(());
         }
         self.manager.locks.acquire(&owner, ObjectRef::SerialToken, LockMode::Share, WaitPolicy::Block)?;

@@ -66,6 +66,7 @@
 
 use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
 use crate::lock_table::{HeldLock, LockObject};
+use crate::rules::{Rule, Rules};
 use crate::session::SessionHandle;
 use crate::siread::{ReadSet, Sireads};
 use crate::{Error, LockInfo, Result};
@@ -198,9 +199,7 @@ pub(crate) struct Ssi {
     pivot_count: AtomicUsize,
     pub(crate) failures: AtomicU64,
     pub(crate) conflicts: Arc<ConflictLog>,
-    /// A rule switched off by a test, to show that the checker notices.
-    #[cfg(test)]
-    pub(crate) broken: AtomicBool,
+    pub(crate) rules: Rules,
 }
 
 /// A transaction's side of its node.
@@ -325,7 +324,7 @@ impl Ssi {
         key: &[u8],
         writers: &[WriterId],
     ) -> Result<()> {
-        if me.is_safe() {
+        if me.is_safe() || self.rules.is_off(Rule::ReaderLooks) {
             return Ok(());
         }
         for writer in writers {
@@ -372,7 +371,7 @@ impl Ssi {
         replaced: impl FnOnce() -> Option<(Timestamp, WriterId)>,
     ) -> Result<()> {
         let readers = self.sireads.readers(me.node, tree, key);
-        if readers.is_empty() {
+        if readers.is_empty() || self.rules.is_off(Rule::WriterLooks) {
             return Ok(());
         }
         let replaced = replaced();
@@ -432,8 +431,7 @@ impl Ssi {
         graph.nodes.get_mut(&writer).expect("looked up above").edges_in.push(edge(reader));
         graph.nodes.get_mut(&reader).expect("looked up above").edges_out.push(edge(writer));
         let Some(conflict) = graph.dangerous(reader, writer) else { return Ok(()) };
-        #[cfg(test)]
-        if self.broken.load(Ordering::Relaxed) {
+        if self.rules.is_off(Rule::DangerousEdge) {
             return Ok(());
         }
         let can_doom_writer = writer != me && graph.nodes[&writer].status == Status::Active;
@@ -480,7 +478,10 @@ impl Ssi {
         let graph = &mut *graph;
         self.check_doomed(graph, me.node)?;
         let Some(node) = graph.nodes.get(&me.node) else { return Ok(()) };
-        let pivots: SmallVec<[Edge; 4]> = node.edges_in.iter().cloned().collect();
+        let mut pivots: SmallVec<[Edge; 4]> = node.edges_in.iter().cloned().collect();
+        if self.rules.is_off(Rule::CommitCheck) {
+            pivots.clear();
+        }
         for edge in pivots {
             let pivot = &graph.nodes[&edge.other];
             if pivot.status.is_committed() || pivot.is_doomed() {
@@ -492,10 +493,6 @@ impl Ssi {
             });
             let Some(far) = far else { continue };
             let conflict = graph.story(far, edge.other, &edge, Some(me.node));
-            #[cfg(test)]
-            if self.broken.load(Ordering::Relaxed) {
-                continue;
-            }
             if pivot.status == Status::Prepared {
                 return Err(self.failure(graph, me.node, conflict));
             }
@@ -527,11 +524,15 @@ impl Ssi {
             Kind::Ssi => {}
             Kind::TwoPhase => {
                 node.snapshot = at;
-                node.pending_reads = reads;
+                if !self.rules.is_off(Rule::LockedReadsStay) {
+                    node.pending_reads = reads;
+                }
             }
             Kind::Serial => {
                 node.snapshot = at;
-                graph.read_everything.insert(me.node);
+                if !self.rules.is_off(Rule::SerialReadsEverything) {
+                    graph.read_everything.insert(me.node);
+                }
             }
         }
         graph.committed.insert((at, me.node));

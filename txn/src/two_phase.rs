@@ -36,6 +36,7 @@ use crate::key_ranges::point;
 use crate::lock_mode::LockMode;
 use crate::lock_table::{Acquired, HeldLock, LockObject, ObjectRef, RangeReader};
 use crate::protocol::{Observations, Protocol, key_object};
+use crate::rules::Rule;
 use crate::session::SessionHandle;
 use crate::ssi::{Kind, LockedReads, Participant, Ssi};
 use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
@@ -139,9 +140,11 @@ impl Transaction {
     }
 
     pub(crate) fn two_phase_get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+        let off = self.manager.ssi.rules.is_off(Rule::KeyLocks);
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let momentary = two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree);
+        let momentary =
+            two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree) || off;
         if !momentary {
             let owner = self.owner().clone();
             self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
@@ -355,7 +358,7 @@ impl Transaction {
 
     pub(crate) fn conflicting_range(&self, tree: &Tree, key: &[u8]) -> Option<u64> {
         let ranges = &self.manager.locks.ranges;
-        if ranges.is_empty() {
+        if ranges.is_empty() || self.manager.ssi.rules.is_off(Rule::RangeLocks) {
             return None;
         }
         let me = self.options.session.id;

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use super::coerce::{cannot_cast, display, type_name};
-use super::{Binder, Clause};
+use super::{Binder, BoundQuery, Clause, CteBinding, CteName};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{Expr, conjuncts};
 use crate::functions::{CastContext, cast_datum, resolve_operator};
@@ -668,6 +668,23 @@ impl Binder<'_> {
 
     // ---- subqueries ----
 
+    /// A query within an expression. It must not refer to a recursive query that it is a part of: how often it would run
+    /// has no meaning.
+    fn subquery(&mut self, query: &ast::Query) -> Result<BoundQuery> {
+        let mark = self.cte_names.len();
+        for at in 0..mark {
+            let CteName { name, binding } = &self.cte_names[at];
+            let hidden = self.cte_names[at + 1..].iter().any(|later| later.name == *name);
+            if let (CteBinding::WorkTable { .. }, false) = (binding, hidden) {
+                let name = name.clone();
+                self.cte_names.push(CteName { name, binding: CteBinding::Forbidden("a subquery") });
+            }
+        }
+        let bound = self.query(query);
+        self.cte_names.truncate(mark);
+        bound
+    }
+
     fn sublink(
         &mut self,
         kind: SublinkKind,
@@ -675,7 +692,7 @@ impl Binder<'_> {
         data_type: Type,
         _position: usize,
     ) -> Result<Expr> {
-        let bound = self.query(query)?;
+        let bound = self.subquery(query)?;
         Ok(self.finish_link(Sublink {
             kind,
             columns: bound.columns,
@@ -762,7 +779,7 @@ impl Binder<'_> {
         query: &ast::Query,
         position: usize,
     ) -> Result<Expr> {
-        let bound = self.query(query)?;
+        let bound = self.subquery(query)?;
         if bound.columns.len() != operands.len() {
             let many = bound.columns.len() > operands.len();
             let message = if many { "subquery has too many columns" } else { "subquery has too few columns" };

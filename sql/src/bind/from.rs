@@ -282,10 +282,10 @@ impl Binder<'_> {
     ) -> Result<(Logical, NamedItem)> {
         let label: Arc<str> = alias.map_or(name, |alias| alias.name.as_str()).into();
         let (plan, mut columns) = match binding {
-            CteBinding::Forbidden => {
+            CteBinding::Forbidden(within) => {
                 return Err(Error::new(
                     SqlState::INVALID_RECURSION,
-                    format!("recursive reference to query \"{name}\" must not appear within its non-recursive term"),
+                    format!("recursive reference to query \"{name}\" must not appear within {within}"),
                 )
                 .at(position));
             }

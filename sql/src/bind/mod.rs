@@ -195,8 +195,8 @@ enum CteBinding {
     Defined { index: usize, names: Vec<String> },
     /// The recursive query's own name inside of its second half.
     WorkTable { index: usize, columns: Vec<(String, Type, i32)> },
-    /// Inside of the recursive query's first half, and where WITH lacks RECURSIVE.
-    Forbidden,
+    /// Where the recursive query must not refer to itself: what that is within.
+    Forbidden(&'static str),
 }
 
 /// Where an expression stands decides what it may contain.

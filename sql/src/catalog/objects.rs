@@ -1,7 +1,9 @@
 //! Every descriptor of the store, by OID and by name, and the changes that turn one state into the next. Cloning shares
 //! the descriptors, so that a DDL statement copies pointers only.
 
-use super::{Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table};
+use super::{
+    Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table,
+};
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -264,11 +266,16 @@ impl Objects {
     pub fn mark_new_trees(&mut self, before: &Objects, changes: &[Change], version: u64) {
         for change in changes {
             let (Kind::Table, Some(table)) = (change.kind, self.tables.get(&change.oid)) else { continue };
-            let Some(old) = before.table(change.oid) else { continue };
-            let is_new = table.tree != old.tree
-                || table.indexes.iter().any(|index| old.indexes.iter().all(|old| old.tree != index.tree));
+            let old = before.table(change.oid);
+            if old.is_none() && table.indexes.iter().all(|index| !index.hidden) {
+                continue;
+            }
             let mut marked = (**table).clone();
-            marked.trees_since = if is_new { version } else { old.trees_since };
+            if let Some(old) = old {
+                let is_new = table.tree != old.tree
+                    || table.indexes.iter().any(|index| old.indexes.iter().all(|old| old.tree != index.tree));
+                marked.trees_since = if is_new { version } else { old.trees_since };
+            }
             marked.indexes.iter_mut().for_each(|index| index.hidden = false);
             self.tables.insert(change.oid, Arc::new(marked));
         }

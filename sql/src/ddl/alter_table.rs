@@ -48,7 +48,12 @@ impl Ddl<'_> {
         let mut new_types = Vec::new();
         for action in &actions {
             if let Action::AlterType { column, data_type, using } = action {
-                new_types.push(self.bind_new_type(&table, column, data_type, using.as_ref().map(|(expr, _)| expr))?);
+                new_types.push(self.bind_new_type(
+                    &table,
+                    column,
+                    data_type,
+                    using.as_ref().map(|(expr, _)| expr),
+                )?);
             }
         }
         for action in actions {
@@ -161,8 +166,10 @@ impl Ddl<'_> {
                 let position = column(table, name)?;
                 let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
                 if table.columns[position].identity.is_some() {
-                    let message =
-                        format!("column \"{name}\" of relation \"{}\" is already an identity column", table.name);
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" is already an identity column",
+                        table.name
+                    );
                     return Err(Error::new(state, message));
                 }
                 if crate::sequence::type_range(table.columns[position].data_type()).is_none() {
@@ -170,8 +177,10 @@ impl Ddl<'_> {
                     return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
                 }
                 if table.columns[position].default.is_some() {
-                    let message =
-                        format!("column \"{name}\" of relation \"{}\" already has a default value", table.name);
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" already has a default value",
+                        table.name
+                    );
                     return Err(Error::new(state, message));
                 }
                 if !table.columns[position].not_null {
@@ -204,7 +213,9 @@ impl Ddl<'_> {
                     table.columns[position].identity = Some(*always);
                 }
                 let found = table.columns[position].sequence.and_then(|oid| self.catalog().sequence(oid));
-                let Some(found) = found else { return Err(Error::internal("an identity without a sequence")) };
+                let Some(found) = found else {
+                    return Err(Error::internal("an identity without a sequence"));
+                };
                 let mut sequence = Sequence::clone(&found);
                 options.iter().try_for_each(|options| super::sequence::change(&mut sequence, options))?;
                 if let Some(value) = restart {
@@ -570,7 +581,8 @@ impl Ddl<'_> {
             let entry = referencing.constraint(constraint)?.clone();
             Some((referencing, entry))
         });
-        let outgoing = table.constraints.iter().map(|entry| (std::sync::Arc::new(table.clone()), entry.clone()));
+        let outgoing =
+            table.constraints.iter().map(|entry| (std::sync::Arc::new(table.clone()), entry.clone()));
         for (referencing, entry) in incoming.chain(outgoing) {
             let Some(key) = entry.foreign_key() else { continue };
             let referenced = catalog.table(key.referenced);
@@ -580,7 +592,9 @@ impl Ddl<'_> {
                 let changes_to = referenced.oid == table.oid && to == position;
                 let from_type = if changes_from { new_type } else { referencing.columns[from].data_type() };
                 let to_type = if changes_to { new_type } else { referenced.columns[to].data_type() };
-                if (changes_from || changes_to) && !crate::exec::foreign_key::is_comparable(from_type, to_type) {
+                if (changes_from || changes_to)
+                    && !crate::exec::foreign_key::is_comparable(from_type, to_type)
+                {
                     let message = format!("foreign key constraint \"{}\" cannot be implemented", entry.name);
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
                         "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",

@@ -138,7 +138,9 @@ impl Ddl<'_> {
             return refuse(format!("\"{index}\" is a partial index"));
         }
         if found.keys.iter().any(|key| key.descending || key.nulls_first) {
-            return refuse(format!("index \"{index}\" column number 1 does not have default sorting behavior"));
+            return refuse(format!(
+                "index \"{index}\" column number 1 does not have default sorting behavior"
+            ));
         }
         if is_deferrable(deferrable) {
             return Err(Error::unsupported("a deferrable constraint USING INDEX"));

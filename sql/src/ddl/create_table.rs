@@ -7,7 +7,8 @@ use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::{
-    CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint, TableConstraintKind,
+    CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint,
+    TableConstraintKind,
 };
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, ShapeCell, TableWriter};

@@ -231,7 +231,9 @@ impl Ddl<'_> {
                     // A column takes the key with it, whichever index has it.
                     let on = match what.starts_with("column ") {
                         true => what.to_string(),
-                        false => format!("index {}", table.index(*index).map_or("", |(_, index)| &index.name)),
+                        false => {
+                            format!("index {}", table.index(*index).map_or("", |(_, index)| &index.name))
+                        }
                     };
                     format!("{name} depends on {on}")
                 })
@@ -383,6 +385,14 @@ impl Ddl<'_> {
             self.clear_dependents(&[view.oid], true)?;
             self.lock(view.oid, RelationLockMode::AccessExclusive)?;
             self.remove_table(view)?;
+        }
+        for &table in &tables {
+            let catalog = self.catalog();
+            for &(referencing, constraint) in catalog.references_to(table) {
+                if !tables.contains(&referencing) {
+                    self.remove_constraint(referencing, constraint)?;
+                }
+            }
         }
         for table in tables {
             if let Some(table) = self.catalog().table(table) {

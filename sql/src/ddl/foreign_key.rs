@@ -3,7 +3,9 @@
 use super::column::Pending;
 use super::constraint::{Added, joined};
 use super::{Ddl, names};
-use crate::catalog::{Constraint, ConstraintKind, ForeignKey, Persistence, ReferentialAction, Relation, Table};
+use crate::catalog::{
+    Constraint, ConstraintKind, ForeignKey, Persistence, ReferentialAction, Relation, Table,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::foreign_key;
 use crate::parse::ast::{ForeignKeyReference, ObjectName, ReferentialAction as Action};
@@ -127,8 +129,9 @@ impl Ddl<'_> {
         for name in columns {
             let position = positions(table, std::slice::from_ref(name))?[0];
             if !referencing.contains(&position) {
-                let message =
-                    format!("column \"{name}\" referenced in ON DELETE SET action must be part of foreign key");
+                let message = format!(
+                    "column \"{name}\" referenced in ON DELETE SET action must be part of foreign key"
+                );
                 return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
             }
             if !found.contains(&position) {
@@ -147,7 +150,8 @@ impl Ddl<'_> {
             true => table.clone(),
             false => {
                 let found = self.catalog().table(key.referenced);
-                found.ok_or_else(|| Error::internal("a foreign key references a table that does not exist"))?
+                found
+                    .ok_or_else(|| Error::internal("a foreign key references a table that does not exist"))?
             }
         };
         self.with_exec(|context| foreign_key::check_all(&table, &referenced, constraint, context))

@@ -117,9 +117,8 @@ impl Ddl<'_> {
                 (Some(found), None)
             }
             expr => {
-                let bound = self.with_plan_context(|context| {
-                    crate::bind::table_expression(expr, table, None, context)
-                })?;
+                let bound = self
+                    .with_plan_context(|context| crate::bind::table_expression(expr, table, None, context))?;
                 require_immutable(bound, "expression")?;
                 (None, Some(column.text.clone()))
             }
@@ -161,7 +160,8 @@ fn require_immutable(mut bound: Bound, what: &str) -> Result<()> {
     fn strip(expr: &Bound) -> Option<Bound> {
         match expr {
             Bound::Cast { operand, method: CastMethod::InputOutput, to, modifier, explicit }
-                if !matches!(operand.data_type().category(), 'D' | 'T') && !matches!(to.category(), 'D' | 'T') =>
+                if !matches!(operand.data_type().category(), 'D' | 'T')
+                    && !matches!(to.category(), 'D' | 'T') =>
             {
                 let mut operand = operand.clone();
                 operand.rewrite(&mut strip);

@@ -251,18 +251,26 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let search_path = self.search_path();
         let settings = self.core.settings.borrow().typed().planner;
-        work(&PlanContext { catalog: &catalog, search_path: &search_path, eval: self.eval, settings, variables: None })
+        work(&PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: self.eval,
+            settings,
+            variables: None,
+        })
     }
     /// Calls `work` with what expressions and scans are run with.
     pub fn with_exec<R>(&self, work: impl FnOnce(&ExecContext<'_>) -> Result<R>) -> Result<R> {
         let catalog = self.catalog();
         let EvalContext { render, transaction_time, statement_time, services } = *self.eval;
+        // Apart, so that the settings are not borrowed while functions, which may change them, run.
+        let work_mem_bytes = self.core.settings.borrow().typed().work_mem_bytes;
         work(&ExecContext {
             transaction: self.transaction,
             eval: EvalContext { render, transaction_time, statement_time, services },
             catalog: &catalog,
             parameters: self.parameters,
-            work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            work_mem_bytes,
             core: Some(self.core),
         })
     }

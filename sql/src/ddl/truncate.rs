@@ -10,7 +10,12 @@ use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
 impl Ddl<'_> {
-    pub(super) fn truncate(&self, tables: &[ObjectName], restart_identity: bool, cascade: bool) -> Result<()> {
+    pub(super) fn truncate(
+        &self,
+        tables: &[ObjectName],
+        restart_identity: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let mut chosen: Vec<Arc<Table>> = Vec::new();
         for name in tables {
             let table = self.open_table(name, RelationLockMode::AccessExclusive)?;

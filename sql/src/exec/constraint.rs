@@ -21,7 +21,7 @@
 //! deleted or changed meanwhile is judged as it is then.
 
 use super::ExecContext;
-use super::foreign_key;
+use super::foreign_key::{self, Key};
 use super::runtime::{RunState, Runtime};
 use super::unique;
 use crate::catalog::{Constraint, ConstraintKind, Table};
@@ -37,7 +37,7 @@ pub enum Event {
     /// A row of a referencing table is new, or references another row than before.
     Referencing { table: Oid, constraint: Oid, key: Box<[u8]> },
     /// A referenced row is gone, or has another key. The values are those of `ForeignKey::referenced_columns`.
-    Referenced { referencing: Oid, constraint: Oid, old: Box<[Datum]>, new: Option<Box<[Datum]>> },
+    Referenced { referencing: Oid, constraint: Oid, old: Key, new: Option<Key> },
     /// A row has a key that another may have too.
     Unique { table: Oid, constraint: Oid, key: Box<[u8]> },
 }
@@ -81,7 +81,10 @@ fn queue(constraint: &Constraint, can_wait: bool, event: Event, rt: &Runtime<'_>
 }
 
 /// The transaction's queue, if it is there that the constraint's events go now.
-fn deferred_queue<'a>(constraint: &Constraint, context: &'a ExecContext<'_>) -> Option<&'a RefCell<Deferred>> {
+fn deferred_queue<'a>(
+    constraint: &Constraint,
+    context: &'a ExecContext<'_>,
+) -> Option<&'a RefCell<Deferred>> {
     if !constraint.deferrable {
         return None;
     }
@@ -124,8 +127,12 @@ impl Watcher {
         if incoming.is_empty() && !table.constraints.iter().any(concerns) {
             return Ok(None);
         }
-        let mut watcher =
-            Watcher { table: table.clone(), referencing: Vec::new(), referenced: Vec::new(), unique: Vec::new() };
+        let mut watcher = Watcher {
+            table: table.clone(),
+            referencing: Vec::new(),
+            referenced: Vec::new(),
+            unique: Vec::new(),
+        };
         for (position, constraint) in table.constraints.iter().enumerate().filter(|(_, c)| concerns(c)) {
             match constraint.foreign_key() {
                 Some(key) => {
@@ -144,7 +151,8 @@ impl Watcher {
     pub fn inserted(&mut self, key: &[u8], row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
         for outgoing in &mut self.referencing {
             let constraint = &self.table.constraints[outgoing.constraint];
-            let is_fine = deferred_queue(constraint, rt.context).is_none() && outgoing.holds(row, rt.context)?;
+            let is_fine =
+                deferred_queue(constraint, rt.context).is_none() && outgoing.holds(row, rt.context)?;
             if !is_fine && outgoing.references(row) {
                 let event =
                     Event::Referencing { table: self.table.oid, constraint: constraint.oid, key: key.into() };
@@ -177,7 +185,8 @@ impl Watcher {
             let constraint = &self.table.constraints[outgoing.constraint];
             let is_deferred = deferred_queue(constraint, rt.context).is_some();
             // An event for the row's old place would not find it.
-            if !outgoing.changes(old, new) && !(moved && is_deferred) {
+            let concerned = outgoing.changes(old, new) || (moved && is_deferred);
+            if !concerned {
                 continue;
             }
             if (is_deferred || !outgoing.holds(new, rt.context)?) && outgoing.references(new) {
@@ -195,7 +204,8 @@ impl Watcher {
             }
         }
         for &position in &self.unique {
-            if moved || unique::changes(&self.table, &self.table.constraints[position], old, new, rt.context)? {
+            if moved || unique::changes(&self.table, &self.table.constraints[position], old, new, rt.context)?
+            {
                 self.check_unique(position, new_key, new, rt)?;
             }
         }
@@ -213,8 +223,8 @@ impl Watcher {
     fn queue_referenced(
         &self,
         incoming: &foreign_key::Incoming,
-        old: Box<[Datum]>,
-        new: Option<Box<[Datum]>>,
+        old: Key,
+        new: Option<Key>,
         rt: &Runtime<'_>,
     ) {
         let constraint = incoming.constraint();
@@ -321,5 +331,6 @@ pub fn run_deferred(deferred: &RefCell<Deferred>, at_commit: bool, context: &Exe
         };
         event.run(&rt)?;
         finish(&rt)?;
+        super::trigger::fire_after(&rt)?;
     }
 }

@@ -88,7 +88,7 @@ fn encoded(values: &[Datum], columns: &[usize], types: &[Type]) -> Vec<u8> {
     key
 }
 
-fn pick(row: &[Datum], columns: &[usize]) -> Box<[Datum]> {
+fn pick(row: &[Datum], columns: &[usize]) -> Key {
     columns.iter().map(|&column| row[column].clone()).collect()
 }
 
@@ -213,7 +213,8 @@ fn lock_referenced(
         let mut transaction = context.transaction.borrow_mut();
         // A look first: a row that somebody is only about to insert is no reason to wait.
         let Some(found) = transaction.catalog_get(tree, &entry)? else {
-            if transaction.isolation() == Isolation::ReadCommitted || transaction.get(tree, &entry)?.is_none() {
+            if transaction.isolation() == Isolation::ReadCommitted || transaction.get(tree, &entry)?.is_none()
+            {
                 return Ok(false);
             }
             // The protocol made us wait for it, or only our snapshot still has it.
@@ -237,7 +238,8 @@ fn lock_referenced(
         if let Some(bytes) = latest {
             let row = shape.decode_row(&bytes)?;
             let columns = &key.referenced_columns;
-            if encoded(&pick(&row, columns), columns, &shape.types) == encoded(values, columns, &shape.types) {
+            if encoded(&pick(&row, columns), columns, &shape.types) == encoded(values, columns, &shape.types)
+            {
                 return Ok(true);
             }
         }
@@ -247,7 +249,8 @@ fn lock_referenced(
 /// REPEATABLE READ: whether the snapshot has the row, or the transaction made it. One that somebody else has inserted since does not
 /// exist yet, as in PostgreSQL. (SERIALIZABLE has failed with 40001 by now.)
 fn is_known(transaction: &mut Transaction, shape: &Shape, place: &[u8]) -> Result<bool> {
-    if transaction.isolation() != Isolation::RepeatableRead || transaction.get(&shape.tree, place)?.is_some() {
+    if transaction.isolation() != Isolation::RepeatableRead || transaction.get(&shape.tree, place)?.is_some()
+    {
         return Ok(true);
     }
     // Not in view: newer than the snapshot, or of this very command.
@@ -264,7 +267,12 @@ fn concurrent_update() -> Error {
 }
 
 /// The event of the referencing side: 23503 if the row, as it is now, references nothing.
-pub fn check_row(table: &Arc<Table>, constraint: &Constraint, key: &[u8], context: &ExecContext<'_>) -> Result<()> {
+pub fn check_row(
+    table: &Arc<Table>,
+    constraint: &Constraint,
+    key: &[u8],
+    context: &ExecContext<'_>,
+) -> Result<()> {
     let Some(foreign) = constraint.foreign_key() else { return Ok(()) };
     let shape = Shape::of(table, context)?;
     let Some(bytes) = context.transaction.borrow_mut().catalog_get(&shape.tree, key)? else { return Ok(()) };
@@ -278,13 +286,23 @@ pub fn check_row(table: &Arc<Table>, constraint: &Constraint, key: &[u8], contex
 }
 
 /// ALTER TABLE … ADD and VALIDATE CONSTRAINT: every row is checked. The caller's relation locks keep writers away from both tables.
-pub fn check_all(table: &Arc<Table>, referenced: &Arc<Table>, constraint: usize, context: &ExecContext<'_>) -> Result<()> {
+pub fn check_all(
+    table: &Arc<Table>,
+    referenced: &Arc<Table>,
+    constraint: usize,
+    context: &ExecContext<'_>,
+) -> Result<()> {
     let constraint = &table.constraints[constraint];
     let Some(key) = constraint.foreign_key() else { return Ok(()) };
     let shape = Shape::of(table, context)?;
     let target = Shape::of(referenced, context)?;
-    let outgoing =
-        Outgoing { constraint: 0, key: key.clone(), types: table.types(), referenced: referenced.clone(), last: None };
+    let outgoing = Outgoing {
+        constraint: 0,
+        key: key.clone(),
+        types: table.types(),
+        referenced: referenced.clone(),
+        last: None,
+    };
     crate::table::loader::scan_all(&shape.tree, context, |_, value| {
         let row = shape.decode_row(value)?;
         if !outgoing.references(&row) {
@@ -304,6 +322,9 @@ pub fn check_all(table: &Arc<Table>, referenced: &Arc<Table>, constraint: usize,
 }
 
 // ---- the referenced side ----
+
+/// The values of a key's columns, in the constraint's order.
+pub type Key = Box<[Datum]>;
 
 /// A foreign key that references a table whose rows are being changed.
 pub struct Incoming {
@@ -329,12 +350,12 @@ impl Incoming {
         action == ReferentialAction::NoAction
     }
     /// The key that a deleted row had; None: with nulls in it, nothing references it.
-    pub fn deleted(&self, old: &[Datum]) -> Option<Box<[Datum]>> {
+    pub fn deleted(&self, old: &[Datum]) -> Option<Key> {
         let old = pick(old, &self.key.referenced_columns);
         (!old.iter().any(Datum::is_null)).then_some(old)
     }
     /// The key before and after, if it has changed in any way: 1.0 to 1.00 is for a cascade to pass on.
-    pub fn updated(&self, old: &[Datum], new: &[Datum]) -> Option<(Box<[Datum]>, Box<[Datum]>)> {
+    pub fn updated(&self, old: &[Datum], new: &[Datum]) -> Option<(Key, Key)> {
         let old = self.deleted(old)?;
         let new = pick(new, &self.key.referenced_columns);
         // As PostgreSQL's datum_image_eq.
@@ -367,10 +388,9 @@ pub fn act(
             let modify = Arc::new(change(table, key, action, new, &referenced, context)?);
             let mut changer = Changer::new(&modify, rt)?;
             let input: Vec<Datum> = new.map(<[Datum]>::to_vec).unwrap_or_default();
-            let mut input = input;
             changer.begin(rt)?;
             search.each(context, |place, _| {
-                cascade(&search, &mut changer, place, &mut input, rt)?;
+                cascade(&search, &mut changer, place, &input, rt)?;
                 Ok(true)
             })?;
             changer.end(rt);
@@ -415,7 +435,7 @@ fn cascade(
     search: &Search,
     changer: &mut Changer,
     place: &[u8],
-    input: &mut [Datum],
+    input: &[Datum],
     rt: &Runtime<'_>,
 ) -> Result<()> {
     let tree = &search.shape.tree;
@@ -496,14 +516,13 @@ fn default_of(table: &Table, column: usize, context: &ExecContext<'_>) -> Result
     let Some(text) = &column.default else { return Ok(Expr::null(column.data_type())) };
     let search_path = context.eval.services.search_path();
     let settings = PlannerSettings::for_catalog();
-    let plan =
-        PlanContext {
-            catalog: context.catalog,
-            search_path: &search_path,
-            eval: &context.eval,
-            settings,
-            variables: None,
-        };
+    let plan = PlanContext {
+        catalog: context.catalog,
+        search_path: &search_path,
+        eval: &context.eval,
+        settings,
+        variables: None,
+    };
     let expr = crate::parse::parse_expression(text)?;
     crate::bind::standalone_expression(&expr, (column.data_type(), column.modifier), &plan)
 }
@@ -593,19 +612,17 @@ impl Search {
         let mut scan = context.transaction.borrow_mut().catalog_scan(self.tree(*index), range.clone())?;
         loop {
             let mut found: Vec<(Vec<u8>, Value)> = Vec::new();
-            let more =
-                scan.next_batch(&mut context.transaction.borrow_mut(), BATCH, &mut |key, value| {
-                    found.push((key.to_vec(), value.clone()));
-                    true
-                })?;
+            let more = scan.next_batch(&mut context.transaction.borrow_mut(), BATCH, &mut |key, value| {
+                found.push((key.to_vec(), value.clone()));
+                true
+            })?;
             context.eval.services.check_interrupt()?;
             for (key, value) in found {
                 let (place, bytes) = match self.secondary(*index) {
                     None => (key, Some(value)),
                     Some(index) => {
                         let place = self.place(&key, &value, index)?;
-                        let bytes =
-                            context.transaction.borrow_mut().catalog_get(&self.shape.tree, &place)?;
+                        let bytes = context.transaction.borrow_mut().catalog_get(&self.shape.tree, &place)?;
                         (place, bytes)
                     }
                 };
@@ -633,11 +650,10 @@ impl Search {
         let mut scan = context.transaction.borrow_mut().scan(tree, range.clone(), Direction::Forward)?;
         loop {
             let mut found: Vec<(Vec<u8>, Value)> = Vec::new();
-            let more =
-                scan.next_batch(&mut context.transaction.borrow_mut(), BATCH, &mut |key, value| {
-                    found.push((key.to_vec(), value.clone()));
-                    true
-                })?;
+            let more = scan.next_batch(&mut context.transaction.borrow_mut(), BATCH, &mut |key, value| {
+                found.push((key.to_vec(), value.clone()));
+                true
+            })?;
             context.eval.services.check_interrupt()?;
             for (key, value) in found {
                 if self.secondary(*index).is_none() && !self.matches(&value, context)? {

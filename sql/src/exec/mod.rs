@@ -90,10 +90,13 @@ impl Execution {
         }
         let plan = self.plan.clone();
         let rt = Runtime { context, state: &self.state, plan: Some(&plan) };
-        if let (Some(short), true) = (&plan.short, self.state.counters.borrow().is_empty()) {
+        let counted = !self.state.counters.borrow().is_empty();
+        if let (Some(short), false) = (&plan.short, counted) {
             self.done = true;
             let answer = short::run(short, &rt)?;
             constraint::finish(&rt)?;
+            // A foreign key's action may have met some.
+            trigger::fire_after(&rt)?;
             return Ok(answer);
         }
         if !self.started {

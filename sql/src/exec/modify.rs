@@ -8,6 +8,7 @@
 //! ON CONFLICT DO UPDATE: insert; on a conflict lock the row in the way, and update it as it is then. If it vanished before the lock
 //! was granted, insert again.
 
+use super::PLAIN_ORDER;
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
@@ -20,7 +21,6 @@ use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
-use super::PLAIN_ORDER;
 use crate::table::key::encode;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Type};
@@ -352,7 +352,8 @@ impl Changer {
             for (at, expr) in &update.assignments {
                 new[*at] = row_value(expr, &both, rt)?;
             }
-            let Some(Some(mut new)) = self.before_change(Event::Update, &key, &existing, Some(new), rt)? else {
+            let Some(Some(mut new)) = self.before_change(Event::Update, &key, &existing, Some(new), rt)?
+            else {
                 return Ok(None);
             };
             self.writer.fill_generated(&mut new, rt.context)?;

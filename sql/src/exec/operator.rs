@@ -82,9 +82,10 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             Box::new(modify::Modify::new(child(input), modify.clone(), node.types.clone(), main))
         }
     };
-    match rt.state.counters.borrow().is_empty() {
-        true => executor,
-        false => Box::new(Counted { input: executor, id: node.id, started: false }),
+    let counted = !rt.state.counters.borrow().is_empty();
+    match counted {
+        false => executor,
+        true => Box::new(Counted { input: executor, id: node.id, started: false }),
     }
 }
 

@@ -80,7 +80,12 @@ fn is_alone(index: &IndexShape, values: &[u8], key: &[u8], context: &ExecContext
 }
 
 /// The event: 23505 if the row, as it is now, is not the only one.
-pub fn check_row(table: &Table, constraint: &Constraint, key: &[u8], context: &ExecContext<'_>) -> Result<()> {
+pub fn check_row(
+    table: &Table,
+    constraint: &Constraint,
+    key: &[u8],
+    context: &ExecContext<'_>,
+) -> Result<()> {
     let shape = Shape::of(table, context)?;
     let Some(bytes) = context.transaction.borrow_mut().catalog_get(&shape.tree, key)? else { return Ok(()) };
     let row = shape.decode_row(&bytes)?;

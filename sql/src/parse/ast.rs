@@ -638,6 +638,8 @@ pub enum StatementKind {
         name: ObjectName,
     },
     Checkpoint,
+    /// BACKUP TO 'directory'.
+    Backup(String),
     Listen(Name),
     Unlisten(Option<Name>),
     Notify(Name, Option<String>),

@@ -55,6 +55,8 @@ keywords! {
     Attach "attach" Unreserved true;
     Attribute "attribute" Unreserved true;
     Authorization "authorization" TypeFunctionName true;
+    // Not PostgreSQL's.
+    Backup "backup" Unreserved true;
     Backward "backward" Unreserved true;
     Before "before" Unreserved true;
     Begin "begin" Unreserved true;

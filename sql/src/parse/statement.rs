@@ -73,6 +73,11 @@ impl Parser<'_> {
             K::Vacuum => self.vacuum(),
             K::Analyze | K::Analyse => self.analyze(),
             K::Reindex => self.reindex(),
+            K::Backup => {
+                self.advance();
+                self.expect(K::To)?;
+                Ok(StatementKind::Backup(self.string()?))
+            }
             K::Checkpoint => {
                 self.advance();
                 Ok(StatementKind::Checkpoint)

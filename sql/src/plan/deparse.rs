@@ -72,13 +72,9 @@ fn is_simple(expr: &Expr, around: Around<'_>) -> bool {
         },
         (Expr::And(_), around) => matches!(around, Around::And | Around::Or),
         (Expr::Or(_), around) => matches!(around, Around::Or),
-        (
-            Expr::Not(_)
-            | Expr::IsNull { .. }
-            | Expr::IsBool { .. }
-            | Expr::IsDistinctFrom { .. },
-            around,
-        ) => matches!(around, Around::And | Around::Or | Around::Not),
+        (Expr::Not(_) | Expr::IsNull { .. } | Expr::IsBool { .. } | Expr::IsDistinctFrom { .. }, around) => {
+            matches!(around, Around::And | Around::Or | Around::Not)
+        }
         (Expr::Quantified { .. } | Expr::InSet { .. }, _) => false,
         (Expr::Cast { operand, .. }, _) => is_simple(operand, Around::Other),
         _ => true,

@@ -140,8 +140,10 @@ fn foreign_key_relations(
     out: &mut Vec<(crate::types::Oid, serin_txn::RelationLockMode)>,
 ) {
     if let Logical::Modify(modify) = plan {
-        let mut add = |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
-        let columns = |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        let mut add =
+            |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
+        let columns =
+            |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         match modify.kind {
             ModifyKind::Insert => add(Effect::Insert),
             ModifyKind::Delete => add(Effect::Delete),

@@ -645,6 +645,7 @@ impl<'a> Frame<'a> {
         let savepoint = transaction.borrow_mut().savepoint();
         let changes = core.view.borrow().changes().len();
         let settings = core.settings_savepoint();
+        let deferred = core.deferred.borrow().mark();
         let (acting, stack) = (core.acting.borrow().len(), core.routine_stack.get());
         let suspended = transaction.borrow().suspend();
         let error = match self.statements(&block.body) {
@@ -669,6 +670,7 @@ impl<'a> Frame<'a> {
         }
         core.view.borrow_mut().truncate(&core.engine.publisher, changes);
         core.settings_rollback_to(settings);
+        core.deferred.borrow_mut().rollback_to(&deferred);
         core.acting.borrow_mut().truncate(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);

@@ -235,7 +235,10 @@ impl Session {
             }
             None => {
                 let path = self.core.search_path.borrow();
-                path.iter().filter_map(|schema| catalog.find_schema(schema)).map(|schema| schema.oid).collect()
+                path.iter()
+                    .filter_map(|schema| catalog.find_schema(schema))
+                    .map(|schema| schema.oid)
+                    .collect()
             }
         };
         for schema in schemas {

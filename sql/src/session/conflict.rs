@@ -16,11 +16,33 @@ impl Session {
         Error::from(error)
     }
 
+    /// Says which relation a damaged page is of.
+    fn name_damaged(&self, error: Error, tree: serin_storage::TreeId) -> Error {
+        let catalog = self.core.catalog();
+        for table in catalog.tables() {
+            if table.tree == tree {
+                let detail = format!("The page belongs to table \"{}\".", table.name);
+                return error
+                    .detail(detail)
+                    .hint("\"serin check\" lists all damage. Restore the table from a backup.");
+            }
+            if let Some(index) = table.indexes.iter().find(|index| index.tree == tree) {
+                let detail =
+                    format!("The page belongs to index \"{}\" of table \"{}\".", index.name, table.name);
+                return error.detail(detail).hint("Drop the index and create it again.");
+            }
+        }
+        error
+    }
+
     /// The last touch before an error leaves the session.
     pub(super) fn explain(&self, error: Error) -> Error {
         // A lock wait or a loop was cut short: the registration knows by whom.
         if error.state() == SqlState::QUERY_CANCELED && error.message() == "interrupted" {
             return self.core.registration.take_interrupt();
+        }
+        if let Some(tree) = error.fields().tree {
+            return self.name_damaged(error, tree);
         }
         if !error.is_retryable() || error.fields().detail.is_some() {
             return error;

@@ -774,12 +774,14 @@ impl Session {
         let transaction = transaction.ok_or_else(|| Error::internal("no transaction is in progress"))?;
         let context = self.context();
         let catalog = self.core.catalog();
+        // Apart, so that the settings are not borrowed while the statement, which may change them, runs.
+        let work_mem_bytes = self.core.settings.borrow().typed().work_mem_bytes;
         work(&ExecContext {
             transaction,
             eval: context.eval(),
             catalog: &catalog,
             parameters: &[],
-            work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
+            work_mem_bytes,
             core: Some(&self.core),
         })
     }

@@ -22,6 +22,7 @@ use crate::parse::ast::{self, CopySource, CopyTarget};
 use crate::plan::logical::ModifyKind;
 use crate::plan::{Plan, PlanContext};
 use crate::table::loader::TableLoader;
+use crate::table::runs::RunLoader;
 use crate::table::{Arbiter, InsertOutcome, TableWriter};
 use crate::types::{Datum, Oid, Type, apply_modifier, parse_datum, read_binary};
 use serin_txn::{RelationLockMode, WaitPolicy};
@@ -68,9 +69,11 @@ enum Missing {
 struct Sink {
     table: Arc<Table>,
     writer: TableWriter,
-    held: Vec<Vec<Datum>>,
+    /// With the lines that they came in.
+    held: Vec<(Vec<Datum>, u64)>,
     decided: bool,
     loader: Option<TableLoader>,
+    runs: Option<RunLoader>,
     sort_bytes: usize,
     /// Of constraints that reach beyond the row, and what they have put off to the end.
     watcher: Option<Box<Watcher>>,
@@ -78,27 +81,33 @@ struct Sink {
 }
 
 impl Sink {
-    fn write(&mut self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+    fn write(&mut self, row: &[Datum], line: u64, context: &ExecContext<'_>) -> Result<()> {
         if self.decided {
-            return self.write_now(row, context);
+            return self.write_now(row, line, context);
         }
-        self.held.push(row.to_vec());
+        self.held.push((row.to_vec(), line));
         if self.held.len() < HELD_ROWS {
             return Ok(());
         }
         if self.watcher.is_none() {
             self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
+            if self.loader.is_none() {
+                self.runs = RunLoader::new(&self.table, context)?;
+            }
         }
         self.release(context)
     }
     fn release(&mut self, context: &ExecContext<'_>) -> Result<()> {
         self.decided = true;
-        for row in std::mem::take(&mut self.held) {
-            self.write_now(&row, context)?;
+        for (row, line) in std::mem::take(&mut self.held) {
+            self.write_now(&row, line, context)?;
         }
         Ok(())
     }
-    fn write_now(&mut self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+    fn write_now(&mut self, row: &[Datum], line: u64, context: &ExecContext<'_>) -> Result<()> {
+        if let Some(runs) = &mut self.runs {
+            return runs.append(row, line, context);
+        }
         match &mut self.loader {
             Some(loader) => loader.append(row, context),
             None => {
@@ -113,6 +122,7 @@ impl Sink {
     fn finish(&mut self, context: &ExecContext<'_>) -> Result<()> {
         self.release(context)?;
         self.loader.take().map_or(Ok(()), |loader| loader.finish(context))?;
+        self.runs.take().map_or(Ok(()), |runs| runs.finish(context))?;
         constraint::finish(&Runtime { context, state: &self.state, plan: None })
     }
 }
@@ -177,7 +187,7 @@ impl Loading {
             return Ok(());
         }
         self.sink.writer.check(row, context)?;
-        self.sink.write(row, context)?;
+        self.sink.write(row, input.line, context)?;
         self.count += 1;
         if self.count.is_multiple_of(INTERRUPT_ROWS) {
             context.eval.services.check_interrupt()?;
@@ -283,6 +293,7 @@ impl Session {
             held: Vec::new(),
             decided: false,
             loader: None,
+            runs: None,
             sort_bytes,
             watcher,
             state: RunState::default(),
@@ -303,7 +314,13 @@ impl Session {
         let catalog = self.core.catalog();
         let search_path = self.core.search_path.borrow().clone();
         let settings = self.core.settings.borrow().typed().planner;
-        let context = PlanContext { catalog: &catalog, search_path: &search_path, eval: &eval, settings, variables: None };
+        let context = PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: &eval,
+            settings,
+            variables: None,
+        };
         let mut defaults = Vec::new();
         for (position, column) in table.columns.iter().enumerate() {
             if column.dropped || column.generated || given.contains(&position) {

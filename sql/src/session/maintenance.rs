@@ -32,7 +32,7 @@ impl Session {
         for (name, _) in tables {
             self.find_table(name)?;
         }
-        self.core.engine.store().fold_now()?;
+        self.core.engine.store().give_back_space()?;
         if analyze {
             self.analyze(tables)?;
         }

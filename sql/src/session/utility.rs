@@ -201,6 +201,12 @@ impl Session {
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
+            StatementKind::Backup(directory) => {
+                self.forbid_block("BACKUP")?;
+                self.require_superuser("permission denied to make a backup")?;
+                self.core.engine.store().backup(std::path::Path::new(directory))?;
+                "BACKUP"
+            }
             StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
             // Nothing is listened to.
             StatementKind::Unlisten(_) => "UNLISTEN",
@@ -216,8 +222,7 @@ impl Session {
             StatementKind::Call(call) => {
                 let mut call = call.clone();
                 self.fill_call_parameters(&mut call, portal)?;
-                let results =
-                    self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
+                let results = self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
                 };
@@ -234,12 +239,9 @@ impl Session {
                 let built = columns
                     .iter()
                     .zip(&row)
-                    .map(|((_, data_type), value)| {
-                        Arc::new(Column::from_datums(data_type.repr(), [value]))
-                    })
+                    .map(|((_, data_type), value)| Arc::new(Column::from_datums(data_type.repr(), [value])))
                     .collect();
-                portal.run =
-                    Run::Rows { batches: [Batch::new(built, 1)].into(), tag: Tag::Fixed("CALL") };
+                portal.run = Run::Rows { batches: [Batch::new(built, 1)].into(), tag: Tag::Fixed("CALL") };
                 return Ok(None);
             }
             kind => {

@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub mod key;
 pub(crate) mod loader;
+pub(crate) mod runs;
 pub mod row;
 mod shape;
 pub(crate) mod sorter;

@@ -208,12 +208,7 @@ impl KeyPart {
 
 impl IndexShape {
     /// Appends a row's values in the index's key; answers whether one of them is null.
-    pub fn encode_values(
-        &self,
-        row: &[Datum],
-        context: &ExecContext<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
+    pub fn encode_values(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let mut has_null = false;
         for part in &self.parts {
             has_null |= part.encode(row, context, out)?;

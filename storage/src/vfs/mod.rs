@@ -41,6 +41,9 @@ pub trait VfsFile: Send + Sync {
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// Makes the file at least `len` bytes long, with the space for it granted.
     fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Gives the space of a range back to the file system, where it can do that; its bytes read as zeros then. A hint:
+    /// the range holds nothing.
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()>;
 }
 
 /// Attaches what was tried, and where, to an `io::Error`.

@@ -90,4 +90,25 @@ impl VfsFile for RealFile {
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
+
+    #[cfg(target_os = "linux")]
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let (Ok(offset), Ok(bytes)) = (libc::off_t::try_from(offset), libc::off_t::try_from(bytes)) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: a system call on a descriptor that `self.0` keeps open; no memory is passed.
+        if unsafe { libc::fallocate(self.0.as_raw_fd(), mode, offset, bytes) } == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn punch(&self, _offset: u64, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
 }

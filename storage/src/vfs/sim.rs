@@ -262,7 +262,10 @@ impl SimVfs {
         let mut state = self.0.lock();
         for file in 0..state.files.len() {
             let pending = std::mem::take(&mut state.files[file].pending);
-            if pending.is_empty() && state.files[file].current.len() == state.files[file].durable.len() && !state.files[file].torn {
+            if pending.is_empty()
+                && state.files[file].current.len() == state.files[file].durable.len()
+                && !state.files[file].torn
+            {
                 continue;
             }
             for change in pending {
@@ -372,7 +375,8 @@ impl VfsFile for SimHandle {
         if state.may_fail().is_err() {
             let short = state.random.below(bytes.len() as u64 + 1) as usize;
             state.injected.short_writes += 1;
-            let _ = state.change(self.file, Change::Write { offset: offset as usize, bytes: bytes[..short].to_vec() });
+            let _ = state
+                .change(self.file, Change::Write { offset: offset as usize, bytes: bytes[..short].to_vec() });
             return Err(io_error());
         }
         state.change(self.file, change)
@@ -422,6 +426,15 @@ impl VfsFile for SimHandle {
             return Ok(());
         }
         state.change(self.file, Change::Length(len as usize))
+    }
+
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let mut state = self.vfs.0.lock();
+        state.step(self.life)?;
+        state.may_fail()?;
+        let end = (state.files[self.file].current.len() as u64).min(offset + bytes);
+        let zeros = vec![0; end.saturating_sub(offset) as usize];
+        state.change(self.file, Change::Write { offset: offset as usize, bytes: zeros })
     }
 }
 

@@ -84,7 +84,13 @@ impl History {
 
     /// The state at a timestamp that is at or above the last acknowledged one.
     fn at(&self, timestamp: Timestamp) -> &Tables {
-        &self.states.iter().rev().find(|(at, _)| *at <= timestamp).expect("the watermark does not fall back").1
+        &self
+            .states
+            .iter()
+            .rev()
+            .find(|(at, _)| *at <= timestamp)
+            .expect("the watermark does not fall back")
+            .1
     }
 }
 
@@ -162,7 +168,13 @@ impl Run<'_> {
                         let value = (rng.random_range(0..4) > 0)
                             .then(|| vec![rng.random::<u8>(); rng.random_range(0..long)]);
                         writer.admit()?;
-                        let put = writer.install(&tree, &key, value.as_deref(), Intent::Replace, CommandId(step))?;
+                        let put = writer.install(
+                            &tree,
+                            &key,
+                            value.as_deref(),
+                            Intent::Replace,
+                            CommandId(step),
+                        )?;
                         if put.is_err() {
                             return Err(Failure::Violation("a conflict with nobody".into()));
                         }
@@ -203,7 +215,11 @@ impl Run<'_> {
     fn step(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
         match self.rng.random_range(0..12) {
             0 | 1 => {
-                store.fold_now()?;
+                if self.rng.random_range(0..4) == 0 {
+                    store.give_back_space()?;
+                } else {
+                    store.fold_now()?;
+                }
                 self.history.acknowledge();
             }
             2 => {
@@ -215,7 +231,8 @@ impl Run<'_> {
                 let index = self.rng.random_range(0..self.snapshots.len());
                 let (snapshot, state) = self.snapshots.swap_remove(index);
                 // Trees that were dropped since are not to be found by their id.
-                let trees: Vec<TreeId> = state.keys().copied().filter(|id| store.tree(*id).is_some()).collect();
+                let trees: Vec<TreeId> =
+                    state.keys().copied().filter(|id| store.tree(*id).is_some()).collect();
                 for (id, table) in read_at(store, &snapshot, &trees)? {
                     if table != state[&id] {
                         return Err(Failure::Violation(format!(
@@ -245,7 +262,9 @@ impl Run<'_> {
             match result {
                 Ok(()) => {}
                 Err(Failure::Violation(what)) => return Err(what),
-                Err(Failure::Store(error)) if vfs.has_crashed() || matches!(error, Error::Stopped(_)) => break,
+                Err(Failure::Store(error)) if vfs.has_crashed() || matches!(error, Error::Stopped(_)) => {
+                    break;
+                }
                 // Statements fail while the disk is full or does not answer; the store goes on.
                 Err(Failure::Store(Error::DiskFull { .. } | Error::Io { .. })) => {}
                 Err(Failure::Store(error)) => return Err(format!("an error without cause: {error}")),
@@ -338,7 +357,8 @@ fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
             Ok(found) if found == **table => {}
             Ok(found) => {
                 // The newer meta page was hit: the one before it is in force, and the log is replayed from there.
-                let past = history.past.iter().any(|state| state.get(id).is_some_and(|table| **table == found));
+                let past =
+                    history.past.iter().any(|state| state.get(id).is_some_and(|table| **table == found));
                 if !past {
                     return Err(format!("tree {id} has data that never was, after a bit flipped"));
                 }

@@ -2,7 +2,8 @@
 //! PostgreSQL's normal form.
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation, Table,
+    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation,
+    Table,
 };
 use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
@@ -63,7 +64,13 @@ fn column_name(table: &Table, position: usize) -> String {
 
 /// An expression as PostgreSQL shows it: bound, and printed with its constants' types and casts. Texts that name what only their own
 /// words can say (special functions, names of relations) stay as they were written.
-fn shown(text: &str, table: &Table, target: Option<(Type, i32)>, pretty: bool, context: &EvalContext<'_>) -> String {
+fn shown(
+    text: &str,
+    table: &Table,
+    target: Option<(Type, i32)>,
+    pretty: bool,
+    context: &EvalContext<'_>,
+) -> String {
     let by_word = |word: &String| {
         word.starts_with("current_")
             || word.starts_with("reg")
@@ -76,8 +83,13 @@ fn shown(text: &str, table: &Table, target: Option<(Type, i32)>, pretty: bool, c
         let catalog = context.services.catalog();
         let search_path = context.services.search_path();
         let settings = crate::plan::PlannerSettings::for_catalog();
-        let plan =
-            crate::plan::PlanContext { catalog: &catalog, search_path: &search_path, eval: context, settings, variables: None };
+        let plan = crate::plan::PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: context,
+            settings,
+            variables: None,
+        };
         crate::bind::table_expression_as_written(&parse_expression(text)?, table, target, &plan)
     };
     match bind() {
@@ -90,7 +102,8 @@ fn shown(text: &str, table: &Table, target: Option<(Type, i32)>, pretty: bool, c
 /// pg_get_expr of a default, a generation expression or a predicate.
 pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext<'_>) -> String {
     let column = table.columns.iter().find(|column| column.default.as_deref() == Some(text));
-    let is_literal = matches!(parse_expression(text), Ok(Expr::Literal(crate::parse::ast::Literal::String(_), _)));
+    let is_literal =
+        matches!(parse_expression(text), Ok(Expr::Literal(crate::parse::ast::Literal::String(_), _)));
     match column {
         Some(column) if column.generated || is_literal => {
             shown(text, table, Some((column.data_type(), column.modifier)), pretty, context)

@@ -184,7 +184,8 @@ fn serin_transactions(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("serin_transactions");
     let dependencies = context.services.dependencies();
     let locks = context.services.locks()?;
-    let pids = |pids: Vec<i32>| super::relations::array(Type::INT4, pids.into_iter().map(Datum::Int4).collect());
+    let pids =
+        |pids: Vec<i32>| super::relations::array(Type::INT4, pids.into_iter().map(Datum::Int4).collect());
     for session in context.services.activities()? {
         let Some(running) = session.running else { continue };
         let pid = session.pid;
