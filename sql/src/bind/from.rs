@@ -481,7 +481,7 @@ impl Binder<'_> {
             return Err(Error::internal("a routine's call of another kind"));
         };
         let unknown = call.is_row && call.columns.is_empty();
-        if unknown != !definitions.is_empty() {
+        if unknown == definitions.is_empty() {
             let message = match unknown {
                 true => "a column definition list is required for functions returning \"record\"",
                 false => "a column definition list is only allowed for functions returning \"record\"",

@@ -140,7 +140,12 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
     let clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
     let bound = binder.within(clause, |binder| binder.expr(expr))?;
     let scope = binder.scope();
-    if bound.has_subquery() || !scope.aggregates.is_empty() || !scope.sets.is_empty() || !scope.windows.is_empty() || binder.slots > 0 {
+    if bound.has_subquery()
+        || !scope.aggregates.is_empty()
+        || !scope.sets.is_empty()
+        || !scope.windows.is_empty()
+        || binder.slots > 0
+    {
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;

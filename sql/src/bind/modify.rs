@@ -272,7 +272,13 @@ impl Binder<'_> {
         Ok((Logical::Values { columns, rows: bound }, values))
     }
 
-    pub(super) fn check_width(&self, width: usize, given: &[usize], explicit: bool, position: usize) -> Result<()> {
+    pub(super) fn check_width(
+        &self,
+        width: usize,
+        given: &[usize],
+        explicit: bool,
+        position: usize,
+    ) -> Result<()> {
         if width > given.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -290,7 +296,12 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub(super) fn check_assignable(&self, _table: &Table, column: &Column, overriding: Option<bool>) -> Result<()> {
+    pub(super) fn check_assignable(
+        &self,
+        _table: &Table,
+        column: &Column,
+        overriding: Option<bool>,
+    ) -> Result<()> {
         let refuse = |detail: String| {
             Error::new(
                 SqlState::GENERATED_ALWAYS,

@@ -167,11 +167,8 @@ impl Binder<'_> {
             })?;
             let from = bound.data_type();
             self.coerce(bound, to, -1, CastContext::Implicit, 0)?.ok_or_else(|| {
-                let message = format!(
-                    "argument of {name} must be type {}, not type {}",
-                    to.display(),
-                    from.display()
-                );
+                let message =
+                    format!("argument of {name} must be type {}, not type {}", to.display(), from.display());
                 Error::new(SqlState::DATATYPE_MISMATCH, message)
             })
         };

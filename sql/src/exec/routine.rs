@@ -252,14 +252,15 @@ pub(crate) fn run_block(language: &str, body: &str, context: &ExecContext<'_>) -
     })
 }
 
+/// A procedure's output columns with their values, if it has any.
+pub(crate) type Outputs = Option<(Arc<[(String, Type)]>, Vec<Datum>)>;
+
 /// CALL: the output columns with their values, if the procedure has any.
 pub(crate) fn run_call(
     call: &ast::FunctionCall,
     context: &ExecContext<'_>,
-) -> Result<Option<(Arc<[(String, Type)]>, Vec<Datum>)>> {
-    let core = context.core.ok_or_else(|| Error::internal("CALL outside of a session"))?;
+) -> Result<Outputs> {
     let bound = bind_call(call, context, None)?;
-    let _ = core;
     let mut values = Vec::with_capacity(bound.arguments.len());
     for argument in &bound.arguments {
         values.push(super::eval::eval_row(argument, &[], context)?);
@@ -272,7 +273,7 @@ pub(crate) fn call_with(
     bound: &RoutineCall,
     values: &[Datum],
     context: &ExecContext<'_>,
-) -> Result<Option<(Arc<[(String, Type)]>, Vec<Datum>)>> {
+) -> Result<Outputs> {
     let result = value(bound, values, context)?;
     if bound.columns.is_empty() || !bound.is_row {
         return Ok(None);

@@ -69,11 +69,14 @@ pub struct Triggers {
     assigned: Vec<usize>,
 }
 
+/// The old and the new row, as far as the event has them.
+type Changed = (Option<Vec<Datum>>, Option<Vec<Datum>>);
+
 /// What happens at the statement's end.
 pub struct After {
     triggers: Triggers,
     event: Event,
-    rows: Vec<(Option<Vec<Datum>>, Option<Vec<Datum>>)>,
+    rows: Vec<Changed>,
     bytes: usize,
 }
 

@@ -74,7 +74,10 @@ impl Window {
             let order_keys = encode_keys(&first.order_by, &batch, rt)?;
             order.sort_by(|a, b| {
                 let (a, b) = (*a as usize, *b as usize);
-                partition_keys.get(a).cmp(partition_keys.get(b)).then_with(|| order_keys.get(a).cmp(order_keys.get(b)))
+                partition_keys
+                    .get(a)
+                    .cmp(partition_keys.get(b))
+                    .then_with(|| order_keys.get(a).cmp(order_keys.get(b)))
             });
             for at in members {
                 let call = &calls[at];
@@ -83,7 +86,8 @@ impl Window {
                 let mut from = 0;
                 while from < order.len() {
                     let key = partition_keys.get(order[from] as usize);
-                    let more = order[from..].iter().take_while(|row| partition_keys.get(**row as usize) == key);
+                    let more =
+                        order[from..].iter().take_while(|row| partition_keys.get(**row as usize) == key);
                     let to = from + more.count();
                     let partition = Partition::new(&order[from..to], &order_keys);
                     partition.compute(call, &prepared, &mut values, rt)?;

@@ -33,7 +33,6 @@ mod system;
 mod text;
 mod window;
 
-pub use window::WindowFunction;
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
@@ -41,6 +40,7 @@ pub use registry::{
 pub use resolve::{
     Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator,
 };
+pub use window::WindowFunction;
 
 use crate::column::Column;
 use crate::error::Result;

@@ -759,7 +759,7 @@ impl<'a> Parser<'a> {
             }
             "execute" => {
                 self.advance();
-                let (text, using, into) = self.execute(&[b';'])?;
+                let (text, using, into) = self.execute(b";")?;
                 self.expect_symbol(b';')?;
                 Ok(Kind::Execute { text, using, into })
             }
