@@ -109,7 +109,9 @@ fn statements(criterion: &mut Criterion) {
         bencher.iter(|| assert_eq!(client.simple(JOIN), 1));
     });
     for mode in ["ssi", "2pl", "serial"] {
-        client.simple(&format!("SET concurrency_mode = '{mode}'; SET default_transaction_isolation = serializable"));
+        client.simple(&format!(
+            "SET concurrency_mode = '{mode}'; SET default_transaction_isolation = serializable"
+        ));
         criterion.bench_function(&format!("point update, prepared, serializable by {mode}"), |bencher| {
             bencher.iter(|| client.prepared("update"));
         });

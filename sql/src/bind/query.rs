@@ -402,7 +402,10 @@ impl Binder<'_> {
             return Err(Error::unsupported("ORDER BY or LIMIT in a recursive query").at(table.position));
         }
         let mark = self.cte_names.len();
-        self.cte_names.push(CteName { name: table.name.clone(), binding: CteBinding::Forbidden("its non-recursive term") });
+        self.cte_names.push(CteName {
+            name: table.name.clone(),
+            binding: CteBinding::Forbidden("its non-recursive term"),
+        });
         let start = self.set_expr(left);
         self.cte_names.truncate(mark);
         let start = start?;

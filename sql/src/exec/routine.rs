@@ -256,10 +256,7 @@ pub(crate) fn run_block(language: &str, body: &str, context: &ExecContext<'_>) -
 pub(crate) type Outputs = Option<(Arc<[(String, Type)]>, Vec<Datum>)>;
 
 /// CALL: the output columns with their values, if the procedure has any.
-pub(crate) fn run_call(
-    call: &ast::FunctionCall,
-    context: &ExecContext<'_>,
-) -> Result<Outputs> {
+pub(crate) fn run_call(call: &ast::FunctionCall, context: &ExecContext<'_>) -> Result<Outputs> {
     let bound = bind_call(call, context, None)?;
     let mut values = Vec::with_capacity(bound.arguments.len());
     for argument in &bound.arguments {
@@ -269,11 +266,7 @@ pub(crate) fn run_call(
 }
 
 /// Calls a procedure whose arguments have been evaluated.
-pub(crate) fn call_with(
-    bound: &RoutineCall,
-    values: &[Datum],
-    context: &ExecContext<'_>,
-) -> Result<Outputs> {
+pub(crate) fn call_with(bound: &RoutineCall, values: &[Datum], context: &ExecContext<'_>) -> Result<Outputs> {
     let result = value(bound, values, context)?;
     if bound.columns.is_empty() || !bound.is_row {
         return Ok(None);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::{ArrayValue, Datum, Numeric, Type};
 
 /// What drivers parse; the release of Serin is in brackets.
-pub const SERVER_VERSION: &str = concat!("16.4 (Serin ", env!("CARGO_PKG_VERSION"), ")");
+pub const SERVER_VERSION: &str = concat!("15.18 (Serin ", env!("CARGO_PKG_VERSION"), ")");
 
 fn version() -> String {
     format!("PostgreSQL {SERVER_VERSION} on {}-{}", std::env::consts::ARCH, std::env::consts::OS)

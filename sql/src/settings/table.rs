@@ -362,9 +362,9 @@ settings! {
         "Ends a session that idles while it holds the serial executor token for longer than this.";
     "server_encoding", Text, "UTF8", Internal, REPORT, "Preset Options",
         "Shows the server (database) character set encoding.";
-    "server_version", Text, "16.4 (Serin 0.1.0)", Internal, REPORT, "Preset Options",
+    "server_version", Text, "15.18 (Serin 0.1.0)", Internal, REPORT, "Preset Options",
         "Shows the server version.";
-    "server_version_num", Integer { min: 160004, max: 160004, unit: Unit::None }, "160004", Internal, 0, "Preset Options",
+    "server_version_num", Integer { min: 150018, max: 150018, unit: Unit::None }, "150018", Internal, 0, "Preset Options",
         "Shows the server version as an integer.";
     "session_authorization", Text, "", User, REPORT|HIDDEN, "Ungrouped",
         "Sets the session user name.";

@@ -4,8 +4,8 @@
 pub(crate) mod check;
 pub mod key;
 pub(crate) mod loader;
-pub(crate) mod runs;
 pub mod row;
+pub(crate) mod runs;
 mod shape;
 pub(crate) mod sorter;
 mod writer;

@@ -121,11 +121,14 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("procost", Datum::Float4(1.0)),
             ("prorows", Datum::Float4(if set { 1000.0 } else { 0.0 })),
             ("provariadic", oid(variadic)),
-            ("prokind", letter(match function.body {
-                Body::Aggregate(_) => 'a',
-                Body::Window(_) => 'w',
-                _ => 'f',
-            })),
+            (
+                "prokind",
+                letter(match function.body {
+                    Body::Aggregate(_) => 'a',
+                    Body::Window(_) => 'w',
+                    _ => 'f',
+                }),
+            ),
             ("proisstrict", boolean(function.strict)),
             ("proretset", boolean(set)),
             (
