@@ -3,7 +3,7 @@
 
 use crate::hba::{Method, Origin, Rules};
 use parking_lot::RwLock;
-use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
+use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth, ScramServerAuthWaitingForClientFinal};
 use pgwire::error::PgWireError;
 use serin_sql::{Error, Result, ScramVerifier, SqlState};
 use std::path::{Path, PathBuf};
@@ -97,14 +97,14 @@ impl Scram<'_> {
         plus.into_iter().chain([SCRAM]).map(str::to_owned).collect()
     }
 
-    /// The client's choice of mechanism and first message → our first, and how to judge the client's last.
+    /// The client's choice of mechanism and first message → our first, and what judges the client's last.
     pub fn first(
         self,
         user: &str,
         verifier: Option<ScramVerifier>,
         mechanism: &str,
         message: &[u8],
-    ) -> Result<(String, impl FnOnce(&[u8]) -> Result<String> + use<>)> {
+    ) -> Result<(String, ScramEnd)> {
         if !self.mechanisms().iter().any(|offered| offered == mechanism) {
             return Err(violation("client selected an invalid SASL authentication mechanism"));
         }
@@ -124,9 +124,20 @@ impl Scram<'_> {
             .server
             .on_client_first_message_with_secret(message, secret)
             .map_err(|error| refusal(&user, &error))?;
-        Ok((reply, move |message: &[u8]| {
-            waiting.on_client_final_message(message).map_err(|error| refusal(&user, &error))
-        }))
+        Ok((reply, ScramEnd { waiting, user }))
+    }
+}
+
+/// The second half of an exchange.
+pub struct ScramEnd {
+    waiting: ScramServerAuthWaitingForClientFinal,
+    user: String,
+}
+
+impl ScramEnd {
+    /// The client's last message, with its proof → our last, with ours.
+    pub fn last(self, message: &[u8]) -> Result<String> {
+        self.waiting.on_client_final_message(message).map_err(|error| refusal(&self.user, &error))
     }
 }
 

@@ -451,7 +451,11 @@ impl<B: Backend> Link<B> {
                         wire::portal_suspended(out);
                         return Ok(Outcome::Done);
                     }
-                    self.flush().await?;
+                    // Short replies wait for the end of the message, as PostgreSQL's do: clients take the first bytes for a sign
+                    // that the whole answer is about to come.
+                    if self.replies.buffer.len() >= OUTPUT_BYTES_MAX {
+                        self.flush().await?;
+                    }
                     paused = true;
                 }
                 Progress::CopyIn { binary, columns } => {

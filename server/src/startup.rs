@@ -159,10 +159,10 @@ impl<B: Backend> Opening<'_, B> {
         let first = self.password_message().await?;
         let (mechanism, data) = wire::sasl_initial_response(&first)?;
         let verifier = shared.backend.scram_verifier(user);
-        let (reply, judge) = scram.first(user, verifier, mechanism, data)?;
+        let (reply, end) = scram.first(user, verifier, mechanism, data)?;
         self.ask(|out| wire::authentication_sasl_continue(out, reply)).await?;
         let last = self.password_message().await?;
-        let signature = judge(&last)?;
+        let signature = end.last(&last)?;
         self.ask(|out| wire::authentication_sasl_final(out, signature)).await
     }
 

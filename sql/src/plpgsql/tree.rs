@@ -132,12 +132,14 @@ pub enum Target {
     List(Vec<Target>),
 }
 
+#[expect(clippy::large_enum_variant, reason = "made once for each function")]
 pub enum Dynamic {
     Static(Query),
     /// EXECUTE text USING …
     Execute(Expression, Vec<Expression>),
 }
 
+#[expect(clippy::large_enum_variant, reason = "made once for each function")]
 pub enum Kind {
     Block(Block),
     Assign(Target, Expression),

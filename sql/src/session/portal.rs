@@ -72,6 +72,7 @@ impl ResultShape {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each portal, mostly the large one")]
 pub(super) enum Run {
     New,
     Plan {
