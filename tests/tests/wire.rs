@@ -322,7 +322,10 @@ fn mistakes_on_the_command_line() {
         assert!(!output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    assert!(refused(&["--listen", "0.0.0.0:0"]).contains("refusing to listen on 0.0.0.0:0"));
+    let hba = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(hba.path(), "host all all all trust\nhost all all 10.0.0.0/64 trust\n").unwrap();
+    let hba = refused(&["--hba-file", hba.path().to_str().unwrap()]);
+    assert!(hba.contains("line 2: invalid CIDR address \"10.0.0.0/64\""), "{hba}");
     assert!(refused(&["--concurrency-mode", "mvcc"]).contains("one of ssi, 2pl, serial is expected"));
     assert!(refused(&["--page-cache", "huge"]).contains("page_cache"));
     assert!(refused(&["--config", "/nonexistent.toml"]).contains("/nonexistent.toml"));
