@@ -119,6 +119,16 @@ fn passwords_change_expire_and_are_not_kept() {
     };
     let verifier = kept(&mut admin).unwrap();
     assert!(verifier.starts_with("SCRAM-SHA-256$4096:") && !verifier.contains("sesame"), "{verifier}");
+    // Nobody else sees it, and nobody acts as another role.
+    let mut alice = guarded.server.try_connect("user=alice password=sesame").unwrap();
+    for query in ["SELECT max(rolpassword) FROM pg_authid", "SELECT max(passwd) FROM pg_shadow"] {
+        assert_eq!(alice.query_one(query, &[]).unwrap().get::<_, Option<String>>(0), None, "{query}");
+    }
+    admin.batch_execute("CREATE TABLE hers (id int)").unwrap();
+    let error = alice.batch_execute("TRUNCATE hers").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42501");
+    let error = alice.batch_execute("SET ROLE postgres").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "0A000");
     admin.batch_execute("ALTER ROLE alice PASSWORD 'пароль'").unwrap();
     guarded.gets_in("alice", "пароль", "");
     guarded.kept_out("alice", "sesame", "", "password authentication failed");

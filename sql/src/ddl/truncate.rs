@@ -24,6 +24,11 @@ impl Ddl<'_> {
             }
         }
         self.add_referencing(&mut chosen, cascade)?;
+        let (role, superuser) = self.core.acting_role();
+        if let Some(table) = chosen.iter().find(|table| !superuser && table.owner != role) {
+            let message = format!("permission denied for table {}", table.name);
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
         for old in &chosen {
             self.refuse_pending(old, "TRUNCATE")?;
         }

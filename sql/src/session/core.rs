@@ -194,6 +194,7 @@ impl Core {
         transaction: Option<&RefCell<Transaction>>,
     ) -> Result<()> {
         let name = name.to_ascii_lowercase();
+        self.check_role_setting(&name, value)?;
         if let Some(transaction) = transaction
             && self.set_characteristic(&name, value, local, transaction)?
         {
@@ -203,6 +204,23 @@ impl Core {
         self.settings.borrow_mut().set(&name, value, Source::Session, local)?;
         self.settings_changed();
         Ok(())
+    }
+    /// Acting as another role is not supported: better an error than privileges that are not what they seem.
+    fn check_role_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let own = |role: &str| role == &*self.user;
+        match (name, value) {
+            ("role", Some(role)) if role != "none" && !own(role) => {
+                if self.catalog().find_role(role).is_none() {
+                    let message = format!("role \"{role}\" does not exist");
+                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+                Err(Error::unsupported("SET ROLE to another role"))
+            }
+            ("session_authorization", Some(role)) if role != "default" && !own(role) => {
+                Err(Error::unsupported("SET SESSION AUTHORIZATION to another role"))
+            }
+            _ => Ok(()),
+        }
     }
     pub fn reset_settings(&self) {
         self.touch_settings();

@@ -530,8 +530,15 @@ fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
+/// Verifiers are for superusers. (PostgreSQL keeps others out of the whole relation.)
+pub(super) fn sees_passwords(context: &EvalContext<'_>) -> bool {
+    let user = context.services.current_user();
+    context.services.catalog().find_role(&user).is_some_and(|role| role.superuser)
+}
+
 fn pg_authid(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_authid");
+    let visible = sees_passwords(context);
     for role in context.services.catalog().roles() {
         rows.push([
             ("oid", oid(role.oid)),
@@ -544,7 +551,7 @@ fn pg_authid(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("rolreplication", boolean(role.replication)),
             ("rolbypassrls", boolean(role.bypass_rls)),
             ("rolconnlimit", Datum::Int4(role.connection_limit)),
-            ("rolpassword", optional(role.password.as_deref())),
+            ("rolpassword", optional(role.password.as_deref().filter(|_| visible))),
         ]);
     }
     rows.finish()

@@ -156,6 +156,7 @@ fn valid_until(role: &Role, context: &EvalContext<'_>) -> Result<Datum> {
 /// pg_user and pg_shadow: the roles that can log in.
 fn users(context: &EvalContext<'_>, view: &str, hide_password: bool) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog(view);
+    let visible = super::objects::sees_passwords(context);
     for role in context.services.catalog().roles().filter(|role| role.login) {
         rows.push([
             ("usename", text(&role.name)),
@@ -164,7 +165,14 @@ fn users(context: &EvalContext<'_>, view: &str, hide_password: bool) -> Result<V
             ("usesuper", boolean(role.superuser)),
             ("userepl", boolean(role.replication)),
             ("usebypassrls", boolean(role.bypass_rls)),
-            ("passwd", if hide_password { text("********") } else { optional(role.password.as_deref()) }),
+            (
+                "passwd",
+                if hide_password {
+                    text("********")
+                } else {
+                    optional(role.password.as_deref().filter(|_| visible))
+                },
+            ),
             ("useconfig", settings_array(&role.settings)),
         ]);
     }
