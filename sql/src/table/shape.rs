@@ -84,7 +84,8 @@ impl Shape {
         eval: &EvalContext<'_>,
     ) -> Result<Arc<Shape>> {
         let mut cell = table.shape.0.lock();
-        if let Some(shape) = &*cell {
+        // ALTER TABLE fills a table that it still adds indexes to.
+        if let Some(shape) = cell.as_ref().filter(|shape| shape.indexes.len() == table.indexes.len()) {
             return Ok(shape.clone());
         }
         let shape = Arc::new(Shape::new(table, catalog, eval)?);
