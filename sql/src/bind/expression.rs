@@ -671,18 +671,17 @@ impl Binder<'_> {
     /// A query within an expression. It must not refer to a recursive query that it is a part of: how often it would run
     /// has no meaning.
     fn subquery(&mut self, query: &ast::Query) -> Result<BoundQuery> {
-        let mark = self.cte_names.len();
-        for at in 0..mark {
-            let CteName { name, binding } = &self.cte_names[at];
-            let hidden = self.cte_names[at + 1..].iter().any(|later| later.name == *name);
-            if let (CteBinding::WorkTable { .. }, false) = (binding, hidden) {
-                let name = name.clone();
-                self.cte_names.push(CteName { name, binding: CteBinding::Forbidden("a subquery") });
+        self.in_name_scope(|binder| {
+            for at in 0..binder.cte_names.len() {
+                let CteName { name, binding } = &binder.cte_names[at];
+                let hidden = binder.cte_names[at + 1..].iter().any(|later| later.name == *name);
+                if let (CteBinding::WorkTable { .. }, false) = (binding, hidden) {
+                    let name = name.clone();
+                    binder.cte_names.push(CteName { name, binding: CteBinding::Forbidden("a subquery") });
+                }
             }
-        }
-        let bound = self.query(query);
-        self.cte_names.truncate(mark);
-        bound
+            binder.query(query)
+        })
     }
 
     fn sublink(

@@ -12,10 +12,7 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn merge(&mut self, merge: &ast::Merge) -> Result<BoundStatementParts> {
-        let names = self.cte_names.len();
-        let result = self.merge_with_names(merge);
-        self.cte_names.truncate(names);
-        result
+        self.in_name_scope(|binder| binder.merge_with_names(merge))
     }
 
     fn merge_with_names(&mut self, merge: &ast::Merge) -> Result<BoundStatementParts> {

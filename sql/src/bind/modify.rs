@@ -100,10 +100,7 @@ impl Binder<'_> {
     }
 
     pub fn insert(&mut self, insert: &ast::Insert) -> Result<Bound> {
-        let names = self.cte_names.len();
-        let result = self.insert_with_names(insert);
-        self.cte_names.truncate(names);
-        result
+        self.in_name_scope(|binder| binder.insert_with_names(insert))
     }
 
     fn insert_with_names(&mut self, insert: &ast::Insert) -> Result<Bound> {
@@ -539,8 +536,7 @@ impl Binder<'_> {
     }
 
     pub fn update(&mut self, update: &ast::Update) -> Result<Bound> {
-        let names = self.cte_names.len();
-        let result = self.change(Change {
+        let change = Change {
             kind: ModifyKind::Update,
             with: update.with.as_ref(),
             table: &update.table,
@@ -550,14 +546,12 @@ impl Binder<'_> {
             current_of: update.current_of.is_some(),
             assignments: &update.assignments,
             returning: &update.returning,
-        });
-        self.cte_names.truncate(names);
-        result
+        };
+        self.in_name_scope(|binder| binder.change(change))
     }
 
     pub fn delete(&mut self, delete: &ast::Delete) -> Result<Bound> {
-        let names = self.cte_names.len();
-        let result = self.change(Change {
+        let change = Change {
             kind: ModifyKind::Delete,
             with: delete.with.as_ref(),
             table: &delete.table,
@@ -567,9 +561,8 @@ impl Binder<'_> {
             current_of: delete.current_of.is_some(),
             assignments: &[],
             returning: &delete.returning,
-        });
-        self.cte_names.truncate(names);
-        result
+        };
+        self.in_name_scope(|binder| binder.change(change))
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<Bound> {

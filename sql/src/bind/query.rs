@@ -12,11 +12,16 @@ use crate::plan::logical::{CteDefinition, Logical};
 use crate::types::Type;
 
 impl Binder<'_> {
-    pub fn query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
+    /// Names of common tables that `work` brings in end with it.
+    pub(super) fn in_name_scope<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let names = self.cte_names.len();
-        let result = self.query_with_names(query);
+        let result = work(self);
         self.cte_names.truncate(names);
         result
+    }
+
+    pub fn query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
+        self.in_name_scope(|binder| binder.query_with_names(query))
     }
 
     fn query_with_names(&mut self, query: &ast::Query) -> Result<BoundQuery> {
@@ -401,14 +406,13 @@ impl Binder<'_> {
         {
             return Err(Error::unsupported("ORDER BY or LIMIT in a recursive query").at(table.position));
         }
-        let mark = self.cte_names.len();
-        self.cte_names.push(CteName {
-            name: table.name.clone(),
-            binding: CteBinding::Forbidden("its non-recursive term"),
-        });
-        let start = self.set_expr(left);
-        self.cte_names.truncate(mark);
-        let start = start?;
+        let start = self.in_name_scope(|binder| {
+            binder.cte_names.push(CteName {
+                name: table.name.clone(),
+                binding: CteBinding::Forbidden("its non-recursive term"),
+            });
+            binder.set_expr(left)
+        })?;
         let names = self.cte_column_names(table, &start.columns);
         let columns: Vec<(String, Type, i32)> = names
             .iter()
@@ -417,13 +421,13 @@ impl Binder<'_> {
             .collect();
         let work_table = self.work_tables;
         self.work_tables += 1;
-        self.cte_names.push(CteName {
-            name: table.name.clone(),
-            binding: CteBinding::WorkTable { index: work_table, columns: columns.clone() },
-        });
-        let step = self.set_expr(right);
-        self.cte_names.truncate(mark);
-        let step = step?;
+        let step = self.in_name_scope(|binder| {
+            binder.cte_names.push(CteName {
+                name: table.name.clone(),
+                binding: CteBinding::WorkTable { index: work_table, columns: columns.clone() },
+            });
+            binder.set_expr(right)
+        })?;
         if step.columns.len() != start.columns.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,

@@ -687,7 +687,7 @@ impl Ddl<'_> {
     fn validate_not_null(&self, table: &Table, columns: &[usize]) -> Result<()> {
         self.transaction.borrow_mut().next_command();
         self.with_exec(|context| {
-            let shape = Shape::of(table, context)?;
+            let shape = Shape::of_draft(table, context)?;
             loader::scan_all(&shape.tree, context, |_, value| {
                 for &column in columns {
                     let stored = crate::table::row::decode_column(value, &shape.types, column)?;
@@ -719,7 +719,7 @@ impl Ddl<'_> {
     fn validate_where(&self, table: &Table, chosen: impl Fn(&str) -> bool) -> Result<()> {
         self.transaction.borrow_mut().next_command();
         self.with_exec(|context| {
-            let shape = Shape::of(table, context)?;
+            let shape = Shape::of_draft(table, context)?;
             loader::scan_all(&shape.tree, context, |_, value| {
                 let row = shape.decode_row(value)?;
                 for (name, condition) in shape.checks.iter().filter(|(name, _)| chosen(name)) {

@@ -23,7 +23,7 @@ impl Ddl<'_> {
     pub(super) fn build_index(&self, table: &Table, position: usize) -> Result<()> {
         self.transaction.borrow_mut().next_command();
         self.with_exec(|context| {
-            let shape = Shape::of(table, context)?;
+            let shape = Shape::of_draft(table, context)?;
             let mut load = IndexLoad::new(position, self.sort_bytes(), context);
             loader::scan_all(&shape.tree, context, |key, value| {
                 let row = shape.decode_row(value)?;
@@ -67,7 +67,6 @@ impl Ddl<'_> {
                 false => self.create_tree()?.id(),
             };
         }
-        table.shape = Default::default();
         Ok(())
     }
 
@@ -80,8 +79,8 @@ impl Ddl<'_> {
         sort: bool,
     ) -> Result<bool> {
         self.with_exec(|context| {
-            let from = Shape::of(old, context)?;
-            let to = Shape::of(new, context)?;
+            let from = Shape::of_draft(old, context)?;
+            let to = Shape::of_draft(new, context)?;
             let secondary = to.indexes.iter().filter(|index| !index.clustered).count();
             let budget = self.sort_bytes() / (secondary + usize::from(sort)).max(1);
             let mut indexes = IndexLoad::for_table(&to, budget * secondary.max(1), context);

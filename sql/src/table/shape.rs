@@ -77,6 +77,11 @@ impl Shape {
         Shape::get(table, context.catalog, &context.eval)
     }
 
+    /// Of a table that DDL is still changing: what is cached would not follow.
+    pub fn of_draft(table: &Table, context: &ExecContext<'_>) -> Result<Shape> {
+        Shape::new(table, context.catalog, &context.eval)
+    }
+
     /// For the planner, which has no execution's context.
     pub fn get(
         table: &Table,
@@ -84,8 +89,7 @@ impl Shape {
         eval: &EvalContext<'_>,
     ) -> Result<Arc<Shape>> {
         let mut cell = table.shape.0.lock();
-        // ALTER TABLE fills a table that it still adds indexes to.
-        if let Some(shape) = cell.as_ref().filter(|shape| shape.indexes.len() == table.indexes.len()) {
+        if let Some(shape) = &*cell {
             return Ok(shape.clone());
         }
         let shape = Arc::new(Shape::new(table, catalog, eval)?);
