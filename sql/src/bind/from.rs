@@ -10,10 +10,14 @@ use crate::parse::ast;
 use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Views within views deeper than this are taken for a cycle.
 const VIEW_DEPTH_MAX: usize = 64;
+
+/// A function in FROM with the columns it is declared to have.
+type FromCall = (ast::Expr, Vec<ast::ColumnDefinitionItem>);
 
 impl Binder<'_> {
     /// All FROM items, cross-joined.
@@ -300,7 +304,6 @@ impl Binder<'_> {
                 (Logical::WorkTable { work_table: index, columns: ids, alias: label.clone() }, named)
             }
             CteBinding::Defined { index, names } => {
-                self.ctes[index].references += 1;
                 let sources = self.ctes[index].columns.clone();
                 if sources.is_empty()
                     && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none())
@@ -337,13 +340,14 @@ impl Binder<'_> {
 
     fn from_function(
         &mut self,
-        calls: &[(ast::Expr, Vec<ast::ColumnDefinitionItem>)],
+        calls: &[FromCall],
         ordinality: bool,
         alias: Option<&ast::Alias>,
         _position: usize,
     ) -> Result<(Logical, NamedItem)> {
         let first_name = calls.first().map_or_else(String::new, |(expr, _)| super::naming::column_name(expr));
         let label: Arc<str> = alias.map_or(first_name.as_str(), |alias| alias.name.as_str()).into();
+        let calls = &*unnest_each(calls);
         let mut scans = Vec::with_capacity(calls.len());
         let mut columns = Vec::new();
         for (expr, definitions) in calls {
@@ -663,6 +667,36 @@ fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) 
         column.name = name.clone();
     }
     Ok(())
+}
+
+/// `unnest(a, b)` in FROM is short for `ROWS FROM (unnest(a), unnest(b))`.
+fn unnest_each(calls: &[FromCall]) -> Cow<'_, [FromCall]> {
+    let several = |(expr, definitions): &FromCall| match expr {
+        ast::Expr::Function(call) => {
+            let name = call.name.parts.iter().map(|part| part.as_str());
+            call.arguments.len() > 1
+                && definitions.is_empty()
+                && (name.clone().eq(["unnest"]) || name.eq(["pg_catalog", "unnest"]))
+                && !call.variadic
+        }
+        _ => false,
+    };
+    if !calls.iter().any(several) {
+        return Cow::Borrowed(calls);
+    }
+    let mut all = Vec::new();
+    for from_call in calls {
+        match from_call {
+            (ast::Expr::Function(call), _) if several(from_call) => {
+                all.extend(call.arguments.iter().map(|argument| {
+                    let alone = ast::FunctionCall { arguments: vec![argument.clone()], ..(**call).clone() };
+                    (ast::Expr::Function(alone.into()), Vec::new())
+                }))
+            }
+            other => all.push(other.clone()),
+        }
+    }
+    Cow::Owned(all)
 }
 
 fn common_names(left: &[NamedItem], right: &[NamedItem]) -> Vec<String> {

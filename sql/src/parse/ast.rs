@@ -715,7 +715,7 @@ pub enum SetValue {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TransactionModes {
-    pub isolation: Option<serin_txn::Isolation>,
+    pub isolation: Option<crate::settings::IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }

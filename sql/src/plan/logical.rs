@@ -538,8 +538,10 @@ pub struct CteDefinition {
     pub name: String,
     pub plan: Logical,
     pub columns: Vec<ColumnId>,
-    /// Of its readers: none and it doesn't write: never run.
-    pub references: usize,
+    /// WITH x AS MATERIALIZED.
+    pub materialized: bool,
+    /// Places that read it, once the rules have counted them. None, and it doesn't write: never run.
+    pub readers: usize,
 }
 
 /// A bound statement.

@@ -138,11 +138,12 @@ impl Session {
     pub(super) fn begin(&mut self, state: State) {
         let settings = self.core.settings.borrow();
         let typed = settings.typed();
+        self.core.isolation.set(typed.default_isolation);
         self.core.read_only.set(typed.default_read_only);
         self.core.deferrable.set(typed.default_deferrable);
         let transaction = self.core.engine.transactions.begin(TransactionOptions {
             mode: typed.concurrency_mode,
-            isolation: typed.default_isolation,
+            isolation: typed.default_isolation.isolation(),
             read_only: typed.default_read_only,
             deferrable: typed.default_deferrable,
             session: self.core.registration.handle.clone(),
@@ -395,13 +396,8 @@ impl Session {
         if matches!(self.block.state, State::Idle | State::Implicit) {
             return Err(only_in_block(&format!("{command} AND CHAIN")));
         }
-        let (mode, isolation) = match &self.block.transaction {
-            Some(transaction) => {
-                let transaction = transaction.borrow();
-                (Some(transaction.mode()), Some(transaction.isolation()))
-            }
-            None => (None, None),
-        };
+        let mode = self.block.transaction.as_ref().map(|transaction| transaction.borrow().mode());
+        let isolation = Some(self.core.isolation.get());
         let (read_only, deferrable) = (Some(self.core.read_only.get()), Some(self.core.deferrable.get()));
         Ok(Some(Characteristics { mode, isolation, read_only, deferrable }))
     }

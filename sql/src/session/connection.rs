@@ -13,7 +13,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::StatementKind;
 use crate::plan::{Plan, PlanKind};
-use crate::settings::{Settings, Source};
+use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
 use serin_txn::{Isolation, WaitPolicy};
@@ -96,6 +96,7 @@ impl Session {
             plan_epoch: Cell::new(0),
             read_only: Cell::new(false),
             deferrable: Cell::new(false),
+            isolation: Cell::new(IsolationLevel::ReadCommitted),
             temporary_schema: Cell::new(None),
             created_trees: RefCell::default(),
             sequences: RefCell::default(),

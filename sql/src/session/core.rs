@@ -7,10 +7,10 @@ use crate::catalog::{Catalog, CatalogView, Change, Relation};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::functions::{EvalContext, Services};
 use crate::sequence::Position;
-use crate::settings::{Settings, Source};
+use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Oid, RenderSettings};
 use serin_storage::{Timestamp, TreeId};
-use serin_txn::{AdvisoryScope, Isolation, Mode, Transaction, WaitPolicy};
+use serin_txn::{AdvisoryScope, Mode, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(crate) struct Core {
     /// Of the transaction under way.
     pub read_only: Cell<bool>,
     pub deferrable: Cell<bool>,
+    pub isolation: Cell<IsolationLevel>,
     /// Where this session's temporary tables go, once it has any.
     pub temporary_schema: Cell<Option<Oid>>,
     pub created_trees: RefCell<Vec<TreeId>>,
@@ -76,7 +77,7 @@ impl SequenceMemory {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Characteristics {
     pub mode: Option<Mode>,
-    pub isolation: Option<Isolation>,
+    pub isolation: Option<IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }
@@ -251,7 +252,7 @@ impl Core {
         match name {
             "transaction_isolation" => {
                 let value = value.unwrap_or("read committed");
-                wanted.isolation = Some(parse_isolation(value).ok_or_else(|| invalid(value))?);
+                wanted.isolation = Some(IsolationLevel::named(value).ok_or_else(|| invalid(value))?);
             }
             "transaction_read_only" => wanted.read_only = Some(boolean()?),
             "transaction_deferrable" => wanted.deferrable = Some(boolean()?),
@@ -286,9 +287,9 @@ impl Core {
         let mut transaction = transaction.borrow_mut();
         let too_late = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         let has_snapshot = transaction.has_snapshot();
-        let isolation = wanted.isolation.unwrap_or(transaction.isolation());
+        let isolation = wanted.isolation.unwrap_or(self.isolation.get());
         if has_snapshot {
-            if isolation != transaction.isolation() {
+            if isolation != self.isolation.get() {
                 return too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query");
             }
             if wanted.read_only == Some(false) && self.read_only.get() {
@@ -298,11 +299,17 @@ impl Core {
                 return too_late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
             }
         }
+        self.isolation.set(isolation);
         self.read_only.set(wanted.read_only.unwrap_or(self.read_only.get()));
         self.deferrable.set(wanted.deferrable.unwrap_or(self.deferrable.get()));
         if !has_snapshot {
             let mode = wanted.mode.unwrap_or(transaction.mode());
-            transaction.set_characteristics(mode, isolation, self.read_only.get(), self.deferrable.get())?;
+            transaction.set_characteristics(
+                mode,
+                isolation.isolation(),
+                self.read_only.get(),
+                self.deferrable.get(),
+            )?;
         }
         Ok(())
     }
@@ -311,11 +318,9 @@ impl Core {
     pub fn setting(&self, name: &str, transaction: Option<&RefCell<Transaction>>) -> Result<String> {
         let on_off = |on: bool| if on { "on" } else { "off" }.to_string();
         let name = name.to_ascii_lowercase();
-        if let Some(transaction) = transaction {
+        if transaction.is_some() {
             match name.as_str() {
-                "transaction_isolation" => {
-                    return Ok(isolation_name(transaction.borrow().isolation()).to_string());
-                }
+                "transaction_isolation" => return Ok(self.isolation.get().name().to_string()),
                 "transaction_read_only" => return Ok(on_off(self.read_only.get())),
                 "transaction_deferrable" => return Ok(on_off(self.deferrable.get())),
                 _ => {}
@@ -323,7 +328,7 @@ impl Core {
         }
         let settings = self.settings.borrow();
         match name.as_str() {
-            "transaction_isolation" => Ok(isolation_name(settings.typed().default_isolation).to_string()),
+            "transaction_isolation" => Ok(settings.typed().default_isolation.name().to_string()),
             "transaction_read_only" => Ok(on_off(settings.typed().default_read_only)),
             "transaction_deferrable" => Ok(on_off(settings.typed().default_deferrable)),
             "is_superuser" => Ok(on_off(self.superuser)),
@@ -339,23 +344,6 @@ impl Core {
         }
         let message = format!("cannot execute {command} in a read-only transaction");
         Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
-    }
-}
-
-pub(crate) fn isolation_name(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::ReadCommitted => "read committed",
-        Isolation::RepeatableRead => "repeatable read",
-        Isolation::Serializable => "serializable",
-    }
-}
-
-fn parse_isolation(name: &str) -> Option<Isolation> {
-    match name.to_ascii_lowercase().as_str() {
-        "read committed" | "read uncommitted" | "default" => Some(Isolation::ReadCommitted),
-        "repeatable read" => Some(Isolation::RepeatableRead),
-        "serializable" => Some(Isolation::Serializable),
-        _ => None,
     }
 }
 

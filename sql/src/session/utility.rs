@@ -376,7 +376,7 @@ impl Session {
         }
         let on_off = |on: bool| Some(if on { "on" } else { "off" });
         let defaults = [
-            ("default_transaction_isolation", modes.isolation.map(super::core::isolation_name)),
+            ("default_transaction_isolation", modes.isolation.map(|level| level.name())),
             ("default_transaction_read_only", modes.read_only.and_then(on_off)),
             ("default_transaction_deferrable", modes.deferrable.and_then(on_off)),
         ];

@@ -14,6 +14,7 @@ pub mod interval_input;
 mod names;
 pub mod numeric;
 mod timezone;
+pub(crate) use timezone::offset as timezone_offset;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
