@@ -49,6 +49,7 @@ fn names(r: &mut Registry) {
             _ => -1,
         }
     });
+    scalar!(r, "text_regclass", |context; name: &str| relation_named(name, context).map(OidValue));
     scalar!(r, "to_regclass", |context; name: &str| to_reg(name, Type::REGCLASS, context));
     scalar!(r, "to_regnamespace", |context; name: &str| to_reg(name, Type::REGNAMESPACE, context));
     scalar!(r, "to_regrole", |context; name: &str| to_reg(name, Type::REGROLE, context));

@@ -170,6 +170,10 @@ impl Session {
             self.rollback();
             return Err(error);
         }
+        if let Err(error) = self.fill_held_cursors() {
+            self.rollback();
+            return Err(error);
+        }
         let Some(transaction) = self.block.transaction.take() else {
             self.end_transaction(false);
             return Ok(());
@@ -276,7 +280,7 @@ impl Session {
         self.core.deferred.borrow_mut().clear();
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
-        self.portals.end_transaction();
+        self.portals.end_transaction(committed);
         self.core.cursors.borrow_mut().clear();
         self.core.acting.borrow_mut().clear();
         self.core.routine_stack.set(None);
@@ -314,7 +318,7 @@ impl Session {
                     self.core.view.borrow_mut().truncate(&self.core.engine.publisher, 0);
                     self.portals.drop_above(0);
                     if level == 0 {
-                        self.portals.end_transaction();
+                        self.portals.end_transaction(false);
                     }
                 }
                 self.block.state = State::Failed;

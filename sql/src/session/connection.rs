@@ -9,6 +9,7 @@ use super::statement::{Parsed, Prepared, StatementCache, parse_one};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::CatalogView;
+use crate::catalog::system::Cursor;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::StatementKind;
@@ -106,6 +107,7 @@ impl Session {
             trees_version_max: Cell::new(u64::MAX),
             routines: RefCell::default(),
             cursors: RefCell::default(),
+            listed_cursors: RefCell::default(),
             acting: RefCell::default(),
             routine_stack: Cell::new(None),
             deferred: RefCell::default(),
@@ -361,6 +363,16 @@ impl Session {
                 bound.parameters.push(value);
             }
             bound.parameter_types = types;
+        }
+        if !portal.is_empty() {
+            bound.listed = Some(self.core.list_cursor(Cursor {
+                name: portal.to_string(),
+                statement: bound.prepared.text.clone(),
+                holdable: false,
+                binary: false,
+                scrollable: false,
+                created_at: now(),
+            }));
         }
         self.portals.put(Box::new(bound));
         Ok(())

@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use super::registry::{Reason, Registration};
+use crate::catalog::system::Cursor;
 use crate::catalog::{Catalog, CatalogView, Change, Relation};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::functions::{EvalContext, Services};
@@ -13,7 +14,7 @@ use serin_storage::{Timestamp, TreeId};
 use serin_txn::{AdvisoryScope, Mode, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) struct Core {
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub routines: RefCell<crate::exec::routine::Cache>,
     /// Cursors that functions have opened.
     pub cursors: RefCell<crate::plpgsql::Cursors>,
+    /// Named portals, for pg_cursors.
+    pub listed_cursors: RefCell<Vec<Weak<Cursor>>>,
     /// Whom SECURITY DEFINER functions act as, innermost last.
     pub acting: RefCell<Vec<(Arc<str>, Oid, bool)>>,
     /// About where the stack was when the outermost function was called.
@@ -83,6 +86,15 @@ pub(crate) struct Characteristics {
 }
 
 impl Core {
+    /// Shows a portal in pg_cursors for as long as it lives.
+    pub fn list_cursor(&self, cursor: Cursor) -> Arc<Cursor> {
+        let cursor = Arc::new(cursor);
+        let mut listed = self.listed_cursors.borrow_mut();
+        listed.retain(|cursor| cursor.strong_count() > 0);
+        listed.push(Arc::downgrade(&cursor));
+        cursor
+    }
+
     pub fn catalog(&self) -> Arc<Catalog> {
         self.view.borrow_mut().current(&self.engine.publisher).clone()
     }
@@ -557,6 +569,10 @@ impl Services for StatementContext<'_> {
             }
         };
         Ok(statements.iter().map(row).collect())
+    }
+    fn cursors(&self) -> Result<Vec<Cursor>> {
+        let listed = self.core.listed_cursors.borrow();
+        Ok(listed.iter().filter_map(Weak::upgrade).map(|cursor| (*cursor).clone()).collect())
     }
     fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
         let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;

@@ -1,6 +1,7 @@
 //! Statements that are not planned: each is carried out here or sent to the module that knows how.
 
 use super::connection::{Session, no_statement};
+use super::cursor::Declare;
 use super::portal::{Portal, Run, Tag};
 use super::statement::Prepared;
 use super::{Field, Format, Output, Progress};
@@ -149,8 +150,9 @@ impl Session {
                 self.core.statements.borrow_mut().clear();
                 "DEALLOCATE ALL"
             }
-            StatementKind::Declare { name, scroll, hold, query, .. } => {
-                self.declare(name, query, scroll.unwrap_or(false), *hold, portal)?;
+            StatementKind::Declare { name, binary, scroll, hold, query } => {
+                let scroll = scroll.unwrap_or(false);
+                self.declare(Declare { name, query, binary: *binary, scroll, hold: *hold }, portal)?;
                 "DECLARE CURSOR"
             }
             StatementKind::Close(Some(name)) => {
