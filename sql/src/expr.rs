@@ -117,6 +117,10 @@ pub enum Expr {
     Row {
         fields: Vec<Expr>,
         types: Vec<Type>,
+        /// Of a FROM item's whole row: its columns'.
+        names: Option<Arc<[String]>>,
+        /// RECORD, or the composite type whose fields these are.
+        data_type: Type,
     },
     Field {
         operand: Box<Expr>,
@@ -158,7 +162,8 @@ impl Expr {
             Expr::Constant { data_type, .. }
             | Expr::Column { data_type, .. }
             | Expr::Slot { data_type, .. }
-            | Expr::Parameter { data_type, .. } => *data_type,
+            | Expr::Parameter { data_type, .. }
+            | Expr::Row { data_type, .. } => *data_type,
             Expr::Call { result, .. }
             | Expr::Case { result, .. }
             | Expr::Coalesce { result, .. }
@@ -177,7 +182,6 @@ impl Expr {
             | Expr::InSet { .. }
             | Expr::Quantified { .. } => Type::BOOL,
             Expr::NullIf { left, .. } => left.data_type(),
-            Expr::Row { .. } => Type::RECORD,
             Expr::Sublink(link) => link.data_type,
             Expr::Subquery(query) => query.data_type,
         }

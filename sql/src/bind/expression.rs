@@ -100,7 +100,7 @@ impl Binder<'_> {
                     bound.push(self.resolve_unknown(field)?);
                 }
                 let types = bound.iter().map(Expr::data_type).collect();
-                Ok(Expr::Row { fields: bound, types })
+                Ok(Expr::Row { fields: bound, types, names: None, data_type: Type::RECORD })
             }
             E::Subscript { operand, subscripts, position } => self.subscript(operand, subscripts, *position),
             E::Field { operand, field, position } => self.field(operand, field, *position),

@@ -5,10 +5,10 @@ use super::{Binder, Clause, CteBinding};
 use crate::catalog::{Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
-use crate::functions::{Body, Callee, Resolved, resolve_function};
+use crate::functions::{Body, Callee, Resolved, ResolvedCall, resolve_function};
 use crate::parse::ast;
 use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -413,12 +413,20 @@ impl Binder<'_> {
                     &mut |binder, data_type| single_name(binder, data_type),
                 );
             }
-            if !definitions.is_empty() {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "a column definition list is only allowed for functions returning \"record\"",
-                )
-                .at(call.position));
+            let makes_records = matches!(
+                &found.callee,
+                Callee::BuiltIn(function) if function.result == Type::RECORD
+                    && matches!(&function.body, Body::Set { columns, .. } if columns.len() == 1)
+            );
+            if makes_records == definitions.is_empty() {
+                let message = match makes_records {
+                    true => "a column definition list is required for functions returning \"record\"",
+                    false => "a column definition list is only allowed for functions returning \"record\"",
+                };
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
+            }
+            if makes_records {
+                return self.record_scan(arguments, found, definitions, label, call.position);
             }
             let Callee::BuiltIn(function) = found.callee else {
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
@@ -470,6 +478,37 @@ impl Binder<'_> {
             types: vec![data_type],
             scalar: Some(scalar),
         })
+    }
+
+    /// A built-in function that makes rows of the columns which the query says: they are its last argument.
+    fn record_scan(
+        &mut self,
+        arguments: Vec<Expr>,
+        found: ResolvedCall,
+        definitions: &[ast::ColumnDefinitionItem],
+        label: &Arc<str>,
+        position: usize,
+    ) -> Result<FunctionScan> {
+        let Callee::BuiltIn(function) = found.callee else {
+            return Err(Error::internal("a column definition list for another function"));
+        };
+        let mut bound = Vec::with_capacity(arguments.len() + 1);
+        for (argument, to) in arguments.into_iter().zip(&found.arguments) {
+            bound.push(self.coerce_argument(argument, *to, position)?);
+        }
+        let mut columns = Vec::with_capacity(definitions.len());
+        let mut types = Vec::with_capacity(definitions.len());
+        let mut names = Vec::with_capacity(definitions.len());
+        for definition in definitions {
+            let (data_type, modifier) = super::coerce::type_name(&definition.data_type)?;
+            columns.push(self.new_column(&definition.name, data_type, modifier, (0, 0), label.clone()));
+            types.push(data_type);
+            names.push(definition.name.clone());
+        }
+        let nulls = types.iter().map(|data_type| (*data_type, Datum::Null)).collect();
+        let template = Datum::named_record(nulls, Some(names.into()));
+        bound.push(Expr::Constant { value: template, data_type: Type::RECORD });
+        Ok(FunctionScan { function, arguments: bound, columns, types, scalar: None })
     }
 
     /// A user's function in FROM: its rows, or its one value.

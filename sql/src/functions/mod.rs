@@ -22,6 +22,7 @@ mod comparison;
 mod datetime;
 #[cfg(test)]
 mod differential;
+mod json;
 mod kernel;
 mod math;
 mod numeric;
@@ -71,8 +72,23 @@ pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
 pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
 pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
 
+/// What a call's arguments and result are, for functions that take `any`: values don't carry their type.
+pub struct CallTypes<'a> {
+    pub arguments: &'a [Type],
+    pub result: Type,
+}
+impl CallTypes<'_> {
+    /// The call was written with VARIADIC: its last argument is an array of the last arguments.
+    pub fn is_variadic(&self) -> bool {
+        self.arguments.last() == Some(&Type::ANYARRAY)
+    }
+}
+
+pub type TypedScalar = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum>;
+
 pub enum Body {
     Scalar { scalar: Scalar, kernel: Option<Kernel> },
+    Typed(TypedScalar),
     Set { function: SetFunction, columns: &'static [(&'static str, Type)] },
     Aggregate(Aggregate),
     Window(WindowFunction),

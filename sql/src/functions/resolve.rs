@@ -84,6 +84,19 @@ impl ResolvedCall {
 fn optional_arguments(function: &Function) -> usize {
     match function.name {
         "make_interval" => 7,
+        "jsonb_set" | "jsonb_insert" => 1,
+        "json_populate_record" | "json_populate_recordset" => 1,
+        "jsonb_set_lax"
+        | "jsonb_path_exists"
+        | "jsonb_path_query"
+        | "jsonb_path_query_array"
+        | "jsonb_path_query_first"
+        | "jsonb_path_match"
+        | "jsonb_path_exists_tz"
+        | "jsonb_path_query_tz"
+        | "jsonb_path_query_array_tz"
+        | "jsonb_path_query_first_tz"
+        | "jsonb_path_match_tz" => 2,
         "pg_terminate_backend" => 1,
         _ => 0,
     }

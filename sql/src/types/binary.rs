@@ -7,8 +7,9 @@
 
 use super::array_text::{DIMENSIONS_MAX, ELEMENTS_MAX, too_many_dimensions};
 use super::calendar::{self, DATE_MAX, DATE_MIN};
+use super::format::parse_datum;
 use super::interval::MICROS_PER_DAY;
-use super::{ArrayValue, Datum, Interval, Numeric, Repr, Type};
+use super::{ArrayValue, Datum, Interval, Numeric, RenderSettings, Repr, Type};
 use crate::column::{Column, Values};
 use crate::error::{Error, Result, SqlState};
 
@@ -22,7 +23,13 @@ pub fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, data_type: T
         Values::Int8(vector) | Values::Time(vector) | Values::Timestamp(vector) => {
             out.extend(vector[row].to_be_bytes());
         }
-        Values::Text(strings) | Values::Bytea(strings) => out.extend_from_slice(strings.get(row)),
+        Values::Text(strings) => {
+            if has_version(data_type) {
+                out.push(1);
+            }
+            out.extend_from_slice(strings.get(row));
+        }
+        Values::Bytea(strings) => out.extend_from_slice(strings.get(row)),
         Values::Bool(vector) => out.push(u8::from(vector[row])),
         Values::Int2(vector) => out.extend(vector[row].to_be_bytes()),
         Values::Float4(vector) => out.extend(vector[row].to_be_bytes()),
@@ -46,13 +53,17 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
         Datum::Float4(value) => out.extend(value.to_be_bytes()),
         Datum::Float8(value) => out.extend(value.to_be_bytes()),
         Datum::Numeric(value) => write_numeric(out, value),
-        Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
+        Datum::Text(value) => {
+            if has_version(data_type) {
+                out.push(1);
+            }
+            out.extend_from_slice(value.as_bytes());
+        }
         Datum::Bytea(value) => out.extend_from_slice(value),
         Datum::Interval(value) => write_interval(out, *value),
         Datum::Uuid(value) => out.extend_from_slice(value),
         Datum::Oid(value) => out.extend(value.to_be_bytes()),
         Datum::Array(array) => {
-            let _ = data_type;
             out.extend((array.dimensions.len() as u32).to_be_bytes());
             out.extend(u32::from(array.elements.iter().any(Datum::is_null)).to_be_bytes());
             out.extend(array.element.0.to_be_bytes());
@@ -70,6 +81,11 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
             }
         }
     }
+}
+
+/// jsonb and jsonpath: a version byte, 1, then the text.
+fn has_version(data_type: Type) -> bool {
+    matches!(data_type, Type::JSONB | Type::JSONPATH)
 }
 
 fn write_field(out: &mut Vec<u8>, value: &Datum, data_type: Type) {
@@ -145,6 +161,20 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
         Repr::Oid => Datum::Oid(u32::from_be_bytes(exact(bytes)?)),
         Repr::Uuid => Datum::Uuid(exact(bytes)?),
         Repr::Bytea => Datum::Bytea(bytes.into()),
+        Repr::Text if has_version(data_type) => match bytes.split_first() {
+            Some((1, text)) => parse_datum(read_text(text)?, data_type, -1, &RenderSettings::default())?,
+            Some((version, _)) => {
+                let name = data_type.display();
+                let message = format!("unsupported {name} version number {version}");
+                return Err(Error::new(SqlState::INTERNAL_ERROR, message));
+            }
+            None => return Err(short()),
+        },
+        Repr::Text if data_type == Type::JSON => {
+            let text = read_text(bytes)?;
+            super::json::validate(text)?;
+            Datum::text(text)
+        }
         Repr::Text => Datum::text(read_text(bytes)?),
         Repr::Numeric => Datum::numeric(read_numeric(bytes)?),
         Repr::Date => {
@@ -282,8 +312,6 @@ fn read_array(mut bytes: &[u8], data_type: Type) -> Result<Datum> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RenderSettings;
-    use crate::types::format::parse_datum;
 
     #[test]
     fn binary_round_trips_and_hostile_bytes_do_not_panic() {
@@ -307,6 +335,8 @@ mod tests {
             (Type::OID, "4000000000"),
             (Type(1007), "{{1,2},{3,NULL}}"),
             (Type(1009), "{}"),
+            (Type::JSONB, r#"{"a": [1.50, null]}"#),
+            (Type::JSON, " [1] "),
         ];
         let mut seed = 1u32;
         for (data_type, text) in cases {

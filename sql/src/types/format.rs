@@ -196,6 +196,11 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
                 None => Datum::text(text),
             });
         }
+        Type::JSON => {
+            super::json::validate(text)?;
+            Datum::text(text)
+        }
+        Type::JSONB => Datum::text(super::json::Json::parse(text)?.to_text()),
         Type::REGTYPE => Datum::Oid(parse_regtype(text)?),
         Type::RECORD => return Err(Error::unsupported("input of anonymous composite types")),
         _ if data_type.repr() == super::Repr::Oid => Datum::Oid(parse_oid(text, data_type)?),

@@ -69,6 +69,14 @@ impl Type {
                 | Type::ANYCOMPATIBLENONARRAY
         )
     }
+    /// The name of a field of a composite type.
+    pub fn field_name(self, _index: usize) -> Option<String> {
+        None
+    }
+    /// A row of nulls with a composite type's names and types.
+    pub fn row_template(self) -> Option<super::Record> {
+        None
+    }
     /// pg_type.typlen.
     pub fn typlen(self) -> i16 {
         builtin(self.0).map_or(-1, |entry| entry.4)

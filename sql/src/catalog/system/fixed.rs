@@ -41,6 +41,12 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
         .collect();
     let mut rows = Vec::new();
     for line in lines {
+        // Of PostgreSQL's types, those that exist here.
+        let known =
+            |line: &str| line.split('\t').next().and_then(|oid| oid.parse().ok()).and_then(Type::from_oid);
+        if relation == "pg_type" && known(line).is_none() {
+            continue;
+        }
         let mut row = vec![Datum::Null; found.columns.len()];
         for (field, &at) in line.split('\t').zip(&columns) {
             let data_type = found.columns[at].1;
