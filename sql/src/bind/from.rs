@@ -2,7 +2,7 @@
 
 use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
 use super::{Binder, Clause, CteBinding};
-use crate::catalog::{Relation, Table};
+use crate::catalog::{Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::{Body, Callee, Resolved, ResolvedCall, resolve_function};
@@ -121,6 +121,7 @@ impl Binder<'_> {
                     columns
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
+                self.need(relation.oid, Privileges::SELECT, &ids);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
                     alias: label.clone(),
@@ -159,6 +160,7 @@ impl Binder<'_> {
             .at(name.position));
         }
         let schema = schemas.last().map(String::as_str);
+        self.check_schema_use(schema)?;
         self.context.catalog.find_relation(schema, last, self.context.search_path).ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_TABLE,
@@ -175,6 +177,7 @@ impl Binder<'_> {
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
         let ids = self.table_columns(table, &label);
+        self.need(table.oid, Privileges::SELECT, &ids);
         let schema = alias.is_none().then_some(table.schema);
         let mut item = NamedItem::of_table(table, label.clone(), &ids, schema);
         rename(&mut item.columns, &label, alias)?;
@@ -223,9 +226,16 @@ impl Binder<'_> {
         let ctes = std::mem::take(&mut self.cte_names);
         let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
+        // What the view reads is its owner's business.
+        let check_as = match view.is_security_invoker() {
+            true => self.needs.check_as,
+            false => Some(view.owner),
+        };
+        let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);
         self.view_depth -= 1;
+        self.needs.check_as = check_as;
         (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
         let bound = bound?;
         let mut columns = Vec::with_capacity(view.columns.len());
@@ -237,6 +247,8 @@ impl Binder<'_> {
             columns.push(NamedColumn { name: column.name.clone(), expr: self.column(new) });
             outputs.push((new, expr));
         }
+        let ids: Vec<ColumnId> = outputs.iter().map(|(id, _)| *id).collect();
+        self.need(view.oid, Privileges::SELECT, &ids);
         rename(&mut columns, &label, alias)?;
         let item = NamedItem {
             alias: label.clone(),
@@ -588,6 +600,8 @@ impl Binder<'_> {
         for name in using {
             let left = using_column(&left_items, name, "left")?;
             let right = using_column(&right_items, name, "right")?;
+            self.reads(&left);
+            self.reads(&right);
             conditions.push(self.operator("=", vec![left.clone(), right.clone()], 0)?);
             let types = [Self::open_type(&left), Self::open_type(&right)];
             let common = crate::functions::common_type(&types, "JOIN/USING")?;

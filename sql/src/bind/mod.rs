@@ -18,6 +18,7 @@ mod grouping;
 mod merge;
 mod modify;
 mod naming;
+mod permission;
 mod query;
 mod scope;
 mod select;
@@ -30,6 +31,7 @@ use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
+use crate::plan::permissions::Permissions;
 use crate::types::{Oid, Type};
 use scope::{NamedItem, Scope};
 use serin_txn::RelationLockMode;
@@ -74,6 +76,7 @@ pub fn statement(
         columns: binder.columns,
         parameter_types,
         relations: binder.relations,
+        permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
     })
@@ -149,6 +152,7 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;
+    binder.check_calls()?;
     Ok(Some(crate::plan::fold_expression(bound, context)))
 }
 
@@ -181,6 +185,8 @@ struct Binder<'a> {
     /// Where a column was first mentioned.
     mentions: HashMap<ColumnId, usize>,
     view_depth: usize,
+    /// Privileges that the statement takes.
+    needs: permission::Needs,
 }
 
 #[derive(Clone)]
@@ -231,6 +237,7 @@ impl<'a> Binder<'a> {
             row_keys: false,
             mentions: HashMap::new(),
             view_depth: 0,
+            needs: permission::Needs::default(),
         }
     }
 
@@ -256,6 +263,7 @@ impl<'a> Binder<'a> {
                     )
                 })?;
         }
+        self.check_calls()?;
         self.resolve_unknown(bound)
     }
 

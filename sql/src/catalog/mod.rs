@@ -2,6 +2,7 @@
 //! trees of the same store, so that DDL is transactional like any other write; sessions read an immutable [`Catalog`]
 //! snapshot that is rebuilt when its version changes.
 
+pub mod acl;
 mod objects;
 mod publish;
 pub(crate) mod routine;
@@ -9,6 +10,7 @@ mod runtime;
 pub(crate) mod store;
 pub mod system;
 
+pub use acl::{Acl, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
@@ -41,6 +43,9 @@ pub struct Database {
     pub role_settings: Vec<(Oid, String, String)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +73,9 @@ pub struct Role {
     pub valid_until: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// In the order of the grants.
+    #[serde(default)]
+    pub member_of: Vec<Membership>,
 }
 
 fn no_limit() -> i32 {
@@ -82,6 +90,9 @@ pub struct Schema {
     pub owner: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -123,6 +134,9 @@ pub struct Table {
     /// A view: the relations its query reads.
     #[serde(default)]
     pub depends_on: Vec<Oid>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
     /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
     #[serde(skip)]
     pub(crate) shape: crate::table::ShapeCell,
@@ -139,6 +153,11 @@ impl Table {
     }
     pub fn is_view(&self) -> bool {
         self.view.is_some()
+    }
+    /// A view that reads with the privileges of who uses it.
+    pub fn is_security_invoker(&self) -> bool {
+        let on = |value: &Option<String>| value.as_deref().is_none_or(|value| value == "true");
+        self.options.iter().any(|(name, value)| name == "security_invoker" && on(value))
     }
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)
@@ -185,6 +204,9 @@ pub struct Column {
     pub dropped: bool,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 impl Column {
@@ -351,6 +373,43 @@ pub struct Sequence {
     pub state: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
+}
+
+/// Privileges that have no descriptor to be kept in, one object a database: what objects get when they are made (ALTER DEFAULT
+/// PRIVILEGES), and changed lists of built-in objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Grants {
+    /// The database's OID.
+    pub oid: Oid,
+    #[serde(default)]
+    pub defaults: Vec<DefaultAcl>,
+    #[serde(default)]
+    pub built_in: Vec<BuiltInAcl>,
+}
+
+/// An entry of pg_default_acl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DefaultAcl {
+    pub oid: Oid,
+    /// Whose new objects it is about.
+    pub role: Oid,
+    /// 0: in every schema, in place of the class's default; else in addition to what would be.
+    pub schema: Oid,
+    pub class: ObjectClass,
+    pub acl: Acl,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuiltInAcl {
+    pub class: ObjectClass,
+    pub oid: Oid,
+    /// Of a column: its number.
+    #[serde(default)]
+    pub column: i16,
+    pub acl: Acl,
 }
 
 mod tree_id {
@@ -477,6 +536,10 @@ impl Catalog {
     }
     pub fn role(&self, oid: Oid) -> Option<&Role> {
         self.objects.role(oid)
+    }
+    /// This database's privileges that no descriptor keeps.
+    pub fn grants(&self) -> Option<&Arc<Grants>> {
+        self.objects.grants(self.database)
     }
     pub fn find_role(&self, name: &str) -> Option<&Role> {
         self.roles().find(|role| role.name == name)

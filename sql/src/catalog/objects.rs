@@ -2,7 +2,8 @@
 //! the descriptors, so that a DDL statement copies pointers only.
 
 use super::{
-    Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table,
+    Acl, Database, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence,
+    Table,
 };
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Routine = b'p',
     /// ALTER SYSTEM's values; OID 0.
     Settings = b'g',
+    /// By database.
+    Grants = b'a',
 }
 
 #[derive(Clone)]
@@ -31,6 +34,7 @@ pub(crate) enum Object {
     Sequence(Arc<Sequence>),
     Routine(Arc<Routine>),
     Settings(Arc<Vec<(String, String)>>),
+    Grants(Arc<Grants>),
 }
 
 impl Object {
@@ -43,6 +47,7 @@ impl Object {
             Object::Sequence(_) => Kind::Sequence,
             Object::Routine(_) => Kind::Routine,
             Object::Settings(_) => Kind::Settings,
+            Object::Grants(_) => Kind::Grants,
         }
     }
     pub fn oid(&self) -> Oid {
@@ -54,6 +59,7 @@ impl Object {
             Object::Sequence(sequence) => sequence.oid,
             Object::Routine(routine) => routine.oid,
             Object::Settings(_) => 0,
+            Object::Grants(grants) => grants.oid,
         }
     }
 }
@@ -84,6 +90,7 @@ pub(crate) struct Objects {
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     routines: BTreeMap<Oid, Arc<Routine>>,
     settings: Arc<Vec<(String, String)>>,
+    grants: BTreeMap<Oid, Arc<Grants>>,
     /// Tables, views, sequences and indexes share a name space in each schema.
     relation_names: HashMap<Oid, HashMap<String, Oid>>,
     schema_names: HashMap<Oid, HashMap<String, Oid>>,
@@ -105,6 +112,7 @@ impl Objects {
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             settings: Arc::default(),
+            grants: BTreeMap::new(),
             relation_names: HashMap::new(),
             schema_names: HashMap::new(),
             index_tables: HashMap::new(),
@@ -112,8 +120,12 @@ impl Objects {
             references: HashMap::new(),
         };
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
-            let schema = Schema { oid, database: 0, name: name.into(), owner: ROLE_POSTGRES, comment: None };
+            let (owner, comment, acl) = (ROLE_POSTGRES, None, Some(Acl::of_schema(ROLE_POSTGRES)));
+            let schema = Schema { oid, database: 0, name: name.into(), owner, comment, acl };
             objects.apply(&Change::put(Object::Schema(Arc::new(schema))));
+        }
+        for role in super::acl::predefined_roles() {
+            objects.apply(&Change::put(Object::Role(Arc::new(role))));
         }
         objects
     }
@@ -160,6 +172,9 @@ impl Objects {
                 self.routines.insert(change.oid, routine.clone());
             }
             Some(Object::Settings(settings)) => self.settings = settings.clone(),
+            Some(Object::Grants(grants)) => {
+                self.grants.insert(change.oid, grants.clone());
+            }
         }
     }
 
@@ -203,6 +218,9 @@ impl Objects {
                 }
             }
             Kind::Settings => self.settings = Arc::default(),
+            Kind::Grants => {
+                self.grants.remove(&oid);
+            }
         }
     }
 
@@ -258,6 +276,9 @@ impl Objects {
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.sequences.values()
+    }
+    pub fn grants(&self, database: Oid) -> Option<&Arc<Grants>> {
+        self.grants.get(&database)
     }
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -330,7 +330,7 @@ impl Ddl<'_> {
             row.resize(width, Datum::Null);
             row[position] = match sequence {
                 Some(sequence) => {
-                    let value = context.eval.services.nextval(sequence)?;
+                    let value = context.eval.services.next_identity(sequence)?;
                     integer(value, target.0)?
                 }
                 None => eval_row(&bound, row, context)?,

@@ -89,7 +89,7 @@ impl Ddl<'_> {
             database: self.core.database_oid,
             schema: schema.oid,
             name,
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             persistence: if is_temporary { Persistence::Temporary } else { Persistence::Permanent },
             tree,
             columns: Vec::new(),
@@ -99,6 +99,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
+            acl: None,
             view: None,
             statistics: None,
             depends_on: Vec::new(),
@@ -307,6 +308,7 @@ pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, 
         missing: None,
         dropped: false,
         comment: None,
+        acl: None,
     });
     Ok(())
 }

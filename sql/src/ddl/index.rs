@@ -89,7 +89,7 @@ impl Ddl<'_> {
         let mut found = Vec::new();
         for table in catalog.tables().filter(|table| !table.is_view()) {
             let is_wanted = schema.is_none_or(|schema| table.schema == schema);
-            let is_own = self.core.superuser || table.owner == self.core.user_oid;
+            let is_own = catalog.has_privileges_of(self.core.role.get(), table.owner);
             // Other sessions' temporary tables are theirs.
             let is_theirs = table.persistence == Persistence::Temporary
                 && Some(table.schema) != self.core.temporary_schema.get();

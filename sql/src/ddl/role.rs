@@ -56,6 +56,7 @@ impl Ddl<'_> {
             bypass_rls: false,
             valid_until: None,
             comment: None,
+            member_of: Vec::new(),
         };
         self.apply_role_options(&mut role, options)?;
         let taken = self.core.engine.trees.take_name(

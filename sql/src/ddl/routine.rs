@@ -180,7 +180,7 @@ impl Ddl<'_> {
             database: self.core.database_oid,
             schema,
             name: name.to_owned(),
-            owner: self.core.acting_role().0,
+            owner: self.core.role.get(),
             procedure: create.procedure,
             arguments,
             result: result.0,
@@ -198,6 +198,7 @@ impl Ddl<'_> {
             rows: options.rows,
             settings: Vec::new(),
             comment: None,
+            acl: None,
         };
         self.apply_settings(&mut routine, options)?;
         let types = routine.input_types();
@@ -212,6 +213,7 @@ impl Ddl<'_> {
                 self.lock(old.oid, RelationLockMode::AccessExclusive)?;
                 routine.oid = old.oid;
                 routine.owner = old.owner;
+                routine.acl.clone_from(&old.acl);
                 routine.comment.clone_from(&old.comment);
             }
             Some(_) => return Err(self.routine_exists(&routine)),

@@ -15,7 +15,7 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let owner = match authorization {
             Some(role) => self.role_oid(role)?,
-            None => self.core.user_oid,
+            None => self.core.role.get(),
         };
         let Some(name) = name.or(authorization) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a schema needs a name"));
@@ -37,7 +37,14 @@ impl Ddl<'_> {
 
     fn new_schema(&self, name: &str, owner: Oid) -> Result<Schema> {
         let database = self.core.database_oid;
-        let schema = Schema { oid: self.new_oid()?, database, name: name.to_string(), owner, comment: None };
+        let schema = Schema {
+            oid: self.new_oid()?,
+            database,
+            name: name.to_string(),
+            owner,
+            comment: None,
+            acl: None,
+        };
         let taken = self.core.engine.trees.take_name(
             &mut self.transaction.borrow_mut(),
             (NameSpace::Schema, database),
@@ -58,7 +65,7 @@ impl Ddl<'_> {
             return Ok(schema.clone());
         }
         let name = format!("pg_temp_{}", self.core.registration.pid);
-        let schema = self.new_schema(&name, self.core.user_oid)?;
+        let schema = self.new_schema(&name, self.core.role.get())?;
         self.core.temporary_schema.set(Some(schema.oid));
         self.core.settings_changed();
         Ok(schema)

@@ -57,7 +57,7 @@ impl Ddl<'_> {
             database: self.core.database_oid,
             schema,
             name,
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             data_type: data_type.0,
             start: 0,
             increment,
@@ -68,6 +68,7 @@ impl Ddl<'_> {
             owned_by: None,
             state: oid,
             comment: None,
+            acl: None,
         };
         let start = if increment > 0 {
             options.min.flatten().unwrap_or(min)

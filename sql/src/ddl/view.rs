@@ -36,7 +36,7 @@ impl Ddl<'_> {
             database: self.core.database_oid,
             schema: schema.oid,
             name: name.clone(),
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             persistence: if temporary { Persistence::Temporary } else { Persistence::Permanent },
             tree: TreeId(0),
             columns: Vec::new(),
@@ -46,6 +46,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
+            acl: None,
             view: Some(text.to_string()),
             statistics: None,
             depends_on: plan.relations.iter().map(|&(relation, _)| relation).collect(),
@@ -64,6 +65,8 @@ impl Ddl<'_> {
                 self.lock(old.oid, RelationLockMode::AccessExclusive)?;
                 check_replacement(&old, &view)?;
                 view.oid = old.oid;
+                view.owner = old.owner;
+                view.acl.clone_from(&old.acl);
                 view.comment.clone_from(&old.comment);
             }
             Some(Relation::Table(old)) if replace && !old.is_view() => {

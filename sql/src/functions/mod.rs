@@ -108,6 +108,13 @@ pub struct Function {
     pub body: Body,
 }
 
+impl Function {
+    /// Whether calling it takes a privilege that not everybody has.
+    pub fn is_restricted(&self, catalog: &crate::catalog::Catalog) -> bool {
+        catalog.is_built_in_restricted(crate::catalog::ObjectClass::Function, self.oid)
+    }
+}
+
 /// A resolved call: the function and, after polymorphism, what its arguments must be cast to and what it returns.
 pub struct Resolved {
     pub function: &'static Function,
@@ -134,6 +141,10 @@ pub trait Accumulator: Send {
 pub trait Services {
     fn current_user(&self) -> Arc<str>;
     fn session_user(&self) -> Arc<str>;
+    /// The role whose privileges count.
+    fn acting_role(&self) -> Oid {
+        crate::catalog::ROLE_POSTGRES
+    }
     fn database(&self) -> Arc<str>;
     fn search_path(&self) -> Arc<[String]>;
     fn backend_pid(&self) -> i32;
@@ -142,6 +153,10 @@ pub trait Services {
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
     fn catalog(&self) -> Arc<crate::catalog::Catalog>;
     fn nextval(&self, sequence: Oid) -> Result<i64>;
+    /// As `nextval`, for an identity column: who may insert into the table needs no privilege on its sequence.
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
+        self.nextval(sequence)
+    }
     fn currval(&self, sequence: Oid) -> Result<i64>;
     fn lastval(&self) -> Result<i64>;
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;

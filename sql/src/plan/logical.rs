@@ -553,6 +553,7 @@ pub struct BoundStatement {
     pub columns: Vec<ColumnInfo>,
     pub parameter_types: Vec<Type>,
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
+    pub permissions: super::permissions::Permissions,
     pub slots: usize,
     pub work_tables: usize,
 }

@@ -36,6 +36,7 @@ pub fn plan(
         columns,
         parameter_types,
         mut relations,
+        permissions,
         slots,
         work_tables,
     } = bound;
@@ -104,6 +105,7 @@ pub fn plan(
         parameter_types,
         relations,
         catalog_version: context.catalog.version,
+        permissions,
         is_short,
         read_only: !writes && !calls_routines,
         writes,

@@ -282,7 +282,7 @@ impl Session {
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction(committed);
         self.core.cursors.borrow_mut().clear();
-        self.core.acting.borrow_mut().clear();
+        self.core.stop_acting(0);
         self.core.routine_stack.set(None);
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {

@@ -1,7 +1,7 @@
 //! [`Session`]: the verbs of both protocols.
 
 use super::block::{Block, State, in_failed_transaction};
-use super::core::{Core, StatementContext};
+use super::core::{Core, Identity, StatementContext};
 use super::engine::{Engine, now};
 use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
@@ -109,12 +109,20 @@ impl Session {
             cursors: RefCell::default(),
             listed_cursors: RefCell::default(),
             acting: RefCell::default(),
+            identity: RefCell::new(Identity { session: (role.name.as_str().into(), role.oid), role: None }),
+            role: Cell::new(role.oid),
+            path_of: Cell::new((0, 0)),
+            told_superuser: Cell::new(role.superuser),
             routine_stack: Cell::new(None),
             deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
         };
         core.settings_changed();
+        // ALTER ROLE … SET role and its like are subject to the rules of SET ROLE.
+        let chosen = core.settings.borrow().show("role")?;
+        core.check_role_setting("role", Some(&chosen))?;
+        core.told_superuser.set(core.is_superuser());
         core.settings.borrow_mut().take_changed_reports();
         Ok(Session {
             core,
@@ -558,6 +566,7 @@ impl Session {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
         }
+        self.core.check_permissions(&plan)?;
         if plan.writes {
             self.core.check_writable(match plan.kind {
                 PlanKind::Select => "SELECT FOR UPDATE",
@@ -850,8 +859,19 @@ impl Session {
         for notice in self.core.notices.take() {
             out.notice(notice);
         }
-        for (name, value) in self.core.settings.borrow_mut().take_changed_reports() {
-            out.parameter_status(name, &value);
+        let reports = self.core.settings.borrow_mut().take_changed_reports();
+        let changed_role = !reports.is_empty() || self.core.identity.borrow().role.is_some();
+        for (name, value) in reports {
+            match name {
+                "session_authorization" => out.parameter_status(name, &self.core.identity.borrow().session.0),
+                name => out.parameter_status(name, &value),
+            }
+        }
+        if changed_role || !self.core.told_superuser.get() {
+            let superuser = self.core.is_superuser();
+            if self.core.told_superuser.replace(superuser) != superuser {
+                out.parameter_status("is_superuser", if superuser { "on" } else { "off" });
+            }
         }
     }
 

@@ -174,7 +174,7 @@ impl Loading {
             row[*column] = match default {
                 Missing::Expr(expr) => eval_row(expr, &[], context)?,
                 Missing::Sequence(sequence, data_type) => {
-                    let value = Datum::Int8(context.eval.services.nextval(*sequence)?);
+                    let value = Datum::Int8(context.eval.services.next_identity(*sequence)?);
                     let eval = &context.eval;
                     crate::functions::cast_datum(value, Type::INT8, *data_type, -1, false, eval)?
                 }

@@ -3,8 +3,9 @@
 
 use super::engine::Engine;
 use super::registry::{Reason, Registration};
+use crate::catalog::acl::denied;
 use crate::catalog::system::Cursor;
-use crate::catalog::{Catalog, CatalogView, Change, Relation};
+use crate::catalog::{Catalog, CatalogView, Change, ObjectClass, Privileges, Relation, Sequence};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::functions::{EvalContext, Services};
 use crate::sequence::Position;
@@ -55,12 +56,28 @@ pub(crate) struct Core {
     pub cursors: RefCell<crate::plpgsql::Cursors>,
     /// Named portals, for pg_cursors.
     pub listed_cursors: RefCell<Vec<Weak<Cursor>>>,
+    /// SET SESSION AUTHORIZATION and SET ROLE, as the settings have them.
+    pub identity: RefCell<Identity>,
     /// Whom SECURITY DEFINER functions act as, innermost last.
-    pub acting: RefCell<Vec<(Arc<str>, Oid, bool)>>,
+    pub acting: RefCell<Vec<(Arc<str>, Oid)>>,
+    /// The role whose privileges count now: the innermost of `acting`, else SET ROLE's, else the session's user.
+    pub role: Cell<Oid>,
+    /// What `search_path` was resolved for: the role and the catalog's version.
+    pub path_of: Cell<(Oid, u64)>,
+    /// What the client was last told about is_superuser.
+    pub told_superuser: Cell<bool>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
+}
+
+/// Who a session says it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub session: (Arc<str>, Oid),
+    /// None: SET ROLE NONE.
+    pub role: Option<(Arc<str>, Oid)>,
 }
 
 /// currval and lastval.
@@ -96,14 +113,59 @@ impl Core {
     }
 
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.view.borrow_mut().current(&self.engine.publisher).clone()
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        // Which schemas of the path may be used is a matter of privileges, which are in the catalog.
+        if self.path_of.get() != (self.role.get(), catalog.version) {
+            self.resolve_path(&catalog);
+        }
+        catalog
     }
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
     }
     /// The role whose privileges count now, and whether it is a superuser.
     pub fn acting_role(&self) -> (Oid, bool) {
-        self.acting.borrow().last().map_or((self.user_oid, self.superuser), |(_, oid, all)| (*oid, *all))
+        let role = self.role.get();
+        (role, self.catalog().is_superuser(role))
+    }
+    pub fn is_superuser(&self) -> bool {
+        self.acting_role().1
+    }
+    /// The session's user, as SET SESSION AUTHORIZATION has it.
+    pub fn session_role(&self) -> Oid {
+        self.identity.borrow().session.1
+    }
+    pub fn current_user(&self) -> Arc<str> {
+        if let Some((name, _)) = self.acting.borrow().last() {
+            return name.clone();
+        }
+        let identity = self.identity.borrow();
+        identity.role.as_ref().unwrap_or(&identity.session).0.clone()
+    }
+    /// From here on privileges are those of another role; `stop_acting` with the answer ends it.
+    pub fn act_as(&self, role: Oid) -> usize {
+        let depth = self.acting.borrow().len();
+        if let Some(role) = self.catalog().role(role) {
+            self.acting.borrow_mut().push((role.name.as_str().into(), role.oid));
+            self.role_changed();
+        }
+        depth
+    }
+    pub fn stop_acting(&self, depth: usize) {
+        if self.acting.borrow().len() > depth {
+            self.acting.borrow_mut().truncate(depth);
+            self.role_changed();
+        }
+    }
+    fn role_changed(&self) {
+        let acting = self.acting.borrow().last().map(|(_, role)| *role);
+        let identity = self.identity.borrow();
+        self.role.set(acting.unwrap_or(identity.role.as_ref().unwrap_or(&identity.session).1));
+    }
+    /// 42501 unless the role in force may run the plan.
+    #[inline]
+    pub fn check_permissions(&self, plan: &crate::plan::Plan) -> Result<()> {
+        plan.permissions.check(self.role.get(), || self.catalog())
     }
     /// Settings changed from here on can be undone by `settings_rollback_to` with the answer.
     pub fn settings_scope(&self) -> Option<usize> {
@@ -132,7 +194,9 @@ impl Core {
         let settings = self.settings.borrow();
         let typed = settings.typed();
         *self.render.borrow_mut() = Arc::new(typed.render.clone());
-        *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path);
+        self.take_identity(&settings);
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path, &catalog);
         self.synchronous_commit.set(typed.synchronous_commit);
         self.plan_epoch.set(self.plan_epoch.get() + 1);
         let handle = &self.registration.handle;
@@ -148,14 +212,49 @@ impl Core {
         }
     }
 
-    fn resolved_path(&self, path: &[String]) -> Arc<[String]> {
-        let temporary = self.temporary_schema.get().and_then(|oid| {
-            self.view
-                .borrow_mut()
-                .current(&self.engine.publisher)
-                .schema(oid)
-                .map(|schema| schema.name.clone())
-        });
+    /// Who the settings say that the session is. A name that stays keeps its role, whatever has become of the name.
+    fn take_identity(&self, settings: &Settings) {
+        let known = self.identity.borrow().clone();
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        let named = |name: String, known: Option<&(Arc<str>, Oid)>| match known {
+            Some(known) if *known.0 == *name => Some(known.clone()),
+            _ => catalog.find_role(&name).map(|role| (role.name.as_str().into(), role.oid)),
+        };
+        let value = |setting| settings.show(setting).ok();
+        let session = value("session_authorization").filter(|name| !name.is_empty());
+        let session = session.and_then(|name| named(name, Some(&known.session)));
+        let session = session.unwrap_or_else(|| (self.user.clone(), self.user_oid));
+        let role = value("role").filter(|name| name != "none");
+        let role = role.and_then(|name| named(name, known.role.as_ref()));
+        let identity = Identity { session, role };
+        if identity != known {
+            *self.identity.borrow_mut() = identity;
+            self.role_changed();
+        }
+    }
+
+    #[cold]
+    fn resolve_path(&self, catalog: &Catalog) {
+        // Settings are borrowed while one is being set, which resolves the path in the end.
+        let Ok(settings) = self.settings.try_borrow() else { return };
+        let path = self.resolved_path(&settings.typed().search_path, catalog);
+        if **self.search_path.borrow() != *path {
+            *self.search_path.borrow_mut() = path;
+        }
+    }
+
+    fn resolved_path(&self, path: &[String], catalog: &Catalog) -> Arc<[String]> {
+        let role = self.role.get();
+        self.path_of.set((role, catalog.version));
+        let temporary = self.temporary_schema.get();
+        let temporary = temporary.and_then(|oid| catalog.schema(oid)).map(|schema| schema.name.clone());
+        let may_use = |name: &str| {
+            Some(name) == temporary.as_deref()
+                || catalog.find_schema(name).is_none_or(|schema| {
+                    let held = catalog.held(role, ObjectClass::Schema, schema.acl.as_ref(), schema.owner);
+                    held.0.contains(Privileges::USAGE)
+                })
+        };
         let mut resolved = Vec::with_capacity(path.len() + 1);
         // Temporary relations hide others, unless the path says otherwise.
         if let Some(temporary) = &temporary
@@ -165,10 +264,13 @@ impl Core {
         }
         for schema in path {
             match schema.as_str() {
-                "$user" => resolved.push(self.user.to_string()),
+                "$user" => resolved.push(self.current_user().to_string()),
                 "pg_temp" => resolved.extend(temporary.clone()),
                 _ => resolved.push(schema.clone()),
             }
+        }
+        if !catalog.is_superuser(role) {
+            resolved.retain(|name| may_use(name));
         }
         resolved.into()
     }
@@ -215,24 +317,40 @@ impl Core {
         }
         self.touch_settings();
         self.settings.borrow_mut().set(&name, value, Source::Session, local)?;
+        if name == "session_authorization" {
+            // Another user starts as itself.
+            self.settings.borrow_mut().set("role", Some("none"), Source::Session, local)?;
+        }
         self.settings_changed();
         Ok(())
     }
-    /// Acting as another role is not supported: better an error than privileges that are not what they seem.
-    fn check_role_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
-        let own = |role: &str| role == &*self.user;
-        match (name, value) {
-            ("role", Some(role)) if role != "none" && !own(role) => {
-                if self.catalog().find_role(role).is_none() {
-                    let message = format!("role \"{role}\" does not exist");
-                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-                }
-                Err(Error::unsupported("SET ROLE to another role"))
+    /// Whether a setting may be changed: some are a superuser's, and the role must be one that the session's user may become.
+    pub fn check_role_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let denied = |message: String| Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        if !matches!(name, "role" | "session_authorization") {
+            if Settings::requires_superuser(name) && !self.is_superuser() {
+                return denied(format!("permission denied to set parameter \"{name}\""));
             }
-            ("session_authorization", Some(role)) if role != "default" && !own(role) => {
-                Err(Error::unsupported("SET SESSION AUTHORIZATION to another role"))
-            }
-            _ => Ok(()),
+            return Ok(());
+        }
+        if !self.acting.borrow().is_empty() {
+            return denied(format!("cannot set parameter \"{name}\" within security-definer function"));
+        }
+        let Some(value) = value.filter(|value| name != "role" || *value != "none") else { return Ok(()) };
+        let catalog = self.catalog();
+        let Some(role) = catalog.find_role(value) else {
+            let message = format!("role \"{value}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        if name == "role" {
+            return match catalog.is_member_of(self.session_role(), role.oid) {
+                true => Ok(()),
+                false => denied(format!("permission denied to set role \"{value}\"")),
+            };
+        }
+        match role.oid == self.user_oid || self.superuser {
+            true => Ok(()),
+            false => denied("permission denied to set session authorization".to_owned()),
         }
     }
     pub fn reset_settings(&self) {
@@ -343,8 +461,11 @@ impl Core {
             "transaction_isolation" => Ok(settings.typed().default_isolation.name().to_string()),
             "transaction_read_only" => Ok(on_off(settings.typed().default_read_only)),
             "transaction_deferrable" => Ok(on_off(settings.typed().default_deferrable)),
-            "is_superuser" => Ok(on_off(self.superuser)),
-            "session_authorization" => Ok(self.user.to_string()),
+            "is_superuser" => {
+                drop(settings);
+                Ok(on_off(self.is_superuser()))
+            }
+            "session_authorization" => Ok(self.identity.borrow().session.0.to_string()),
             name => settings.show(name),
         }
     }
@@ -402,13 +523,28 @@ impl StatementContext<'_> {
     }
 }
 
+impl StatementContext<'_> {
+    /// Any of the privileges will do.
+    fn check_sequence(&self, sequence: &Sequence, any: Privileges) -> Result<()> {
+        let catalog = self.core.catalog();
+        let held =
+            catalog.held(self.core.role.get(), ObjectClass::Sequence, sequence.acl.as_ref(), sequence.owner);
+        match held.0.intersects(any) {
+            true => Ok(()),
+            false => Err(denied("sequence", &sequence.name)),
+        }
+    }
+}
+
 impl Services for StatementContext<'_> {
     fn current_user(&self) -> Arc<str> {
-        let acting = self.core.acting.borrow();
-        acting.last().map_or_else(|| self.core.user.clone(), |(name, ..)| name.clone())
+        self.core.current_user()
     }
     fn session_user(&self) -> Arc<str> {
-        self.core.user.clone()
+        self.core.identity.borrow().session.0.clone()
+    }
+    fn acting_role(&self) -> Oid {
+        self.core.role.get()
     }
     fn database(&self) -> Arc<str> {
         self.core.database.clone()
@@ -431,6 +567,12 @@ impl Services for StatementContext<'_> {
     }
     fn nextval(&self, sequence: Oid) -> Result<i64> {
         self.core.check_writable("nextval()")?;
+        let found = self.find_sequence(sequence)?;
+        self.check_sequence(&found, Privileges::USAGE | Privileges::UPDATE)?;
+        self.next_identity(sequence)
+    }
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
+        self.core.check_writable("nextval()")?;
         let sequence = self.find_sequence(sequence)?;
         let (value, written) = self.core.engine.sequences.next(&sequence)?;
         self.core.await_durable(written);
@@ -441,6 +583,7 @@ impl Services for StatementContext<'_> {
     }
     fn currval(&self, sequence: Oid) -> Result<i64> {
         let sequence = self.find_sequence(sequence)?;
+        self.check_sequence(&sequence, Privileges::SELECT | Privileges::USAGE)?;
         self.core.sequences.borrow().values.get(&sequence.oid).copied().ok_or_else(|| {
             let name = &sequence.name;
             let message = format!("currval of sequence \"{name}\" is not yet defined in this session");
@@ -450,6 +593,9 @@ impl Services for StatementContext<'_> {
     fn lastval(&self) -> Result<i64> {
         let memory = self.core.sequences.borrow();
         let value = memory.last.and_then(|sequence| memory.values.get(&sequence));
+        if let Some(last) = memory.last.filter(|_| value.is_some()) {
+            self.check_sequence(&*self.find_sequence(last)?, Privileges::SELECT | Privileges::USAGE)?;
+        }
         value.copied().ok_or_else(|| {
             let message = "lastval is not yet defined in this session";
             Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
@@ -458,6 +604,7 @@ impl Services for StatementContext<'_> {
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64> {
         self.core.check_writable("setval()")?;
         let sequence = self.find_sequence(sequence)?;
+        self.check_sequence(&sequence, Privileges::UPDATE)?;
         let written = self.core.engine.sequences.set(&sequence, Position { value, is_called })?;
         self.core.await_durable(written);
         if is_called {

@@ -245,6 +245,11 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether only superusers may change it in a session.
+    pub fn requires_superuser(name: &str) -> bool {
+        find(name).is_some_and(|position| definition(position).context == Context::Superuser)
+    }
+
     fn set_level(&mut self, key: Key, source: Source, value: Option<String>) {
         let levels = &mut self.entries.entry(key).or_default().levels;
         levels.retain(|(existing, _)| *existing != source);

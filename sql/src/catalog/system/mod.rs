@@ -47,6 +47,11 @@ pub fn by_oid(oid: Oid) -> Option<&'static SystemRelation> {
     relations::by_oid(oid)
 }
 
+/// Whether a system relation is a view in PostgreSQL.
+pub fn is_view(oid: Oid) -> bool {
+    relations::all().any(|(relation, kind)| relation.oid == oid && kind == 'v')
+}
+
 /// What computes a relation's rows; None: it is always empty.
 fn producer(schema: Oid, name: &str) -> Option<relations::Producer> {
     if schema == super::INFORMATION_SCHEMA {
