@@ -105,9 +105,18 @@ impl Binder<'_> {
                     if self.row_keys { RelationLockMode::RowShare } else { RelationLockMode::AccessShare },
                 );
                 let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
-                match &table.view {
-                    Some(definition) => self.view(&table, definition, label.into(), alias),
-                    None => self.table(&table, label.into(), alias),
+                if self.view_depth == 0 {
+                    let (position, relation, aliased) = (name.position, table.oid, alias.is_some());
+                    self.names.push(logical::TableName { position, relation, aliased });
+                }
+                match table.populated {
+                    _ if table.is_view() => self.view(&table, label.into(), alias),
+                    Some(false) => Err(Error::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!("materialized view \"{}\" has not been populated", table.name),
+                    )
+                    .hint("Use the REFRESH MATERIALIZED VIEW command.")),
+                    _ => self.table(&table, label.into(), alias),
                 }
             }
             Relation::System(relation) => {
@@ -207,7 +216,6 @@ impl Binder<'_> {
     fn view(
         &mut self,
         view: &Table,
-        definition: &str,
         label: Arc<str>,
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
@@ -217,7 +225,8 @@ impl Binder<'_> {
                 format!("infinite recursion detected in rules for relation \"{}\"", view.name),
             ));
         }
-        let statements = crate::parse::parse(definition)?;
+        let definition = view.query_text(self.context.catalog, |_| false).unwrap_or_default();
+        let statements = crate::parse::parse(&definition)?;
         let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind)
         else {
             return Err(Error::internal(format!("the definition of view \"{}\" is not a query", view.name)));

@@ -76,6 +76,7 @@ pub fn statement(
         columns: binder.columns,
         parameter_types,
         relations: binder.relations,
+        names: binder.names,
         permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
@@ -176,6 +177,7 @@ struct Binder<'a> {
     /// Names that WITH clauses around the point define, outermost first.
     cte_names: Vec<CteName>,
     relations: Vec<(Oid, RelationLockMode)>,
+    names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
@@ -231,6 +233,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             cte_names: Vec::new(),
             relations: Vec::new(),
+            names: Vec::new(),
             slots: 0,
             work_tables: 0,
             clause: Clause::plain("expressions"),

@@ -19,7 +19,11 @@ type Bound = (Logical, Option<Vec<ColumnId>>);
 impl Binder<'_> {
     pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
         match self.find_relation(name)? {
-            Relation::Table(table) if table.view.is_some() => Err(Error::new(
+            Relation::Table(table) if table.is_materialized() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change materialized view \"{}\"", table.name),
+            )),
+            Relation::Table(table) if table.is_view() => Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {verb} view \"{}\"", table.name),
             )

@@ -9,12 +9,14 @@ pub(crate) mod routine;
 mod runtime;
 pub(crate) mod store;
 pub mod system;
+mod view;
 
 pub use acl::{Acl, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
+pub use view::ViewName;
 
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
@@ -125,9 +127,15 @@ pub struct Table {
     pub options: Vec<(String, Option<String>)>,
     #[serde(default)]
     pub comment: Option<String>,
-    /// Present for a view: its definition; then `tree` is unused.
+    /// Of a view, whose `tree` is unused, and of a materialized view: the query as written.
     #[serde(default)]
     pub view: Option<String>,
+    /// What the names in it mean, in order.
+    #[serde(default)]
+    pub view_names: Vec<ViewName>,
+    /// Of a materialized view: whether it has been filled since it was made WITH NO DATA.
+    #[serde(default)]
+    pub populated: Option<bool>,
     /// From ANALYZE (or kept roughly by writers).
     #[serde(default)]
     pub statistics: Option<Statistics>,
@@ -152,7 +160,18 @@ impl Table {
         self.columns.iter().position(|column| !column.dropped && column.name == name)
     }
     pub fn is_view(&self) -> bool {
-        self.view.is_some()
+        self.view.is_some() && !self.is_materialized()
+    }
+    pub fn is_materialized(&self) -> bool {
+        self.populated.is_some()
+    }
+    /// What messages call it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            _ if self.is_materialized() => "materialized view",
+            _ if self.is_view() => "view",
+            _ => "table",
+        }
     }
     /// A view that reads with the privileges of who uses it.
     pub fn is_security_invoker(&self) -> bool {
@@ -260,6 +279,9 @@ pub struct IndexKey {
     pub column: Option<usize>,
     #[serde(default)]
     pub expression: Option<String>,
+    /// Other than the type's default one. All of those that exist here order values alike.
+    #[serde(default)]
+    pub operator_class: Option<String>,
     pub descending: bool,
     pub nulls_first: bool,
 }

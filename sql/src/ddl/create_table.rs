@@ -10,6 +10,7 @@ use crate::parse::ast::{
     CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint,
     TableConstraintKind,
 };
+use crate::plan::Plan;
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, ShapeCell, TableWriter};
 use crate::types::{Datum, Type};
@@ -102,6 +103,8 @@ impl Ddl<'_> {
             acl: None,
             view: None,
             statistics: None,
+            view_names: Vec::new(),
+            populated: None,
             depends_on: Vec::new(),
             shape: ShapeCell::default(),
             trees_since: 0,
@@ -242,7 +245,7 @@ impl Ddl<'_> {
         let (name, temporary) =
             take_into(&mut query.body).ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
         let statement = StatementKind::Query(Box::new(query));
-        self.create_table_as(&name, &[], false, temporary, true, &statement)
+        self.create_table_as(&name, &[], false, temporary, true, None, &statement)
     }
 
     pub(super) fn create_table_as(
@@ -252,8 +255,10 @@ impl Ddl<'_> {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        materialized: Option<&str>,
         query: &StatementKind,
     ) -> Result<String> {
+        let command = if materialized.is_some() { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
         let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
         let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
         for &(relation, mode) in &plan.relations {
@@ -265,8 +270,14 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
         }
         let Some(mut table) = self.new_table(name, temporary, if_not_exists)? else {
-            return Ok("CREATE TABLE AS".to_string());
+            return Ok(command.to_string());
         };
+        if let Some(text) = materialized {
+            table.view_names = self.view_names(text)?;
+            table.view = Some(text.to_string());
+            table.depends_on = plan.relations.iter().map(|&(relation, _)| relation).collect();
+            table.populated = Some(with_data);
+        }
         for (position, field) in fields.iter().enumerate() {
             let name = columns.get(position).unwrap_or(&field.name);
             super::column::check_name(&table, name)?;
@@ -275,13 +286,15 @@ impl Ddl<'_> {
         }
         let table = self.put_table(table)?;
         if !with_data {
-            return Ok("CREATE TABLE AS".to_string());
+            return Ok(command.to_string());
         }
-        let rows = self.with_exec(|context| {
-            let mut execution = Execution::new(plan);
-            fill(&table, &mut execution, self.sort_bytes(), context)
-        })?;
+        let rows = self.fill_from(&table, plan)?;
         Ok(format!("SELECT {rows}"))
+    }
+
+    /// Runs a plan into a table that is empty.
+    pub(super) fn fill_from(&self, table: &Arc<Table>, plan: Arc<Plan>) -> Result<u64> {
+        self.with_exec(|context| fill(table, &mut Execution::new(plan), self.sort_bytes(), context))
     }
 }
 

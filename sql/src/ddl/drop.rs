@@ -21,9 +21,11 @@ impl Ddl<'_> {
         cascade: bool,
     ) -> Result<()> {
         match object {
-            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence | ObjectKind::Index => {
-                self.drop_relations(object, objects, if_exists, cascade)
-            }
+            ObjectKind::Table
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Sequence
+            | ObjectKind::Index => self.drop_relations(object, objects, if_exists, cascade),
             ObjectKind::Schema => {
                 objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
             }
@@ -34,7 +36,6 @@ impl Ddl<'_> {
             kind => {
                 // None of these can exist, so IF EXISTS has its answer.
                 let word = match kind {
-                    ObjectKind::MaterializedView => "materialized view",
                     ObjectKind::Type => "type",
                     ObjectKind::Domain => "type",
                     ObjectKind::Function => "function",
@@ -63,6 +64,7 @@ impl Ddl<'_> {
         let (word, article) = match object {
             ObjectKind::Table => ("table", "a table"),
             ObjectKind::View => ("view", "a view"),
+            ObjectKind::MaterializedView => ("materialized view", "a materialized view"),
             ObjectKind::Sequence => ("sequence", "a sequence"),
             _ => ("index", "an index"),
         };
@@ -77,12 +79,17 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
             };
             match (object, &found) {
-                (ObjectKind::Table, Relation::Table(table)) if !table.is_view() => {}
-                (ObjectKind::View, Relation::Table(table)) if table.is_view() => {}
+                (
+                    ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView,
+                    Relation::Table(table),
+                ) if table.word() == word => {}
                 (ObjectKind::Sequence, Relation::Sequence(_)) | (ObjectKind::Index, Relation::Index(..)) => {}
                 (_, found) => {
                     let hint = match found {
                         Relation::Table(table) if table.is_view() => "Use DROP VIEW to remove a view.",
+                        Relation::Table(table) if table.is_materialized() => {
+                            "Use DROP MATERIALIZED VIEW to remove a materialized view."
+                        }
                         Relation::Table(_) => "Use DROP TABLE to remove a table.",
                         Relation::Sequence(_) => "Use DROP SEQUENCE to remove a sequence.",
                         _ => "Use DROP INDEX to remove an index.",
@@ -148,7 +155,7 @@ impl Ddl<'_> {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
             format!("constraint {name} on table {}", table.name)
         };
-        let views = dependents.iter().map(|(view, on)| (format!("view {}", view.name), *on));
+        let views = dependents.iter().map(|(view, on)| (format!("{} {}", view.word(), view.name), *on));
         let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
         let found: Vec<(String, Oid)> = views.chain(constraints).collect();
         if found.is_empty() {
@@ -429,8 +436,7 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
     match catalog.relation(oid) {
-        Some(Relation::Table(table)) if table.is_view() => format!("view {}", table.name),
-        Some(Relation::Table(table)) => format!("table {}", table.name),
+        Some(Relation::Table(table)) => format!("{} {}", table.word(), table.name),
         Some(Relation::Sequence(sequence)) => format!("sequence {}", sequence.name),
         Some(Relation::Index(table, position)) => format!("index {}", table.indexes[position].name),
         _ => format!("relation {oid}"),

@@ -114,7 +114,7 @@ impl Ddl<'_> {
             return Ok(None);
         }
         match self.open_relation(name, RelationLockMode::ShareRowExclusive)? {
-            Some(Relation::Table(found)) if !found.is_view() => Ok(Some(found)),
+            Some(Relation::Table(found)) if found.view.is_none() => Ok(Some(found)),
             Some(_) => {
                 let message = format!("referenced relation \"{relation}\" is not a table");
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))

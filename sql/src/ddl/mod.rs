@@ -54,7 +54,9 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
     use StatementKind as S;
     match kind {
         S::CreateTable(_) => "CREATE TABLE",
+        S::CreateTableAs { materialized: Some(_), .. } => "CREATE MATERIALIZED VIEW",
         S::CreateTableAs { .. } => "CREATE TABLE AS",
+        S::RefreshMaterializedView { .. } => "REFRESH MATERIALIZED VIEW",
         S::Query(_) => "SELECT INTO",
         S::CreateIndex(_) => "CREATE INDEX",
         S::CreateSequence { .. } => "CREATE SEQUENCE",
@@ -73,6 +75,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
             ObjectKind::Index => "ALTER INDEX",
             ObjectKind::Sequence => "ALTER SEQUENCE",
             ObjectKind::View => "ALTER VIEW",
+            ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
             ObjectKind::Schema => "ALTER SCHEMA",
             ObjectKind::Database => "ALTER DATABASE",
             ObjectKind::Role => "ALTER ROLE",
@@ -119,8 +122,21 @@ impl Ddl<'_> {
         use StatementKind as S;
         match kind {
             S::CreateTable(create) => self.create_table(create)?,
-            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, query } => {
-                return self.create_table_as(name, columns, *if_not_exists, *temporary, *with_data, query);
+            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } => {
+                let materialized = materialized.as_deref();
+                let (temporary, with_data) = (*temporary, *with_data);
+                return self.create_table_as(
+                    name,
+                    columns,
+                    *if_not_exists,
+                    temporary,
+                    with_data,
+                    materialized,
+                    query,
+                );
+            }
+            S::RefreshMaterializedView { name, concurrently, with_data } => {
+                self.refresh_materialized_view(name, *concurrently, *with_data)?;
             }
             S::Query(query) => return self.select_into(query),
             S::CreateIndex(create) => self.create_index(create)?,
@@ -133,8 +149,9 @@ impl Ddl<'_> {
                     data_type.as_ref(),
                     owned_by.as_ref(),
                 )?,
-            S::AlterSequence { name, if_exists, options, restart, owned_by } => {
-                self.alter_sequence(name, *if_exists, options, *restart, owned_by.as_ref())?;
+            S::AlterSequence { name, if_exists, data_type, options, restart, owned_by } => {
+                let (data_type, owned_by) = (data_type.as_ref(), owned_by.as_ref());
+                self.alter_sequence(name, *if_exists, data_type, options, *restart, owned_by)?;
             }
             S::CreateSchema { name, if_not_exists, authorization } => {
                 self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
@@ -316,9 +333,23 @@ impl Ddl<'_> {
 
     /// As `open_relation`, for a table that must exist (and be a table, not a view).
     pub fn open_table(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Arc<Table>> {
+        self.open_table_that(name, mode, |table| table.view.is_none())
+    }
+
+    /// As `open_table`, for what may have indexes.
+    pub fn open_indexed(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Arc<Table>> {
+        self.open_table_that(name, mode, |table| !table.is_view())
+    }
+
+    fn open_table_that(
+        &self,
+        name: &ObjectName,
+        mode: RelationLockMode,
+        is_fit: impl FnOnce(&Table) -> bool,
+    ) -> Result<Arc<Table>> {
         match self.open_relation(name, mode)? {
             None => Err(names::no_relation(name)),
-            Some(Relation::Table(table)) if !table.is_view() => {
+            Some(Relation::Table(table)) if is_fit(&table) => {
                 self.require_owner(table.owner, "table", &table.name)?;
                 Ok(table)
             }

@@ -108,8 +108,8 @@ fn describe(class: Oid, object: Oid, column: i32, context: &EvalContext<'_>) -> 
     let relation = catalog.relation(object).filter(|_| class == 1259)?;
     let name = deparse::relation_name(&catalog, object, &context.services.search_path())?;
     let described = match &relation {
-        Relation::Table(table) if table.is_view() => format!("view {name}"),
-        Relation::Table(_) | Relation::System(_) => format!("table {name}"),
+        Relation::Table(table) => format!("{} {name}", table.word()),
+        Relation::System(_) => format!("table {name}"),
         Relation::Sequence(_) => format!("sequence {name}"),
         Relation::Index(..) => format!("index {name}"),
     };
@@ -253,8 +253,8 @@ fn constraint_definition(constraint: Oid, pretty: bool, context: &EvalContext<'_
 }
 
 fn view_definition(view: Oid, context: &EvalContext<'_>) -> Option<String> {
-    let table = context.services.catalog().table(view)?;
-    table.view.as_ref().map(|definition| format!(" {definition};"))
+    let catalog = context.services.catalog();
+    deparse::view_definition(&catalog, &*catalog.table(view)?, context)
 }
 
 fn serial_sequence(table: &str, column: &str, context: &EvalContext<'_>) -> Result<Option<String>> {

@@ -22,7 +22,11 @@ impl Parser<'_> {
                 self.advance();
                 self.alter_relation(ObjectKind::View)
             }
-            Some(K::Materialized) => self.unsupported("ALTER MATERIALIZED VIEW"),
+            Some(K::Materialized) if self.keyword_ahead(1) == Some(K::View) => {
+                self.advance();
+                self.advance();
+                self.alter_relation(ObjectKind::MaterializedView)
+            }
             Some(K::Sequence) => self.alter_sequence(),
             Some(K::Schema) => self.alter_named(ObjectKind::Schema, "ALTER SCHEMA"),
             Some(K::Database) => self.alter_database(),
@@ -89,12 +93,10 @@ impl Parser<'_> {
         if self.at == first {
             return Err(self.unexpected());
         }
-        if clauses.data_type.is_some() {
-            return Err(Error::unsupported("ALTER SEQUENCE … AS").at(self.position()));
-        }
         Ok(StatementKind::AlterSequence {
             name,
             if_exists,
+            data_type: clauses.data_type,
             options: clauses.options,
             restart: clauses.restart,
             owned_by: clauses.owned_by,

@@ -535,7 +535,14 @@ pub enum StatementKind {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        /// CREATE MATERIALIZED VIEW: the query's text.
+        materialized: Option<String>,
         query: Box<StatementKind>,
+    },
+    RefreshMaterializedView {
+        name: ObjectName,
+        concurrently: bool,
+        with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
     CreateSequence {
@@ -549,6 +556,7 @@ pub enum StatementKind {
     AlterSequence {
         name: ObjectName,
         if_exists: bool,
+        data_type: Option<TypeName>,
         options: SequenceOptions,
         restart: Option<Option<i64>>,
         owned_by: Option<ObjectName>,

@@ -99,11 +99,11 @@ impl Parser<'_> {
                 let payload = if self.eat_symbol(b',') { Some(self.string()?) } else { None };
                 Ok(StatementKind::Notify(channel, payload))
             }
-            K::Cluster | K::Import | K::Load | K::Reassign | K::Refresh | K::Security => {
+            K::Refresh => self.refresh(),
+            K::Cluster | K::Import | K::Load | K::Reassign | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),
                     K::Reassign => "REASSIGN OWNED".to_owned(),
-                    K::Refresh => "REFRESH MATERIALIZED VIEW".to_owned(),
                     K::Security => "SECURITY LABEL".to_owned(),
                     other => other.text().to_ascii_uppercase(),
                 };

@@ -544,6 +544,14 @@ pub struct CteDefinition {
     pub readers: usize,
 }
 
+/// Where a statement names a table or view.
+#[derive(Clone, Copy, Debug)]
+pub struct TableName {
+    pub position: usize,
+    pub relation: Oid,
+    pub aliased: bool,
+}
+
 /// A bound statement.
 pub struct BoundStatement {
     pub plan: Logical,
@@ -553,6 +561,8 @@ pub struct BoundStatement {
     pub columns: Vec<ColumnInfo>,
     pub parameter_types: Vec<Type>,
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
+    /// Tables and views that FROM names in the statement itself, with where it does.
+    pub names: Vec<TableName>,
     pub permissions: super::permissions::Permissions,
     pub slots: usize,
     pub work_tables: usize,

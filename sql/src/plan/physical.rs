@@ -32,6 +32,7 @@ pub fn plan(
     let BoundStatement {
         plan: logical,
         results,
+        names: _,
         mut ctes,
         columns,
         parameter_types,

@@ -268,8 +268,8 @@ impl Session {
                 break again;
             }
         };
-        if table.is_view() {
-            let message = format!("cannot copy to view \"{}\"", table.name);
+        if table.view.is_some() {
+            let message = format!("cannot copy to {} \"{}\"", table.word(), table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         if table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled()) {

@@ -35,6 +35,7 @@ use crate::types::Oid;
 
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement};
+pub use objects::operator_class_named;
 pub use objects::{comments, shared_comments};
 pub use relations::all;
 
