@@ -9,6 +9,7 @@ use crate::expr::Expr;
 use crate::functions::{CastContext, CastMethod, cast_datum, common_type, find_cast};
 use crate::parse::ast;
 use crate::types::{Datum, Type};
+use std::sync::Arc;
 
 /// The type's name as errors print it.
 pub fn display(data_type: Type) -> String {
@@ -134,8 +135,12 @@ impl Binder<'_> {
                 Ok(Some(Expr::Constant { value: Datum::Null, data_type: to }))
             }
             Expr::Constant { value, data_type: Type::UNKNOWN } => {
-                let value = cast_datum(value, Type::UNKNOWN, to, modifier, explicit, self.context.eval)
-                    .map_err(|error| error.at(position))?;
+                let written = |literal: &(Arc<str>, usize)| match &value {
+                    Datum::Text(text) if Arc::ptr_eq(&literal.0, text) => Some(literal.1),
+                    _ => None,
+                };
+                let value = cast_datum(value.clone(), Type::UNKNOWN, to, modifier, explicit, self.context.eval)
+                    .map_err(|error| error.at(self.literals.iter().find_map(written).unwrap_or(position)))?;
                 Ok(Some(Expr::Constant { value, data_type: to }))
             }
             Expr::Parameter { index, data_type: Type::UNKNOWN } => {

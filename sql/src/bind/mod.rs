@@ -180,6 +180,8 @@ struct Binder<'a> {
     row_keys: bool,
     /// Where a column was first mentioned.
     mentions: HashMap<ColumnId, usize>,
+    /// Where the untyped literals are written: a type that rejects one says so there.
+    literals: Vec<(Arc<str>, usize)>,
     view_depth: usize,
 }
 
@@ -230,6 +232,7 @@ impl<'a> Binder<'a> {
             clause: Clause::plain("expressions"),
             row_keys: false,
             mentions: HashMap::new(),
+            literals: Vec::new(),
             view_depth: 0,
         }
     }
