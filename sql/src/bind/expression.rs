@@ -531,7 +531,7 @@ impl Binder<'_> {
         position: usize,
     ) -> Result<Expr> {
         let operand = self.expr(operand)?;
-        let data_type = operand.data_type();
+        let data_type = operand.data_type().base();
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -573,6 +573,23 @@ impl Binder<'_> {
             }
         }
         let bound = self.expr(operand)?;
+        if let Expr::Row { fields, names: Some(names), .. } = &bound
+            && let Some(index) = names.iter().position(|name| name == field)
+        {
+            return Ok(fields[index].clone());
+        }
+        if let Some(template) = bound.data_type().row_template() {
+            let names = template.names.as_deref().unwrap_or_default();
+            let Some(index) = names.iter().position(|name| name == field) else {
+                let message = format!(
+                    "column \"{field}\" not found in data type {}",
+                    bound.data_type().base().display()
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
+            };
+            let result = template[index].0;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
+        }
         if let Expr::Row { fields, .. } = &bound
             && let Some(index) = field.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())
             && let Some(value) = fields.get(index.wrapping_sub(1))

@@ -31,7 +31,7 @@ use crate::parse::ast;
 use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
 use crate::types::{Oid, Type};
-use scope::{NamedItem, Scope};
+use scope::{NamedColumn, NamedItem, Scope};
 use serin_txn::RelationLockMode;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,6 +109,24 @@ pub fn table_expression_as_written(
     let item = NamedItem::of_table(table, alias, &ids, None);
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, target)
+}
+
+/// Binds a domain's CHECK: its one input column is VALUE.
+pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'_>) -> Result<Expr> {
+    let mut binder = Binder::new(context);
+    let alias: Arc<str> = "".into();
+    let id = binder.new_column("value", base, -1, (0, 0), alias.clone());
+    let columns = vec![NamedColumn { name: "value".into(), expr: Expr::column(id, base) }];
+    let item = NamedItem {
+        alias,
+        schema: None,
+        columns,
+        name_visible: false,
+        columns_visible: true,
+        lockable: None,
+    };
+    binder.scopes.push(Scope::new(vec![item]));
+    binder.finish_single(expr, Some((Type::BOOL, -1)))
 }
 
 /// Binds an expression without input columns (DEFAULT, EXECUTE arguments, partition bounds), cast for assignment to `target`.

@@ -45,6 +45,8 @@ pub(crate) enum NameSpace {
     Role = b'r',
     /// Functions and procedures: scope is the schema, the name ends in the input types.
     Routine = b'p',
+    /// Scope is the schema. Tables' row types are not here: their names are their tables'.
+    Type = b'y',
 }
 
 pub(crate) struct CatalogTrees {
@@ -146,6 +148,7 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Table(table) => serde_json::to_vec(&**table),
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
         Object::Routine(routine) => serde_json::to_vec(&**routine),
+        Object::Type(user_type) => serde_json::to_vec(&**user_type),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
     }
     .expect("descriptors have string keys and no failing serializer")
@@ -165,6 +168,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b't' => Object::Table(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'y' => Object::Type(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
     }))
@@ -200,7 +204,11 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         Object::Database(database) => Some((NameSpace::Database, 0, &database.name)),
         Object::Role(role) => Some((NameSpace::Role, 0, &role.name)),
         Object::Schema(schema) => Some((NameSpace::Schema, schema.database, &schema.name)),
-        Object::Table(_) | Object::Sequence(_) | Object::Routine(_) | Object::Settings(_) => None,
+        Object::Table(_)
+        | Object::Sequence(_)
+        | Object::Routine(_)
+        | Object::Type(_)
+        | Object::Settings(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod arrays;
 mod basic;
 pub(crate) mod constraint;
 mod cte;
+pub(crate) mod domain;
 pub(crate) mod foreign_key;
 mod function;
 mod join;
