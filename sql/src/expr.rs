@@ -325,7 +325,12 @@ impl Expr {
                 Expr::Cast { method: CastMethod::Function(function), .. } => function.volatility,
                 Expr::Routine(call) => call.routine.volatility,
                 // Text input and output depend on DateStyle and the like for some types.
-                Expr::Cast { method: CastMethod::InputOutput | CastMethod::Array, .. } => Volatility::Stable,
+                // Text input and output depend on DateStyle and the like for some types; a domain's checks may call anything.
+                Expr::Cast {
+                    method:
+                        CastMethod::InputOutput | CastMethod::Array | CastMethod::Row | CastMethod::Domain,
+                    ..
+                } => Volatility::Stable,
                 Expr::Parameter { .. } | Expr::Slot { .. } | Expr::Sublink(_) | Expr::Subquery(_) => {
                     Volatility::Stable
                 }

@@ -56,8 +56,8 @@ impl Binder<'_> {
             }
         };
         // Known now, and not to the function: values don't carry their type.
-        if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
-            let oid = argument.unwrap_or(Type::UNKNOWN).0;
+        if let ("pg_typeof", [argument]) = (resolved.function.name, arguments.as_slice()) {
+            let oid = argument.data_type().0;
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
         }
         if resolved.function.is_restricted(self.context.catalog) {
@@ -188,7 +188,8 @@ impl Binder<'_> {
             }
             ResultShape::Row(columns) => {
                 let columns = columns.into_iter().map(|(name, t)| (name, found.meaning(t))).collect();
-                (columns, true, Type::RECORD)
+                let composite = Some(routine.result()).filter(|result| result.is_row());
+                (columns, true, composite.unwrap_or(Type::RECORD))
             }
             ResultShape::Unknown => (Vec::new(), true, Type::RECORD),
         };

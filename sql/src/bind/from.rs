@@ -456,7 +456,7 @@ impl Binder<'_> {
             };
             let resolved = Resolved { function, arguments: found.arguments, result: found.result };
             if let Body::Set { columns, .. } = &resolved.function.body {
-                let arguments = arguments
+                let mut arguments = arguments
                     .into_iter()
                     .enumerate()
                     .map(|(i, argument)| match resolved.arguments.get(i).or(resolved.arguments.last()) {
@@ -466,7 +466,20 @@ impl Binder<'_> {
                     .collect::<Result<Vec<_>>>()?;
                 let mut ids = Vec::new();
                 let mut types = Vec::new();
-                if columns.len() <= 1 {
+                let composite = resolved.result.row_template().filter(|_| columns.len() == 1);
+                if let Some(template) = composite {
+                    // Rows of the type that the call has: its columns are this one's, and the function's last argument.
+                    let names = template.names.clone().unwrap_or_else(|| Arc::from([]));
+                    for (name, (data_type, _)) in names.iter().zip(template.iter()) {
+                        ids.push(self.new_column(name, *data_type, -1, (0, 0), label.clone()));
+                        types.push(*data_type);
+                    }
+                    let value = Datum::Record(Arc::new(template));
+                    // unnest() gives rows that say themselves what they are.
+                    if !resolved.function.strict {
+                        arguments.push(Expr::Constant { value, data_type: Type::RECORD });
+                    }
+                } else if columns.len() <= 1 {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {
@@ -491,6 +504,21 @@ impl Binder<'_> {
             Expr::Call { function, .. } => *function,
             _ => resolve_function("now", &[], false)?.function,
         };
+        // One row of a composite type is its columns.
+        if let (Some(template), ast::Expr::Function(_)) = (data_type.row_template(), expr) {
+            let names = template.names.as_deref().unwrap_or_default();
+            let columns = names
+                .iter()
+                .zip(template.iter())
+                .map(|(name, (t, _))| self.new_column(name, *t, -1, (0, 0), label.clone()));
+            return Ok(FunctionScan {
+                function,
+                arguments: Vec::new(),
+                columns: columns.collect(),
+                types: template.iter().map(|(data_type, _)| *data_type).collect(),
+                scalar: Some(scalar),
+            });
+        }
         let id = single_name(self, data_type);
         Ok(FunctionScan {
             function,

@@ -90,7 +90,13 @@ impl Binder<'_> {
             let next = self.nextval(sequence)?;
             return self.assign(next, column, 0);
         }
-        match &column.default {
+        let of_domain = crate::types::user::find(column.data_type)
+            .and_then(|user_type| user_type.domain().and_then(|domain| domain.default.clone()));
+        match column.default.as_ref().or(of_domain.as_ref()) {
+            None if column.data_type().is_domain() => {
+                let null = Expr::null(Type::UNKNOWN);
+                self.assign(null, column, 0)
+            }
             None => Ok(Expr::null(column.data_type())),
             Some(text) => {
                 let parsed = crate::parse::parse_expression(text)?;

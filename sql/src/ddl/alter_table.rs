@@ -341,7 +341,13 @@ impl Ddl<'_> {
         self.rewrite(old, table, Some(&mut transform))
     }
 
-    fn alter_drop_column(&self, table: &mut Table, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn alter_drop_column(
+        &self,
+        table: &mut Table,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let Some(position) = table.column_index(name) else {
             if if_exists {
                 let message =

@@ -86,6 +86,8 @@ impl Ddl<'_> {
         let tree = self.create_tree()?.id();
         let is_temporary = Some(schema.oid) == self.core.temporary_schema.get();
         Ok(Some(Table {
+            row_type: self.new_oid()?,
+            row_array_type: self.new_oid()?,
             oid,
             database: self.core.database_oid,
             schema: schema.oid,

@@ -33,11 +33,13 @@ impl Ddl<'_> {
             ObjectKind::Database => {
                 objects.iter().try_for_each(|name| self.drop_database(&names::display(name), if_exists))
             }
+            ObjectKind::Type | ObjectKind::Domain => {
+                let domain = object == ObjectKind::Domain;
+                objects.iter().try_for_each(|name| self.drop_type(name, domain, if_exists, cascade))
+            }
             kind => {
                 // None of these can exist, so IF EXISTS has its answer.
                 let word = match kind {
-                    ObjectKind::Type => "type",
-                    ObjectKind::Domain => "type",
                     ObjectKind::Function => "function",
                     ObjectKind::Extension => "extension",
                     _ => return Err(Error::unsupported("DROP of this kind of object")),
@@ -104,6 +106,14 @@ impl Ddl<'_> {
             _ => None,
         });
         self.clear_dependents(&tables.collect::<Vec<_>>(), cascade)?;
+        for relation in &doomed {
+            if let Relation::Table(table) = relation
+                && table.row_type != 0
+            {
+                let what = format!("{word} {}", table.name);
+                self.clear_type_users(table.row_type, table.row_array_type, &what, cascade)?;
+            }
+        }
         for relation in doomed {
             match relation {
                 Relation::Table(table) => {
@@ -184,7 +194,7 @@ impl Ddl<'_> {
     }
 
     /// The notice of what goes with a DROP … CASCADE.
-    fn report_cascade(&self, objects: Vec<String>) {
+    pub(super) fn report_cascade(&self, objects: Vec<String>) {
         match &objects[..] {
             [] => {}
             [one] => self.notice(format!("drop cascades to {one}")),
@@ -406,6 +416,15 @@ impl Ddl<'_> {
                 self.remove_table(&table)?;
             }
         }
+        for user_type in self.catalog().user_types().filter(|user_type| user_type.schema == schema) {
+            self.lock(user_type.oid, RelationLockMode::AccessExclusive)?;
+            let what = format!("type {}", user_type.name);
+            self.clear_type_users(user_type.oid, user_type.array, &what, true)?;
+            // A type of this schema that used it may have gone with it.
+            if let Some(user_type) = self.catalog().user_type(user_type.oid) {
+                self.remove_type(&user_type)?;
+            }
+        }
         for routine in self.catalog().routines().filter(|routine| routine.schema == schema) {
             self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
             self.remove_routine(routine)?;
@@ -431,7 +450,9 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
     let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
     let routines = catalog.routines().filter(|routine| routine.schema == schema);
     let routines = routines.map(|routine| format!("{} {}", routine.word(), routine.signature()));
-    tables.chain(sequences).chain(routines).collect()
+    let types = catalog.user_types().filter(|user_type| user_type.schema == schema);
+    let types = types.map(|user_type| format!("type {}", user_type.name));
+    tables.chain(types).chain(sequences).chain(routines).collect()
 }
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {

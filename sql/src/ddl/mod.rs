@@ -13,6 +13,7 @@ mod create_table;
 mod database;
 mod drop;
 mod expression;
+mod extension;
 mod foreign_key;
 mod index;
 pub(crate) mod names;
@@ -23,6 +24,7 @@ mod schema;
 mod sequence;
 mod trigger;
 mod truncate;
+mod user_type;
 mod view;
 
 use crate::catalog::store::NameSpace;
@@ -112,6 +114,11 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::CreateTrigger(_) => "CREATE TRIGGER",
         S::DropTrigger { .. } => "DROP TRIGGER",
         S::RenameTrigger { .. } => "ALTER TRIGGER",
+        S::CreateType { .. } => "CREATE TYPE",
+        S::CreateDomain(_) => "CREATE DOMAIN",
+        S::AlterType { domain: true, .. } => "ALTER DOMAIN",
+        S::AlterType { .. } => "ALTER TYPE",
+        S::CreateExtension { .. } => "CREATE EXTENSION",
         _ => "this statement",
     }
 }
@@ -185,6 +192,10 @@ impl Ddl<'_> {
             S::AlterRoutine { class, signature, action } => self.alter_routine(*class, signature, action)?,
             S::CreateTrigger(create) => self.create_trigger(create)?,
             S::DropTrigger { name, table, if_exists, .. } => self.drop_trigger(name, table, *if_exists)?,
+            S::CreateType { name, definition } => self.create_type(name, definition)?,
+            S::CreateDomain(create) => self.create_domain(create)?,
+            S::AlterType { domain, name, action } => self.alter_type(*domain, name, action)?,
+            S::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists)?,
             S::RenameTrigger { name, table, to } => self.rename_trigger(name, table, to)?,
             S::Reindex { object, name } => self.reindex(*object, name)?,
             _ => return Err(Error::internal("not a definition statement")),

@@ -33,6 +33,8 @@ impl Ddl<'_> {
         }
         let (schema, name) = self.new_relation_name(name, temporary)?;
         let mut view = Table {
+            row_type: self.new_oid()?,
+            row_array_type: self.new_oid()?,
             oid: 0,
             database: self.core.database_oid,
             schema: schema.oid,

@@ -395,7 +395,7 @@ fn cast(
         (Operand::Column(column), _) => {
             let mut out = Column::with_capacity(to.repr(), rows);
             for row in 0..rows {
-                match column.is_null(row) {
+                match column.is_null(row) && !matches!(method, CastMethod::Domain) {
                     true => out.push_null(),
                     false => {
                         out.push_datum(&cast_datum(column.get(row), from, to, modifier, explicit, eval)?)
@@ -420,7 +420,7 @@ fn cast_value(
     rt: &Runtime<'_>,
 ) -> Result<Datum> {
     match value {
-        Datum::Null => Ok(Datum::Null),
+        Datum::Null if !to.is_domain() => Ok(Datum::Null),
         value => cast_datum(value, from, to, modifier, explicit, &rt.context.eval),
     }
 }

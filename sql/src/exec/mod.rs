@@ -11,6 +11,7 @@ mod basic;
 pub use basic::check_bytes;
 pub(crate) mod constraint;
 mod cte;
+pub(crate) mod domain;
 pub(crate) mod foreign_key;
 mod function;
 mod join;

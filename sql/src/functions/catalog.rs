@@ -249,7 +249,17 @@ fn constraint_definition(constraint: Oid, pretty: bool, context: &EvalContext<'_
         let constraint = table.constraints.iter().find(|of| of.oid == constraint)?;
         Some(deparse::constraint_definition(&catalog, table, constraint, pretty, context))
     };
-    catalog.tables().find_map(found)
+    let of_domain = || {
+        let mut checks = catalog
+            .user_types()
+            .filter_map(|user_type| user_type.domain())
+            .flat_map(|domain| domain.checks.iter().map(|check| (Type(domain.base), check)));
+        let (base, check) = checks.find(|(_, check)| check.oid == constraint)?;
+        let text = deparse::domain_check(&check.text, base, pretty, context);
+        let not_valid = if check.validated { "" } else { " NOT VALID" };
+        Some(format!("CHECK ({text}){not_valid}"))
+    };
+    catalog.tables().find_map(found).or_else(of_domain)
 }
 
 fn view_definition(view: Oid, context: &EvalContext<'_>) -> Option<String> {
@@ -352,10 +362,22 @@ fn comment(object: Oid, class: Option<Oid>, column: i32, context: &EvalContext<'
 fn visibility(r: &mut Registry) {
     scalar!(r, "pg_table_is_visible", |context; relation: OidValue| {
         let catalog = context.services.catalog();
+        // A composite type's entry of pg_class is seen as the type is.
+        if let Some(composite) = catalog.user_types().find(|t| t.relation == relation.0 && relation.0 != 0) {
+            let path = context.services.search_path();
+            return Ok(Datum::Bool(catalog.find_type(None, &composite.name, &path) == Some(composite.oid)));
+        }
         let known = catalog.relation(relation.0).is_some();
         known.then(|| deparse::is_visible(&catalog, relation.0, &context.services.search_path()))
     });
-    scalar!(r, "pg_type_is_visible", |data_type: OidValue| Type::from_oid(data_type.0).map(|_| true));
+    scalar!(r, "pg_type_is_visible", |context; data_type: OidValue| {
+        let catalog = context.services.catalog();
+        let path = context.services.search_path();
+        Type::from_oid(data_type.0).map(|_| match catalog.type_name(data_type.0) {
+            Some((_, name)) => catalog.find_type(None, &name, &path) == Some(data_type.0),
+            None => true,
+        })
+    });
     scalar!(r, "pg_function_is_visible", |context; function: OidValue| {
         let catalog = context.services.catalog();
         match catalog.routine(function.0) {

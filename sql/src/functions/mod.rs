@@ -22,6 +22,8 @@ mod comparison;
 mod datetime;
 #[cfg(test)]
 mod differential;
+pub mod domain;
+mod enumeration;
 mod json;
 mod kernel;
 mod math;
@@ -215,6 +217,10 @@ pub trait Services {
     fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
         None
     }
+    /// Whether a domain (its own constraints only) will have a value.
+    fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
+        Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.
     fn check_interrupt(&self) -> Result<()>;
@@ -247,4 +253,8 @@ pub enum CastMethod {
     InputOutput,
     /// Element by element.
     Array,
+    /// A record as a composite type, field by field.
+    Row,
+    /// To the domain's base type; then its constraints are checked. A null is converted too.
+    Domain,
 }

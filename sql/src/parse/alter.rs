@@ -39,12 +39,13 @@ impl Parser<'_> {
             }
             Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
             Some(K::Trigger) => self.alter_trigger(),
+            Some(K::Type) => self.alter_type(false),
+            Some(K::Domain) => self.alter_type(true),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
                 | K::Default
-                | K::Domain
                 | K::Event
                 | K::Extension
                 | K::Foreign
@@ -59,7 +60,6 @@ impl Parser<'_> {
                 | K::Subscription
                 | K::Tablespace
                 | K::Text
-                | K::Type
                 | K::User),
             ) => {
                 let name = format!("ALTER {}", word.text().to_ascii_uppercase());

@@ -49,6 +49,9 @@ impl Parser<'_> {
             Some(K::User) if !replace && self.keyword_ahead(1) != Some(K::Mapping) => self.create_role(),
             Some(K::Function | K::Procedure) => self.create_routine(replace),
             Some(K::Trigger) => self.create_trigger(replace),
+            Some(K::Type) if !replace => self.create_type(),
+            Some(K::Domain) if !replace => self.create_domain(),
+            Some(K::Extension) if !replace => self.create_extension(),
             Some(K::Constraint) if self.keyword_ahead(1) == Some(K::Trigger) => self.create_trigger(replace),
             _ => self.create_unsupported(),
         }
@@ -71,8 +74,6 @@ impl Parser<'_> {
                 word @ (K::Aggregate
                 | K::Cast
                 | K::Collation
-                | K::Domain
-                | K::Extension
                 | K::Operator
                 | K::Policy
                 | K::Publication
@@ -81,8 +82,7 @@ impl Parser<'_> {
                 | K::Statistics
                 | K::Subscription
                 | K::Tablespace
-                | K::Transform
-                | K::Type),
+                | K::Transform),
             ) => {
                 let name = format!("CREATE {}", word.text().to_ascii_uppercase());
                 return self.unsupported(&name);

@@ -90,9 +90,13 @@ pub fn plan(
                     name,
                     table: info.table,
                     column: info.number,
-                    data_type: info.data_type,
+                    // Clients hear of a domain's base type, as from PostgreSQL.
+                    data_type: info.data_type.base(),
                     type_size: info.data_type.typlen(),
-                    type_modifier: info.modifier,
+                    type_modifier: match info.modifier {
+                        -1 => info.data_type.base_modifier(),
+                        modifier => modifier,
+                    },
                 }
             })
             .collect()

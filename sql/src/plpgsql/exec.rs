@@ -187,6 +187,9 @@ impl<'a> Frame<'a> {
             function.variables.iter().map(|variable| Value::empty(&variable.kind)).collect();
         for (id, argument) in function.inputs.iter().zip(arguments) {
             values[*id] = match (&function.variables[*id].kind, argument) {
+                (VariableKind::Record { shape: Some(shape) }, Datum::Record(fields)) => {
+                    Value::record(shape.clone(), fields.iter().map(|(_, value)| value.clone()).collect())
+                }
                 (VariableKind::Record { .. }, Datum::Record(fields)) => unnamed(fields),
                 (VariableKind::Record { .. }, _) => continue,
                 _ => Value::Scalar(argument.clone()),

@@ -114,6 +114,7 @@ impl Session {
             path_of: Cell::new((0, 0)),
             told_superuser: Cell::new(role.superuser),
             routine_stack: Cell::new(None),
+            domains: Default::default(),
             deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
@@ -198,6 +199,7 @@ impl Session {
 
     /// Parses a whole Query message. A syntax error anywhere fails the message before any of it runs.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
+        self.core.enter_types();
         match self.cache.simple(sql) {
             Ok(statements) => Ok(statements.into_iter().map(Parsed).collect()),
             Err(error) => Err(self.failed(error)),
@@ -217,6 +219,7 @@ impl Session {
     // ---- extended protocol ----
 
     pub fn prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()> {
+        self.core.enter_types();
         let result = self.try_prepare(name, sql, parameter_types);
         result.map_err(|error| self.failed(error))
     }
@@ -264,6 +267,7 @@ impl Session {
 
     /// Parameter types, and the result's fields (None: no rows).
     pub fn describe_statement(&mut self, name: &str) -> Result<(Vec<Oid>, Option<Vec<Field>>)> {
+        self.core.enter_types();
         let described = self.find_statement(name).and_then(|prepared| {
             let fields = self.fields_of(&prepared)?;
             let types = self.parameter_types_of(&prepared)?;
@@ -309,6 +313,7 @@ impl Session {
         parameter_formats: &[Format],
         result_formats: &[Format],
     ) -> Result<()> {
+        self.core.enter_types();
         let bound = self.try_bind(portal, statement, parameters, parameter_formats, result_formats);
         bound.map_err(|error| self.failed(error))
     }
@@ -388,6 +393,7 @@ impl Session {
 
     /// The fields (None: no rows) and the formats the client chose.
     pub fn describe_portal(&mut self, name: &str) -> Result<(Option<&[Field]>, &[Format])> {
+        self.core.enter_types();
         if let Err(error) = self.fill_portal_fields(name) {
             return Err(self.failed(error));
         }
@@ -439,6 +445,7 @@ impl Session {
     /// Runs the portal for up to `max_rows` rows (0 = all). A failure rolls back or fails the transaction as
     /// PostgreSQL would; the session stays usable.
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
+        self.core.enter_types();
         let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.

@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub told_superuser: Cell<bool>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
+    /// Domains' checks, bound for a version of the catalog.
+    pub domains: RefCell<crate::exec::domain::Cache>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
@@ -114,14 +116,21 @@ impl Core {
 
     pub fn catalog(&self) -> Arc<Catalog> {
         let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter_catalog(&catalog);
         // Which schemas of the path may be used is a matter of privileges, which are in the catalog.
         if self.path_of.get() != (self.role.get(), catalog.version) {
             self.resolve_path(&catalog);
         }
         catalog
     }
+    /// Makes users' types those of this session on this thread, where nothing else has: see `types/user.rs`.
+    pub fn enter_types(&self) {
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter(&catalog, &self.search_path.borrow());
+    }
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
+        self.catalog();
     }
     /// The role whose privileges count now, and whether it is a superuser.
     pub fn acting_role(&self) -> (Oid, bool) {
@@ -197,6 +206,7 @@ impl Core {
         self.take_identity(&settings);
         let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
         *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path, &catalog);
+        self.enter_types();
         self.synchronous_commit.set(typed.synchronous_commit);
         self.plan_epoch.set(self.plan_epoch.get() + 1);
         let handle = &self.registration.handle;
@@ -564,6 +574,9 @@ impl Services for StatementContext<'_> {
     }
     fn catalog(&self) -> Arc<Catalog> {
         self.core.catalog()
+    }
+    fn check_domain(&self, domain: Oid, value: &crate::types::Datum) -> Result<()> {
+        crate::exec::domain::check(self, domain, value)
     }
     fn nextval(&self, sequence: Oid) -> Result<i64> {
         self.core.check_writable("nextval()")?;

@@ -21,13 +21,15 @@ pub(super) fn decode_parameter(
     data_type: Type,
     eval: &EvalContext<'_>,
 ) -> Result<Datum> {
-    match format {
-        Format::Binary => crate::types::read_binary(bytes, data_type),
+    let value = match format {
+        Format::Binary => crate::types::read_binary(bytes, data_type)?,
         Format::Text => {
             let text = crate::types::binary::read_text(bytes)?;
-            crate::types::format::parse_datum(text, data_type, -1, eval.render)
+            return crate::functions::parse_in_context(text, data_type, -1, eval);
         }
-    }
+    };
+    crate::functions::domain::verify(&value, data_type, eval)?;
+    Ok(value)
 }
 
 fn text_field(name: &str) -> Field {

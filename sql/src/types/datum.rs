@@ -29,7 +29,7 @@ pub enum Datum {
 }
 
 /// A row as one value. Of a named composite type the names are the type's; a row that a query makes has its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     pub fields: Vec<(Type, Datum)>,
     pub names: Option<Arc<[String]>>,

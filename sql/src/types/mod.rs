@@ -14,8 +14,10 @@ pub mod interval_input;
 pub mod json;
 mod names;
 pub mod numeric;
+mod record_text;
 mod timezone;
 pub(crate) use timezone::offset as timezone_offset;
+pub(crate) mod user;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
@@ -125,6 +127,7 @@ types! {
     TRIGGER = 2279, 0, "trigger", Text, 4;
     INTERNAL = 2281, 0, "internal", Text, 8;
     ANYELEMENT = 2283, 0, "anyelement", Text, 4;
+    ANYENUM = 3500, 0, "anyenum", Int8, 4;
     ANYNONARRAY = 2776, 0, "anynonarray", Text, 4;
     ANYCOMPATIBLE = 5077, 0, "anycompatible", Text, 4;
     ANYCOMPATIBLEARRAY = 5078, 0, "anycompatiblearray", Array, -1;

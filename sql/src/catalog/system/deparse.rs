@@ -283,6 +283,25 @@ pub fn constraint_definition(
     text
 }
 
+/// A domain's check as ruleutils.c shows it; as it was written if it can't be read any more.
+pub fn domain_check(text: &str, base: Type, pretty: bool, context: &EvalContext<'_>) -> String {
+    let catalog = context.services.catalog();
+    let search_path = context.services.search_path();
+    let plan = crate::plan::PlanContext {
+        catalog: &catalog,
+        search_path: &search_path,
+        eval: context,
+        settings: crate::plan::PlannerSettings::for_catalog(),
+        variables: None,
+    };
+    let bound = crate::parse::parse_expression(text)
+        .and_then(|parsed| crate::bind::domain_check(&parsed, base, &plan));
+    match bound {
+        Ok(bound) => crate::plan::deparse::deparse(&bound, &crate::plan::deparse::DomainNames { pretty }),
+        Err(_) => text.to_owned(),
+    }
+}
+
 /// The default or generation expression of a column as pg_attrdef has it; an identity column has none.
 pub fn column_default(column: &Column) -> Option<&str> {
     match column {

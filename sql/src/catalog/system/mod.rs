@@ -23,6 +23,7 @@ mod live;
 mod objects;
 mod relations;
 pub mod routines;
+mod user_types;
 mod views;
 
 pub mod deparse;

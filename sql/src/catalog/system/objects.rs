@@ -36,6 +36,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_shdescription" => pg_shdescription,
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
+        "pg_enum" => super::user_types::pg_enum,
         _ => return None,
     })
 }
@@ -105,6 +106,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             class_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_classes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         rows.push([
             ("oid", oid(sequence.oid)),
@@ -148,6 +150,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
         ("oid", oid(table.oid)),
         ("relname", text(&table.name)),
         ("relnamespace", oid(table.schema)),
+        ("reltype", oid(table.row_type)),
         ("relowner", oid(table.owner)),
         ("relam", oid(if view { 0 } else { HEAP })),
         ("relfilenode", oid(if view { 0 } else { table.oid })),
@@ -187,21 +190,21 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
 
 /// What pg_attribute says of a column beside its type.
 #[derive(Default)]
-struct Attribute<'a> {
-    relation: Oid,
-    name: &'a str,
-    number: i16,
-    data_type: Oid,
-    modifier: i32,
-    not_null: bool,
-    has_default: bool,
-    has_missing: bool,
-    identity: Option<bool>,
-    generated: bool,
-    dropped: bool,
+pub(super) struct Attribute<'a> {
+    pub relation: Oid,
+    pub name: &'a str,
+    pub number: i16,
+    pub data_type: Oid,
+    pub modifier: i32,
+    pub not_null: bool,
+    pub has_default: bool,
+    pub has_missing: bool,
+    pub identity: Option<bool>,
+    pub generated: bool,
+    pub dropped: bool,
 }
 
-fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
+pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
     let facts = type_facts(attribute.data_type);
     rows.push([
         ("attrelid", oid(attribute.relation)),
@@ -258,6 +261,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             attributes_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_attributes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         for (at, (name, data_type)) in
             [("last_value", Type::INT8), ("log_cnt", Type::INT8), ("is_called", Type::BOOL)]
@@ -518,6 +522,7 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ]);
         }
     }
+    super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
 }
 

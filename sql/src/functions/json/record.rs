@@ -4,7 +4,7 @@
 //! with names and types (the *template*). A member is brought to its column's type as jsonfuncs.c does: json and jsonb
 //! are taken as they are, arrays and rows from JSON's own, and anything else goes through the text form.
 
-use super::super::{EvalContext, Registry, SetIterator};
+use super::super::{CallTypes, EvalContext, Registry, SetIterator};
 use super::invalid;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::parse_in_context;
@@ -22,6 +22,7 @@ fn convert(
 ) -> Result<Datum> {
     let kind = scan::kind(value);
     if kind == Kind::Null {
+        crate::functions::domain::verify(&Datum::Null, data_type, context)?;
         return Ok(Datum::Null);
     }
     match data_type {
@@ -43,6 +44,11 @@ fn convert(
     {
         let record = populate(value, &template, &template, context)?;
         return Ok(Datum::Record(Arc::new(Record { names: None, ..record })));
+    }
+    if data_type.is_domain() {
+        let value = convert(value, data_type.base(), data_type.base_modifier(), place, context)?;
+        crate::functions::domain::verify(&value, data_type, context)?;
+        return Ok(value);
     }
     let text = scan::as_text(value)?.unwrap_or_default();
     let parsed = parse_in_context(&text, data_type, modifier, context)?;
@@ -118,7 +124,11 @@ pub(super) fn populate(
         let name = names.get(index).map_or("", String::as_str);
         let field = match scan::member(value, name) {
             Some(member) => convert(member, *data_type, -1, name, context)?,
-            None => base.get(index).map_or(Datum::Null, |(_, value)| value.clone()),
+            None => {
+                let value = base.get(index).map_or(Datum::Null, |(_, value)| value.clone());
+                crate::functions::domain::verify(&value, *data_type, context)?;
+                value
+            }
         };
         fields.push((*data_type, field));
     }
@@ -178,7 +188,62 @@ fn object_rows<'a>(name: &str, text: &'a str) -> Result<Vec<&'a str>> {
     Ok(rows)
 }
 
+/// json_populate_record: a row of the base's type.
+fn populate_record(
+    name: &str,
+    arguments: &[Datum],
+    types: &CallTypes<'_>,
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
+    let Some(template) = types.result.row_template() else {
+        return Err(undetermined(name));
+    };
+    let base = arguments[0].as_record();
+    let Some(text) = arguments[1].as_str() else { return Ok(arguments[0].clone()) };
+    match scan::kind(text) {
+        Kind::Object => {}
+        Kind::Array => return Err(invalid("cannot call populate_composite on an array")),
+        Kind::Null => return Ok(arguments[0].clone()),
+        _ => return Err(invalid("cannot call populate_composite on a scalar")),
+    }
+    let record = populate(text, &template, base.map_or(&template, |base| base), context)?;
+    let value = Datum::Record(Arc::new(Record { names: None, ..record }));
+    crate::functions::domain::verify(&value, types.result, context)?;
+    Ok(value)
+}
+
+fn undetermined(name: &str) -> Error {
+    let message = format!("could not determine row type for result of {name}");
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(
+        "Provide a non-null record argument, or call the function in the FROM clause using a column definition list.",
+    )
+}
+
+/// json_populate_recordset, with the template as its last argument.
+fn populate_set(name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<SetIterator> {
+    let template = template_of(arguments).map_err(|_| undetermined(name))?;
+    let Some(text) = arguments[1].as_str() else { return Ok(Box::new(std::iter::empty())) };
+    let base = arguments[0].as_record();
+    let mut rows = Vec::new();
+    for value in object_rows(name, text)? {
+        rows.push(Ok(row(populate(value, template, base.map_or(template, |base| base), context)?)));
+    }
+    Ok(Box::new(rows.into_iter()))
+}
+
 pub fn register(r: &mut Registry) {
+    r.typed("json_populate_record", |arguments, types, context| {
+        populate_record("json_populate_record", arguments, types, context)
+    });
+    r.typed("jsonb_populate_record", |arguments, types, context| {
+        populate_record("jsonb_populate_record", arguments, types, context)
+    });
+    r.set("json_populate_recordset", |arguments, context| {
+        populate_set("json_populate_recordset", arguments, context)
+    });
+    r.set("jsonb_populate_recordset", |arguments, context| {
+        populate_set("jsonb_populate_recordset", arguments, context)
+    });
     r.set("json_to_record", |arguments, context| to_rows("json_to_record", arguments, false, context));
     r.set("jsonb_to_record", |arguments, context| to_rows("jsonb_to_record", arguments, false, context));
     r.set("json_to_recordset", |arguments, context| to_rows("json_to_recordset", arguments, true, context));
