@@ -243,8 +243,7 @@ impl Binder<'_> {
                 )
                 .at(position));
             }
-            let columns: Vec<NamedColumn> =
-                visible().flat_map(|item| item.columns.iter().cloned()).collect();
+            let columns: Vec<NamedColumn> = visible().flat_map(|item| item.columns.iter().cloned()).collect();
             columns.iter().for_each(|column| self.reads(&column.expr));
             return Ok(columns);
         }

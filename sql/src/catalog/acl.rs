@@ -137,13 +137,7 @@ impl ObjectClass {
         match self {
             ObjectClass::Column => P::INSERT | P::SELECT | P::UPDATE | P::REFERENCES,
             ObjectClass::Table => {
-                P::INSERT
-                    | P::SELECT
-                    | P::UPDATE
-                    | P::DELETE
-                    | P::TRUNCATE
-                    | P::REFERENCES
-                    | P::TRIGGER
+                P::INSERT | P::SELECT | P::UPDATE | P::DELETE | P::TRUNCATE | P::REFERENCES | P::TRIGGER
             }
             ObjectClass::Sequence => P::USAGE | P::SELECT | P::UPDATE,
             ObjectClass::Database => P::CREATE | P::TEMPORARY | P::CONNECT,
@@ -217,12 +211,7 @@ impl ObjectClass {
         // Columns have no privileges of their own until some are granted.
         if self != ObjectClass::Column {
             let privileges = self.all();
-            acl.0.push(AclItem {
-                grantee: owner,
-                grantor: owner,
-                privileges,
-                grantable: Privileges::NONE,
-            });
+            acl.0.push(AclItem { grantee: owner, grantor: owner, privileges, grantable: Privileges::NONE });
         }
         acl
     }
@@ -432,9 +421,7 @@ pub fn parse_item(text: &str, catalog: &Catalog) -> Result<AclItem> {
     let role = |name: &str| -> Result<Oid> {
         let found = catalog.find_role(name).map(|role| role.oid);
         let found = found.or_else(|| name.parse().ok().filter(|oid| catalog.role(*oid).is_some()));
-        found.ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
-        })
+        found.ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist")))
     };
     let (mut name, mut rest) = take_name(text.trim_start())?;
     if !rest.starts_with('=') {
@@ -461,9 +448,8 @@ pub fn parse_item(text: &str, catalog: &Catalog) -> Result<AclItem> {
             grantable |= last;
             continue;
         }
-        last = Privileges::of_letter(letter).ok_or_else(|| {
-            invalid(format!("invalid mode character: must be one of \"arwdDxtXUCTcsA\""))
-        })?;
+        last = Privileges::of_letter(letter)
+            .ok_or_else(|| invalid(format!("invalid mode character: must be one of \"arwdDxtXUCTcsA\"")))?;
         privileges |= last;
     }
     let grantee = if name.is_empty() { PUBLIC_ROLE } else { role(&name)? };
@@ -551,8 +537,7 @@ pub struct Membership {
 /// The predefined roles as they are until a grant changes one: these are not stored.
 pub fn predefined_roles() -> impl Iterator<Item = Role> {
     PREDEFINED.iter().map(|(oid, name, member_of)| {
-        let membership =
-            |role: &Oid| Membership { role: *role, grantor: super::ROLE_POSTGRES, admin: false };
+        let membership = |role: &Oid| Membership { role: *role, grantor: super::ROLE_POSTGRES, admin: false };
         Role {
             oid: *oid,
             name: (*name).to_owned(),
@@ -679,9 +664,11 @@ impl Catalog {
     }
     /// Whether a built-in object's list is not its class's default.
     pub fn is_built_in_restricted(&self, class: ObjectClass, oid: Oid) -> bool {
-        !self.built_in_acl(class, oid).0.iter().any(|item| {
-            item.grantee == PUBLIC_ROLE && item.privileges.contains(class.public())
-        })
+        !self
+            .built_in_acl(class, oid)
+            .0
+            .iter()
+            .any(|item| item.grantee == PUBLIC_ROLE && item.privileges.contains(class.public()))
     }
 
     pub fn is_superuser(&self, role: Oid) -> bool {

@@ -17,8 +17,8 @@
 
 use super::acl::DATABASE_OWNER;
 use super::{
-    Acl, Change, DATABASE_POSTGRES, Database, FIRST_USER_OID, Kind, Object, Objects, PUBLIC, ROLE_POSTGRES, Role,
-    Schema,
+    Acl, Change, DATABASE_POSTGRES, Database, FIRST_USER_OID, Kind, Object, Objects, PUBLIC, ROLE_POSTGRES,
+    Role, Schema,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::types::Oid;
@@ -226,9 +226,11 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         Object::Database(database) => Some((NameSpace::Database, 0, &database.name)),
         Object::Role(role) => Some((NameSpace::Role, 0, &role.name)),
         Object::Schema(schema) => Some((NameSpace::Schema, schema.database, &schema.name)),
-        Object::Table(_) | Object::Sequence(_) | Object::Routine(_) | Object::Settings(_) | Object::Grants(_) => {
-            None
-        },
+        Object::Table(_)
+        | Object::Sequence(_)
+        | Object::Routine(_)
+        | Object::Settings(_)
+        | Object::Grants(_) => None,
     }
 }
 

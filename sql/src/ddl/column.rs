@@ -74,7 +74,8 @@ impl Ddl<'_> {
             sequence: None,
             missing: None,
             dropped: false,
-            comment: None, acl: None,
+            comment: None,
+            acl: None,
         });
         let position = table.columns.len() - 1;
         if serial.is_some() {

@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -99,7 +99,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: None,
             statistics: None,
             depends_on: Vec::new(),
@@ -124,6 +124,7 @@ impl Ddl<'_> {
             return Ok((self.temporary_schema()?, relation.to_string()));
         }
         let found = names::creation_schema(&catalog, &self.search_path(), schema)?;
+        super::owner::check_create(&catalog, found.oid, self.core.role.get())?;
         Ok((found.clone(), relation.to_string()))
     }
 
@@ -259,6 +260,7 @@ impl Ddl<'_> {
         for &(relation, mode) in &plan.relations {
             self.lock(relation, mode)?;
         }
+        self.core.check_permissions(&plan)?;
         let fields = plan.fields.clone().unwrap_or_default();
         if columns.len() > fields.len() {
             let message = "too many column names were specified";
@@ -307,7 +309,8 @@ pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, 
         sequence: None,
         missing: None,
         dropped: false,
-        comment: None, acl: None,
+        comment: None,
+        acl: None,
     });
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! CREATE, DROP and rename DATABASE. A database is a name space of schemas within the one store.
 
 use super::Ddl;
-use crate::catalog::store::NameSpace;
 use crate::catalog::acl::DATABASE_OWNER;
+use crate::catalog::store::NameSpace;
 use crate::catalog::{Acl, Change, Database, Kind, Schema, Table};
 use crate::error::{Error, Result, SqlState};
 use serin_txn::RelationLockMode;
@@ -10,14 +10,20 @@ use serin_txn::RelationLockMode;
 impl Ddl<'_> {
     pub(super) fn create_database(&self, name: &str, options: &[(String, String)]) -> Result<()> {
         let catalog = self.catalog();
-        let may = catalog.role(self.core.role.get()).is_some_and(|role| role.superuser || role.create_database);
+        let may =
+            catalog.role(self.core.role.get()).is_some_and(|role| role.superuser || role.create_database);
         if !may {
             return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to create database"));
         }
         let mut owner = self.core.role.get();
         for (option, value) in options {
             match option.to_ascii_lowercase().as_str() {
-                "owner" => owner = self.role_oid(value)?,
+                "owner" => {
+                    owner = self.role_oid(value)?;
+                    if !catalog.is_member_of(self.core.role.get(), owner) {
+                        return Err(super::privilege::not_a_member(&catalog, owner));
+                    }
+                }
                 "template" => {
                     let template = catalog.find_database(value).ok_or_else(|| {
                         let message = format!("template database \"{value}\" does not exist");

@@ -2,7 +2,7 @@
 
 use super::create_table::push_plain_column;
 use super::{Ddl, names};
-use crate::catalog::{Persistence, Relation, Table};
+use crate::catalog::{ObjectClass, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{Name, ObjectName, Query, StatementKind};
 use crate::types::Type;
@@ -46,7 +46,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: Some(text.to_string()),
             statistics: None,
             depends_on: plan.relations.iter().map(|&(relation, _)| relation).collect(),

@@ -34,12 +34,12 @@ impl Parser<'_> {
                 self.alter_setting(SettingTarget::System)
             }
             Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
+            Some(K::Default) => self.default_privileges(),
             Some(K::Trigger) => self.alter_trigger(),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
-                | K::Default
                 | K::Domain
                 | K::Event
                 | K::Extension
@@ -71,6 +71,9 @@ impl Parser<'_> {
         let name = self.object_name()?;
         if self.eat_two(K::Rename, K::To) {
             return Ok(StatementKind::Rename { object, name, if_exists: false, to: self.column_id()? });
+        }
+        if self.eat_two(K::Owner, K::To) {
+            return Ok(StatementKind::Owner { object, name, to: self.role_spec()? });
         }
         self.unsupported(statement)
     }
@@ -117,6 +120,12 @@ impl Parser<'_> {
                 let to = self.column_id()?;
                 Ok(StatementKind::Rename { object: ObjectKind::Database, name, if_exists: false, to })
             }
+            Some(K::Owner) if self.keyword_ahead(1) == Some(K::To) => {
+                self.advance();
+                self.advance();
+                let name = ObjectName { parts: vec![name], position };
+                Ok(StatementKind::Owner { object: ObjectKind::Database, name, to: self.role_spec()? })
+            }
             _ => self.unsupported("ALTER DATABASE"),
         }
     }
@@ -139,7 +148,20 @@ impl Parser<'_> {
             return Ok(StatementKind::Rename { object: ObjectKind::Role, name, if_exists: false, to });
         }
         if matches!(self.keyword(), Some(K::Add | K::Drop)) {
-            return self.unsupported("ALTER GROUP");
+            // ALTER GROUP g ADD USER u is GRANT g TO u.
+            let grant = self.is(K::Add);
+            self.advance();
+            self.expect(K::User)?;
+            let grantees = self.role_specs()?;
+            let statement = super::privilege_ast::GrantRole {
+                grant,
+                roles: vec![name],
+                grantees,
+                admin: false,
+                grantor: None,
+                cascade: false,
+            };
+            return Ok(StatementKind::GrantRole(Box::new(statement)));
         }
         self.eat(K::With);
         Ok(StatementKind::AlterRole { name, options: self.role_options()? })

@@ -98,10 +98,10 @@ impl Parser<'_> {
                 let payload = if self.eat_symbol(b',') { Some(self.string()?) } else { None };
                 Ok(StatementKind::Notify(channel, payload))
             }
-            K::Cluster | K::Import | K::Load | K::Reassign | K::Refresh | K::Security => {
+            K::Reassign => self.reassign_owned(),
+            K::Cluster | K::Import | K::Load | K::Refresh | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),
-                    K::Reassign => "REASSIGN OWNED".to_owned(),
                     K::Refresh => "REFRESH MATERIALIZED VIEW".to_owned(),
                     K::Security => "SECURITY LABEL".to_owned(),
                     other => other.text().to_ascii_uppercase(),

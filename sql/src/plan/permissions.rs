@@ -132,9 +132,7 @@ pub(crate) fn guarded_table(table: &Table) -> Guarded<'_> {
 
 fn column_acl<'a>(relation: &'a Relation, number: i16, catalog: &'a Catalog) -> Option<&'a Acl> {
     match relation {
-        Relation::Table(table) => {
-            table.columns.iter().find(|column| column.number == number)?.acl.as_ref()
-        }
+        Relation::Table(table) => table.columns.iter().find(|column| column.number == number)?.acl.as_ref(),
         Relation::System(system) => catalog.built_in_column_acl(system.oid, number),
         _ => None,
     }
@@ -161,9 +159,8 @@ pub(crate) fn has_on_columns(
     catalog: &Catalog,
 ) -> bool {
     let has = |number: i16| {
-        column_acl(relation, number, catalog).is_some_and(|acl| {
-            catalog.held(role, ObjectClass::Column, Some(acl), owner).0.contains(wanted)
-        })
+        column_acl(relation, number, catalog)
+            .is_some_and(|acl| catalog.held(role, ObjectClass::Column, Some(acl), owner).0.contains(wanted))
     };
     match columns.is_empty() {
         true => column_numbers(relation).into_iter().any(has),
@@ -186,9 +183,10 @@ pub(crate) fn check_relation(used: &RelationUse, role: Oid, catalog: &Catalog) -
     ];
     let on_columns = Privileges::SELECT | Privileges::INSERT | Privileges::UPDATE;
     let allowed = (missing & !on_columns).is_empty()
-        && by_columns.into_iter().filter(|(wanted, _)| missing.contains(*wanted)).all(|(wanted, columns)| {
-            has_on_columns(&relation, object.owner, columns, wanted, role, catalog)
-        });
+        && by_columns
+            .into_iter()
+            .filter(|(wanted, _)| missing.contains(*wanted))
+            .all(|(wanted, columns)| has_on_columns(&relation, object.owner, columns, wanted, role, catalog));
     match allowed {
         true => Ok(()),
         false => Err(denied(object.word, object.name)),

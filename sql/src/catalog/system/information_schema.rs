@@ -158,7 +158,8 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 sequence: None,
                 missing: None,
                 dropped: false,
-                comment: None, acl: None,
+                comment: None,
+                acl: None,
             };
             let schema = schema_name(&catalog, relation.schema);
             push_column(&mut rows, context, schema, relation.name, false, &column);
