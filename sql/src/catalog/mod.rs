@@ -10,7 +10,7 @@ mod runtime;
 pub(crate) mod store;
 pub mod system;
 
-pub use acl::{Acl, Membership, ObjectClass, Privileges};
+pub use acl::{Acl, AclItem, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
