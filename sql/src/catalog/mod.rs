@@ -12,7 +12,7 @@ pub mod system;
 pub(crate) mod user_type;
 mod view;
 
-pub use acl::{Acl, Membership, ObjectClass, Privileges};
+pub use acl::{Acl, AclItem, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};

@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -102,7 +102,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: None,
             statistics: None,
             view_names: Vec::new(),
@@ -129,6 +129,7 @@ impl Ddl<'_> {
             return Ok((self.temporary_schema()?, relation.to_string()));
         }
         let found = names::creation_schema(&catalog, &self.search_path(), schema)?;
+        super::owner::check_create(&catalog, found.oid, self.core.role.get())?;
         Ok((found.clone(), relation.to_string()))
     }
 
@@ -266,6 +267,7 @@ impl Ddl<'_> {
         for &(relation, mode) in &plan.relations {
             self.lock(relation, mode)?;
         }
+        self.core.check_permissions(&plan)?;
         let fields = plan.fields.clone().unwrap_or_default();
         if columns.len() > fields.len() {
             let message = "too many column names were specified";

@@ -18,7 +18,12 @@ impl Ddl<'_> {
         let mut owner = self.core.role.get();
         for (option, value) in options {
             match option.to_ascii_lowercase().as_str() {
-                "owner" => owner = self.role_oid(value)?,
+                "owner" => {
+                    owner = self.role_oid(value)?;
+                    if !catalog.is_member_of(self.core.role.get(), owner) {
+                        return Err(super::privilege::not_a_member(&catalog, owner));
+                    }
+                }
                 "template" => {
                     let template = catalog.find_database(value).ok_or_else(|| {
                         let message = format!("template database \"{value}\" does not exist");

@@ -72,7 +72,8 @@ impl Ddl<'_> {
         };
         let mut doomed = Vec::new();
         for name in objects {
-            let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
+            let may = |found: &Relation| self.require_droppable(found, word);
+            let Some(found) = self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? else {
                 let message = format!("{word} \"{}\" does not exist", names::display(name));
                 if if_exists {
                     self.notice(format!("{message}, skipping"));
@@ -116,22 +117,29 @@ impl Ddl<'_> {
         }
         for relation in doomed {
             match relation {
-                Relation::Table(table) => {
-                    self.require_owner(table.owner, word, &table.name)?;
-                    self.remove_table(&table)?;
-                }
-                Relation::Sequence(sequence) => {
-                    self.require_owner(sequence.owner, word, &sequence.name)?;
-                    self.drop_sequence(&sequence, cascade)?;
-                }
-                Relation::Index(table, position) => {
-                    self.require_owner(table.owner, word, &table.indexes[position].name)?;
-                    self.drop_index(table.indexes[position].oid, cascade)?;
-                }
+                Relation::Table(table) => self.remove_table(&table)?,
+                Relation::Sequence(sequence) => self.drop_sequence(&sequence, cascade)?,
+                Relation::Index(table, position) => self.drop_index(table.indexes[position].oid, cascade)?,
                 Relation::System(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// A relation is its owner's to drop, or its schema's owner's.
+    fn require_droppable(&self, found: &Relation, word: &str) -> Result<()> {
+        let catalog = self.catalog();
+        let (owner, schema, name) = match found {
+            Relation::Table(table) => (table.owner, table.schema, &table.name),
+            Relation::Sequence(sequence) => (sequence.owner, sequence.schema, &sequence.name),
+            Relation::Index(table, at) => (table.owner, table.schema, &table.indexes[*at].name),
+            Relation::System(_) => return Ok(()),
+        };
+        let owns = |owner| catalog.has_privileges_of(self.core.role.get(), owner);
+        match owns(owner) || catalog.schema(schema).is_some_and(|schema| owns(schema.owner)) {
+            true => Ok(()),
+            false => self.require_owner(owner, word, name),
+        }
     }
 
     /// Views on these relations (and views on those, …) go too with CASCADE, or stand in the way.
@@ -283,7 +291,7 @@ impl Ddl<'_> {
         self.write(Change::remove(Kind::Table, table.oid))
     }
 
-    fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
+    pub(super) fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
         let catalog = self.catalog();
         let users: Vec<(Arc<Table>, usize)> = catalog
             .tables()
@@ -342,7 +350,7 @@ impl Ddl<'_> {
 
     // ---- schemas ----
 
-    fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
         let name = names::display(name);
         let catalog = self.catalog();
         let Some(schema) = catalog.find_schema(&name) else {

@@ -16,7 +16,10 @@ mod expression;
 mod extension;
 mod foreign_key;
 mod index;
+mod membership;
 pub(crate) mod names;
+mod owner;
+mod privilege;
 mod rewrite;
 mod role;
 mod routine;
@@ -27,13 +30,14 @@ mod truncate;
 mod user_type;
 mod view;
 
+use crate::catalog::acl::denied;
 use crate::catalog::store::NameSpace;
-use crate::catalog::{Catalog, Change, Object, Relation, Schema, Sequence, Table};
+use crate::catalog::{Catalog, Change, Object, Privileges, Relation, Schema, Sequence, Table};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::exec::ExecContext;
 use crate::functions::EvalContext;
 use crate::parse::ast::{ObjectKind, ObjectName, RoutineClass, StatementKind};
-use crate::plan::PlanContext;
+use crate::plan::{PlanContext, permissions};
 use crate::session::core::Core;
 use crate::types::{Datum, Oid, Type};
 use serin_storage::{Tree, TreeId};
@@ -100,8 +104,15 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         },
         S::Truncate { .. } => "TRUNCATE TABLE",
         S::Comment { .. } => "COMMENT",
-        S::Grant { grant: true, .. } => "GRANT",
-        S::Grant { grant: false, .. } => "REVOKE",
+        S::Grant(grant) if grant.grant => "GRANT",
+        S::Grant(_) => "REVOKE",
+        S::GrantRole(grant) if grant.grant => "GRANT ROLE",
+        S::GrantRole(_) => "REVOKE ROLE",
+        S::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+        S::ReassignOwned { .. } => "REASSIGN OWNED",
+        S::DropOwned { .. } => "DROP OWNED",
+        S::Owner { object: ObjectKind::Schema, .. } => "ALTER SCHEMA",
+        S::Owner { .. } => "ALTER DATABASE",
         S::Reindex { .. } => "REINDEX",
         S::CreateRoutine(create) if create.procedure => "CREATE PROCEDURE",
         S::CreateRoutine(_) => "CREATE FUNCTION",
@@ -182,9 +193,12 @@ impl Ddl<'_> {
             S::Comment { object, name, column, text } => {
                 self.comment(*object, name, column.as_deref(), text.clone())?;
             }
-            S::Grant { grant, privileges, object, names, roles, .. } => {
-                self.grant(*grant, privileges, *object, names, roles)?;
-            }
+            S::Grant(grant) => self.grant(grant)?,
+            S::GrantRole(grant) => self.grant_role(grant)?,
+            S::DefaultPrivileges(statement) => self.default_privileges(statement)?,
+            S::ReassignOwned { roles, to } => self.reassign_owned(roles, to)?,
+            S::DropOwned { roles, cascade } => self.drop_owned(roles, *cascade)?,
+            S::Owner { object, name, to } => self.change_owner(*object, name, to)?,
             S::CreateRoutine(create) => self.create_routine(create)?,
             S::DropRoutine { class, names, if_exists, cascade } => {
                 self.drop_routines(*class, names, *if_exists, *cascade)?;
@@ -309,8 +323,7 @@ impl Ddl<'_> {
         text.and_then(|text| parse_memory(&text)).unwrap_or(DEFAULT).max(1 << 20)
     }
     pub fn require_owner(&self, owner: Oid, what: &str, name: &str) -> Result<()> {
-        let (role, superuser) = self.core.acting_role();
-        if superuser || owner == role {
+        if self.catalog().has_privileges_of(self.core.role.get(), owner) {
             return Ok(());
         }
         let message = format!("must be owner of {what} {name}");
@@ -319,9 +332,22 @@ impl Ddl<'_> {
 
     /// Finds a relation and locks it; None if there is none. Looks again after each wait, as the name may mean something else by then.
     pub fn open_relation(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Option<Relation>> {
+        self.open_relation_if(name, mode, |_| Ok(()))
+    }
+
+    /// `may` is asked before the lock: whom it refuses shall not keep others waiting.
+    pub fn open_relation_if(
+        &self,
+        name: &ObjectName,
+        mode: RelationLockMode,
+        may: impl Fn(&Relation) -> Result<()>,
+    ) -> Result<Option<Relation>> {
         let mut locked = None;
         loop {
             let catalog = self.catalog();
+            if let [.., schema, _] = &name.parts[..] {
+                crate::plan::permissions::check_schema(schema, self.core.role.get(), &catalog)?;
+            }
             let Some(found) = names::find_relation(&catalog, &self.search_path(), name)? else {
                 return Ok(None);
             };
@@ -334,6 +360,7 @@ impl Ddl<'_> {
                     return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
                 }
             };
+            may(&found)?;
             if locked == Some(oid) {
                 return Ok(Some(found));
             }
@@ -358,14 +385,37 @@ impl Ddl<'_> {
         mode: RelationLockMode,
         is_fit: impl FnOnce(&Table) -> bool,
     ) -> Result<Arc<Table>> {
-        match self.open_relation(name, mode)? {
+        let may = |found: &Relation| match found {
+            Relation::Table(table) => self.require_owner(table.owner, "table", &table.name),
+            _ => Ok(()),
+        };
+        match self.open_relation_if(name, mode, may)? {
             None => Err(names::no_relation(name)),
-            Some(Relation::Table(table)) if is_fit(&table) => {
-                self.require_owner(table.owner, "table", &table.name)?;
-                Ok(table)
-            }
+            Some(Relation::Table(table)) if is_fit(&table) => Ok(table),
             Some(_) => Err(names::wrong_kind(name, "a table")),
         }
+    }
+
+    /// 42501 unless the acting role has a privilege on the relation, or on all of these columns of it (by position).
+    pub fn require_privilege(
+        &self,
+        relation: &Relation,
+        wanted: Privileges,
+        columns: &[usize],
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        let role = self.core.role.get();
+        let object = permissions::guarded(relation, &catalog);
+        if object.held(role, &catalog).0.contains(wanted) {
+            return Ok(());
+        }
+        if let (Relation::Table(table), false) = (relation, columns.is_empty()) {
+            let numbers = columns.iter().map(|at| table.columns[*at].number).collect();
+            if permissions::has_on_columns(relation, object.owner, &numbers, wanted, role, &catalog) {
+                return Ok(());
+            }
+        }
+        Err(denied(object.word, object.name))
     }
 }
 

@@ -1,8 +1,8 @@
 //! CREATE SCHEMA, and the schemas of temporary tables.
 
 use super::{Ddl, names};
-use crate::catalog::Schema;
 use crate::catalog::store::NameSpace;
+use crate::catalog::{ObjectClass, Privileges, Schema};
 use crate::error::{Error, Result, SqlState};
 use crate::types::Oid;
 
@@ -17,6 +17,12 @@ impl Ddl<'_> {
             Some(role) => self.role_oid(role)?,
             None => self.core.role.get(),
         };
+        let catalog = self.catalog();
+        let acting = self.core.role.get();
+        super::owner::check_database(&catalog, catalog.database(), acting, Privileges::CREATE)?;
+        if !catalog.is_member_of(acting, owner) {
+            return Err(super::privilege::not_a_member(&catalog, owner));
+        }
         let Some(name) = name.or(authorization) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a schema needs a name"));
         };
@@ -43,7 +49,7 @@ impl Ddl<'_> {
             name: name.to_string(),
             owner,
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Schema, 0)?,
         };
         let taken = self.core.engine.trees.take_name(
             &mut self.transaction.borrow_mut(),
@@ -63,6 +69,17 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         if let Some(schema) = self.core.temporary_schema.get().and_then(|oid| catalog.schema(oid)) {
             return Ok(schema.clone());
+        }
+        let held = super::owner::check_database(
+            &catalog,
+            catalog.database(),
+            self.core.role.get(),
+            Privileges::TEMPORARY,
+        );
+        if held.is_err() {
+            let database = &catalog.database().name;
+            let message = format!("permission denied to create temporary tables in database \"{database}\"");
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
         }
         let name = format!("pg_temp_{}", self.core.registration.pid);
         let schema = self.new_schema(&name, self.core.role.get())?;

@@ -1,7 +1,7 @@
 //! CREATE, ALTER SEQUENCE; sequences that belong to columns.
 
 use super::{Ddl, names};
-use crate::catalog::{Change, Kind, Relation, Sequence, Table};
+use crate::catalog::{Change, Kind, ObjectClass, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{ObjectName, SequenceOptions, TypeName};
 use crate::sequence::{Position, type_range};
@@ -67,7 +67,7 @@ impl Ddl<'_> {
             owned_by: None,
             state: oid,
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Sequence, schema)?,
         };
         let start = if increment > 0 {
             options.min.flatten().unwrap_or(min)

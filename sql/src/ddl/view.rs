@@ -2,7 +2,7 @@
 
 use super::create_table::push_plain_column;
 use super::{Ddl, names};
-use crate::catalog::{Index, Persistence, Relation, Table, ViewName};
+use crate::catalog::{Index, ObjectClass, Persistence, Relation, Table, ViewName};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{Name, ObjectName, Query, StatementKind};
 use crate::plan::logical::TableName;
@@ -49,7 +49,7 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
-            acl: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: Some(text.to_string()),
             view_names: self.view_names(text)?,
             populated: None,

@@ -29,6 +29,7 @@ mod kernel;
 mod math;
 mod numeric;
 mod pattern;
+pub(crate) mod privilege;
 mod registry;
 mod resolve;
 mod series;

@@ -4,6 +4,7 @@
 //! left-associative operators are still deep boxes, so every walker must be iterative along `left` or rely on
 //! [`crate::parse::DEPTH_MAX`].
 
+pub use super::privilege_ast::{DefaultPrivileges, Grant, GrantRole, RoleSpec};
 pub use super::routine_ast::{
     AlterRoutine, CreateRoutine, CreateTrigger, Merge, RoutineClass, RoutineSignature,
 };
@@ -622,14 +623,22 @@ pub enum StatementKind {
         column: Option<Name>,
         text: Option<String>,
     },
-    /// GRANT/REVOKE, recorded as text until privileges are enforced.
-    Grant {
-        grant: bool,
-        privileges: Vec<String>,
+    Grant(Box<Grant>),
+    GrantRole(Box<GrantRole>),
+    DefaultPrivileges(Box<DefaultPrivileges>),
+    ReassignOwned {
+        roles: Vec<RoleSpec>,
+        to: RoleSpec,
+    },
+    DropOwned {
+        roles: Vec<RoleSpec>,
+        cascade: bool,
+    },
+    /// ALTER GROUP … ADD and DROP USER come as GRANT; ALTER … OWNER TO of what has no other ALTER.
+    Owner {
         object: ObjectKind,
-        names: Vec<ObjectName>,
-        roles: Vec<Name>,
-        grant_option: bool,
+        name: ObjectName,
+        to: RoleSpec,
     },
     // maintenance
     Vacuum {

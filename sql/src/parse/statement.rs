@@ -100,10 +100,10 @@ impl Parser<'_> {
                 Ok(StatementKind::Notify(channel, payload))
             }
             K::Refresh => self.refresh(),
-            K::Cluster | K::Import | K::Load | K::Reassign | K::Security => {
+            K::Reassign => self.reassign_owned(),
+            K::Cluster | K::Import | K::Load | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),
-                    K::Reassign => "REASSIGN OWNED".to_owned(),
                     K::Security => "SECURITY LABEL".to_owned(),
                     other => other.text().to_ascii_uppercase(),
                 };

@@ -12,7 +12,7 @@ use crate::sequence::Position;
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Oid, RenderSettings};
 use serin_storage::{Timestamp, TreeId};
-use serin_txn::{AdvisoryScope, Mode, Transaction, WaitPolicy};
+use serin_txn::{AdvisoryScope, Mode, RelationLockMode, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -139,6 +139,24 @@ impl Core {
     }
     pub fn is_superuser(&self) -> bool {
         self.acting_role().1
+    }
+    /// Whether the role in force counts as another (a predefined one, mostly).
+    pub fn has_privileges_of(&self, role: Oid) -> bool {
+        self.catalog().has_privileges_of(self.role.get(), role)
+    }
+    /// LOCK TABLE takes a privilege that has to do with such a lock.
+    pub fn check_lock(&self, table: &crate::catalog::Table, mode: RelationLockMode) -> Result<()> {
+        let change = Privileges::UPDATE | Privileges::DELETE | Privileges::TRUNCATE;
+        let any = match mode {
+            RelationLockMode::AccessShare => Privileges::SELECT,
+            RelationLockMode::RowExclusive => change | Privileges::INSERT,
+            _ => change,
+        };
+        let object = crate::plan::permissions::guarded_table(table);
+        match object.held(self.role.get(), &self.catalog()).0.intersects(any) {
+            true => Ok(()),
+            false => Err(denied(object.word, object.name)),
+        }
     }
     /// The session's user, as SET SESSION AUTHORIZATION has it.
     pub fn session_role(&self) -> Oid {

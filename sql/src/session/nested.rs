@@ -190,6 +190,7 @@ impl<'a> Nested<'a> {
                 for name in tables {
                     let path = self.core.search_path.borrow().clone();
                     let table = crate::ddl::names::find_table(&self.core.catalog(), &path, name)?;
+                    self.core.check_lock(&table, *mode)?;
                     self.context.transaction.borrow_mut().lock_relation(table.oid, *mode, wait)?;
                 }
                 return Ok(());

@@ -5,6 +5,7 @@ use super::cursor::Declare;
 use super::portal::{Portal, Run, Tag};
 use super::statement::Prepared;
 use super::{Field, Format, Output, Progress};
+use crate::catalog::acl;
 use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
@@ -199,9 +200,10 @@ impl Session {
                 "ANALYZE"
             }
             StatementKind::Checkpoint => {
-                self.require_superuser(
-                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
-                )?;
+                if !self.core.has_privileges_of(acl::CHECKPOINT) {
+                    let message = "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT";
+                    return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                }
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
@@ -503,6 +505,7 @@ impl Session {
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         for name in tables {
             let table = self.find_table(name)?;
+            self.core.check_lock(&table, mode)?;
             self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
                 match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
                     true => Error::new(
@@ -519,11 +522,14 @@ impl Session {
     pub(super) fn find_table(&self, name: &ast::ObjectName) -> Result<Arc<crate::catalog::Table>> {
         let catalog = self.core.catalog();
         let path = self.core.search_path.borrow().clone();
+        if let [.., schema, _] = &name.parts[..] {
+            crate::plan::permissions::check_schema(schema, self.core.role.get(), &catalog)?;
+        }
         crate::ddl::names::find_table(&catalog, &path, name)
     }
 
     pub(super) fn require_superuser(&self, message: &str) -> Result<()> {
-        if self.core.superuser {
+        if self.core.is_superuser() {
             return Ok(());
         }
         Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))

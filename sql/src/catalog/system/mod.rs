@@ -12,6 +12,7 @@
 //! | `objects` | pg_class, pg_attribute, pg_index, pg_constraint, … from the descriptors |
 //! | `fixed` | pg_type, pg_am, pg_opclass, … from the facts; pg_proc, pg_operator, pg_cast from the functions |
 //! | `routines` | users' functions in pg_proc, pg_trigger; both as SQL text |
+//! | `privileges` | memberships, default privileges, information_schema's views of what is granted |
 //! | `views` | pg_tables, pg_indexes, pg_roles, … |
 //! | `information_schema` | information_schema |
 //! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
@@ -21,6 +22,7 @@ mod fixed;
 mod information_schema;
 mod live;
 mod objects;
+mod privileges;
 mod relations;
 pub mod routines;
 mod user_types;

@@ -3,8 +3,8 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES,
-    ReferentialAction, Table,
+    Acl, Catalog, Column, Constraint, ConstraintKind, Index, ObjectClass, PG_CATALOG, Persistence,
+    ROLE_POSTGRES, ReferentialAction, Table,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -31,6 +31,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_sequence" => pg_sequence,
         "pg_database" => pg_database,
         "pg_authid" => pg_authid,
+        "pg_auth_members" => super::privileges::pg_auth_members,
+        "pg_default_acl" => super::privileges::pg_default_acl,
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
@@ -39,6 +41,11 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_enum" => super::user_types::pg_enum,
         _ => return None,
     })
+}
+
+/// An access control list; null for the default one.
+pub fn list(acl: Option<&Acl>, catalog: &Catalog) -> Datum {
+    acl.map_or(Datum::Null, |acl| crate::functions::privilege::list_value(acl, catalog))
 }
 
 /// OID, name, owner, comment of every schema.
@@ -57,8 +64,15 @@ pub fn schemas(catalog: &Catalog) -> Vec<(Oid, String, Oid, Option<String>)> {
 
 fn pg_namespace(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_namespace");
-    for (number, name, owner, _) in schemas(&context.services.catalog()) {
-        rows.push([("oid", oid(number)), ("nspname", text(name)), ("nspowner", oid(owner))]);
+    let catalog = context.services.catalog();
+    for (number, name, owner, _) in schemas(&catalog) {
+        let acl = catalog.schema(number).and_then(|schema| schema.acl.as_ref());
+        rows.push([
+            ("oid", oid(number)),
+            ("nspname", text(name)),
+            ("nspowner", oid(owner)),
+            ("nspacl", list(acl, &catalog)),
+        ]);
     }
     rows.finish()
 }
@@ -96,12 +110,13 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("relnatts", Datum::Int2(relation.columns.len() as i16)),
             ("relispopulated", boolean(true)),
             ("relreplident", letter('n')),
+            ("relacl", list(Some(catalog.built_in_acl(ObjectClass::Table, relation.oid)), &catalog)),
         ]);
     }
     for table in catalog.tables() {
         let has_triggers = !catalog.references_to(table.oid).is_empty()
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
-        class_of_table(&mut rows, table, has_triggers);
+        class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
             class_of_index(&mut rows, table, index);
         }
@@ -121,6 +136,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("relnatts", Datum::Int2(3)),
             ("relispopulated", boolean(true)),
             ("relreplident", letter('n')),
+            ("relacl", list(sequence.acl.as_ref(), &catalog)),
         ]);
     }
     rows.finish()
@@ -135,7 +151,7 @@ fn relation_kind(table: &Table) -> char {
     }
 }
 
-fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
+fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &Catalog) {
     let view = table.is_view();
     let checks = table
         .constraints
@@ -164,6 +180,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
+        ("relacl", list(table.acl.as_ref(), catalog)),
         ("reloptions", options(&table.options)),
     ]);
 }
@@ -202,6 +219,7 @@ pub(super) struct Attribute<'a> {
     pub identity: Option<bool>,
     pub generated: bool,
     pub dropped: bool,
+    pub acl: Option<(&'a Acl, &'a Catalog)>,
 }
 
 pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
@@ -233,6 +251,7 @@ pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
         ("attisdropped", boolean(attribute.dropped)),
         ("attislocal", boolean(true)),
         ("attcollation", oid(facts.collation)),
+        ("attacl", attribute.acl.map_or(Datum::Null, |(acl, catalog)| list(Some(acl), catalog))),
     ]);
 }
 
@@ -248,6 +267,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 data_type: data_type.0,
                 modifier: -1,
                 not_null: kind == 'r' && at == 0,
+                acl: catalog.built_in_column_acl(relation.oid, at as i16 + 1).map(|acl| (acl, &*catalog)),
                 ..Attribute::default()
             };
             push_attribute(&mut rows, &attribute);
@@ -255,7 +275,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     for table in catalog.tables() {
         for column in &table.columns {
-            attribute_of_column(&mut rows, table, column);
+            attribute_of_column(&mut rows, table, column, &catalog);
         }
         for index in &table.indexes {
             attributes_of_index(&mut rows, table, index);
@@ -283,7 +303,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column) {
+fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog: &Catalog) {
     let dropped_name = format!("........pg.dropped.{}........", column.number);
     let attribute = Attribute {
         relation: table.oid,
@@ -297,6 +317,7 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column) {
         identity: column.identity.filter(|_| !column.dropped),
         generated: column.generated && !column.dropped,
         dropped: column.dropped,
+        acl: column.acl.as_ref().filter(|_| !column.dropped).map(|acl| (acl, catalog)),
     };
     push_attribute(rows, &attribute);
 }
@@ -549,7 +570,8 @@ fn pg_sequence(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_database");
-    for database in context.services.catalog().databases() {
+    let catalog = context.services.catalog();
+    for database in catalog.databases() {
         rows.push([
             ("oid", oid(database.oid)),
             ("datname", text(&database.name)),
@@ -562,6 +584,7 @@ fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("dattablespace", oid(1663)),
             ("datcollate", text("C")),
             ("datctype", text("C.UTF-8")),
+            ("datacl", list(database.acl.as_ref(), &catalog)),
         ]);
     }
     rows.finish()

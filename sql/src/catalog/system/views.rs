@@ -195,13 +195,19 @@ fn users(context: &EvalContext<'_>, view: &str, hide_password: bool) -> Result<V
     rows.finish()
 }
 
+fn members(catalog: &Catalog, role: Oid) -> Vec<Datum> {
+    let of = |member: &&Role| member.member_of.iter().any(|membership| membership.role == role);
+    catalog.roles().filter(of).map(|member| oid(member.oid)).collect()
+}
+
 fn pg_group(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_group");
-    for role in context.services.catalog().roles().filter(|role| !role.login) {
+    let catalog = context.services.catalog();
+    for role in catalog.roles().filter(|role| !role.login) {
         rows.push([
             ("groname", text(&role.name)),
             ("grosysid", oid(role.oid)),
-            ("grolist", array(Type::OID, Vec::new())),
+            ("grolist", array(Type::OID, members(&catalog, role.oid))),
         ]);
     }
     rows.finish()
