@@ -4,16 +4,17 @@
 //! statement that is running sees it. Passing a catalog to everything that formats a value or names a type in an error would make each
 //! signature about it, so (as PostgreSQL does with its type cache) it is ambient: a session *enters* its catalog and search path
 //! on the thread that runs it, before it runs anything, and again whenever they change. What was entered last on a thread is the
-//! session that is running there; without it, only built-in types are known.
+//! session that is running there; without it, only built-in types are known. The thread does not own what it was told of: a
+//! session that ends takes its catalog (and the store under it) with it.
 
 use super::{Oid, Record, Type};
 use crate::catalog::user_type::{TypeInfo, TypeKind, UserType};
 use crate::catalog::{Catalog, FIRST_USER_OID};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 struct Scope {
-    catalog: Arc<Catalog>,
+    catalog: Weak<Catalog>,
     path: Arc<[String]>,
 }
 
@@ -24,22 +25,30 @@ thread_local! {
 /// Makes types be what this catalog says, on this thread, until another is entered.
 pub(crate) fn enter(catalog: &Arc<Catalog>, path: &Arc<[String]>) {
     SCOPE.with_borrow_mut(|scope| match scope {
-        Some(scope) if Arc::ptr_eq(&scope.catalog, catalog) && Arc::ptr_eq(&scope.path, path) => {}
-        scope => *scope = Some(Scope { catalog: catalog.clone(), path: path.clone() }),
+        Some(scope) if is(&scope.catalog, catalog) && Arc::ptr_eq(&scope.path, path) => {}
+        scope => *scope = Some(Scope { catalog: Arc::downgrade(catalog), path: path.clone() }),
     });
 }
 
 /// A new catalog under the search path that was entered.
 pub(crate) fn enter_catalog(catalog: &Arc<Catalog>) {
     SCOPE.with_borrow_mut(|scope| match scope {
-        Some(scope) if Arc::ptr_eq(&scope.catalog, catalog) => {}
-        Some(scope) => scope.catalog = catalog.clone(),
-        None => *scope = Some(Scope { catalog: catalog.clone(), path: Arc::from([]) }),
+        Some(scope) if is(&scope.catalog, catalog) => {}
+        Some(scope) => scope.catalog = Arc::downgrade(catalog),
+        None => *scope = Some(Scope { catalog: Arc::downgrade(catalog), path: Arc::from([]) }),
     });
 }
 
-fn with<R>(read: impl FnOnce(&Scope) -> Option<R>) -> Option<R> {
-    SCOPE.with_borrow(|scope| scope.as_ref().and_then(read))
+/// A weak reference keeps the address taken, so equal addresses are the same catalog.
+fn is(entered: &Weak<Catalog>, catalog: &Arc<Catalog>) -> bool {
+    std::ptr::eq(entered.as_ptr(), Arc::as_ptr(catalog))
+}
+
+fn with<R>(read: impl FnOnce(&Catalog, &[String]) -> Option<R>) -> Option<R> {
+    SCOPE.with_borrow(|scope| {
+        let scope = scope.as_ref()?;
+        read(&*scope.catalog.upgrade()?, &scope.path)
+    })
 }
 
 /// None: not a user's type, or unknown.
@@ -47,7 +56,7 @@ pub(super) fn info(oid: Oid) -> Option<TypeInfo> {
     if oid < FIRST_USER_OID {
         return None;
     }
-    with(|scope| scope.catalog.type_info(oid))
+    with(|catalog, _| catalog.type_info(oid))
 }
 
 /// What a type that users made is; None: it is built in.
@@ -59,12 +68,12 @@ pub(crate) fn find(oid: Oid) -> Option<Arc<UserType>> {
     if oid < FIRST_USER_OID {
         return None;
     }
-    with(|scope| scope.catalog.user_type(oid))
+    with(|catalog, _| catalog.user_type(oid))
 }
 
 /// By name: in a schema, or along the search path.
 pub(crate) fn named(schema: Option<&str>, name: &str) -> Option<Type> {
-    with(|scope| scope.catalog.find_type(schema, name, &scope.path)).map(Type)
+    with(|catalog, path| catalog.find_type(schema, name, path)).map(Type)
 }
 
 /// The type of an array of these.
@@ -72,15 +81,15 @@ pub(super) fn array_of(oid: Oid) -> Option<Type> {
     if oid < FIRST_USER_OID {
         return None;
     }
-    with(|scope| scope.catalog.array_type(oid)).map(Type)
+    with(|catalog, _| catalog.array_type(oid)).map(Type)
 }
 
 /// pg_type.typname, and the schema if the search path does not lead to the type.
 pub(super) fn name(oid: Oid) -> Option<(Option<String>, String)> {
-    with(|scope| {
-        let (schema, name) = scope.catalog.type_name(oid)?;
-        let visible = scope.catalog.find_type(None, &name, &scope.path) == Some(oid);
-        let schema = scope.catalog.schema(schema).filter(|_| !visible).map(|schema| schema.name.clone());
+    with(|catalog, path| {
+        let (schema, name) = catalog.type_name(oid)?;
+        let visible = catalog.find_type(None, &name, path) == Some(oid);
+        let schema = catalog.schema(schema).filter(|_| !visible).map(|schema| schema.name.clone());
         Some((schema, name))
     })
 }
@@ -90,7 +99,7 @@ pub(super) fn template(oid: Oid) -> Option<Record> {
     if oid < FIRST_USER_OID {
         return None;
     }
-    with(|scope| scope.catalog.row_template(oid))
+    with(|catalog, _| catalog.row_template(oid))
 }
 
 impl Type {
@@ -128,6 +137,16 @@ impl Type {
         match self.0 < FIRST_USER_OID {
             true => false,
             false => !self.is_enum(),
+        }
+    }
+    /// A built-in type whose values are stored in the same way: what stays of a column's type when the column is dropped.
+    pub fn as_stored(self) -> Type {
+        match self.0 < FIRST_USER_OID {
+            true => self,
+            false if self.is_domain() => self.base().as_stored(),
+            false if self.is_enum() => Type::INT8,
+            // Of variable width, and not looked into.
+            false => Type::BYTEA,
         }
     }
     /// The name of a field of a composite type.
