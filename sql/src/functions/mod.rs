@@ -16,6 +16,7 @@
 mod aggregate;
 mod arguments;
 mod array;
+pub mod assign;
 mod cast;
 mod catalog;
 mod comparison;
