@@ -8,7 +8,7 @@ use crate::catalog::routine::{Mode, ResultShape};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnSet, Expr, RoutineCall};
 use crate::functions::{
-    Body, Callee, CastContext, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
+    Body, Callee, CastContext, CastMethod, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
 };
 use crate::parse::ast;
 use crate::plan::logical::{AggregateCall, SortKey};
@@ -56,8 +56,8 @@ impl Binder<'_> {
             }
         };
         // Known now, and not to the function: values don't carry their type.
-        if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
-            let oid = argument.unwrap_or(Type::UNKNOWN).0;
+        if let ("pg_typeof", [argument]) = (resolved.function.name, arguments.as_slice()) {
+            let oid = argument.data_type().0;
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
         }
         if resolved.function.is_restricted(self.context.catalog) {
@@ -67,7 +67,20 @@ impl Binder<'_> {
         if !is_aggregate && call.over.is_none() {
             self.refuse_aggregate_clauses(call, &name)?;
         }
-        let arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        let mut arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        // What takes VARIADIC "any" can tell an array of arguments from an argument that is one by this type.
+        if call.variadic
+            && resolved.function.arguments.last() == Some(&Type::ANY)
+            && let Some(array) = arguments.pop()
+        {
+            arguments.push(Expr::Cast {
+                operand: Box::new(array),
+                method: CastMethod::Relabel,
+                to: Type::ANYARRAY,
+                modifier: -1,
+                explicit: false,
+            });
+        }
         if let Some(over) = &call.over {
             return self.window_call(call, over, arguments, resolved, windows_before);
         }
@@ -80,7 +93,7 @@ impl Binder<'_> {
                 let message = "aggregate function calls cannot contain window function calls";
                 Err(Error::new(SqlState::GROUPING_ERROR, message).at(call.position))
             }
-            Body::Scalar { .. } => Ok(self.flatten_variadic(arguments, resolved)),
+            Body::Scalar { .. } | Body::Typed(_) => Ok(self.flatten_variadic(arguments, resolved)),
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
         }
@@ -175,7 +188,8 @@ impl Binder<'_> {
             }
             ResultShape::Row(columns) => {
                 let columns = columns.into_iter().map(|(name, t)| (name, found.meaning(t))).collect();
-                (columns, true, Type::RECORD)
+                let composite = Some(routine.result()).filter(|result| result.is_row());
+                (columns, true, composite.unwrap_or(Type::RECORD))
             }
             ResultShape::Unknown => (Vec::new(), true, Type::RECORD),
         };

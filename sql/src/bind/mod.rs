@@ -33,7 +33,7 @@ use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
 use crate::plan::permissions::Permissions;
 use crate::types::{Oid, Type};
-use scope::{NamedItem, Scope};
+use scope::{NamedColumn, NamedItem, Scope};
 use serin_txn::RelationLockMode;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,6 +76,7 @@ pub fn statement(
         columns: binder.columns,
         parameter_types,
         relations: binder.relations,
+        names: binder.names,
         permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
@@ -112,6 +113,24 @@ pub fn table_expression_as_written(
     let item = NamedItem::of_table(table, alias, &ids, None);
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, target)
+}
+
+/// Binds a domain's CHECK: its one input column is VALUE.
+pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'_>) -> Result<Expr> {
+    let mut binder = Binder::new(context);
+    let alias: Arc<str> = "".into();
+    let id = binder.new_column("value", base, -1, (0, 0), alias.clone());
+    let columns = vec![NamedColumn { name: "value".into(), expr: Expr::column(id, base) }];
+    let item = NamedItem {
+        alias,
+        schema: None,
+        columns,
+        name_visible: false,
+        columns_visible: true,
+        lockable: None,
+    };
+    binder.scopes.push(Scope::new(vec![item]));
+    binder.finish_single(expr, Some((Type::BOOL, -1)))
 }
 
 /// Binds an expression without input columns (DEFAULT, EXECUTE arguments, partition bounds), cast for assignment to `target`.
@@ -176,6 +195,7 @@ struct Binder<'a> {
     /// Names that WITH clauses around the point define, outermost first.
     cte_names: Vec<CteName>,
     relations: Vec<(Oid, RelationLockMode)>,
+    names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
@@ -184,6 +204,8 @@ struct Binder<'a> {
     row_keys: bool,
     /// Where a column was first mentioned.
     mentions: HashMap<ColumnId, usize>,
+    /// Where the untyped literals are written: a type that rejects one says so there.
+    literals: Vec<(Arc<str>, usize)>,
     view_depth: usize,
     /// Privileges that the statement takes.
     needs: permission::Needs,
@@ -231,11 +253,13 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             cte_names: Vec::new(),
             relations: Vec::new(),
+            names: Vec::new(),
             slots: 0,
             work_tables: 0,
             clause: Clause::plain("expressions"),
             row_keys: false,
             mentions: HashMap::new(),
+            literals: Vec::new(),
             view_depth: 0,
             needs: permission::Needs::default(),
         }

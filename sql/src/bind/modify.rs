@@ -19,7 +19,11 @@ type Bound = (Logical, Option<Vec<ColumnId>>);
 impl Binder<'_> {
     pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
         match self.find_relation(name)? {
-            Relation::Table(table) if table.view.is_some() => Err(Error::new(
+            Relation::Table(table) if table.is_materialized() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change materialized view \"{}\"", table.name),
+            )),
+            Relation::Table(table) if table.is_view() => Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {verb} view \"{}\"", table.name),
             )
@@ -90,7 +94,13 @@ impl Binder<'_> {
             let next = self.nextval(sequence)?;
             return self.assign(next, column, 0);
         }
-        match &column.default {
+        let of_domain = crate::types::user::find(column.data_type)
+            .and_then(|user_type| user_type.domain().and_then(|domain| domain.default.clone()));
+        match column.default.as_ref().or(of_domain.as_ref()) {
+            None if column.data_type().is_domain() => {
+                let null = Expr::null(Type::UNKNOWN);
+                self.assign(null, column, 0)
+            }
             None => Ok(Expr::null(column.data_type())),
             Some(text) => {
                 let parsed = crate::parse::parse_expression(text)?;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::plan::VariableConflict;
 use crate::plan::logical::{AggregateCall, WindowCall};
-use crate::types::Oid;
+use crate::types::{Oid, Type};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -154,7 +154,8 @@ impl Binder<'_> {
             {
                 let fields: Vec<Expr> = item.columns.iter().map(|column| column.expr.clone()).collect();
                 let types = fields.iter().map(Expr::data_type).collect();
-                return Ok(Some(Expr::Row { fields, types }));
+                let names = item.columns.iter().map(|column| column.name.clone()).collect();
+                return Ok(Some(Expr::Row { fields, types, names: Some(names), data_type: Type::RECORD }));
             }
             if named && !qualifier.is_empty() {
                 return Ok(None);

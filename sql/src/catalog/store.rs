@@ -47,6 +47,8 @@ pub(crate) enum NameSpace {
     Role = b'r',
     /// Functions and procedures: scope is the schema, the name ends in the input types.
     Routine = b'p',
+    /// Scope is the schema. Tables' row types are not here: their names are their tables'.
+    Type = b'y',
 }
 
 pub(crate) struct CatalogTrees {
@@ -170,6 +172,7 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Table(table) => serde_json::to_vec(&**table),
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
         Object::Routine(routine) => serde_json::to_vec(&**routine),
+        Object::Type(user_type) => serde_json::to_vec(&**user_type),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
         Object::Grants(grants) => serde_json::to_vec(&**grants),
     }
@@ -191,6 +194,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'a' => Object::Grants(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'y' => Object::Type(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
     }))
@@ -229,6 +233,7 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         Object::Table(_)
         | Object::Sequence(_)
         | Object::Routine(_)
+        | Object::Type(_)
         | Object::Settings(_)
         | Object::Grants(_) => None,
     }

@@ -35,7 +35,7 @@ impl Ddl<'_> {
             None => return Err(names::no_relation(&alter.name)),
         };
         self.require_owner(found.owner, "table", &found.name)?;
-        if found.is_view()
+        if found.view.is_some()
             && !alter.actions.iter().all(|action| {
                 matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
             })
@@ -360,7 +360,13 @@ impl Ddl<'_> {
         self.rewrite(old, table, Some(&mut transform))
     }
 
-    fn alter_drop_column(&self, table: &mut Table, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn alter_drop_column(
+        &self,
+        table: &mut Table,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let Some(position) = table.column_index(name) else {
             if if_exists {
                 let message =
@@ -384,11 +390,11 @@ impl Ddl<'_> {
         if let Some(view) = views.first()
             && !cascade
         {
-            let detail = format!("view {} depends on {what}", view.name);
+            let detail = format!("{} {} depends on {what}", view.word(), view.name);
             return Err(drop::must_cascade(&what, detail));
         }
         for view in views {
-            self.notice(format!("drop cascades to view {}", view.name));
+            self.notice(format!("drop cascades to {} {}", view.word(), view.name));
             self.clear_dependents(&[view.oid], true)?;
             self.remove_table(&view)?;
         }
@@ -868,13 +874,6 @@ impl Ddl<'_> {
         match found {
             Relation::Table(table) => {
                 self.require_owner(table.owner, "table", &table.name)?;
-                let catalog = self.catalog();
-                if let Some(view) = catalog.tables().find(|view| view.depends_on.contains(&table.oid)) {
-                    return Err(Error::unsupported(format!(
-                        "renaming a relation that view \"{}\" uses",
-                        view.name
-                    )));
-                }
                 self.take_relation_name(table.schema, to, table.oid)?;
                 self.give_relation_name(table.schema, &table.name)?;
                 let mut renamed = Table::clone(&table);

@@ -132,7 +132,7 @@ impl Ddl<'_> {
             _ => Ok(()),
         };
         match self.open_relation_if(name, RelationLockMode::ShareRowExclusive, may)? {
-            Some(Relation::Table(found)) if !found.is_view() => Ok(Some(found)),
+            Some(Relation::Table(found)) if found.view.is_none() => Ok(Some(found)),
             Some(_) => {
                 let message = format!("referenced relation \"{relation}\" is not a table");
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))

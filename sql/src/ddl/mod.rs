@@ -13,6 +13,7 @@ mod create_table;
 mod database;
 mod drop;
 mod expression;
+mod extension;
 mod foreign_key;
 mod index;
 mod membership;
@@ -26,6 +27,7 @@ mod schema;
 mod sequence;
 mod trigger;
 mod truncate;
+mod user_type;
 mod view;
 
 use crate::catalog::acl::denied;
@@ -58,7 +60,9 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
     use StatementKind as S;
     match kind {
         S::CreateTable(_) => "CREATE TABLE",
+        S::CreateTableAs { materialized: Some(_), .. } => "CREATE MATERIALIZED VIEW",
         S::CreateTableAs { .. } => "CREATE TABLE AS",
+        S::RefreshMaterializedView { .. } => "REFRESH MATERIALIZED VIEW",
         S::Query(_) => "SELECT INTO",
         S::CreateIndex(_) => "CREATE INDEX",
         S::CreateSequence { .. } => "CREATE SEQUENCE",
@@ -77,6 +81,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
             ObjectKind::Index => "ALTER INDEX",
             ObjectKind::Sequence => "ALTER SEQUENCE",
             ObjectKind::View => "ALTER VIEW",
+            ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
             ObjectKind::Schema => "ALTER SCHEMA",
             ObjectKind::Database => "ALTER DATABASE",
             ObjectKind::Role => "ALTER ROLE",
@@ -120,6 +125,11 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::CreateTrigger(_) => "CREATE TRIGGER",
         S::DropTrigger { .. } => "DROP TRIGGER",
         S::RenameTrigger { .. } => "ALTER TRIGGER",
+        S::CreateType { .. } => "CREATE TYPE",
+        S::CreateDomain(_) => "CREATE DOMAIN",
+        S::AlterType { domain: true, .. } => "ALTER DOMAIN",
+        S::AlterType { .. } => "ALTER TYPE",
+        S::CreateExtension { .. } => "CREATE EXTENSION",
         _ => "this statement",
     }
 }
@@ -130,8 +140,21 @@ impl Ddl<'_> {
         use StatementKind as S;
         match kind {
             S::CreateTable(create) => self.create_table(create)?,
-            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, query } => {
-                return self.create_table_as(name, columns, *if_not_exists, *temporary, *with_data, query);
+            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } => {
+                let materialized = materialized.as_deref();
+                let (temporary, with_data) = (*temporary, *with_data);
+                return self.create_table_as(
+                    name,
+                    columns,
+                    *if_not_exists,
+                    temporary,
+                    with_data,
+                    materialized,
+                    query,
+                );
+            }
+            S::RefreshMaterializedView { name, concurrently, with_data } => {
+                self.refresh_materialized_view(name, *concurrently, *with_data)?;
             }
             S::Query(query) => return self.select_into(query),
             S::CreateIndex(create) => self.create_index(create)?,
@@ -144,8 +167,9 @@ impl Ddl<'_> {
                     data_type.as_ref(),
                     owned_by.as_ref(),
                 )?,
-            S::AlterSequence { name, if_exists, options, restart, owned_by } => {
-                self.alter_sequence(name, *if_exists, options, *restart, owned_by.as_ref())?;
+            S::AlterSequence { name, if_exists, data_type, options, restart, owned_by } => {
+                let (data_type, owned_by) = (data_type.as_ref(), owned_by.as_ref());
+                self.alter_sequence(name, *if_exists, data_type, options, *restart, owned_by)?;
             }
             S::CreateSchema { name, if_not_exists, authorization } => {
                 self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
@@ -182,6 +206,10 @@ impl Ddl<'_> {
             S::AlterRoutine { class, signature, action } => self.alter_routine(*class, signature, action)?,
             S::CreateTrigger(create) => self.create_trigger(create)?,
             S::DropTrigger { name, table, if_exists, .. } => self.drop_trigger(name, table, *if_exists)?,
+            S::CreateType { name, definition } => self.create_type(name, definition)?,
+            S::CreateDomain(create) => self.create_domain(create)?,
+            S::AlterType { domain, name, action } => self.alter_type(*domain, name, action)?,
+            S::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists)?,
             S::RenameTrigger { name, table, to } => self.rename_trigger(name, table, to)?,
             S::Reindex { object, name } => self.reindex(*object, name)?,
             _ => return Err(Error::internal("not a definition statement")),
@@ -350,13 +378,27 @@ impl Ddl<'_> {
 
     /// As `open_relation`, for a table that must exist (and be a table, not a view).
     pub fn open_table(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Arc<Table>> {
+        self.open_table_that(name, mode, |table| table.view.is_none())
+    }
+
+    /// As `open_table`, for what may have indexes.
+    pub fn open_indexed(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Arc<Table>> {
+        self.open_table_that(name, mode, |table| !table.is_view())
+    }
+
+    fn open_table_that(
+        &self,
+        name: &ObjectName,
+        mode: RelationLockMode,
+        is_fit: impl FnOnce(&Table) -> bool,
+    ) -> Result<Arc<Table>> {
         let may = |found: &Relation| match found {
             Relation::Table(table) => self.require_owner(table.owner, "table", &table.name),
             _ => Ok(()),
         };
         match self.open_relation_if(name, mode, may)? {
             None => Err(names::no_relation(name)),
-            Some(Relation::Table(table)) if !table.is_view() => Ok(table),
+            Some(Relation::Table(table)) if is_fit(&table) => Ok(table),
             Some(_) => Err(names::wrong_kind(name, "a table")),
         }
     }

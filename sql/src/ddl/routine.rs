@@ -269,7 +269,10 @@ impl Ddl<'_> {
             (None, Some(implied)) => Ok((implied, None, false)),
             (None, None) => Err(definition_error("function result type must be specified")),
             (Some(written), implied) => {
-                let (declared, row) = self.routine_type(written)?;
+                let (mut declared, mut row) = self.routine_type(written)?;
+                if let Some(table) = self.catalog().table_of_row_type(declared.0) {
+                    (declared, row) = (Type::RECORD, Some(table.clone()));
+                }
                 if let Some(implied) = implied
                     && implied != declared
                 {

@@ -117,6 +117,10 @@ impl Ddl<'_> {
         let refuse = |message: String, detail: &str| {
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).detail(detail.to_owned()))
         };
+        if table.is_materialized() {
+            let message = format!("relation \"{}\" cannot have triggers", table.name);
+            return refuse(message, "This operation is not supported for materialized views.");
+        }
         if table.is_view() {
             let name = &table.name;
             return match (create.timing, create.each_row) {

@@ -98,7 +98,7 @@ pub(crate) fn wrong_row(given: usize, wanted: usize) -> Error {
 
 pub(crate) fn record(types: &[Type], row: Vec<Datum>) -> Datum {
     let fields: Vec<(Type, Datum)> = types.iter().copied().zip(row).collect();
-    Datum::Record(fields.into())
+    Datum::record(fields)
 }
 
 /// A value as another type, by an assignment cast.

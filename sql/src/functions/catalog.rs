@@ -48,6 +48,7 @@ fn names(r: &mut Registry) {
             _ => -1,
         }
     });
+    scalar!(r, "text_regclass", |context; name: &str| relation_named(name, context).map(OidValue));
     scalar!(r, "to_regclass", |context; name: &str| to_reg(name, Type::REGCLASS, context));
     scalar!(r, "to_regnamespace", |context; name: &str| to_reg(name, Type::REGNAMESPACE, context));
     scalar!(r, "to_regrole", |context; name: &str| to_reg(name, Type::REGROLE, context));
@@ -106,8 +107,8 @@ fn describe(class: Oid, object: Oid, column: i32, context: &EvalContext<'_>) -> 
     let relation = catalog.relation(object).filter(|_| class == 1259)?;
     let name = deparse::relation_name(&catalog, object, &context.services.search_path())?;
     let described = match &relation {
-        Relation::Table(table) if table.is_view() => format!("view {name}"),
-        Relation::Table(_) | Relation::System(_) => format!("table {name}"),
+        Relation::Table(table) => format!("{} {name}", table.word()),
+        Relation::System(_) => format!("table {name}"),
         Relation::Sequence(_) => format!("sequence {name}"),
         Relation::Index(..) => format!("index {name}"),
     };
@@ -247,12 +248,22 @@ fn constraint_definition(constraint: Oid, pretty: bool, context: &EvalContext<'_
         let constraint = table.constraints.iter().find(|of| of.oid == constraint)?;
         Some(deparse::constraint_definition(&catalog, table, constraint, pretty, context))
     };
-    catalog.tables().find_map(found)
+    let of_domain = || {
+        let mut checks = catalog
+            .user_types()
+            .filter_map(|user_type| user_type.domain())
+            .flat_map(|domain| domain.checks.iter().map(|check| (Type(domain.base), check)));
+        let (base, check) = checks.find(|(_, check)| check.oid == constraint)?;
+        let text = deparse::domain_check(&check.text, base, pretty, context);
+        let not_valid = if check.validated { "" } else { " NOT VALID" };
+        Some(format!("CHECK ({text}){not_valid}"))
+    };
+    catalog.tables().find_map(found).or_else(of_domain)
 }
 
 fn view_definition(view: Oid, context: &EvalContext<'_>) -> Option<String> {
-    let table = context.services.catalog().table(view)?;
-    table.view.as_ref().map(|definition| format!(" {definition};"))
+    let catalog = context.services.catalog();
+    deparse::view_definition(&catalog, &*catalog.table(view)?, context)
 }
 
 fn serial_sequence(table: &str, column: &str, context: &EvalContext<'_>) -> Result<Option<String>> {
@@ -350,10 +361,22 @@ fn comment(object: Oid, class: Option<Oid>, column: i32, context: &EvalContext<'
 fn visibility(r: &mut Registry) {
     scalar!(r, "pg_table_is_visible", |context; relation: OidValue| {
         let catalog = context.services.catalog();
+        // A composite type's entry of pg_class is seen as the type is.
+        if let Some(composite) = catalog.user_types().find(|t| t.relation == relation.0 && relation.0 != 0) {
+            let path = context.services.search_path();
+            return Ok(Datum::Bool(catalog.find_type(None, &composite.name, &path) == Some(composite.oid)));
+        }
         let known = catalog.relation(relation.0).is_some();
         known.then(|| deparse::is_visible(&catalog, relation.0, &context.services.search_path()))
     });
-    scalar!(r, "pg_type_is_visible", |data_type: OidValue| Type::from_oid(data_type.0).map(|_| true));
+    scalar!(r, "pg_type_is_visible", |context; data_type: OidValue| {
+        let catalog = context.services.catalog();
+        let path = context.services.search_path();
+        Type::from_oid(data_type.0).map(|_| match catalog.type_name(data_type.0) {
+            Some((_, name)) => catalog.find_type(None, &name, &path) == Some(data_type.0),
+            None => true,
+        })
+    });
     scalar!(r, "pg_function_is_visible", |context; function: OidValue| {
         let catalog = context.services.catalog();
         match catalog.routine(function.0) {

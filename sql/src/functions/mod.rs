@@ -22,6 +22,9 @@ mod comparison;
 mod datetime;
 #[cfg(test)]
 mod differential;
+pub mod domain;
+mod enumeration;
+mod json;
 mod kernel;
 mod math;
 mod numeric;
@@ -72,8 +75,23 @@ pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
 pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
 pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
 
+/// What a call's arguments and result are, for functions that take `any`: values don't carry their type.
+pub struct CallTypes<'a> {
+    pub arguments: &'a [Type],
+    pub result: Type,
+}
+impl CallTypes<'_> {
+    /// The call was written with VARIADIC: its last argument is an array of the last arguments.
+    pub fn is_variadic(&self) -> bool {
+        self.arguments.last() == Some(&Type::ANYARRAY)
+    }
+}
+
+pub type TypedScalar = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum>;
+
 pub enum Body {
     Scalar { scalar: Scalar, kernel: Option<Kernel> },
+    Typed(TypedScalar),
     Set { function: SetFunction, columns: &'static [(&'static str, Type)] },
     Aggregate(Aggregate),
     Window(WindowFunction),
@@ -200,6 +218,10 @@ pub trait Services {
     fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
         None
     }
+    /// Whether a domain (its own constraints only) will have a value.
+    fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
+        Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.
     fn check_interrupt(&self) -> Result<()>;
@@ -232,4 +254,8 @@ pub enum CastMethod {
     InputOutput,
     /// Element by element.
     Array,
+    /// A record as a composite type, field by field.
+    Row,
+    /// To the domain's base type; then its constraints are checked. A null is converted too.
+    Domain,
 }

@@ -22,7 +22,11 @@ impl Parser<'_> {
                 self.advance();
                 self.alter_relation(ObjectKind::View)
             }
-            Some(K::Materialized) => self.unsupported("ALTER MATERIALIZED VIEW"),
+            Some(K::Materialized) if self.keyword_ahead(1) == Some(K::View) => {
+                self.advance();
+                self.advance();
+                self.alter_relation(ObjectKind::MaterializedView)
+            }
             Some(K::Sequence) => self.alter_sequence(),
             Some(K::Schema) => self.alter_named(ObjectKind::Schema, "ALTER SCHEMA"),
             Some(K::Database) => self.alter_database(),
@@ -36,11 +40,12 @@ impl Parser<'_> {
             Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
             Some(K::Default) => self.default_privileges(),
             Some(K::Trigger) => self.alter_trigger(),
+            Some(K::Type) => self.alter_type(false),
+            Some(K::Domain) => self.alter_type(true),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
-                | K::Domain
                 | K::Event
                 | K::Extension
                 | K::Foreign
@@ -55,7 +60,6 @@ impl Parser<'_> {
                 | K::Subscription
                 | K::Tablespace
                 | K::Text
-                | K::Type
                 | K::User),
             ) => {
                 let name = format!("ALTER {}", word.text().to_ascii_uppercase());
@@ -92,12 +96,10 @@ impl Parser<'_> {
         if self.at == first {
             return Err(self.unexpected());
         }
-        if clauses.data_type.is_some() {
-            return Err(Error::unsupported("ALTER SEQUENCE … AS").at(self.position()));
-        }
         Ok(StatementKind::AlterSequence {
             name,
             if_exists,
+            data_type: clauses.data_type,
             options: clauses.options,
             restart: clauses.restart,
             owned_by: clauses.owned_by,

@@ -536,7 +536,14 @@ pub enum StatementKind {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        /// CREATE MATERIALIZED VIEW: the query's text.
+        materialized: Option<String>,
         query: Box<StatementKind>,
+    },
+    RefreshMaterializedView {
+        name: ObjectName,
+        concurrently: bool,
+        with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
     CreateSequence {
@@ -550,6 +557,7 @@ pub enum StatementKind {
     AlterSequence {
         name: ObjectName,
         if_exists: bool,
+        data_type: Option<TypeName>,
         options: SequenceOptions,
         restart: Option<Option<i64>>,
         owned_by: Option<ObjectName>,
@@ -682,8 +690,98 @@ pub enum StatementKind {
         to: Name,
     },
     Merge(Box<Merge>),
+    CreateType {
+        name: ObjectName,
+        definition: TypeDefinition,
+    },
+    CreateDomain(Box<CreateDomain>),
+    /// ALTER TYPE, ALTER DOMAIN.
+    AlterType {
+        domain: bool,
+        name: ObjectName,
+        action: Box<AlterType>,
+    },
+    CreateExtension {
+        name: Name,
+        if_not_exists: bool,
+    },
     /// Parsed as far as its name: answered with 0A000 and this text ("CREATE TRIGGER", "MERGE").
     Unsupported(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeDefinition {
+    Enum(Vec<String>),
+    Composite(Vec<ColumnDefinitionItem>),
+    /// Options as they are written.
+    Range(Vec<(Name, ObjectName)>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateDomain {
+    pub name: ObjectName,
+    pub data_type: TypeName,
+    pub collation: Option<ObjectName>,
+    pub constraints: Vec<DomainConstraint>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainConstraint {
+    pub name: Option<Name>,
+    pub kind: DomainConstraintKind,
+    pub not_valid: bool,
+}
+
+/// Expressions with their text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DomainConstraintKind {
+    NotNull,
+    Null,
+    Default(Expr, String),
+    Check(Expr, String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterType {
+    AddValue {
+        value: String,
+        if_not_exists: bool,
+        /// BEFORE (true) or AFTER another label.
+        neighbour: Option<(bool, String)>,
+    },
+    RenameValue {
+        from: String,
+        to: String,
+    },
+    Rename(Name),
+    SetSchema(Name),
+    Owner(Name),
+    AddAttribute(ColumnDefinitionItem),
+    DropAttribute {
+        name: Name,
+        if_exists: bool,
+    },
+    AlterAttribute {
+        name: Name,
+        data_type: TypeName,
+    },
+    RenameAttribute {
+        from: Name,
+        to: Name,
+    },
+    /// None: DROP DEFAULT.
+    Default(Option<(Expr, String)>),
+    NotNull(bool),
+    AddConstraint(DomainConstraint),
+    DropConstraint {
+        name: Name,
+        if_exists: bool,
+    },
+    RenameConstraint {
+        from: Name,
+        to: Name,
+    },
+    ValidateConstraint(Name),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -724,7 +822,7 @@ pub enum SetValue {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TransactionModes {
-    pub isolation: Option<serin_txn::Isolation>,
+    pub isolation: Option<crate::settings::IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }

@@ -36,6 +36,7 @@ pub mod routine_ast;
 mod setting;
 mod statement;
 mod type_name;
+mod user_type;
 
 #[cfg(test)]
 mod tests;

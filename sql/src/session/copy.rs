@@ -162,13 +162,23 @@ impl Loading {
             let definition = &definitions[column];
             let (data_type, modifier) = (definition.data_type(), definition.modifier);
             let value = if self.binary {
-                let Some(bytes) = input.get(field) else { continue };
+                let Some(bytes) = input.get(field) else {
+                    crate::functions::domain::verify(&Datum::Null, data_type, &context.eval)?;
+                    continue;
+                };
                 read_binary(bytes, data_type)
                     .and_then(|value| apply_modifier(value, data_type, modifier, false))
             } else {
-                let Some(text) = input.text(field)? else { continue };
+                let Some(text) = input.text(field)? else {
+                    crate::functions::domain::verify(&Datum::Null, data_type, &context.eval)?;
+                    continue;
+                };
                 parse_datum(text, data_type, modifier, context.eval.render)
             };
+            let value = value.and_then(|value| {
+                crate::functions::domain::verify(&value, data_type, &context.eval)?;
+                Ok(value)
+            });
             row[column] = value.map_err(|error| input.column_context(error, field))?;
         }
         for (column, default) in &self.row.defaults {
@@ -280,8 +290,8 @@ impl Session {
                 break again;
             }
         };
-        if table.is_view() {
-            let message = format!("cannot copy to view \"{}\"", table.name);
+        if table.view.is_some() {
+            let message = format!("cannot copy to {} \"{}\"", table.word(), table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         if table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled()) {
@@ -376,11 +386,13 @@ impl Session {
 
     /// Feeds COPY FROM STDIN.
     pub fn copy_in_data(&mut self, data: &[u8], _out: &mut dyn Output) -> Result<()> {
+        self.core.enter_types();
         let fed = self.feed_copy(data, false);
         fed.map(drop).map_err(|error| self.copy_failed(error))
     }
 
     pub fn copy_in_done(&mut self, out: &mut dyn Output) -> Result<Progress> {
+        self.core.enter_types();
         let count = match self.feed_copy(b"", true) {
             Ok(count) => count,
             Err(error) => return Err(self.copy_failed(error)),

@@ -4,17 +4,18 @@
 use super::engine::Engine;
 use super::registry::{Reason, Registration};
 use crate::catalog::acl::denied;
+use crate::catalog::system::Cursor;
 use crate::catalog::{Catalog, CatalogView, Change, ObjectClass, Privileges, Relation, Sequence};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::functions::{EvalContext, Services};
 use crate::sequence::Position;
-use crate::settings::{Settings, Source};
+use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Oid, RenderSettings};
 use serin_storage::{Timestamp, TreeId};
-use serin_txn::{AdvisoryScope, Isolation, Mode, RelationLockMode, Transaction, WaitPolicy};
+use serin_txn::{AdvisoryScope, Mode, RelationLockMode, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) struct Core {
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     /// Of the transaction under way.
     pub read_only: Cell<bool>,
     pub deferrable: Cell<bool>,
+    pub isolation: Cell<IsolationLevel>,
     /// Where this session's temporary tables go, once it has any.
     pub temporary_schema: Cell<Option<Oid>>,
     pub created_trees: RefCell<Vec<TreeId>>,
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     pub routines: RefCell<crate::exec::routine::Cache>,
     /// Cursors that functions have opened.
     pub cursors: RefCell<crate::plpgsql::Cursors>,
+    /// Named portals, for pg_cursors.
+    pub listed_cursors: RefCell<Vec<Weak<Cursor>>>,
     /// SET SESSION AUTHORIZATION and SET ROLE, as the settings have them.
     pub identity: RefCell<Identity>,
     /// Whom SECURITY DEFINER functions act as, innermost last.
@@ -64,6 +68,8 @@ pub(crate) struct Core {
     pub told_superuser: Cell<bool>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
+    /// Domains' checks, bound for a version of the catalog.
+    pub domains: RefCell<crate::exec::domain::Cache>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
@@ -93,22 +99,38 @@ impl SequenceMemory {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Characteristics {
     pub mode: Option<Mode>,
-    pub isolation: Option<Isolation>,
+    pub isolation: Option<IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }
 
 impl Core {
+    /// Shows a portal in pg_cursors for as long as it lives.
+    pub fn list_cursor(&self, cursor: Cursor) -> Arc<Cursor> {
+        let cursor = Arc::new(cursor);
+        let mut listed = self.listed_cursors.borrow_mut();
+        listed.retain(|cursor| cursor.strong_count() > 0);
+        listed.push(Arc::downgrade(&cursor));
+        cursor
+    }
+
     pub fn catalog(&self) -> Arc<Catalog> {
         let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter_catalog(&catalog);
         // Which schemas of the path may be used is a matter of privileges, which are in the catalog.
         if self.path_of.get() != (self.role.get(), catalog.version) {
             self.resolve_path(&catalog);
         }
         catalog
     }
+    /// Makes users' types those of this session on this thread, where nothing else has: see `types/user.rs`.
+    pub fn enter_types(&self) {
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter(&catalog, &self.search_path.borrow());
+    }
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
+        self.catalog();
     }
     /// The role whose privileges count now, and whether it is a superuser.
     pub fn acting_role(&self) -> (Oid, bool) {
@@ -202,6 +224,7 @@ impl Core {
         self.take_identity(&settings);
         let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
         *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path, &catalog);
+        self.enter_types();
         self.synchronous_commit.set(typed.synchronous_commit);
         self.plan_epoch.set(self.plan_epoch.get() + 1);
         let handle = &self.registration.handle;
@@ -387,7 +410,7 @@ impl Core {
         match name {
             "transaction_isolation" => {
                 let value = value.unwrap_or("read committed");
-                wanted.isolation = Some(parse_isolation(value).ok_or_else(|| invalid(value))?);
+                wanted.isolation = Some(IsolationLevel::named(value).ok_or_else(|| invalid(value))?);
             }
             "transaction_read_only" => wanted.read_only = Some(boolean()?),
             "transaction_deferrable" => wanted.deferrable = Some(boolean()?),
@@ -422,9 +445,9 @@ impl Core {
         let mut transaction = transaction.borrow_mut();
         let too_late = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         let has_snapshot = transaction.has_snapshot();
-        let isolation = wanted.isolation.unwrap_or(transaction.isolation());
+        let isolation = wanted.isolation.unwrap_or(self.isolation.get());
         if has_snapshot {
-            if isolation != transaction.isolation() {
+            if isolation != self.isolation.get() {
                 return too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query");
             }
             if wanted.read_only == Some(false) && self.read_only.get() {
@@ -434,11 +457,17 @@ impl Core {
                 return too_late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
             }
         }
+        self.isolation.set(isolation);
         self.read_only.set(wanted.read_only.unwrap_or(self.read_only.get()));
         self.deferrable.set(wanted.deferrable.unwrap_or(self.deferrable.get()));
         if !has_snapshot {
             let mode = wanted.mode.unwrap_or(transaction.mode());
-            transaction.set_characteristics(mode, isolation, self.read_only.get(), self.deferrable.get())?;
+            transaction.set_characteristics(
+                mode,
+                isolation.isolation(),
+                self.read_only.get(),
+                self.deferrable.get(),
+            )?;
         }
         Ok(())
     }
@@ -447,11 +476,9 @@ impl Core {
     pub fn setting(&self, name: &str, transaction: Option<&RefCell<Transaction>>) -> Result<String> {
         let on_off = |on: bool| if on { "on" } else { "off" }.to_string();
         let name = name.to_ascii_lowercase();
-        if let Some(transaction) = transaction {
+        if transaction.is_some() {
             match name.as_str() {
-                "transaction_isolation" => {
-                    return Ok(isolation_name(transaction.borrow().isolation()).to_string());
-                }
+                "transaction_isolation" => return Ok(self.isolation.get().name().to_string()),
                 "transaction_read_only" => return Ok(on_off(self.read_only.get())),
                 "transaction_deferrable" => return Ok(on_off(self.deferrable.get())),
                 _ => {}
@@ -459,7 +486,7 @@ impl Core {
         }
         let settings = self.settings.borrow();
         match name.as_str() {
-            "transaction_isolation" => Ok(isolation_name(settings.typed().default_isolation).to_string()),
+            "transaction_isolation" => Ok(settings.typed().default_isolation.name().to_string()),
             "transaction_read_only" => Ok(on_off(settings.typed().default_read_only)),
             "transaction_deferrable" => Ok(on_off(settings.typed().default_deferrable)),
             "is_superuser" => {
@@ -478,23 +505,6 @@ impl Core {
         }
         let message = format!("cannot execute {command} in a read-only transaction");
         Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
-    }
-}
-
-pub(crate) fn isolation_name(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::ReadCommitted => "read committed",
-        Isolation::RepeatableRead => "repeatable read",
-        Isolation::Serializable => "serializable",
-    }
-}
-
-fn parse_isolation(name: &str) -> Option<Isolation> {
-    match name.to_ascii_lowercase().as_str() {
-        "read committed" | "read uncommitted" | "default" => Some(Isolation::ReadCommitted),
-        "repeatable read" => Some(Isolation::RepeatableRead),
-        "serializable" => Some(Isolation::Serializable),
-        _ => None,
     }
 }
 
@@ -582,6 +592,9 @@ impl Services for StatementContext<'_> {
     }
     fn catalog(&self) -> Arc<Catalog> {
         self.core.catalog()
+    }
+    fn check_domain(&self, domain: Oid, value: &crate::types::Datum) -> Result<()> {
+        crate::exec::domain::check(self, domain, value)
     }
     fn nextval(&self, sequence: Oid) -> Result<i64> {
         self.core.check_writable("nextval()")?;
@@ -752,6 +765,10 @@ impl Services for StatementContext<'_> {
             }
         };
         Ok(statements.iter().map(row).collect())
+    }
+    fn cursors(&self) -> Result<Vec<Cursor>> {
+        let listed = self.core.listed_cursors.borrow();
+        Ok(listed.iter().filter_map(Weak::upgrade).map(|cursor| (*cursor).clone()).collect())
     }
     fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
         let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;

@@ -1,6 +1,7 @@
 //! Statements that are not planned: each is carried out here or sent to the module that knows how.
 
 use super::connection::{Session, no_statement};
+use super::cursor::Declare;
 use super::portal::{Portal, Run, Tag};
 use super::statement::Prepared;
 use super::{Field, Format, Output, Progress};
@@ -21,13 +22,15 @@ pub(super) fn decode_parameter(
     data_type: Type,
     eval: &EvalContext<'_>,
 ) -> Result<Datum> {
-    match format {
-        Format::Binary => crate::types::read_binary(bytes, data_type),
+    let value = match format {
+        Format::Binary => crate::types::read_binary(bytes, data_type)?,
         Format::Text => {
             let text = crate::types::binary::read_text(bytes)?;
-            crate::types::format::parse_datum(text, data_type, -1, eval.render)
+            return crate::functions::parse_in_context(text, data_type, -1, eval);
         }
-    }
+    };
+    crate::functions::domain::verify(&value, data_type, eval)?;
+    Ok(value)
 }
 
 fn text_field(name: &str) -> Field {
@@ -150,8 +153,9 @@ impl Session {
                 self.core.statements.borrow_mut().clear();
                 "DEALLOCATE ALL"
             }
-            StatementKind::Declare { name, scroll, hold, query, .. } => {
-                self.declare(name, query, scroll.unwrap_or(false), *hold, portal)?;
+            StatementKind::Declare { name, binary, scroll, hold, query } => {
+                let scroll = scroll.unwrap_or(false);
+                self.declare(Declare { name, query, binary: *binary, scroll, hold: *hold }, portal)?;
                 "DECLARE CURSOR"
             }
             StatementKind::Close(Some(name)) => {
@@ -378,7 +382,7 @@ impl Session {
         }
         let on_off = |on: bool| Some(if on { "on" } else { "off" });
         let defaults = [
-            ("default_transaction_isolation", modes.isolation.map(super::core::isolation_name)),
+            ("default_transaction_isolation", modes.isolation.map(|level| level.name())),
             ("default_transaction_read_only", modes.read_only.and_then(on_off)),
             ("default_transaction_deferrable", modes.deferrable.and_then(on_off)),
         ];

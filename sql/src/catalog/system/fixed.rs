@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 pub fn producer(name: &str) -> Option<Producer> {
     Some(match name {
-        "pg_type" => |_| facts("pg_type", include_str!("facts/pg_type.tsv")),
+        "pg_type" => pg_type,
         "pg_am" => |_| facts("pg_am", include_str!("facts/pg_am.tsv")),
         "pg_opfamily" => |_| facts("pg_opfamily", include_str!("facts/pg_opfamily.tsv")),
         "pg_opclass" => |_| facts("pg_opclass", include_str!("facts/pg_opclass.tsv")),
@@ -41,6 +41,12 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
         .collect();
     let mut rows = Vec::new();
     for line in lines {
+        // Of PostgreSQL's types, those that exist here.
+        let known =
+            |line: &str| line.split('\t').next().and_then(|oid| oid.parse().ok()).and_then(Type::from_oid);
+        if relation == "pg_type" && known(line).is_none() {
+            continue;
+        }
         let mut row = vec![Datum::Null; found.columns.len()];
         for (field, &at) in line.split('\t').zip(&columns) {
             let data_type = found.columns[at].1;
@@ -55,6 +61,35 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Built-in types, and users'.
+fn pg_type(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut all = facts("pg_type", include_str!("facts/pg_type.tsv"))?;
+    let mut rows = Rows::catalog("pg_type");
+    super::user_types::push_types(&mut rows, &context.services.catalog());
+    all.extend(rows.finish()?);
+    Ok(all)
+}
+
+/// A built-in type's output and send functions.
+pub fn output_functions(data_type: Oid) -> (Oid, Oid) {
+    static FUNCTIONS: OnceLock<HashMap<Oid, (Oid, Oid)>> = OnceLock::new();
+    let functions = FUNCTIONS.get_or_init(|| {
+        let mut lines = include_str!("facts/pg_type.tsv").lines();
+        let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+        let column =
+            |name: &str| header.iter().position(|column| *column == name).expect("a column of pg_type");
+        let places = ["oid", "typoutput", "typsend"].map(column);
+        lines
+            .map(|line| {
+                let fields: Vec<&str> = line.split('\t').collect();
+                let [oid, output, send] = places.map(|at| fields[at].parse().unwrap_or(0));
+                (oid, (output, send))
+            })
+            .collect()
+    });
+    functions.get(&data_type).copied().unwrap_or((0, 0))
 }
 
 /// How values of a type are stored, for pg_attribute.

@@ -25,6 +25,7 @@ mod objects;
 mod privileges;
 mod relations;
 pub mod routines;
+mod user_types;
 mod views;
 
 pub mod deparse;
@@ -37,6 +38,7 @@ use crate::types::Oid;
 
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement};
+pub use objects::operator_class_named;
 pub use objects::{comments, shared_comments};
 pub use relations::all;
 

@@ -38,6 +38,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_shdescription" => pg_shdescription,
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
+        "pg_enum" => super::user_types::pg_enum,
         _ => return None,
     })
 }
@@ -120,6 +121,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             class_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_classes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         rows.push([
             ("oid", oid(sequence.oid)),
@@ -141,6 +143,14 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// `has_triggers`: foreign keys are triggers in PostgreSQL, and psql looks for them only where there are some.
+fn relation_kind(table: &Table) -> char {
+    match table {
+        _ if table.is_materialized() => 'm',
+        _ if table.is_view() => 'v',
+        _ => 'r',
+    }
+}
+
 fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &Catalog) {
     let view = table.is_view();
     let checks = table
@@ -156,6 +166,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("oid", oid(table.oid)),
         ("relname", text(&table.name)),
         ("relnamespace", oid(table.schema)),
+        ("reltype", oid(table.row_type)),
         ("relowner", oid(table.owner)),
         ("relam", oid(if view { 0 } else { HEAP })),
         ("relfilenode", oid(if view { 0 } else { table.oid })),
@@ -163,7 +174,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("reltuples", Datum::Float4(if view { 0.0 } else { tuples })),
         ("relhasindex", boolean(!table.indexes.is_empty())),
         ("relpersistence", persistence(table)),
-        ("relkind", letter(if view { 'v' } else { 'r' })),
+        ("relkind", letter(relation_kind(table))),
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
@@ -196,22 +207,22 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
 
 /// What pg_attribute says of a column beside its type.
 #[derive(Default)]
-struct Attribute<'a> {
-    relation: Oid,
-    name: &'a str,
-    number: i16,
-    data_type: Oid,
-    modifier: i32,
-    not_null: bool,
-    has_default: bool,
-    has_missing: bool,
-    identity: Option<bool>,
-    generated: bool,
-    dropped: bool,
-    acl: Option<(&'a Acl, &'a Catalog)>,
+pub(super) struct Attribute<'a> {
+    pub relation: Oid,
+    pub name: &'a str,
+    pub number: i16,
+    pub data_type: Oid,
+    pub modifier: i32,
+    pub not_null: bool,
+    pub has_default: bool,
+    pub has_missing: bool,
+    pub identity: Option<bool>,
+    pub generated: bool,
+    pub dropped: bool,
+    pub acl: Option<(&'a Acl, &'a Catalog)>,
 }
 
-fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
+pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
     let facts = type_facts(attribute.data_type);
     rows.push([
         ("attrelid", oid(attribute.relation)),
@@ -270,6 +281,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             attributes_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_attributes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         for (at, (name, data_type)) in
             [("last_value", Type::INT8), ("log_cnt", Type::INT8), ("is_called", Type::BOOL)]
@@ -356,16 +368,35 @@ fn pg_attrdef(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 // ---- indexes and constraints ----
 
 /// The default btree operator class of a type.
+/// A row of pg_opclass for btree.
+pub struct OperatorClass {
+    pub oid: Oid,
+    pub name: &'static str,
+    pub data_type: Type,
+    pub is_default: bool,
+}
+
+fn operator_classes() -> impl Iterator<Item = OperatorClass> {
+    let rows = include_str!("facts/pg_opclass.tsv").lines().skip(1).map(|line| line.split('\t'));
+    rows.filter_map(|mut fields| {
+        let oid = fields.next()?.parse().ok()?;
+        let is_btree = fields.next()?.parse() == Ok(BTREE);
+        let name = fields.next()?;
+        let data_type = Type(fields.nth(3)?.parse().ok()?);
+        let is_default = fields.next()? == "t";
+        is_btree.then_some(OperatorClass { oid, name, data_type, is_default })
+    })
+}
+
+pub fn operator_class_named(name: &str) -> Option<OperatorClass> {
+    operator_classes().find(|class| class.name == name)
+}
+
 fn operator_class(data_type: Oid) -> Oid {
     // varchar has none of its own: text's.
     let data_type = if data_type == Type::VARCHAR.0 { Type::TEXT.0 } else { data_type };
-    let class = include_str!("facts/pg_opclass.tsv").lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let matches = fields[6].parse() == Ok(data_type) && fields[7] == "t";
-        matches.then(|| fields[0].parse().ok()).flatten()
-    });
-    match class {
-        Some(class) => class,
+    match operator_classes().find(|class| class.is_default && class.data_type.0 == data_type) {
+        Some(class) => class.oid,
         None if Type(data_type).is_array() => 397,
         None => 0,
     }
@@ -404,6 +435,11 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 .collect();
             let expressions: Vec<&str> =
                 index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
+            let classes = index.keys.iter().zip(&types).map(|(key, &data_type)| {
+                let own = key.operator_class.as_deref().and_then(operator_class_named);
+                oid(own.map_or_else(|| operator_class(data_type), |class| class.oid))
+            });
+            let classes = classes.collect();
             rows.push([
                 ("indexrelid", oid(index.oid)),
                 ("indrelid", oid(table.oid)),
@@ -418,7 +454,7 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("indislive", boolean(true)),
                 ("indkey", vector(Type::INT2VECTOR, numbers(table, columns.chain(included)))),
                 ("indcollation", each(&|data_type| type_facts(data_type).collation)),
-                ("indclass", each(&operator_class)),
+                ("indclass", vector(Type::OIDVECTOR, classes)),
                 ("indoption", vector(Type::INT2VECTOR, flags)),
                 ("indexprs", optional((!expressions.is_empty()).then(|| expressions.join(", ")))),
                 ("indpred", optional(index.predicate.as_deref())),
@@ -507,6 +543,7 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ]);
         }
     }
+    super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
 }
 
