@@ -277,6 +277,12 @@ fn data_type(role: Oid, rest: &[Datum], context: &EvalContext<'_>) -> Result<Opt
         Datum::Oid(oid) => *oid,
         _ => return Ok(None),
     };
+    let catalog = context.services.catalog();
+    let element = Type(oid).element().filter(|_| Type(oid).is_array()).map_or(oid, |element| element.0);
+    if let Some(found) = catalog.user_type(element) {
+        let held = catalog.held(role, ObjectClass::Type, found.acl.as_ref(), found.owner);
+        return Ok(Some(any(&asked, held)));
+    }
     Ok(Type::from_oid(oid).map(|known| {
         // An array type has its element's privileges.
         let oid = known.element().filter(|_| known.is_array()).unwrap_or(known).0;
