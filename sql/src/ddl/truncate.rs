@@ -21,7 +21,7 @@ impl Ddl<'_> {
             let may = |found: &Relation| self.require_privilege(found, Privileges::TRUNCATE, &[]);
             let table = match self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? {
                 None => return Err(names::no_relation(name)),
-                Some(Relation::Table(table)) if !table.is_view() => table,
+                Some(Relation::Table(table)) if table.view.is_none() => table,
                 Some(_) => return Err(names::wrong_kind(name, "a table")),
             };
             if chosen.iter().all(|other| other.oid != table.oid) {
