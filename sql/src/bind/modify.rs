@@ -33,10 +33,14 @@ impl Binder<'_> {
                 self.need(table.oid, Privileges::NONE, &[]);
                 Ok(table)
             }
-            Relation::System(relation) => Err(Error::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            )),
+            Relation::System(relation) => {
+                let role = self.context.eval.services.acting_role();
+                let message = match self.context.catalog.is_superuser(role) {
+                    true => format!("permission denied: \"{}\" is a system catalog", relation.name),
+                    false => format!("permission denied for table {}", relation.name),
+                };
+                Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+            }
             Relation::Sequence(sequence) => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change sequence \"{}\"", sequence.name),
