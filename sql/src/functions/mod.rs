@@ -29,7 +29,7 @@ mod pattern;
 mod registry;
 mod resolve;
 mod series;
-mod system;
+pub(crate) mod system;
 mod text;
 mod window;
 
@@ -182,6 +182,10 @@ pub trait Services {
     }
     /// Constraint checks that the transaction has put off. None: there is nowhere to put them.
     fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
+        None
+    }
+    /// For what there is to know of the log, folds and memory.
+    fn store(&self) -> Option<Arc<serin_storage::Store>> {
         None
     }
     fn notice(&self, notice: crate::error::Error);
