@@ -25,7 +25,7 @@
 //! | 40 | 8 | generation |
 //! | 48 | 8 | fold timestamp: the state is that of this commit |
 //! | 56 | 8 | LSN from which to replay |
-//! | 64 | 8 | time, microseconds since 2000 |
+//! | 64 | 8 | time of the state at the latest, microseconds since 2000 |
 //! | 72 | 8 | entries |
 //! | 80 | 48 | zero |
 //! | 128 | | entries in ascending order: page (8), generation (8, the top bit set if the page is in this backup), its CRC32C (4) |
@@ -290,6 +290,7 @@ impl Store {
             let state = shared.fold.lock();
             (*state.meta(), self.snapshot_of_state())
         };
+        let time = now_microseconds();
         assert_eq!(snapshot.generation.number, meta.generation, "no fold went between the two");
         if let Some(before) = &before {
             let MapHeader { store_id, generation, .. } = before.header;
@@ -349,7 +350,7 @@ impl Store {
             generation: meta.generation,
             fold_ts: meta.fold_ts,
             replay_start: meta.replay_start,
-            time: now_microseconds(),
+            time,
             entries: 0,
         };
         map.finish(header)?;

@@ -92,6 +92,9 @@ pub fn restore_with(
     } else if !matches!(target, RestoreTarget::End) {
         return Err(Error::Archive("a target can only be reached with an archive".to_owned()));
     }
+    if matches!(target, RestoreTarget::Time(time) if microseconds_of(time) < base.time) {
+        return Err(made_after_target());
+    }
     prepare_directory(&*vfs, &dir)?;
     let marker = dir.join(INCOMPLETE);
     vfs.open(&marker, true).context("create", &marker)?.sync_data().context("sync", &marker)?;
@@ -128,6 +131,10 @@ pub fn restore_with(
     vfs.sync_dir(&dir).context("sync", &dir)?;
     let time = last_time.map(time_from);
     Ok(RestoreReport { timestamp: last, lsn: reached, time, pages: report.pages, records })
+}
+
+fn made_after_target() -> Error {
+    Error::Archive("the backup was made after the target: an earlier one is needed".to_owned())
 }
 
 fn open_chain(vfs: &dyn Vfs, backups: &[PathBuf]) -> Result<Vec<MapReader>> {
@@ -302,8 +309,7 @@ impl Replay {
         };
         let is_in_base = header.timestamp <= self.base;
         if beyond && is_in_base {
-            let message = "the backup was made after the target: an earlier one is needed".to_owned();
-            return Err(Error::Archive(message));
+            return Err(made_after_target());
         }
         if beyond {
             self.is_there = true;

@@ -114,7 +114,7 @@ fn run(archive: &str, dir: &Path) {
                     }
                     let quiet = pause.transaction.lock().unwrap();
                     let mut transaction = client.transaction().unwrap();
-                    transaction.execute("INSERT INTO t (v) SELECT $1 + i FROM generate_series(1, 20) i", &[&(number * 7 + writer)]).unwrap();
+                    transaction.execute("INSERT INTO t (v) SELECT $1::bigint + i FROM generate_series(1, 20) i", &[&(number * 7 + writer)]).unwrap();
                     transaction.execute("UPDATE total SET n = n + 20", &[]).unwrap();
                     if writer == 0 && number % 40 == 3 {
                         let mut copy = transaction.copy_in("COPY big FROM STDIN").unwrap();
@@ -139,7 +139,12 @@ fn run(archive: &str, dir: &Path) {
         }
         for round in 1..=12usize {
             let target = written.load(Ordering::Relaxed) + 30;
+            let since = std::time::Instant::now();
             while written.load(Ordering::Relaxed) < target {
+                if since.elapsed().as_secs() > 60 {
+                    stop.store(true, Ordering::Relaxed);
+                    panic!("the writers do not get on");
+                }
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
             moments.push(note(&mut client, &pause));
