@@ -324,6 +324,7 @@ impl From<serin_storage::Error> for Error {
             E::DeltaFull { .. } => SqlState::OUT_OF_MEMORY,
             E::SnapshotTooOld => SqlState::SNAPSHOT_TOO_OLD,
             E::KeyTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            E::Archive(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             E::NotAscending => SqlState::INTERNAL_ERROR,
         };
         let message = error.to_string();

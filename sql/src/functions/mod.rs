@@ -34,7 +34,7 @@ pub(crate) mod privilege;
 mod registry;
 mod resolve;
 mod series;
-mod system;
+pub(crate) mod system;
 mod text;
 mod window;
 
@@ -222,6 +222,10 @@ pub trait Services {
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
+    /// For what there is to know of the log, folds and memory.
+    fn store(&self) -> Option<Arc<serin_storage::Store>> {
+        None
     }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.

@@ -657,8 +657,11 @@ pub enum StatementKind {
         name: ObjectName,
     },
     Checkpoint,
-    /// BACKUP TO 'directory'.
-    Backup(String),
+    /// BACKUP TO 'directory' [INCREMENTAL FROM 'directory'].
+    Backup {
+        directory: String,
+        previous: Option<String>,
+    },
     Listen(Name),
     Unlisten(Option<Name>),
     Notify(Name, Option<String>),

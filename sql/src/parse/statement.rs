@@ -77,7 +77,15 @@ impl Parser<'_> {
             K::Backup => {
                 self.advance();
                 self.expect(K::To)?;
-                Ok(StatementKind::Backup(self.string()?))
+                let directory = self.string()?;
+                let previous = if self.is_word("incremental") {
+                    self.advance();
+                    self.expect(K::From)?;
+                    Some(self.string()?)
+                } else {
+                    None
+                };
+                Ok(StatementKind::Backup { directory, previous })
             }
             K::Checkpoint => {
                 self.advance();

@@ -743,6 +743,9 @@ impl Services for StatementContext<'_> {
     fn activities(&self) -> Result<Vec<super::Activity>> {
         Ok(self.core.engine.activity())
     }
+    fn store(&self) -> Option<Arc<serin_storage::Store>> {
+        Some(self.core.engine.store().clone())
+    }
     fn recent_conflicts(&self) -> Vec<serin_txn::PastConflict> {
         self.core.engine.transactions.recent_conflicts()
     }

@@ -207,10 +207,13 @@ impl Session {
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
-            StatementKind::Backup(directory) => {
+            StatementKind::Backup { directory, previous } => {
                 self.forbid_block("BACKUP")?;
                 self.require_superuser("permission denied to make a backup")?;
-                self.core.engine.store().backup(std::path::Path::new(directory))?;
+                self.core
+                    .engine
+                    .store()
+                    .backup(directory.as_ref(), previous.as_deref().map(AsRef::as_ref))?;
                 "BACKUP"
             }
             StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
