@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Views within views deeper than this are taken for a cycle.
 const VIEW_DEPTH_MAX: usize = 64;
 
+/// TableOidAttributeNumber
+const TABLE_OID_NUMBER: i16 = -6;
+
 impl Binder<'_> {
     /// All FROM items, cross-joined.
     pub fn from_clause(&mut self, items: &[ast::TableRef]) -> Result<(Logical, Vec<NamedItem>)> {
@@ -35,11 +38,11 @@ impl Binder<'_> {
     /// One item. `left` is what LATERAL may refer to.
     fn from_item(&mut self, item: &ast::TableRef, left: &[NamedItem]) -> Result<(Logical, Vec<NamedItem>)> {
         match item {
-            ast::TableRef::Table { name, alias, sample, .. } => {
+            ast::TableRef::Table { name, only, alias, sample } => {
                 if sample.is_some() {
                     return Err(Error::unsupported("TABLESAMPLE").at(name.position));
                 }
-                let (plan, item) = self.named_relation(name, alias.as_ref())?;
+                let (plan, item) = self.named_relation(name, alias.as_ref(), *only)?;
                 Ok((plan, vec![item]))
             }
             ast::TableRef::Subquery { query, lateral, alias } => {
@@ -87,6 +90,7 @@ impl Binder<'_> {
         &mut self,
         name: &ast::ObjectName,
         alias: Option<&ast::Alias>,
+        only: bool,
     ) -> Result<(Logical, NamedItem)> {
         if let [single] = name.parts.as_slice()
             && let Some(cte) = self.cte_names.iter().rev().find(|cte| cte.name == *single)
@@ -103,7 +107,7 @@ impl Binder<'_> {
                 let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
                 match &table.view {
                     Some(definition) => self.view(&table, definition, label.into(), alias),
-                    None => self.table(&table, label.into(), alias),
+                    None => self.table(&table, label.into(), alias, only),
                 }
             }
             Relation::System(relation) => {
@@ -125,6 +129,7 @@ impl Binder<'_> {
                     name_visible: true,
                     columns_visible: true,
                     lockable: None,
+                    table_oid: None,
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }
@@ -169,6 +174,7 @@ impl Binder<'_> {
         table: &Arc<Table>,
         label: Arc<str>,
         alias: Option<&ast::Alias>,
+        only: bool,
     ) -> Result<(Logical, NamedItem)> {
         let ids = self.table_columns(table, &label);
         let schema = alias.is_none().then_some(table.schema);
@@ -178,11 +184,39 @@ impl Binder<'_> {
             true => Some(self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone())),
             false => None,
         };
+        let table_oid = self.table_oid(table, &label);
+        item.table_oid = Some(table_oid);
+        let children = self.children(table, only, &label);
         if let Some(key) = key {
-            item.lockable = Some(Lockable { table: table.clone(), ids: ids.clone(), key, nullable: false });
+            item.lockable = Some(Lockable {
+                table: table.clone(),
+                ids: ids.clone(),
+                key,
+                table_oid: children.map(|_| table_oid),
+                nullable: false,
+            });
         }
-        let scan = logical::Scan { table: table.clone(), alias: label, columns: ids, key, row: None };
+        let scan = logical::Scan {
+            table: table.clone(),
+            alias: label,
+            columns: ids,
+            key,
+            row: None,
+            table_oid: Some(table_oid),
+            children,
+        };
         Ok((Logical::Scan(scan), item))
+    }
+
+    pub fn table_oid(&mut self, table: &Table, label: &Arc<str>) -> ColumnId {
+        self.new_column("tableoid", Type::OID, -1, (table.oid, TABLE_OID_NUMBER), label.clone())
+    }
+
+    /// `Scan::children`.
+    pub fn children(&mut self, table: &Table, only: bool, label: &Arc<str>) -> Option<ColumnId> {
+        // A partitioned table without its partitions has no rows, and neither has its tree.
+        (!only && table.stands_for_others())
+            .then(|| self.new_column("", Type::TEXT, -1, (0, 0), label.clone()))
     }
 
     pub fn table_columns(&mut self, table: &Table, label: &Arc<str>) -> Vec<ColumnId> {
@@ -241,6 +275,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
@@ -270,6 +305,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         })
     }
 
@@ -331,6 +367,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         Ok((plan, item))
     }
@@ -373,6 +410,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
     }
@@ -598,6 +636,7 @@ impl Binder<'_> {
             name_visible: alias.is_some(),
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         let mut items = vec![own];
         if let Some(using_alias) = using_alias {
@@ -608,6 +647,7 @@ impl Binder<'_> {
                 name_visible: true,
                 columns_visible: false,
                 lockable: None,
+                table_oid: None,
             });
         }
         for mut item in left_items.into_iter().chain(right_items) {

@@ -429,6 +429,7 @@ impl Binder<'_> {
                         table: lockable.table,
                         columns: lockable.ids,
                         key: lockable.key,
+                        table_oid: lockable.table_oid,
                         strength: clause.strength,
                         wait: clause.wait,
                         alias,

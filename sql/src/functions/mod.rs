@@ -25,6 +25,7 @@ mod differential;
 mod kernel;
 mod math;
 mod numeric;
+mod partition;
 mod pattern;
 mod registry;
 mod resolve;

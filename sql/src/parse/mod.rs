@@ -27,6 +27,7 @@ mod expression;
 mod keywords;
 pub(crate) mod lexer;
 mod object;
+mod partition;
 mod query;
 mod routine;
 pub mod routine_ast;

@@ -252,6 +252,13 @@ impl<'p> Printer<'p> {
         self.push(indent, format!("{label}: {text}"));
     }
 
+    /// A scan's filter is about that scan: its columns need no qualifier.
+    fn scan_condition(&mut self, conditions: Vec<Expr>, columns: &[ColumnId], indent: usize) {
+        let qualified = std::mem::replace(&mut self.qualified, false);
+        self.condition("Filter", conditions, columns, indent);
+        self.qualified = qualified;
+    }
+
     fn removed(&mut self, node: &Node, indent: usize) {
         let removed = self
             .counters
@@ -307,11 +314,11 @@ impl<'p> Printer<'p> {
                 if let Access::Index { index, bounds } = &scan.access {
                     self.subquery_bounds(scan, *index, bounds, indent);
                 }
-                self.condition("Filter", scan.filter.clone(), &node.columns, indent);
+                self.scan_condition(scan.filter.clone(), &node.columns, indent);
                 self.removed(node, indent);
                 self.subqueries(scan.filter.iter(), indent);
             }
-            Operator::System(scan) => self.condition("Filter", scan.filter.clone(), &node.columns, indent),
+            Operator::System(scan) => self.scan_condition(scan.filter.clone(), &node.columns, indent),
             Operator::Sort { input, keys, .. } => {
                 let text = self.keys(keys, &input.columns);
                 self.push(indent, format!("Sort Key: {text}"));

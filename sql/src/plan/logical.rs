@@ -143,6 +143,10 @@ pub struct Scan {
     pub key: Option<ColumnId>,
     /// The whole encoded row, as bytea.
     pub row: Option<ColumnId>,
+    /// The OID of the table that the row is in.
+    pub table_oid: Option<ColumnId>,
+    /// Set: with the rows of its children or partitions (`prune.rs`). The id stands for columns that only they have.
+    pub children: Option<ColumnId>,
 }
 
 #[derive(Clone)]
@@ -261,6 +265,8 @@ pub struct LockTarget {
     pub table: Arc<Table>,
     pub columns: Vec<ColumnId>,
     pub key: ColumnId,
+    /// Set: the table is the one with this OID, it or one of its children.
+    pub table_oid: Option<ColumnId>,
     pub strength: RowLockMode,
     pub wait: WaitPolicy,
     pub alias: Arc<str>,
@@ -307,6 +313,8 @@ pub struct Modify {
     pub target_columns: Vec<ColumnId>,
     pub key: Option<ColumnId>,
     pub row: Option<ColumnId>,
+    /// Set: the row is in the table with this OID, `table` or one of its children.
+    pub table_oid: Option<ColumnId>,
     /// Re-evaluated on the latest version of a changed row.
     pub recheck: Vec<Expr>,
     /// Update: (column position, new value over the input). Insert: (column position, value over the input) for every live column.
@@ -319,7 +327,7 @@ pub struct Modify {
     pub returning_columns: Vec<ColumnId>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ModifyKind {
     Insert,
     Update,
@@ -363,6 +371,7 @@ impl Logical {
                 out.extend(&scan.columns);
                 out.extend(scan.key);
                 out.extend(scan.row);
+                out.extend(scan.table_oid);
             }
             Logical::System { columns, .. }
             | Logical::Values { columns, .. }

@@ -18,6 +18,7 @@ mod joins;
 pub mod logical;
 pub mod node;
 mod physical;
+pub mod prune;
 mod rules;
 pub mod short;
 
@@ -95,6 +96,8 @@ pub struct Plan {
     pub parameter_types: Vec<Type>,
     /// Relations to lock before the snapshot is taken, strongest mode each.
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
+    /// How many of them, from the first, the statement names (what follows are children, and what foreign keys lead to).
+    pub named: usize,
     pub catalog_version: u64,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.
     pub is_short: bool,

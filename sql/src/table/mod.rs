@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub mod key;
 pub(crate) mod loader;
+pub(crate) mod partition;
 pub mod row;
 pub(crate) mod runs;
 mod shape;

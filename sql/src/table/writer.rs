@@ -6,6 +6,7 @@
 //! entry belongs to a row that we hold. Old entries are tombstoned at once, not left to a vacuum: a version chain keeps
 //! what older snapshots need.
 
+use super::partition::Lineage;
 use super::shape::{IndexShape, KeySource, Shape, to_text};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
@@ -48,6 +49,8 @@ pub struct TableWriter {
     table: Arc<Table>,
     shape: Arc<Shape>,
     row_ids: Option<Arc<AtomicU64>>,
+    /// Of a partition: what its rows must satisfy.
+    lineage: Option<Lineage>,
     /// Reused from row to row.
     row: Vec<u8>,
     entry: Vec<u8>,
@@ -61,8 +64,15 @@ impl TableWriter {
             true => Some(context.catalog.runtime().row_ids(&shape.tree)?),
             false => None,
         };
-        let table = table.clone();
-        Ok(TableWriter { table, shape, row_ids, row: Vec::new(), entry: Vec::new(), old_entry: Vec::new() })
+        Ok(TableWriter {
+            table: table.clone(),
+            shape,
+            row_ids,
+            lineage: Lineage::of(table, context)?,
+            row: Vec::new(),
+            entry: Vec::new(),
+            old_entry: Vec::new(),
+        })
     }
 
     /// Checks NOT NULL (23502) and CHECK (23514) of a new row version; generated columns are computed by `fill_generated`.
@@ -83,7 +93,20 @@ impl TableWriter {
                 return Err(self.failing_row(error, row, context));
             }
         }
+        if !self.fits(row, context)? {
+            let message =
+                format!("new row for relation \"{}\" violates partition constraint", self.table.name);
+            return Err(self.failing_row(Error::new(SqlState::CHECK_VIOLATION, message), row, context));
+        }
         Ok(())
+    }
+
+    /// Whether the row is within the partition's bounds.
+    pub fn fits(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {
+        match &self.lineage {
+            None => Ok(true),
+            Some(lineage) => lineage.fits(row, context),
+        }
     }
 
     pub fn fill_generated(&self, row: &mut [Datum], context: &ExecContext<'_>) -> Result<()> {
@@ -342,7 +365,7 @@ impl TableWriter {
     }
 }
 
-fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
+pub(super) fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
     let schema = context.catalog.schema(table.schema).map_or("", |schema| &schema.name);
     error.on_table(schema, &table.name)
 }

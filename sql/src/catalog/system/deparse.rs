@@ -2,8 +2,8 @@
 //! PostgreSQL's normal form.
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation,
-    Table,
+    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, PartitionBound, RangeDatum,
+    ReferentialAction, Relation, Table,
 };
 use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
@@ -278,4 +278,65 @@ pub fn column_default(column: &Column) -> Option<&str> {
         Column { dropped: true, .. } | Column { identity: Some(_), .. } => None,
         Column { default, .. } => default.as_deref(),
     }
+}
+
+/// A constant in a partition bound (`get_const_expr` without a cast).
+fn bound_constant(text: &str, data_type: Type) -> String {
+    let is_plain = match data_type {
+        Type::BOOL => return if text.starts_with('t') { "true".into() } else { "false".into() },
+        Type::INT4 => !text.starts_with('-'),
+        Type::NUMERIC | Type::FLOAT4 | Type::FLOAT8 => {
+            text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        }
+        _ => false,
+    };
+    if is_plain { text.to_owned() } else { crate::parse::quote_literal(text) }
+}
+
+/// `(1, MAXVALUE)`
+pub fn range_end(end: &[RangeDatum], types: &[Type]) -> String {
+    let shown = end.iter().zip(types).map(|(datum, data_type)| match datum {
+        RangeDatum::MinValue => "MINVALUE".to_owned(),
+        RangeDatum::MaxValue => "MAXVALUE".to_owned(),
+        RangeDatum::Value(text) => bound_constant(text, *data_type),
+    });
+    format!("({})", shown.collect::<Vec<_>>().join(", "))
+}
+
+/// `FOR VALUES …` or `DEFAULT`.
+pub fn partition_bound(bound: &PartitionBound, parent: &Table) -> String {
+    let keys = parent.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
+    let types: Vec<Type> = keys.map(|key| Type(key.data_type)).collect();
+    match bound {
+        PartitionBound::Default => "DEFAULT".to_owned(),
+        PartitionBound::List(values) => {
+            let data_type = types.first().copied().unwrap_or(Type::TEXT);
+            let shown = values.iter().map(|value| match value {
+                Some(text) => bound_constant(text, data_type),
+                None => "NULL".to_owned(),
+            });
+            format!("FOR VALUES IN ({})", shown.collect::<Vec<_>>().join(", "))
+        }
+        PartitionBound::Range { from, to } => {
+            format!("FOR VALUES FROM {} TO {}", range_end(from, &types), range_end(to, &types))
+        }
+        PartitionBound::Hash { modulus, remainder } => {
+            format!("FOR VALUES WITH (modulus {modulus}, remainder {remainder})")
+        }
+    }
+}
+
+/// `RANGE (a, (b + 1))`
+pub fn partition_key(table: &Table, context: &EvalContext<'_>) -> Option<String> {
+    let partitioning = table.inheritance.partitioning.as_ref()?;
+    let keys = partitioning.keys.iter().map(|key| match (key.column, &key.expression) {
+        (Some(column), _) => column_name(table, column),
+        (None, text) => {
+            let text = text.as_deref().unwrap_or_default();
+            let shown = shown(text, table, None, false, context);
+            if is_call(text) || shown.starts_with('(') { shown } else { format!("({shown})") }
+        }
+    });
+    let keys: Vec<String> = keys.collect();
+    Some(format!("{} ({})", partitioning.strategy.name().to_ascii_uppercase(), keys.join(", ")))
 }
