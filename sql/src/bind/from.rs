@@ -471,7 +471,9 @@ impl Binder<'_> {
                     .collect::<Result<Vec<_>>>()?;
                 let mut ids = Vec::new();
                 let mut types = Vec::new();
-                if columns.len() <= 1 {
+                // A single OUT parameter with a name gives it, before an alias does.
+                let is_named = columns.first().is_some_and(|(column, _)| *column != resolved.function.name);
+                if columns.is_empty() || (columns.len() == 1 && !is_named) {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {

@@ -77,6 +77,8 @@ pub struct Scope {
     pub aggregates: Vec<(ColumnId, AggregateCall)>,
     /// Set-returning calls of the target list.
     pub sets: Vec<(ColumnId, Expr)>,
+    /// GROUPING calls found so far, with where they stand.
+    pub groupings: Vec<(ColumnId, Vec<Expr>, usize)>,
     /// Window calls found so far.
     pub windows: Vec<(ColumnId, WindowCall)>,
     /// The WINDOW clause.

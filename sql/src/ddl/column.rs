@@ -113,6 +113,7 @@ impl Ddl<'_> {
                 crate::types::format_type(data_type, modifier)
             )));
         }
+        table.columns[position].local = true;
         self.column_constraints(table, position, &definition.constraints, pending)
     }
 
@@ -124,7 +125,6 @@ impl Ddl<'_> {
         constraints: &[crate::parse::ast::ColumnConstraint],
         pending: &mut Vec<Pending>,
     ) -> Result<()> {
-        table.columns[position].local = true;
         for constraint in constraints {
             let column = &mut table.columns[position];
             if matches!(constraint.kind, ColumnConstraintKind::Default(..)) && !column.generated {

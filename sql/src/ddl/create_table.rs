@@ -7,8 +7,8 @@ use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::{
-    CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint,
-    TableConstraintKind,
+    ColumnConstraintKind, CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind,
+    TableConstraint, TableConstraintKind,
 };
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, ShapeCell, TableWriter};
@@ -51,7 +51,12 @@ impl Ddl<'_> {
             })?;
             self.column_constraints(&mut table, at, constraints, &mut pending)?;
         }
-        conflicts.retain(|at| !table.columns[*at].local || table.columns[*at].default.is_none());
+        conflicts.retain(|at| {
+            let column = &table.columns[*at];
+            let given = create.columns.iter().filter(|definition| definition.name == column.name);
+            let mut constraints = given.flat_map(|definition| &definition.constraints);
+            !constraints.any(|constraint| matches!(constraint.kind, ColumnConstraintKind::Default(..)))
+        });
         if let Some(at) = conflicts.first() {
             let message =
                 format!("column \"{}\" inherits conflicting default values", table.columns[*at].name);

@@ -271,6 +271,9 @@ fn lock_referenced(
             continue;
         }
         drop(transaction);
+        if latest.is_none() && referenced.is_partition() {
+            context.catalog.runtime().moved.check(shape.tree.id(), place)?;
+        }
         if let Some(bytes) = latest {
             let row = shape.decode_row(&bytes)?;
             let columns = &key.referenced_columns;

@@ -200,7 +200,17 @@ impl Changer {
         };
         let lock = |mode| {
             let mut transaction = rt.context.transaction.borrow_mut();
-            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)
+            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block).map_err(
+                |error| match error {
+                    // What looks like a deletion is an update if the row is in another partition.
+                    serin_txn::Error::ConcurrentUpdate { deleted: true, conflict }
+                        if self.modify.table.is_partition() && self.gone(key, rt).is_err() =>
+                    {
+                        serin_txn::Error::ConcurrentUpdate { deleted: false, conflict }
+                    }
+                    error => error,
+                },
+            )
         };
         let mut locked = lock(mode)?;
         if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
@@ -402,11 +412,6 @@ impl Changer {
                     WaitPolicy::Block,
                 )? {
                     RowLock::Skipped => return Err(twice()),
-                    RowLock::Changed(None) => {
-                        drop(transaction);
-                        self.gone(&key, rt)?;
-                        None
-                    }
                     RowLock::Changed(latest) => latest,
                     RowLock::Unchanged => transaction.get(&self.shape.tree, &key)?,
                 }

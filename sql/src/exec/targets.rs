@@ -18,6 +18,7 @@ use crate::catalog::{Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
+use crate::table::TableWriter;
 use crate::table::partition::{Places, Routing, carried, place, places};
 use crate::types::{Datum, Oid};
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ use std::sync::Arc;
 pub struct Router {
     root: Arc<Table>,
     levels: HashMap<Oid, Level>,
+    /// Of a root that is a partition itself: its own constraint comes first.
+    own: Option<TableWriter>,
 }
 
 struct Level {
@@ -40,11 +43,18 @@ struct Level {
 
 impl Router {
     pub fn new(root: &Arc<Table>) -> Router {
-        Router { root: root.clone(), levels: HashMap::new() }
+        Router { root: root.clone(), levels: HashMap::new(), own: None }
     }
 
     /// The table that takes the row, which has the root's columns.
     pub fn route(&mut self, row: &[Datum], rt: &Runtime<'_>) -> Result<Oid> {
+        if self.root.is_partition() {
+            let own = match &mut self.own {
+                Some(own) => own,
+                own => own.insert(TableWriter::new(&self.root, rt.context)?),
+            };
+            own.check_partition(row, rt.context)?;
+        }
         let mut at = self.root.oid;
         loop {
             if !self.levels.contains_key(&at) {

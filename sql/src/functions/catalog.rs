@@ -477,7 +477,6 @@ fn database_privilege(database: &Datum, context: &EvalContext<'_>) -> Result<Dat
 fn absent(r: &mut Registry) {
     for name in [
         "pg_get_function_sqlbody",
-        "pg_get_partition_constraintdef",
         "pg_get_ruledef",
         "pg_get_ruledef_ext",
         "pg_get_statisticsobjdef",

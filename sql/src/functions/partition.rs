@@ -44,6 +44,11 @@ pub(super) fn register(r: &mut Registry) {
         let table = context.services.catalog().table(relation.0);
         table.and_then(|table| deparse::partition_key(&table, context))
     });
+    scalar!(r, "pg_get_partition_constraintdef", |context; relation: OidValue| {
+        let catalog = context.services.catalog();
+        let table = catalog.table(relation.0);
+        table.and_then(|table| deparse::partition_constraint(&catalog, &table, context))
+    });
     scalar!(r, "pg_partition_root", |context; relation: OidValue| {
         ancestry(relation.0, context).last().copied().map(Datum::Oid)
     });

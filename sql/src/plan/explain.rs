@@ -179,6 +179,11 @@ impl<'p> Printer<'p> {
             Operator::ProjectSet { .. } => "ProjectSet".into(),
             Operator::Limit { .. } => "Limit".into(),
             Operator::Sort { .. } => "Sort".into(),
+            Operator::Aggregate { aggregate, .. }
+                if aggregate.sets.len() > 1 && aggregate.sets.iter().any(Vec::is_empty) =>
+            {
+                "MixedAggregate".into()
+            }
             Operator::Aggregate { aggregate, .. } if aggregate.groups.is_empty() => "Aggregate".into(),
             Operator::Aggregate { .. } | Operator::Distinct { on: None, .. } => "HashAggregate".into(),
             Operator::Distinct { .. } => "Unique".into(),
@@ -322,6 +327,18 @@ impl<'p> Printer<'p> {
             Operator::Sort { input, keys, .. } => {
                 let text = self.keys(keys, &input.columns);
                 self.push(indent, format!("Sort Key: {text}"));
+            }
+            Operator::Aggregate { input, aggregate } if !aggregate.sets.is_empty() => {
+                for set in &aggregate.sets {
+                    let groups: Vec<Expr> = set.iter().map(|at| aggregate.groups[*at].clone()).collect();
+                    match groups.is_empty() {
+                        true => self.push(indent, "Group Key: ()".into()),
+                        false => {
+                            let text = self.list(&groups, &input.columns);
+                            self.push(indent, format!("Hash Key: {text}"));
+                        }
+                    }
+                }
             }
             Operator::Aggregate { input, aggregate } if !aggregate.groups.is_empty() => {
                 let text = self.list(&aggregate.groups, &input.columns);

@@ -63,8 +63,7 @@ pub enum Logical {
     Aggregate {
         input: Box<Logical>,
         groups: Vec<(ColumnId, Expr)>,
-        /// Indexes into `groups` per grouping set; empty: one set of all of them.
-        sets: Vec<Vec<usize>>,
+        sets: GroupingSets,
         calls: Vec<(ColumnId, AggregateCall)>,
     },
     Window {
@@ -169,6 +168,15 @@ pub enum JoinKind {
     Semi,
     /// Left rows without one.
     Anti,
+}
+
+/// GROUPING SETS, ROLLUP and CUBE.
+#[derive(Clone, Default)]
+pub struct GroupingSets {
+    /// Indexes into the groups; none at all: one set of all of them.
+    pub sets: Vec<Vec<usize>>,
+    /// GROUPING(…) of these groups.
+    pub calls: Vec<(ColumnId, Vec<usize>)>,
 }
 
 #[derive(Clone)]
@@ -399,9 +407,10 @@ impl Logical {
                     right.output(out);
                 }
             }
-            Logical::Aggregate { groups, calls, .. } => {
+            Logical::Aggregate { groups, calls, sets, .. } => {
                 out.extend(groups.iter().map(|(id, _)| *id));
                 out.extend(calls.iter().map(|(id, _)| *id));
+                out.extend(sets.calls.iter().map(|(id, _)| *id));
             }
             Logical::Window { input, calls } => {
                 input.output(out);

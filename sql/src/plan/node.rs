@@ -234,6 +234,8 @@ pub struct Aggregate {
     /// Which groups each grouping set has; empty: one set of all.
     pub sets: Vec<Vec<usize>>,
     pub calls: Vec<Call>,
+    /// GROUPING of these groups: columns behind those of `calls`.
+    pub groupings: Vec<Vec<usize>>,
 }
 
 pub struct Call {

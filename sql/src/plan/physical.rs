@@ -1026,10 +1026,13 @@ impl<'a> Planner<'a> {
         &mut self,
         input: Logical,
         groups: Vec<(ColumnId, Expr)>,
-        sets: Vec<Vec<usize>>,
+        sets: super::logical::GroupingSets,
         calls: Vec<(ColumnId, super::logical::AggregateCall)>,
     ) -> Result<Arc<Node>> {
-        let input = self.first_or_last(input, &groups, &calls)?;
+        let input = match sets.sets.is_empty() {
+            true => self.first_or_last(input, &groups, &calls)?,
+            false => input,
+        };
         let mut below = ColumnSet::new();
         groups.iter().for_each(|(_, expr)| expr.columns(&mut below));
         for (_, call) in &calls {
@@ -1043,13 +1046,19 @@ impl<'a> Planner<'a> {
         estimate.total += input.estimate.rows * (calls.len() + groups.len()) as f64 * cost::OPERATOR
             + estimate.rows * cost::ROW;
         estimate.startup = estimate.total - estimate.rows * cost::ROW;
-        let columns = groups.iter().map(|(id, _)| *id).chain(calls.iter().map(|(id, _)| *id)).collect();
+        let called = calls.iter().map(|(id, _)| *id).chain(sets.calls.iter().map(|(id, _)| *id));
+        let columns = groups.iter().map(|(id, _)| *id).chain(called).collect();
         let groups = self.place_all(groups.into_iter().map(|(_, expr)| expr).collect(), &input.columns)?;
         let calls = calls
             .into_iter()
             .map(|(_, call)| node::Call::place(call, &mut |expr| self.place(expr, &input.columns)))
             .collect::<Result<_>>()?;
-        let aggregate = Arc::new(node::Aggregate { groups, sets, calls });
+        let aggregate = Arc::new(node::Aggregate {
+            groups,
+            sets: sets.sets,
+            calls,
+            groupings: sets.calls.into_iter().map(|(_, groups)| groups).collect(),
+        });
         Ok(self.node(Operator::Aggregate { input, aggregate }, columns, estimate))
     }
 

@@ -9,7 +9,7 @@ use super::access::{self, Target};
 use super::cost::Comparison;
 use super::logical::Scan;
 use super::node::Equal;
-use crate::catalog::Table;
+use crate::catalog::{Persistence, Table};
 use crate::error::Result;
 use crate::exec::scan::{KeyValue, key_value};
 use crate::expr::{ColumnSet, Expr, conjuncts};
@@ -213,6 +213,13 @@ pub fn expand(scan: &Scan, conditions: &[Expr], context: &PlanContext<'_>) -> Re
         false => {
             walk.push(&scan.table);
             for child in context.catalog.descendants(&scan.table) {
+                // Other sessions' temporary tables are not there.
+                let schema = context.catalog.schema(child.schema).map_or("", |schema| &schema.name);
+                if child.persistence == Persistence::Temporary
+                    && !context.search_path.iter().any(|known| known == schema)
+                {
+                    continue;
+                }
                 walk.out.tables.push(child.oid);
                 walk.push(&child);
             }

@@ -93,12 +93,16 @@ impl TableWriter {
                 return Err(self.failing_row(error, row, context));
             }
         }
-        if !self.fits(row, context)? {
-            let message =
-                format!("new row for relation \"{}\" violates partition constraint", self.table.name);
-            return Err(self.failing_row(Error::new(SqlState::CHECK_VIOLATION, message), row, context));
+        self.check_partition(row, context)
+    }
+
+    /// 23514 if the row is outside of the partition's bounds.
+    pub fn check_partition(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+        if self.fits(row, context)? {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("new row for relation \"{}\" violates partition constraint", self.table.name);
+        Err(self.failing_row(Error::new(SqlState::CHECK_VIOLATION, message), row, context))
     }
 
     /// Whether the row is within the partition's bounds.

@@ -188,6 +188,7 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
         ("relpersistence", persistence(table)),
         ("relkind", letter(if table.is_partitioned() { 'I' } else { 'i' })),
         ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
+        ("relhassubclass", boolean(table.is_partitioned() && table.has_children())),
         ("relispopulated", boolean(true)),
         ("relreplident", letter('n')),
         ("relispartition", boolean(index.parent != 0)),
@@ -567,10 +568,10 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("confdelsetcols", key.map_or(Datum::Null, |key| some_numbers(table, &key.delete_columns))),
                 ("conislocal", boolean(constraint.local)),
                 ("coninhcount", Datum::Int4(constraint.inherited)),
-                // Keys of a partitioned table are its partitions' too.
+                // As PostgreSQL has it: a key is not inherited, unless it was.
                 (
                     "connoinherit",
-                    boolean(if kind == 'c' { constraint.no_inherit } else { !table.is_partitioned() }),
+                    boolean(if kind == 'c' { constraint.no_inherit } else { constraint.parent == 0 }),
                 ),
                 ("conkey", if columns.is_empty() { Datum::Null } else { array(Type::INT2, columns) }),
                 ("conbin", optional(expression)),
