@@ -8,6 +8,7 @@ use crate::functions::{CastContext, cast_datum, resolve_operator};
 use crate::parse::ast;
 use crate::plan::logical::{Sublink, SublinkKind};
 use crate::types::{Datum, Type};
+use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn exprs(&mut self, exprs: &[ast::Expr]) -> Result<Vec<Expr>> {
@@ -17,7 +18,9 @@ impl Binder<'_> {
     pub fn expr(&mut self, expr: &ast::Expr) -> Result<Expr> {
         use ast::Expr as E;
         match expr {
-            E::Literal(literal, position) => self.literal(literal).map_err(|error| error.at(*position)),
+            E::Literal(literal, position) => {
+                self.literal(literal, *position).map_err(|error| error.at(*position))
+            }
             E::Parameter(number, position) => self.parameter(*number, *position),
             E::Column(parts, position) => self.resolve_column(parts, *position),
             E::Star(_, position) => {
@@ -100,7 +103,7 @@ impl Binder<'_> {
                     bound.push(self.resolve_unknown(field)?);
                 }
                 let types = bound.iter().map(Expr::data_type).collect();
-                Ok(Expr::Row { fields: bound, types })
+                Ok(Expr::Row { fields: bound, types, names: None, data_type: Type::RECORD })
             }
             E::Subscript { operand, subscripts, position } => self.subscript(operand, subscripts, *position),
             E::Field { operand, field, position } => self.field(operand, field, *position),
@@ -176,13 +179,15 @@ impl Binder<'_> {
         self.within(Clause::plain(clause), |binder| binder.expr(expr))
     }
 
-    fn literal(&mut self, literal: &ast::Literal) -> Result<Expr> {
+    fn literal(&mut self, literal: &ast::Literal, position: usize) -> Result<Expr> {
         Ok(match literal {
             ast::Literal::Null => Expr::null(Type::UNKNOWN),
             ast::Literal::Bool(value) => Expr::bool(*value),
             ast::Literal::Number(digits) => return self.number(digits),
             ast::Literal::String(text) => {
-                Expr::Constant { value: Datum::Text(text.as_str().into()), data_type: Type::UNKNOWN }
+                let text: Arc<str> = text.as_str().into();
+                self.literals.push((text.clone(), position));
+                Expr::Constant { value: Datum::Text(text), data_type: Type::UNKNOWN }
             }
             ast::Literal::Bits(_) => return Err(Error::unsupported("type bit")),
         })
@@ -526,7 +531,21 @@ impl Binder<'_> {
         position: usize,
     ) -> Result<Expr> {
         let operand = self.expr(operand)?;
-        let data_type = operand.data_type();
+        self.subscript_of(operand, subscripts, position)
+    }
+
+    pub(super) fn subscript_of(
+        &mut self,
+        operand: Expr,
+        subscripts: &[ast::Subscript],
+        position: usize,
+    ) -> Result<Expr> {
+        let data_type = operand.data_type().base();
+        if data_type == Type::JSONB {
+            let mut arguments = vec![operand];
+            arguments.extend(self.jsonb_path(subscripts, position)?);
+            return self.function_of("jsonb_extract_path", arguments, position);
+        }
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -547,6 +566,7 @@ impl Binder<'_> {
         for subscript in subscripts {
             bound.push(match subscript {
                 ast::Subscript::Index(expr) => (Some(index(expr)?), None, false),
+                ast::Subscript::Field(_) => return Err(Error::internal("a field among subscripts")),
                 ast::Subscript::Slice(lower, upper) => (
                     lower.as_ref().map(&mut index).transpose()?,
                     upper.as_ref().map(&mut index).transpose()?,
@@ -556,6 +576,28 @@ impl Binder<'_> {
         }
         let result = if bound.iter().any(|(_, _, slice)| *slice) { data_type } else { element };
         Ok(Expr::Subscript { operand: Box::new(operand), subscripts: bound, result })
+    }
+
+    /// jsonb's subscripts as the texts of a path.
+    pub(super) fn jsonb_path(&mut self, subscripts: &[ast::Subscript], position: usize) -> Result<Vec<Expr>> {
+        let mut path = Vec::with_capacity(subscripts.len());
+        for subscript in subscripts {
+            let ast::Subscript::Index(expr) = subscript else {
+                let message = "jsonb subscript does not support slices";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+            };
+            let step = self.expr(expr)?;
+            let from = step.data_type();
+            let fits = matches!(from.category(), 'S' | 'X') || from == Type::INT4 || from == Type::INT2;
+            if !fits {
+                let message = format!("subscript type {} is not supported", display(from));
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .hint("jsonb subscript must be coercible to either integer or text.")
+                    .at(position));
+            }
+            path.push(self.coerce_argument(step, Type::TEXT, position)?);
+        }
+        Ok(path)
     }
 
     fn field(&mut self, operand: &ast::Expr, field: &str, position: usize) -> Result<Expr> {
@@ -568,6 +610,23 @@ impl Binder<'_> {
             }
         }
         let bound = self.expr(operand)?;
+        if let Expr::Row { fields, names: Some(names), .. } = &bound
+            && let Some(index) = names.iter().position(|name| name == field)
+        {
+            return Ok(fields[index].clone());
+        }
+        if let Some(template) = bound.data_type().row_template() {
+            let names = template.names.as_deref().unwrap_or_default();
+            let Some(index) = names.iter().position(|name| name == field) else {
+                let message = format!(
+                    "column \"{field}\" not found in data type {}",
+                    bound.data_type().base().display()
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
+            };
+            let result = template[index].0;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
+        }
         if let Expr::Row { fields, .. } = &bound
             && let Some(index) = field.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())
             && let Some(value) = fields.get(index.wrapping_sub(1))

@@ -4,13 +4,13 @@ use super::coerce::display;
 use super::scope::{Lockable, NamedItem, Scope};
 use super::select::rechecks;
 use super::{Binder, Clause};
-use crate::catalog::{Column, ConstraintKind, Relation, Table};
+use crate::catalog::{Column, ConstraintKind, Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::logical::{self, ConflictUpdate, Logical, Modify, ModifyKind, OnConflict};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
@@ -19,19 +19,28 @@ type Bound = (Logical, Option<Vec<ColumnId>>);
 impl Binder<'_> {
     pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
         match self.find_relation(name)? {
-            Relation::Table(table) if table.view.is_some() => Err(Error::new(
+            Relation::Table(table) if table.is_materialized() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change materialized view \"{}\"", table.name),
+            )),
+            Relation::Table(table) if table.is_view() => Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {verb} view \"{}\"", table.name),
             )
             .detail("Views are not automatically updatable yet.")),
             Relation::Table(table) => {
                 self.lock_relation(table.oid, RelationLockMode::RowExclusive);
+                self.need(table.oid, Privileges::NONE, &[]);
                 Ok(table)
             }
-            Relation::System(relation) => Err(Error::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            )),
+            Relation::System(relation) => {
+                let role = self.context.eval.services.acting_role();
+                let message = match self.context.catalog.is_superuser(role) {
+                    true => format!("permission denied: \"{}\" is a system catalog", relation.name),
+                    false => format!("permission denied for table {}", relation.name),
+                };
+                Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+            }
             Relation::Sequence(sequence) => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change sequence \"{}\"", sequence.name),
@@ -85,7 +94,13 @@ impl Binder<'_> {
             let next = self.nextval(sequence)?;
             return self.assign(next, column, 0);
         }
-        match &column.default {
+        let of_domain = crate::types::user::find(column.data_type)
+            .and_then(|user_type| user_type.domain().and_then(|domain| domain.default.clone()));
+        match column.default.as_ref().or(of_domain.as_ref()) {
+            None if column.data_type().is_domain() => {
+                let null = Expr::null(Type::UNKNOWN);
+                self.assign(null, column, 0)
+            }
             None => Ok(Expr::null(column.data_type())),
             Some(text) => {
                 let parsed = crate::parse::parse_expression(text)?;
@@ -129,6 +144,9 @@ impl Binder<'_> {
         };
         let explicit = !insert.columns.is_empty();
         let (input, mut values) = self.insert_source(insert, &table, &given, explicit)?;
+        // Columns left out of a list that is implied take no privilege.
+        let named = if explicit { given.len() } else { values.len().min(given.len()) };
+        self.need_on_target(&table, Privileges::INSERT, given[..named].iter().copied());
         let mut assignments = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             let value = match values.iter().position(|(position, _)| *position == at) {
@@ -138,7 +156,7 @@ impl Binder<'_> {
             assignments.push((at, value));
         }
         let label: Arc<str> = insert.alias.as_deref().unwrap_or(&table.name).into();
-        let target_columns = self.table_columns(&table, &label);
+        let target_columns = self.target_columns(&table, &label);
         let schema = insert.alias.is_none().then_some(table.schema);
         let on_conflict = match &insert.on_conflict {
             None => None,
@@ -339,6 +357,11 @@ impl Binder<'_> {
             None => None,
             Some(target) => Some(self.arbiters(target, table)?),
         };
+        if let Some(arbiters) = &arbiters {
+            // Whether there is a conflict tells what the arbiters' columns hold.
+            let keys = arbiters.iter().flat_map(|at| &table.indexes[*at].keys);
+            self.need_on_target(table, Privileges::SELECT, keys.filter_map(|key| key.column));
+        }
         let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
         if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
             let message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
@@ -348,7 +371,7 @@ impl Binder<'_> {
             return Ok(OnConflict { arbiters, update: None });
         };
         let excluded_label: Arc<str> = "excluded".into();
-        let excluded = self.table_columns(table, &excluded_label);
+        let excluded = self.target_columns(table, &excluded_label);
         let target = NamedItem::of_table(table, label.clone(), target_columns, schema);
         let mut proposed = NamedItem::of_table(table, excluded_label, &excluded, None);
         proposed.columns_visible = false;
@@ -361,7 +384,9 @@ impl Binder<'_> {
             Ok(ConflictUpdate { excluded, assignments, filter })
         });
         self.scopes.pop();
-        Ok(OnConflict { arbiters, update: Some(bound?) })
+        let bound = bound?;
+        self.need_on_target(table, Privileges::UPDATE, bound.assignments.iter().map(|(at, _)| *at));
+        Ok(OnConflict { arbiters, update: Some(bound) })
     }
 
     /// The unique indexes that an ON CONFLICT target means.
@@ -460,7 +485,22 @@ impl Binder<'_> {
         let mut out: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             if !assignment.subscripts.is_empty() {
-                return Err(Error::unsupported("assignment to an array element").at(assignment.position));
+                let at = self.column_position(table, &assignment.columns[0], assignment.position)?;
+                let column = &table.columns[at];
+                // Several parts of a column can be assigned to, each to what the one before left.
+                let earlier = out.iter().position(|(other, _)| *other == at);
+                let container = match earlier {
+                    Some(index) => out.remove(index).1,
+                    None => self.resolve_column(std::slice::from_ref(&column.name), assignment.position)?,
+                };
+                let value = self.assign_part(
+                    container,
+                    &assignment.subscripts,
+                    &assignment.value,
+                    assignment.position,
+                )?;
+                out.push((at, self.assign(value, column, assignment.position)?));
+                continue;
             }
             let mut positions = Vec::with_capacity(assignment.columns.len());
             for name in &assignment.columns {
@@ -512,6 +552,86 @@ impl Binder<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// `container` with the part that `steps` lead to replaced.
+    fn assign_part(
+        &mut self,
+        container: Expr,
+        steps: &[ast::Subscript],
+        value: &ast::Expr,
+        position: usize,
+    ) -> Result<Expr> {
+        use crate::functions::assign;
+        let data_type = container.data_type();
+        let base = data_type.base();
+        let Some(first) = steps.first() else {
+            let bound = self.plain_expr(value, "UPDATE")?;
+            let from = bound.data_type();
+            return self.coerce(bound, data_type, -1, CastContext::Assignment, position)?.ok_or_else(|| {
+                let message = format!(
+                    "subscripted assignment requires type {} but expression is of type {}",
+                    display(data_type),
+                    display(from)
+                );
+                Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .hint("You will need to rewrite or cast the expression.")
+                    .at(position)
+            });
+        };
+        if let ast::Subscript::Field(name) = first {
+            let Some(template) = base.row_template() else {
+                let message = format!(
+                    "cannot assign to field \"{name}\" because its type {} is not a composite type",
+                    display(data_type)
+                );
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).at(position));
+            };
+            let names = template.names.as_deref().unwrap_or_default();
+            let Some(index) = names.iter().position(|known| known == name) else {
+                let message = format!(
+                    "cannot assign to field \"{name}\" because there is no such column in data type {}",
+                    display(data_type)
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
+            };
+            let result = template[index].0;
+            let current = Expr::Field { operand: Box::new(container.clone()), index, result };
+            let inner = self.assign_part(current, &steps[1..], value, position)?;
+            let index = Expr::Constant { value: Datum::Int4(index as i32), data_type: Type::INT4 };
+            return Ok(Expr::Call {
+                function: assign::field(),
+                arguments: vec![container, index, inner],
+                result: base,
+            });
+        }
+        let run = steps.iter().take_while(|step| !matches!(step, ast::Subscript::Field(_))).count();
+        let (run, rest) = steps.split_at(run);
+        if base == Type::JSONB {
+            let target = Expr::null(Type::JSONB);
+            let value = match rest {
+                [] => self.assign_part(target, &[], value, position)?,
+                _ => return Err(Error::unsupported("a field of jsonb's subscript").at(position)),
+            };
+            let mut arguments = vec![container, value];
+            arguments.extend(self.jsonb_path(run, position)?);
+            return Ok(Expr::Call { function: assign::jsonb(), arguments, result: base });
+        }
+        let current = self.subscript_of(container.clone(), run, position)?;
+        let Expr::Subscript { subscripts, .. } = &current else {
+            return Err(Error::internal("a subscript that is none"));
+        };
+        let subscripts = subscripts.clone();
+        let inner = self.assign_part(current, rest, value, position)?;
+        let mut arguments = vec![container, inner];
+        for (lower, upper, slice) in subscripts {
+            // Which bounds are written: a null among them is an error.
+            let given = i32::from(lower.is_some()) | i32::from(upper.is_some()) << 1 | i32::from(slice) << 2;
+            arguments.push(Expr::Constant { value: Datum::Int4(given), data_type: Type::INT4 });
+            arguments.push(lower.unwrap_or(Expr::null(Type::INT4)));
+            arguments.push(upper.unwrap_or(Expr::null(Type::INT4)));
+        }
+        Ok(Expr::Call { function: assign::element(), arguments, result: base })
     }
 
     fn assigned_value(&mut self, value: &ast::Expr, table: &Arc<Table>, at: usize) -> Result<Expr> {
@@ -579,7 +699,7 @@ impl Binder<'_> {
         let table = self.target_table(change.table, verb)?;
         let label: Arc<str> = change.alias.unwrap_or(&table.name).into();
         let schema = change.alias.is_none().then_some(table.schema);
-        let target_columns = self.table_columns(&table, &label);
+        let target_columns = self.target_columns(&table, &label);
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
         let table_oid = self.table_oid(&table, &label);
@@ -623,6 +743,9 @@ impl Binder<'_> {
         })();
         self.scopes.pop();
         let (assignments, conditions) = bound?;
+        let required =
+            if change.kind == ModifyKind::Update { Privileges::UPDATE } else { Privileges::DELETE };
+        self.need_on_target(&table, required, assignments.iter().map(|(at, _)| *at));
         if let Some(conditions) = conditions {
             input = Logical::Filter { input: Box::new(input), conditions };
         }
@@ -662,7 +785,7 @@ impl Binder<'_> {
         if targets.is_empty() {
             return Ok((None, Vec::new()));
         }
-        let mut columns = self.table_columns(table, label);
+        let mut columns = self.target_columns(table, label);
         let mut item = NamedItem::of_table(table, label.clone(), &columns, schema);
         // Behind the row's columns: which table it is in.
         let table_oid = self.table_oid(table, label);

@@ -6,10 +6,12 @@
 pub mod eval;
 
 mod aggregate;
-mod arrays;
+pub(crate) mod arrays;
 mod basic;
+pub use basic::check_bytes;
 pub(crate) mod constraint;
 mod cte;
+pub(crate) mod domain;
 pub(crate) mod foreign_key;
 mod function;
 mod join;

@@ -11,8 +11,22 @@ pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMetho
     if from == to || matches!(to, Type::ANY) {
         return Some(CastMethod::Relabel);
     }
+    if to.is_domain() {
+        let base = to.base();
+        return (from == Type::UNKNOWN || find_cast(from, base, context).is_some())
+            .then_some(CastMethod::Domain);
+    }
     if from == Type::UNKNOWN {
         return Some(CastMethod::InputOutput);
+    }
+    if from.is_domain() {
+        return find_cast(from.base(), to, context);
+    }
+    if from.is_row() && to == Type::RECORD {
+        return Some(CastMethod::Relabel);
+    }
+    if from == Type::RECORD && to.is_row() {
+        return Some(CastMethod::Row);
     }
     if let Some(fact) = cast_fact(from, to) {
         let needed = match fact.context {
@@ -68,6 +82,16 @@ pub fn cast_datum(
     explicit: bool,
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
+    if to.is_domain() {
+        let base = to.base();
+        let modifier = if modifier == -1 { to.base_modifier() } else { modifier };
+        let converted = match from == base {
+            true => apply_modifier(value, base, modifier, explicit)?,
+            false => cast_datum(value, from, base, modifier, explicit, context)?,
+        };
+        super::domain::verify(&converted, to, context)?;
+        return Ok(converted);
+    }
     if value.is_null() {
         return Ok(Datum::Null);
     }
@@ -84,6 +108,8 @@ pub fn cast_datum(
             let input_modifier = if to == Type::INTERVAL { modifier } else { -1 };
             parse_in_context(&text, to, input_modifier, context)?
         }
+        CastMethod::Domain => return Err(Error::internal("a cast to a domain that is none")),
+        CastMethod::Row => return cast_row(&value, to, explicit, context),
         CastMethod::Array => {
             let array = value.as_array().ok_or_else(|| cannot_cast(from, to))?;
             let target = to.element().ok_or_else(|| cannot_cast(from, to))?;
@@ -102,6 +128,21 @@ pub fn cast_datum(
         }
     };
     apply_modifier(converted, to, modifier, explicit)
+}
+
+/// A record's fields as those of a composite type.
+fn cast_row(value: &Datum, to: Type, explicit: bool, context: &EvalContext<'_>) -> Result<Datum> {
+    let (Some(record), Some(template)) = (value.as_record(), to.row_template()) else {
+        return Err(cannot_cast(Type::RECORD, to));
+    };
+    if record.len() != template.len() {
+        let few = if record.len() < template.len() { "few" } else { "many" };
+        return Err(cannot_cast(Type::RECORD, to).detail(format!("Input has too {few} columns.")));
+    }
+    let fields = record.iter().zip(template.iter()).map(|((from, value), (to, _))| {
+        Ok((*to, cast_datum(value.clone(), *from, *to, -1, explicit, context)?))
+    });
+    Ok(Datum::record(fields.collect::<Result<_>>()?))
 }
 
 pub fn cannot_cast(from: Type, to: Type) -> Error {
@@ -181,10 +222,20 @@ pub fn parse_in_context(
     modifier: i32,
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
+    if data_type == Type::ACLITEM {
+        let catalog = context.services.catalog();
+        let item = crate::catalog::acl::parse_item(text, &catalog)?;
+        return Ok(Datum::text(crate::catalog::acl::item_text(&item, &catalog)));
+    }
+    if data_type == Type::REGPROCEDURE && text.contains('(') {
+        return procedure_named(text, context).map(Datum::Oid);
+    }
     let named = matches!(data_type, Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC);
     let trimmed = text.trim();
     if !named || trimmed == "-" || trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
-        return parse_datum(text, data_type, modifier, context.render);
+        let value = parse_datum(text, data_type, modifier, context.render)?;
+        super::domain::verify(&value, data_type, context)?;
+        return Ok(value);
     }
     let parts = split_identifier(text)?;
     let catalog = context.services.catalog();
@@ -226,6 +277,35 @@ pub fn parse_in_context(
             Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", parts.join(".")))
         }
     })
+}
+
+/// `schema.f(integer, text)`
+fn procedure_named(text: &str, context: &EvalContext<'_>) -> Result<u32> {
+    let missing = || Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
+    let (name, arguments) = text.split_once('(').ok_or_else(missing)?;
+    let arguments = arguments
+        .trim()
+        .strip_suffix(')')
+        .ok_or_else(|| Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "expected a right parenthesis"))?;
+    let parts = split_identifier(name)?;
+    let mut types = Vec::new();
+    for argument in arguments.split(',').filter(|argument| !argument.trim().is_empty()) {
+        match parse_in_context(argument, Type::REGTYPE, -1, context)? {
+            Datum::Oid(oid) => types.push(Type(oid)),
+            _ => return Err(Error::internal("regtype is an OID")),
+        }
+    }
+    let (name, schema) = match parts.as_slice() {
+        [name] => (name, None),
+        [schema, name] => (name, Some(schema.as_str())),
+        _ => return Err(missing()),
+    };
+    let path = context.services.search_path();
+    let routines = context.services.catalog().routines_named(schema, name, &path);
+    let own = routines.iter().find(|routine| routine.input_types() == types).map(|routine| routine.oid);
+    let built_in = matches!(schema, None | Some("pg_catalog"));
+    let known = || super::functions_named(name).find(|f| built_in && f.arguments == types).map(|f| f.oid);
+    own.or_else(known).ok_or_else(missing)
 }
 
 /// `Schema."Name"` to its parts, case folded where not quoted.

@@ -17,6 +17,7 @@ pub(crate) mod implied;
 mod joins;
 pub mod logical;
 pub mod node;
+pub mod permissions;
 mod physical;
 pub mod prune;
 mod rules;
@@ -99,6 +100,7 @@ pub struct Plan {
     /// How many of them, from the first, the statement names (what follows are children, and what foreign keys lead to).
     pub named: usize,
     pub catalog_version: u64,
+    pub permissions: permissions::Permissions,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.
     pub is_short: bool,
     /// Neither writes nor locks rows, nor calls functions that may (serial mode runs it beside the token).

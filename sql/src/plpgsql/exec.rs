@@ -15,7 +15,7 @@ use crate::exec::sql_function::check_rows_budget;
 use crate::expr::{Expr, RoutineCall};
 use crate::plan::PlanContext;
 use crate::session::nested::{Nested, Statement as SqlStatement};
-use crate::types::{ArrayValue, Datum, Type};
+use crate::types::{ArrayValue, Datum, Record, Type};
 use std::sync::Arc;
 
 /// Rows that a loop over a query reads ahead.
@@ -53,8 +53,9 @@ impl Value {
             (Value::Record { fields, .. }, Some(at)) => fields.get(at).cloned().unwrap_or_default(),
             (Value::Record { null: true, .. } | Value::Record { shape: None, .. }, None) => Datum::Null,
             (Value::Record { shape: Some(shape), fields, .. }, None) => {
-                let types: Vec<Type> = shape.iter().map(|(_, data_type)| *data_type).collect();
-                record(&types, fields.clone())
+                let names = shape.iter().map(|(name, _)| name.to_string()).collect();
+                let types = shape.iter().map(|(_, data_type)| *data_type);
+                Datum::named_record(types.zip(fields.iter().cloned()).collect(), Some(names))
             }
         }
     }
@@ -186,6 +187,9 @@ impl<'a> Frame<'a> {
             function.variables.iter().map(|variable| Value::empty(&variable.kind)).collect();
         for (id, argument) in function.inputs.iter().zip(arguments) {
             values[*id] = match (&function.variables[*id].kind, argument) {
+                (VariableKind::Record { shape: Some(shape) }, Datum::Record(fields)) => {
+                    Value::record(shape.clone(), fields.iter().map(|(_, value)| value.clone()).collect())
+                }
                 (VariableKind::Record { .. }, Datum::Record(fields)) => unnamed(fields),
                 (VariableKind::Record { .. }, _) => continue,
                 _ => Value::Scalar(argument.clone()),
@@ -534,7 +538,7 @@ impl<'a> Frame<'a> {
                 let slice = bounds.iter().any(|bound| bound.2);
                 let to = if slice { array_type } else { element };
                 let value = converted_to(value, data_type, to, -1, self.nested.context)?;
-                let array = assign_element(array, element, &bounds, value)?;
+                let array = crate::exec::arrays::assign(array, element, &bounds, value)?;
                 self.assign(base, array, array_type, None)
             }
             Target::List(_) => Err(Error::internal("assignment to a list")),
@@ -582,7 +586,7 @@ impl<'a> Frame<'a> {
                     (0..shape.len()).map(column).map(|(value, data_type)| (data_type, value)).collect();
                 match row {
                     Some(_) => {
-                        let value = Datum::Record(fields.into());
+                        let value = Datum::record(fields);
                         self.assign_shaped(*id, value, Type::RECORD, Some(shape.clone()))
                     }
                     None => {
@@ -671,7 +675,7 @@ impl<'a> Frame<'a> {
         core.view.borrow_mut().truncate(&core.engine.publisher, changes);
         core.settings_rollback_to(settings);
         core.deferred.borrow_mut().rollback_to(&deferred);
-        core.acting.borrow_mut().truncate(acting);
+        core.stop_acting(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);
         if let Some((state, message)) = block.error_variables {
@@ -1076,8 +1080,12 @@ impl<'a> Frame<'a> {
 }
 
 /// A record whose field names nobody knows.
-fn unnamed(fields: &Arc<[(Type, Datum)]>) -> Value {
-    let names = fields.iter().enumerate().map(|(at, (data_type, _))| (format!("f{}", at + 1), *data_type));
+fn unnamed(fields: &Record) -> Value {
+    let name = |at: usize| match fields.names.as_ref().and_then(|names| names.get(at)) {
+        Some(name) => name.clone(),
+        None => format!("f{}", at + 1),
+    };
+    let names = fields.iter().enumerate().map(|(at, (data_type, _))| (name(at), *data_type));
     Value::record(names.collect(), fields.iter().map(|(_, value)| value.clone()).collect())
 }
 
@@ -1093,69 +1101,4 @@ fn relabelled(error: Error, expression: &Expression) -> Error {
 
 fn relabelled_run(error: Error, expression: &Expression) -> Error {
     error.within(format!("SQL expression \"{}\"", expression.text))
-}
-
-/// `a[i] := v`, `a[i:j] := v`.
-fn assign_element(
-    array: Datum,
-    element: Type,
-    bounds: &[(Option<i32>, Option<i32>, bool)],
-    value: Datum,
-) -> Result<Datum> {
-    let mut array = match array {
-        Datum::Array(array) => ArrayValue::clone(&array),
-        _ => ArrayValue { element, dimensions: Vec::new(), elements: Vec::new() },
-    };
-    let wrong = || Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts");
-    if let [(lower, upper, slice)] = bounds
-        && array.dimensions.len() <= 1
-    {
-        let (length, base) = array.dimensions.first().copied().unwrap_or((0, 1));
-        let (from, new) = match (slice, value) {
-            (false, value) => (upper.unwrap_or(base), vec![value]),
-            (true, Datum::Array(new)) => {
-                let from = lower.unwrap_or(base);
-                let to = upper.unwrap_or(base + length - 1);
-                let wanted = usize::try_from(i64::from(to) - i64::from(from) + 1).unwrap_or(0);
-                if new.elements.len() < wanted {
-                    return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "source array too small"));
-                }
-                (from, new.elements[..wanted].to_vec())
-            }
-            (true, _) => return Ok(Datum::array(array)),
-        };
-        let base = if length == 0 { from } else { base };
-        let first = base.min(from);
-        let last = (i64::from(base) + i64::from(length) - 1).max(i64::from(from) + new.len() as i64 - 1);
-        let total = usize::try_from(last - i64::from(first) + 1).unwrap_or(usize::MAX);
-        const ELEMENTS_MAX: usize = 134_217_727;
-        if total > ELEMENTS_MAX {
-            let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
-        }
-        let shift = (i64::from(base) - i64::from(first)) as usize;
-        if shift > 0 {
-            array.elements.splice(0..0, std::iter::repeat_n(Datum::Null, shift));
-        }
-        array.elements.resize(total, Datum::Null);
-        let start = (i64::from(from) - i64::from(first)) as usize;
-        for (at, value) in new.into_iter().enumerate() {
-            array.elements[start + at] = value;
-        }
-        array.dimensions = vec![(total as i32, first)];
-        return Ok(Datum::array(array));
-    }
-    if bounds.len() != array.dimensions.len() || bounds.iter().any(|bound| bound.2) {
-        return Err(wrong());
-    }
-    let mut offset = 0usize;
-    for ((_, index, _), (length, base)) in bounds.iter().zip(&array.dimensions) {
-        let at = i64::from(index.unwrap_or(0)) - i64::from(*base);
-        if at < 0 || at >= i64::from(*length) {
-            return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"));
-        }
-        offset = offset * *length as usize + at as usize;
-    }
-    array.elements[offset] = value;
-    Ok(Datum::array(array))
 }
