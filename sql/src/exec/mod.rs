@@ -27,6 +27,7 @@ mod short;
 mod sort;
 pub(crate) mod sql_function;
 mod subquery;
+pub(crate) mod targets;
 pub(crate) mod trigger;
 mod unique;
 mod window;

@@ -29,6 +29,7 @@ mod json;
 mod kernel;
 mod math;
 mod numeric;
+mod partition;
 mod pattern;
 pub(crate) mod privilege;
 mod registry;
