@@ -1102,4 +1102,3 @@ fn relabelled(error: Error, expression: &Expression) -> Error {
 fn relabelled_run(error: Error, expression: &Expression) -> Error {
     error.within(format!("SQL expression \"{}\"", expression.text))
 }
-
