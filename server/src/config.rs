@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What a setting's value looks like.
 #[derive(Clone, Copy)]
@@ -142,6 +142,21 @@ const SETTINGS: &[Setting] = &[
                and more writing",
     },
     Setting {
+        name: "archive",
+        kind: Kind::Text,
+        default: Default::Unset,
+        sql: None,
+        help: "Archive the write-ahead log to this directory, or URL of an object store, so that \"serin restore\" can go back \
+               to any moment since a backup",
+    },
+    Setting {
+        name: "archive_timeout",
+        kind: Kind::Time { min_ms: 100, max_ms: 24 * HOUR_MS },
+        default: Default::Is("1min"),
+        sql: None,
+        help: "Archive what was committed this long ago, though there is little of it; shorter loses less with the machine",
+    },
+    Setting {
         name: "worker_threads",
         kind: Kind::Count { min: 0, max: 1024 },
         default: Default::Is("0"),
@@ -198,7 +213,22 @@ const SETTINGS: &[Setting] = &[
 pub enum Action {
     Serve(Box<Config>),
     Check(PathBuf),
-    Backup { data: PathBuf, to: PathBuf },
+    Backup { data: PathBuf, to: PathBuf, previous: Option<PathBuf> },
+    Restore(Restore),
+}
+
+#[derive(Debug)]
+pub struct Restore {
+    pub data: PathBuf,
+    /// The full backup, then those that continue it.
+    pub from: Vec<PathBuf>,
+    pub archive: Option<String>,
+    pub to_time: Option<SystemTime>,
+    /// As PostgreSQL writes them: two hexadecimal numbers, a slash between.
+    pub to_lsn: Option<u64>,
+    pub page_cache_bytes: u64,
+    pub delta_bytes: u64,
+    pub log: String,
 }
 
 /// Every setting, checked.
@@ -216,6 +246,8 @@ pub struct Config {
     pub wal_segment_bytes: u64,
     pub wal_bytes_soft: u64,
     pub fold_interval: Duration,
+    pub archive: Option<String>,
+    pub archive_timeout: Duration,
     pub worker_threads: usize,
     pub message_max: usize,
     pub authentication_timeout: Duration,
@@ -289,7 +321,38 @@ fn command() -> Command {
         .subcommand(
             Command::new("backup")
                 .about("Copy a data directory that no server uses; of a running server: BACKUP TO 'DIR'")
-                .arg(Arg::new("to").long("to").value_name("DIR").required(true).help("Empty or absent")),
+                .arg(Arg::new("to").long("to").value_name("DIR").required(true).help("Empty or absent"))
+                .arg(
+                    Arg::new("from")
+                        .long("incremental-from")
+                        .value_name("DIR")
+                        .help("Only what changed since this backup"),
+                ),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Make a data directory from backups, and go on by the archived log (--archive) to its end or a moment before")
+                .arg(
+                    Arg::new("from")
+                        .long("from")
+                        .value_name("DIR")
+                        .required(true)
+                        .action(ArgAction::Append)
+                        .help("A full backup; again for each incremental one, in order"),
+                )
+                .arg(
+                    Arg::new("to_time")
+                        .long("to-time")
+                        .value_name("TIME")
+                        .conflicts_with("to_lsn")
+                        .help("Up to the last commit at or before it, as 2026-01-31 12:00:00+01 (UTC without an offset)"),
+                )
+                .arg(
+                    Arg::new("to_lsn")
+                        .long("to-lsn")
+                        .value_name("LSN")
+                        .help("Up to the last commit below it, as pg_current_wal_lsn() says"),
+                ),
         )
 }
 
@@ -309,7 +372,21 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     if action == "backup" {
         let data = values.text("data")?.unwrap_or_default().into();
         let to = matches.get_one::<String>("to").cloned().unwrap_or_default().into();
-        return Ok(Action::Backup { data, to });
+        let previous = matches.get_one::<String>("from").map(PathBuf::from);
+        return Ok(Action::Backup { data, to, previous });
+    }
+    if action == "restore" {
+        let text = |name: &str| matches.get_one::<String>(name);
+        return Ok(Action::Restore(Restore {
+            data: values.text("data")?.unwrap_or_default().into(),
+            from: matches.get_many::<String>("from").into_iter().flatten().map(PathBuf::from).collect(),
+            archive: values.text("archive")?,
+            to_time: text("to_time").map(|text| parse_time(text)).transpose()?,
+            to_lsn: text("to_lsn").map(|text| parse_lsn(text)).transpose()?,
+            page_cache_bytes: values.number("page_cache")?,
+            delta_bytes: values.number("delta_memory")?,
+            log: values.text("log")?.unwrap_or_default(),
+        }));
     }
     if action == "check" {
         return Ok(Action::Check(values.text("data")?.unwrap_or_default().into()));
@@ -355,6 +432,8 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         wal_segment_bytes: values.number("wal_segment")?,
         wal_bytes_soft: values.number("max_wal_size")?,
         fold_interval: Duration::from_millis(values.number("fold_interval")?),
+        archive: values.text("archive")?,
+        archive_timeout: Duration::from_millis(values.number("archive_timeout")?),
         worker_threads: values.number("worker_threads")? as usize,
         message_max: values.number("message_max")? as usize,
         authentication_timeout: Duration::from_millis(values.number("authentication_timeout")?),
@@ -363,6 +442,23 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         log: values.text("log")?.unwrap_or_default(),
         sql: sql.into_iter().collect(),
     })))
+}
+
+/// A moment as people write it, or psql shows it; UTC where no offset is given.
+fn parse_time(text: &str) -> Result<SystemTime, String> {
+    let text = text.trim();
+    let parsed = text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}Z").parse());
+    parsed.map(SystemTime::from).map_err(|error| format!("invalid value for to-time: \"{text}\" ({error})"))
+}
+
+fn parse_lsn(text: &str) -> Result<u64, String> {
+    let parts = text.trim().split_once('/');
+    let part = |digits: &str| u32::from_str_radix(digits, 16).ok().map(u64::from);
+    parts.and_then(|(high, low)| Some(part(high)? << 32 | part(low)?)).ok_or_else(|| {
+        format!(
+            "invalid value for to-lsn: \"{text}\" (two hexadecimal numbers with a slash between are expected)"
+        )
+    })
 }
 
 /// The configuration file.
@@ -510,6 +606,7 @@ mod tests {
             Ok(Action::Serve(config)) => Ok(*config),
             Ok(Action::Check(_)) => Err("check".into()),
             Ok(Action::Backup { .. }) => Err("backup".into()),
+            Ok(Action::Restore(_)) => Err("restore".into()),
             Err(Exit::Clap(error)) => Err(error.to_string()),
             Err(Exit::Invalid(error)) => Err(error),
         }
@@ -559,6 +656,32 @@ mod tests {
         assert!(file("pagecache = 1").contains("unknown setting \"pagecache\""));
         assert!(file("page_cache = [1]").contains("can't be a array"));
         assert!(file("x = 1\npage_cache = ").contains("line 2"));
+    }
+
+    #[test]
+    fn targets_of_a_restore() {
+        let restore = |arguments: &[&str]| {
+            let arguments =
+                ["serin", "restore", "--data", "d", "--from", "a", "--from", "b"].iter().chain(arguments);
+            match from_command_line(arguments.map(Into::into)) {
+                Ok(Action::Restore(restore)) => Ok(restore),
+                Ok(_) => panic!("another action"),
+                Err(Exit::Clap(error)) => Err(error.to_string()),
+                Err(Exit::Invalid(error)) => Err(error),
+            }
+        };
+        assert_eq!(restore(&[]).unwrap().from, [Path::new("a"), Path::new("b")]);
+        assert_eq!(restore(&["--to-lsn", "1/A0"]).unwrap().to_lsn, Some(0x1_0000_00a0));
+        let seconds = |text| {
+            let time = restore(&["--to-time", text]).unwrap().to_time.unwrap();
+            time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+        };
+        assert_eq!(seconds("1970-01-02 00:00:00.25"), 86_400.25);
+        assert_eq!(seconds("1970-01-02 00:00:00.25+00"), 86_400.25);
+        assert_eq!(seconds("1970-01-02T01:00:00+01:00"), 86_400.0);
+        assert!(restore(&["--to-lsn", "12"]).unwrap_err().contains("to-lsn"));
+        assert!(restore(&["--to-time", "soon"]).unwrap_err().contains("to-time"));
+        assert!(restore(&["--to-time", "1970-01-02 00:00:00", "--to-lsn", "0/0"]).is_err());
     }
 
     #[test]

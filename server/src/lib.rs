@@ -12,11 +12,13 @@
 //! | `connection.rs` | the loop: frames in, replies out, one read and one write a batch |
 //! | `wire.rs` | the only place that knows message layouts (pgwire is used here) |
 //! | `encode.rs` | result columns to DataRow messages |
+//! | `archive.rs` | where the log is archived: a directory, or an object store |
 //! | `backend.rs` | what a connection needs of the SQL engine, so that tests can stand in for it |
 //! | `blocking.rs` | storage's hook for what may block |
 //!
 //! Below this crate everything is synchronous; nothing but this crate knows tokio.
 
+mod archive;
 mod auth;
 mod backend;
 pub mod blocking;

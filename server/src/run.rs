@@ -1,14 +1,15 @@
 //! From a configuration to a running server, and back to a clean exit.
 
+use crate::archive;
 use crate::auth::Authentication;
 use crate::backend::Sql;
 use crate::blocking::BlockInPlace;
-use crate::config::{Action, Config, Exit};
+use crate::config::{Action, Config, Exit, Restore};
 use crate::listener::{Limits, Listener, Server, Shared};
 use crate::tls;
 use crate::workers::Workers;
 use serin_sql::Engine;
-use serin_storage::{Store, StoreOptions};
+use serin_storage::{Archiving, Lsn, RestoreTarget, Store, StoreOptions};
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     let act = move || match action {
         Action::Serve(config) => serve(*config),
         Action::Check(data) => check(&data),
-        Action::Backup { data, to } => backup(&data, &to),
+        Action::Backup { data, to, previous } => backup(&data, &to, previous.as_deref()),
+        Action::Restore(options) => restore(options),
     };
     // Nothing is used again after a panic that came this far: it ends the program, with a line like any other error.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act))
@@ -48,22 +50,57 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
 }
 
 /// `serin backup`: what BACKUP TO does, for a directory that no server uses.
-fn backup(data: &Path, to: &Path) -> Result<(), String> {
+fn backup(data: &Path, to: &Path, previous: Option<&Path>) -> Result<(), String> {
     if !data.join("data.serin").exists() {
         return Err(format!("there is no store in \"{}\"", data.display()));
     }
-    let store = Store::open(StoreOptions::new(data)).map_err(|error| error.to_string())?;
-    let report = store.backup(to).map_err(|error| error.to_string())?;
+    // What the archive does not have yet is not to get lost in between.
+    let options = StoreOptions { archiving: Archiving::Hold, ..StoreOptions::new(data) };
+    let store = Store::open(options).map_err(|error| error.to_string())?;
+    let report = store.backup(to, previous).map_err(|error| error.to_string())?;
     store.shutdown().map_err(|error| error.to_string())?;
     println!(
-        "serin: \"{}\" is a copy of \"{}\" ({} trees, {} entries, {} bytes)",
+        "serin: \"{}\" is a backup of \"{}\" ({} pages, of which {} changed, {} bytes)",
         to.display(),
         data.display(),
-        report.trees,
-        report.entries,
+        report.pages,
+        report.pages_written,
         report.bytes,
     );
     Ok(())
+}
+
+/// `serin restore`: backups, then the archived log.
+fn restore(request: Restore) -> Result<(), String> {
+    start_logging(&request.log)?;
+    let archive = request.archive.as_deref().map(archive::open).transpose()?;
+    let target = match (request.to_lsn, request.to_time) {
+        (Some(lsn), _) => RestoreTarget::Lsn(Lsn(lsn)),
+        (None, Some(time)) => RestoreTarget::Time(time),
+        (None, None) => RestoreTarget::End,
+    };
+    let mut options = StoreOptions::new(&request.data);
+    options.page_cache_bytes = request.page_cache_bytes;
+    set_delta_bytes(&mut options, request.delta_bytes);
+    let report =
+        serin_storage::restore(&request.from, archive, target, options).map_err(|error| error.to_string())?;
+    let time = report.time.and_then(|time| jiff::Timestamp::try_from(time).ok());
+    println!(
+        "serin: \"{}\" is restored: {} pages, {} transactions of the archived log, up to LSN {:X}/{:X}{}",
+        request.data.display(),
+        report.pages,
+        report.records,
+        report.lsn.0 >> 32,
+        report.lsn.0 & 0xffff_ffff,
+        time.map_or(String::new(), |time| format!(" of {time}")),
+    );
+    Ok(())
+}
+
+fn set_delta_bytes(options: &mut StoreOptions, bytes: u64) {
+    options.delta_bytes_max = bytes;
+    options.delta_bytes_high = bytes / 4 * 3;
+    options.delta_bytes_soft = bytes / 4;
 }
 
 /// `serin check`: a line for each problem, or one that sums up.
@@ -98,7 +135,7 @@ fn check(data: &Path) -> Result<(), String> {
 
 /// Tables against indexes. Pages and log are sound by now, so the store can be opened: without its threads, it folds nothing.
 fn check_relations(data: &Path) -> Result<serin_sql::CheckReport, String> {
-    let options = StoreOptions { threads: false, ..StoreOptions::new(data) };
+    let options = StoreOptions { threads: false, archiving: Archiving::Hold, ..StoreOptions::new(data) };
     let store = Store::open(options).map_err(|error| error.to_string())?;
     serin_sql::check(store).map_err(|error| error.message().to_string())
 }
@@ -183,13 +220,14 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
 fn open(config: &Config) -> Result<(Arc<Store>, Arc<Engine>), String> {
     let mut options = StoreOptions::new(&config.data);
     options.page_cache_bytes = config.page_cache_bytes;
-    options.delta_bytes_max = config.delta_bytes;
-    options.delta_bytes_high = config.delta_bytes / 4 * 3;
-    options.delta_bytes_soft = config.delta_bytes / 4;
+    set_delta_bytes(&mut options, config.delta_bytes);
     options.wal_segment_bytes = config.wal_segment_bytes;
     options.wal_bytes_soft = config.wal_bytes_soft;
     options.fold_interval_ms = config.fold_interval.as_millis() as u64;
     options.blocking = Arc::new(BlockInPlace);
+    if let Some(place) = &config.archive {
+        options.archiving = Archiving::To { target: archive::open(place)?, timeout: config.archive_timeout };
+    }
     let started = std::time::Instant::now();
     let store = Store::open(options).map_err(|error| error.to_string())?;
     let engine = Engine::open(store.clone(), &config.sql).map_err(|error| error.message().to_owned())?;

@@ -419,6 +419,13 @@ impl Expr {
                 Expr::InSet { operand: b, set: t, negated: m },
             ) => n == m && Arc::ptr_eq(s, t) && a.same(b),
             (Expr::Row { fields: a, .. }, Expr::Row { fields: b, .. }) => same_all(a, b),
+            // Ids are made when a subquery is bound: copies of one subquery share them.
+            (Expr::Sublink(a), Expr::Sublink(b)) => {
+                a.kind == b.kind
+                    && !a.columns.is_empty()
+                    && a.columns == b.columns
+                    && same_all(&a.operands, &b.operands)
+            }
             (Expr::Field { operand: a, index: i, .. }, Expr::Field { operand: b, index: j, .. }) => {
                 i == j && a.same(b)
             }

@@ -9,10 +9,14 @@
 //! | free | yes | yes |
 //! | *pending*: replaced by a fold, but a snapshot of an older generation may read it | yes | no |
 //! | *loading*: written by a bulk load that no fold has included yet | yes | no |
+//! | *released*: free, but the archive does not have what was loaded into it yet | yes | no |
 //!
 //! So the persisted list is exact for the generation it is written with: free ∪ reachable = file. After a crash
 //! there are no old snapshots; and a bulk load counts only if its commit record is in the log, in which case replay
 //! takes its extents out of the list again.
+//!
+//! A page is *pinned* from the commit of the load that wrote it until the archiver has copied it (`archive.rs`), whichever state it is
+//! in; what of it becomes free meanwhile is released rather than free.
 
 use crate::PageId;
 use crate::meta::META_PAGES;
@@ -80,6 +84,34 @@ impl Extents {
         self.runs.iter().map(|(first, count)| (PageId(*first), *count))
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The run in parts that are in here entirely or not at all, in order.
+    pub fn split(&self, first: PageId, count: u64) -> Vec<(PageId, u64, bool)> {
+        let end = first.0 + count;
+        let mut parts = Vec::new();
+        let mut at = first.0;
+        let before = self.runs.range(..=at).next_back();
+        let within = before.into_iter().chain(self.runs.range(at + 1..end));
+        for (run, length) in within.map(|(run, length)| (*run, *length)) {
+            let (from, to) = (run.max(at), (run + length).min(end));
+            if from >= to {
+                continue;
+            }
+            if from > at {
+                parts.push((PageId(at), from - at, false));
+            }
+            parts.push((PageId(from), to - from, true));
+            at = to;
+        }
+        if at < end {
+            parts.push((PageId(at), end - at, false));
+        }
+        parts
+    }
+
     pub fn run_count(&self) -> usize {
         self.runs.len()
     }
@@ -124,12 +156,21 @@ pub(crate) struct Allocator {
     /// Pages replaced by the fold that made generation `n + 1`, by `n`: the last generation that reads them.
     pending: Vec<(u64, Vec<Replaced>)>,
     loading: Extents,
+    pinned: Extents,
+    released: Extents,
 }
 
 impl Allocator {
     pub fn new(free: Extents, page_count: u64) -> Allocator {
         assert!(page_count >= META_PAGES);
-        Allocator { free, page_count, pending: Vec::new(), loading: Extents::default() }
+        Allocator {
+            free,
+            page_count,
+            pending: Vec::new(),
+            loading: Extents::default(),
+            pinned: Extents::default(),
+            released: Extents::default(),
+        }
     }
 
     /// Up to `count` consecutive pages, wherever there is room.
@@ -152,7 +193,38 @@ impl Allocator {
 
     /// Pages that were allocated but that nothing refers to.
     pub fn give_back(&mut self, first: PageId, count: u64) {
-        assert!(first.0 >= META_PAGES && self.free.add(first, count), "page {first} is freed twice");
+        assert!(first.0 >= META_PAGES, "meta pages are never free");
+        if self.pinned.is_empty() {
+            assert!(self.free.add(first, count), "page {first} is freed twice");
+            return;
+        }
+        for (part, count, pinned) in self.pinned.split(first, count) {
+            let list = if pinned { &mut self.released } else { &mut self.free };
+            assert!(list.add(part, count), "page {part} is freed twice");
+        }
+    }
+
+    /// Pages that the archive needs: what is free of them is not handed out until [`Allocator::unpin`].
+    pub fn pin(&mut self, first: PageId, count: u64) {
+        for (part, count, free) in self.free.split(first, count) {
+            if free {
+                self.free.subtract(part, count);
+                assert!(self.released.add(part, count), "a free page is not released as well");
+            }
+        }
+        // The same load may be named twice where recovery reads what it reads again.
+        self.pinned.subtract(first, count);
+        assert!(self.pinned.add(first, count), "taken out above");
+    }
+
+    pub fn unpin(&mut self, first: PageId, count: u64) {
+        self.pinned.subtract(first, count);
+        for (part, count, released) in self.released.split(first, count) {
+            if released {
+                self.released.subtract(part, count);
+                assert!(self.free.add(part, count), "a released page is not free as well");
+            }
+        }
     }
 
     pub fn abandon_loading(&mut self, first: PageId, count: u64) {
@@ -211,8 +283,8 @@ impl Allocator {
         for (first, count) in included {
             loading.subtract(*first, *count);
         }
-        for (first, count) in loading.iter() {
-            assert!(free.add(first, count), "a page being loaded is not free");
+        for (first, count) in loading.iter().chain(self.released.iter()) {
+            assert!(free.add(first, count), "a page being loaded, or released, is not free");
         }
         let pending = self.pending.iter().flat_map(|(_, pages)| pages).chain(replaced);
         for Replaced { page, .. } in pending {

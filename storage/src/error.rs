@@ -40,6 +40,9 @@ pub enum Error {
     /// A bulk load's keys must ascend strictly.
     #[error("bulk load keys are not in ascending order")]
     NotAscending,
+    /// An archive or a backup does not fit the store, or what was asked of it (SQLSTATE 55000).
+    #[error("{0}")]
+    Archive(String),
     /// An earlier write or fsync of the log failed: nothing more is acknowledged (SQLSTATE 58030).
     #[error("the store stopped after a write failure: {0}")]
     Stopped(String),

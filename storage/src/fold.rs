@@ -47,13 +47,22 @@ pub(crate) struct FoldState {
     free_list_pages: Vec<PageId>,
     /// What the last trim was done for.
     trimmed_for: Needs,
+    /// It has something that is not on disk, even if nothing was committed.
+    pub changed: bool,
 }
 
 impl FoldState {
     pub fn new(meta: Meta, free_list_pages: Vec<PageId>) -> FoldState {
-        FoldState { meta, free_list_pages, trimmed_for: Needs::default() }
+        FoldState { meta, free_list_pages, trimmed_for: Needs::default(), changed: false }
+    }
+
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 }
+
+/// A fold that takes longer is worth a warning: writers are slowed down meanwhile, and a restart takes longer.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Folds everything up to the watermark, then trims.
 pub(crate) fn fold(shared: &Shared) -> Result<()> {
@@ -61,7 +70,7 @@ pub(crate) fn fold(shared: &Shared) -> Result<()> {
     shared.wal.check_running()?;
     let replay_start = shared.wal.durable_lsn();
     let snapshot = shared.snapshot();
-    if snapshot.timestamp() > snapshot.generation.fold_ts {
+    if snapshot.timestamp() > snapshot.generation.fold_ts || state.changed {
         shared.wal.wait_durable(snapshot.timestamp())?;
         let began = std::time::Instant::now();
         shared.fold_began_with.store(shared.delta_bytes(), Ordering::Relaxed);
@@ -71,7 +80,19 @@ pub(crate) fn fold(shared: &Shared) -> Result<()> {
             shared.fold_progress.store(u64::MAX, Ordering::Relaxed);
         }
         result?;
-        tracing::debug!(took = ?began.elapsed(), "folded");
+        state.changed = false;
+        let took = began.elapsed();
+        shared.last_fold_ms.store(took.as_millis() as u64, Ordering::Relaxed);
+        if took > SLOW {
+            tracing::warn!(
+                ?took,
+                generation = state.meta.generation,
+                delta_bytes = shared.fold_began_with.load(Ordering::Relaxed),
+                "the fold was slow: the disk, or too large a delta_memory for it"
+            );
+        } else {
+            tracing::debug!(?took, generation = state.meta.generation, "folded");
+        }
         shared.folds.fetch_add(1, Ordering::Relaxed);
     }
     drop(snapshot);
@@ -203,6 +224,7 @@ fn build(
         next_tree: TreeId(shared.next_tree.load(Ordering::Relaxed)),
         next_writer: WriterId(shared.next_writer.load(Ordering::Relaxed)),
         directory,
+        store_id: state.meta.store_id,
     };
     Ok(Outcome { roots, meta, free_list_pages, replaced, included, obsolete })
 }

@@ -71,6 +71,7 @@ fn meta() {
         next_tree: TreeId(4),
         next_writer: WriterId(200),
         directory: ROOT,
+        store_id: 0,
     };
     let page = meta.encode();
     assert_golden(&page, META);
@@ -92,6 +93,7 @@ fn log() {
             extents: vec![(PageId(10), 512)],
             discarded: vec![(3, 9)],
         },
+        Operation::Time(0x3_1234_5678_9abc),
     ];
     let mut body = Vec::new();
     operations.iter().for_each(|operation| encode_operation(operation, &mut body));
@@ -197,17 +199,17 @@ const META: &str = "
     0070: 00 20 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 ";
 const SEGMENT: &str = "
-    0000: 53 45 52 49 4e 57 41 4c 02 00 00 00 37 73 63 6d
+    0000: 53 45 52 49 4e 57 41 4c 03 00 00 00 37 73 63 6d
     0010: 34 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 ";
 const BODY: &str = "
     0000: 01 03 03 03 03 6b 65 79 05 76 61 6c 75 65 04 ac
     0010: 02 04 67 6f 6e 65 05 04 11 02 e8 07 28 04 01 0a
     0020: 80 04 02 02 06 04 11 02 e8 07 28 04 01 0a 80 04
-    0030: 01 03 09
+    0030: 01 03 09 10 bc b5 e2 b3 c5 c6 c4 01
 ";
 const RECORD: &str = "
-    0000: 57 4c 53 52 33 00 00 00 a5 24 bd c6 82 1a ed 0d
+    0000: 57 4c 53 52 3c 00 00 00 e1 e9 bc eb f3 f2 a2 6f
     0010: 34 12 00 00 00 00 00 00 65 00 00 00 00 00 00 00
     0020: 00 12 00 00 00 00 00 00 4d 00 00 00 00 00 00 00
 ";

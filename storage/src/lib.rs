@@ -9,6 +9,7 @@
 //! what a writer may overwrite and what a reader must remember is decided by `txn`.
 
 mod alloc;
+mod archive;
 mod backup;
 mod base;
 mod bulk;
@@ -29,6 +30,7 @@ mod page;
 mod page_cache;
 mod page_writer;
 mod recovery;
+mod restore;
 mod snapshot;
 mod store;
 mod sync;
@@ -37,6 +39,7 @@ pub mod vfs;
 mod wal;
 mod writer;
 
+pub use archive::{ArchiveStats, ArchiveTarget, Archiving, DirectoryArchive, differs};
 pub use backup::BackupReport;
 pub use bulk::BulkLoader;
 pub use check::{CheckReport, check, check_with};
@@ -45,6 +48,7 @@ pub use error::{Error, Result};
 pub use ids::{CommandId, Lsn, PageId, Timestamp, TreeId, WriterId};
 #[cfg(any(test, feature = "testing"))]
 pub use mutation::{Mutation, plant};
+pub use restore::{RestoreReport, RestoreTarget, restore, restore_with};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
 pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};

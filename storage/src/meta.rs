@@ -22,6 +22,7 @@
 //! | 64 | 8 | next writer id |
 //! | 72 | 40 | root of the directory: page, height, entries, pages, overflow pages |
 //! | 112 | 4 | page size |
+//! | 116 | 8 | identity of the store, drawn at random; 0 where it was made before there was one |
 //!
 //! The directory is itself a B+tree, of tree id 0: key = tree id (8 bytes, big-endian), value = the tree's root as above.
 
@@ -47,6 +48,8 @@ pub(crate) struct Meta {
     pub next_tree: TreeId,
     pub next_writer: WriterId,
     pub directory: TreeRoot,
+    /// Tells this store from its copies: backups and archives are of one store.
+    pub store_id: u64,
 }
 
 impl Meta {
@@ -60,6 +63,7 @@ impl Meta {
             next_tree: TreeId(1),
             next_writer: WriterId(1),
             directory: TreeRoot::default(),
+            store_id: random_id(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Meta {
         }
         page[72..72 + ROOT_BYTES].copy_from_slice(&encode_root(&self.directory));
         page[112..116].copy_from_slice(&(PAGE_SIZE as u32).to_le_bytes());
+        page[116..124].copy_from_slice(&self.store_id.to_le_bytes());
         let crc = crc32c::crc32c(&page[4..META_BYTES]);
         page[0..4].copy_from_slice(&crc.to_le_bytes());
         page
@@ -119,8 +124,15 @@ impl Meta {
             next_tree: TreeId(u64_at(56)),
             next_writer: WriterId(u64_at(64)),
             directory,
+            store_id: u64_at(116),
         }))
     }
+}
+
+/// Not 0. What the standard library seeds its hash maps with is random enough to tell stores apart.
+pub(crate) fn random_id() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish().max(1)
 }
 
 pub(crate) fn encode_root(root: &TreeRoot) -> [u8; ROOT_BYTES] {

@@ -40,10 +40,16 @@ pub enum Mutation {
     TrimTooMuch,
     /// A page is taken for good whatever its checksum says.
     IgnoreChecksum,
+    /// Log segments are recycled though the archive does not have them.
+    RecycleUnarchived,
+    /// Pages that the archive does not have yet are used again.
+    ForgetPins,
+    /// The archive's position moves on before the object is stored.
+    ArchiveAhead,
 }
 
 impl Mutation {
-    pub const ALL: [Mutation; 17] = [
+    pub const ALL: [Mutation; 20] = [
         Mutation::SkipLogSync,
         Mutation::AcknowledgeBeforeFlush,
         Mutation::IgnoreFailedSync,
@@ -61,6 +67,9 @@ impl Mutation {
         Mutation::ForgetDiscarded,
         Mutation::TrimTooMuch,
         Mutation::IgnoreChecksum,
+        Mutation::RecycleUnarchived,
+        Mutation::ForgetPins,
+        Mutation::ArchiveAhead,
     ];
 }
 

@@ -6,6 +6,7 @@
 //! depends on time, which is what the simulation needs.
 
 use crate::alloc::{Allocator, Extents};
+use crate::archive::{self, ArchiveStats, Archiver, Archiving};
 use crate::bulk::BulkLoad;
 use crate::delta::LiveSnapshots;
 use crate::fold;
@@ -65,6 +66,7 @@ pub struct StoreOptions {
     /// Fold at least this often while there is anything to fold.
     pub fold_interval_ms: u64,
     pub blocking: Arc<dyn Blocking>,
+    pub archiving: Archiving,
     /// Background threads for flushing and folding. Without them waiters flush, and only `fold_now` folds.
     pub threads: bool,
 }
@@ -87,6 +89,7 @@ impl StoreOptions {
             wal_bytes_soft: 512 << 20,
             fold_interval_ms: 60_000,
             blocking: Arc::new(Inline),
+            archiving: Archiving::Off,
             threads: true,
         }
     }
@@ -127,6 +130,15 @@ pub struct StoreStats {
     pub writer_delays: u64,
     /// Times a transaction moved its changes to disk.
     pub spills: u64,
+    /// End of the log: what commits from now on is behind it.
+    pub wal_end: Lsn,
+    /// How far the fold under way is, from 0 to 1.
+    pub fold_progress: Option<f64>,
+    pub last_fold_ms: Option<u64>,
+    pub delta_bytes_max: u64,
+    pub page_cache_bytes: u64,
+    /// `None` where the log is not archived.
+    pub archive: Option<ArchiveStats>,
 }
 
 /// What the store's threads, trees and writers share.
@@ -156,6 +168,10 @@ pub(crate) struct Shared {
     pub fold_progress: AtomicU64,
     /// Delta bytes when it began.
     pub fold_began_with: AtomicU64,
+    /// How long the last one took; `u64::MAX` before the first.
+    pub last_fold_ms: AtomicU64,
+    /// `None`: the log is not archived.
+    pub archiver: Option<Archiver>,
 }
 
 impl Shared {
@@ -325,24 +341,44 @@ impl Shared {
         self.wal.bytes_since(Lsn(self.replay_start.load(Ordering::Relaxed)))
     }
 
-    /// A new tree under an id of the caller's, as in the store it is copied from.
-    pub fn create_tree_as(self: &Arc<Self>, id: TreeId) -> Arc<Tree> {
-        self.next_tree.fetch_max(id.0 + 1, Ordering::Relaxed);
-        self.create_tree(id, NEVER)
-    }
-
-    /// The trees that exist at a timestamp that a snapshot pins, by id.
-    pub fn trees_at(&self, ts: Timestamp) -> Vec<Arc<Tree>> {
-        let trees = self.trees.read();
-        let mut found: Vec<Arc<Tree>> = trees.values().filter(|tree| tree.exists_at(ts)).cloned().collect();
-        found.sort_unstable_by_key(|tree| tree.id());
-        found
-    }
-
     fn create_tree(self: &Arc<Self>, id: TreeId, created_at: u64) -> Arc<Tree> {
         let tree = Arc::new(Tree::new(id, self.clone(), created_at));
         self.trees.write().insert(id, tree.clone());
         tree
+    }
+
+    /// The archive has everything below `noted`, which is where it goes on; without, it begins here.
+    fn start_archiving(&self, noted: Option<Lsn>) -> Result<()> {
+        let Archiving::To { target, .. } = &self.options.archiving else { return Ok(()) };
+        if self.fold.lock().changed {
+            fold::fold(self)?;
+        }
+        let store_id = self.fold.lock().meta().store_id;
+        archive::claim(&**target, store_id)?;
+        if noted.is_none() {
+            let begins = self.wal.durable_lsn();
+            tracing::info!(lsn = %begins, "archiving of the log begins: backups made from now on can be rolled forward");
+            archive::write_position(&*self.vfs, &self.options.dir, begins)?;
+        }
+        Ok(())
+    }
+
+    /// Recovery: pages that the archive does not have yet.
+    fn pin(&self, extents: &[(PageId, u64)]) -> Result<()> {
+        if planted(Mutation::ForgetPins) {
+            return Ok(());
+        }
+        let mut alloc = self.alloc.lock();
+        for (first, count) in extents {
+            if first.0.checked_add(*count).is_none_or(|end| end > alloc.page_count()) || first.0 < META_PAGES
+            {
+                return Err(self
+                    .pager
+                    .corrupt(*first, format!("the log names pages {first}+{count} that are not there")));
+            }
+            alloc.pin(*first, *count);
+        }
+        Ok(())
     }
 
     /// The pages of a logged bulk load or layer.
@@ -361,7 +397,12 @@ impl Shared {
     }
 
     /// Applies one logged transaction. `None`: the record makes no sense.
-    fn replay(self: &Arc<Self>, header: &RecordHeader, mut body: &[u8]) -> Option<()> {
+    pub fn replay(
+        self: &Arc<Self>,
+        header: &RecordHeader,
+        mut body: &[u8],
+        loads: &mut dyn Loads,
+    ) -> Option<()> {
         let writer = Arc::new(WriterState::committed(header.writer, header.timestamp));
         let next_tree = |id: TreeId| self.next_tree.fetch_max(id.0 + 1, Ordering::Relaxed);
         self.next_writer.fetch_max(header.writer.0 + 1, Ordering::Relaxed);
@@ -389,21 +430,36 @@ impl Shared {
                 }
                 Operation::BulkInstall { tree: id, root, extents } => {
                     let Some(tree) = find(id)? else { continue };
-                    tree.set_initial_base(Some(root));
-                    self.occupy(&extents)?;
-                    self.bulk_loads.lock().insert(id, BulkLoad { root, extents });
+                    let load = loads.place(self, &tree, BulkLoad { root, extents })?;
+                    tree.set_initial_base(Some(load.root));
+                    self.bulk_loads.lock().insert(id, load);
                 }
                 Operation::Layer { tree, root, extents, discarded } => {
                     let Some(tree) = find(tree)? else { continue };
-                    self.occupy(&extents)?;
-                    let load = BulkLoad { root, extents };
+                    let load = loads.place(self, &tree, BulkLoad { root, extents })?;
                     let layer = Layer::recovered(self, &writer, load, discarded);
                     tree.change_layers(|list| list.push(Arc::new(layer)));
                     tree.last_commit.store(header.timestamp.0, Ordering::Release);
                 }
+                Operation::Time(_) => {}
             }
         }
         Some(())
+    }
+}
+
+/// Where the pages are that a replayed record names. `None`: that can't be.
+pub(crate) trait Loads {
+    fn place(&mut self, shared: &Arc<Shared>, tree: &Arc<Tree>, load: BulkLoad) -> Option<BulkLoad>;
+}
+
+/// In this store's own data file, as the record says.
+struct InPlace;
+
+impl Loads for InPlace {
+    fn place(&mut self, shared: &Arc<Shared>, _: &Arc<Tree>, load: BulkLoad) -> Option<BulkLoad> {
+        shared.occupy(&load.extents)?;
+        Some(load)
     }
 }
 
@@ -446,6 +502,11 @@ impl Store {
     }
 
     pub fn open_with(vfs: Arc<dyn Vfs>, options: StoreOptions) -> Result<Arc<Store>> {
+        Store::open_as(vfs, options, false)
+    }
+
+    /// With `restoring`, also a directory into which a restore is under way.
+    pub(crate) fn open_as(vfs: Arc<dyn Vfs>, options: StoreOptions, restoring: bool) -> Result<Arc<Store>> {
         let dir = options.dir.clone();
         let wal_dir = dir.join("wal");
         vfs.create_dir_all(&dir).context("create", &dir)?;
@@ -455,11 +516,24 @@ impl Store {
         };
         vfs.create_dir_all(&wal_dir).context("create", &wal_dir)?;
         let data_path = dir.join("data.serin");
+        if vfs.exists(&dir.join(crate::restore::INCOMPLETE)) && !restoring {
+            let message =
+                format!("the restore into \"{}\" did not complete: delete it and start over", dir.display());
+            return Err(Error::Archive(message));
+        }
         let data = vfs.open(&data_path, true).context("open", &data_path)?;
+        let noted = match &options.archiving {
+            Archiving::Off => {
+                archive::forget_position(&*vfs, &dir)?;
+                None
+            }
+            _ => archive::read_position(&*vfs, &dir)?,
+        };
         let shared = match recovery::read_meta(&*data, &data_path)? {
-            Some(meta) => Store::recover(vfs, options, data, data_path, meta)?,
+            Some(meta) => Store::recover(vfs, options, data, data_path, meta, noted)?,
             None => Store::create(vfs, options, data, data_path)?,
         };
+        shared.start_archiving(noted)?;
         let store = Arc::new(Store {
             shared,
             threads: Mutex::new(Vec::new()),
@@ -500,6 +574,7 @@ impl Store {
             (Extents::default(), Vec::new()),
             HashMap::new(),
             position,
+            Lsn(0),
         )?;
         // Room for both: that the disk is full must not be found out when a fold writes the other one.
         let meta_bytes = META_PAGES * crate::page::PAGE_SIZE as u64;
@@ -517,28 +592,46 @@ impl Store {
         options: StoreOptions,
         data: Arc<dyn VfsFile>,
         data_path: PathBuf,
-        meta: Meta,
+        mut meta: Meta,
+        noted: Option<Lsn>,
     ) -> Result<Arc<Shared>> {
+        let is_new = meta.store_id == 0;
+        if is_new {
+            meta.store_id = crate::meta::random_id();
+        }
         let wal_dir = options.dir.join("wal");
         let pager =
             Pager::new(data.clone(), data_path.clone(), 1 << 20, options.blocking.clone(), meta.generation);
         let roots = fold::read_directory(&pager, &meta.directory)?;
         let (free, free_list) = fold::read_free_list(&pager, &meta)?;
-        let reader = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
+        // What the archive does not have yet is read as well, for the pages that it names.
+        let read_from = noted.map_or(meta.replay_start, |noted| meta.replay_start.min(noted));
+        let reader = LogReader::open(&*vfs, &wal_dir, read_from)?;
         // Twice over the log: first to find its end, for the store is put together around it; then to apply it.
         // The second time it comes from the operating system's cache.
         let mut last = meta.fold_ts;
-        let end = reader.replay(meta.replay_start, None, &mut |header, _| {
+        let mut pinned = Vec::new();
+        let end = reader.replay(read_from, None, &mut |header, body| {
+            if noted.is_some_and(|noted| header.lsn >= noted) {
+                pinned.extend(archive::pages_named(body));
+            }
             let ascends = header.timestamp <= meta.fold_ts || header.timestamp.0 == last.0 + 1;
             last = last.max(header.timestamp);
             ascends.then_some(())
         })?;
+        if let Some(noted) = noted.filter(|noted| *noted > end.lsn) {
+            let message =
+                format!("the archive has the log up to LSN {noted}, this store only up to {}", end.lsn);
+            return Err(Error::Archive(message));
+        }
         let position = reader.cut(&*vfs, &wal_dir, &end, last)?;
-        let again = LogReader::open(&*vfs, &wal_dir, meta.replay_start)?;
-        let shared =
-            Store::assemble(vfs, options, data, data_path, meta, (free, free_list), roots, position)?;
+        let again = LogReader::open(&*vfs, &wal_dir, read_from)?;
+        let archived = noted.unwrap_or(end.lsn);
+        let free = (free, free_list);
+        let shared = Store::assemble(vfs, options, data, data_path, meta, free, roots, position, archived)?;
+        shared.fold.lock().changed = is_new;
         let mut done = Timestamp::ZERO;
-        again.replay(meta.replay_start, Some(end.lsn), &mut |header, body| {
+        again.replay(read_from, Some(end.lsn), &mut |header, body| {
             if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
                 return Some(());
             }
@@ -548,13 +641,14 @@ impl Store {
             {
                 return Some(());
             }
-            shared.replay(header, body)
+            shared.replay(header, body, &mut InPlace)
         })?;
         if done < last && last > meta.fold_ts {
             let detail =
                 format!("the log could be read up to timestamp {last} once, but only to {done} again");
             return Err(Error::Corrupt { file: wal_dir, offset: 0, detail, tree: None });
         }
+        shared.pin(&pinned)?;
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
         tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");
         Ok(shared)
@@ -570,7 +664,15 @@ impl Store {
         (free, free_list): (Extents, Vec<PageId>),
         roots: HashMap<TreeId, crate::base::TreeRoot>,
         position: WalPosition,
+        archived: Lsn,
     ) -> Result<Arc<Shared>> {
+        let archiver = match &options.archiving {
+            Archiving::Off => None,
+            Archiving::Hold => Some(Archiver::new(None, Duration::ZERO, archived)),
+            Archiving::To { target, timeout } => {
+                Some(Archiver::new(Some(target.clone()), *timeout, archived))
+            }
+        };
         let ids: Vec<TreeId> = roots.keys().copied().collect();
         let wal = Wal::open(
             WalOptions {
@@ -607,8 +709,13 @@ impl Store {
             spills: AtomicU64::new(0),
             fold_progress: AtomicU64::new(u64::MAX),
             fold_began_with: AtomicU64::new(0),
+            last_fold_ms: AtomicU64::new(u64::MAX),
+            archiver,
             options,
         });
+        if shared.archiver.is_some() {
+            shared.wal.hold_from(archived);
+        }
         for id in ids {
             shared.create_tree(id, 0);
         }
@@ -630,6 +737,12 @@ impl Store {
         let flusher = spawn("serin-flusher", |shared| shared.wal.run_flusher())?;
         let folder = spawn("serin-folder", run_folder)?;
         self.threads.lock().extend([flusher, folder]);
+        if self.shared.archiver.as_ref().is_some_and(Archiver::has_target) {
+            let archiver = spawn("serin-archiver", |shared| {
+                shared.archiver.iter().for_each(|archiver| archiver.run(shared));
+            })?;
+            self.threads.lock().push(archiver);
+        }
         Ok(())
     }
 
@@ -744,7 +857,28 @@ impl Store {
             wal_replay_bytes: shared.replay_bytes(),
             writer_delays: shared.writer_delays.load(Ordering::Relaxed),
             spills: shared.spills.load(Ordering::Relaxed),
+            wal_end: shared.wal.end(),
+            fold_progress: Some(shared.fold_progress.load(Ordering::Relaxed))
+                .filter(|progress| *progress != u64::MAX)
+                .map(|progress| progress as f64 / 1000.0),
+            last_fold_ms: Some(shared.last_fold_ms.load(Ordering::Relaxed)).filter(|ms| *ms != u64::MAX),
+            delta_bytes_max: shared.options.delta_bytes_max,
+            page_cache_bytes: shared.options.page_cache_bytes,
+            archive: shared.archiver.as_ref().filter(|archiver| archiver.has_target()).map(Archiver::stats),
         }
+    }
+
+    /// Archives everything that is durable, now. Nothing to do where the log is not archived.
+    pub fn archive_now(&self) -> Result<()> {
+        let Some(archiver) = &self.shared.archiver else { return Ok(()) };
+        let mut result = Ok(());
+        self.shared.options.blocking.run(&mut || result = archiver.pass(&self.shared, true));
+        result
+    }
+
+    /// End of the log: what commits from now on is behind it.
+    pub fn wal_end(&self) -> Lsn {
+        self.shared.wal.end()
     }
 
     /// Flushes the log, folds, closes. Idempotent.
@@ -754,6 +888,8 @@ impl Store {
         }
         let result = self.fold_now();
         self.stop_threads();
+        // Where the archive can't be reached now, the next start goes on with it.
+        let _ = self.archive_now();
         // Trees hold what the map's owner holds: let go, or it would never be freed.
         self.shared.trees.write().clear();
         self.lock.lock().take();
@@ -762,6 +898,7 @@ impl Store {
 
     fn stop_threads(&self) {
         self.shared.registry.requests.close();
+        self.shared.archiver.iter().for_each(Archiver::close);
         self.shared.wal.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {

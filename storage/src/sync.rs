@@ -5,6 +5,7 @@
 //!
 //! | rank | protects |
 //! | --- | --- |
+//! | [`ARCHIVE`] | the one pass of the archiver that runs |
 //! | [`FOLD`] | the one fold or trim that runs |
 //! | [`FLUSH`] | the one log write that runs |
 //! | [`GROW`] | creating log segments ahead of need |
@@ -19,6 +20,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+pub(crate) const ARCHIVE: u8 = 5;
 pub(crate) const FOLD: u8 = 10;
 pub(crate) const FLUSH: u8 = 20;
 pub(crate) const GROW: u8 = 30;

@@ -69,8 +69,8 @@ pub(crate) const SEGMENT_HEADER_BYTES: u64 = 64;
 pub(crate) const RECORD_HEADER_BYTES: usize = 48;
 const SEGMENT_MAGIC: &[u8; 8] = b"SERINWAL";
 const RECORD_MAGIC: u32 = 0x5253_4c57;
-/// 2 has the operation `Layer`.
-pub(crate) const WAL_FORMAT_VERSION: u32 = 2;
+/// 2 has the operation `Layer`, 3 the time of the commit.
+pub(crate) const WAL_FORMAT_VERSION: u32 = 3;
 const WAL_FORMAT_VERSION_MIN: u32 = 1;
 /// Above this many bytes in the log buffer committers wait for the flusher.
 const BUFFER_BYTES_MAX: usize = 32 << 20;
@@ -90,6 +90,7 @@ const BODY_COPY_BYTES_MAX: usize = 256 << 10;
 /// | 4 delete | tree, key length, key |
 /// | 5 bulk install | tree, root page, height, entries, pages, overflow pages, extent count, (first page, page count)* |
 /// | 6 layer | as 5, then count of discarded ranges, (from, to)* |
+/// | 16 time | of the commit, microseconds since 2000 (only where the log is archived) |
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'a> {
     CreateTree(TreeId),
@@ -98,6 +99,7 @@ pub(crate) enum Operation<'a> {
     Delete { tree: TreeId, key: &'a [u8] },
     BulkInstall { tree: TreeId, root: TreeRoot, extents: Vec<(PageId, u64)> },
     Layer { tree: TreeId, root: TreeRoot, extents: Vec<(PageId, u64)>, discarded: Vec<(u32, u32)> },
+    Time(u64),
 }
 
 pub(crate) fn encode_operation(operation: &Operation<'_>, body: &mut Vec<u8>) {
@@ -136,6 +138,10 @@ pub(crate) fn encode_operation(operation: &Operation<'_>, body: &mut Vec<u8>) {
                 put_varint(body, u64::from(*to));
             }
         }
+        Operation::Time(microseconds) => {
+            body.push(16);
+            put_varint(body, *microseconds);
+        }
     }
 }
 
@@ -143,6 +149,9 @@ pub(crate) fn encode_operation(operation: &Operation<'_>, body: &mut Vec<u8>) {
 pub(crate) fn decode_operation<'a>(body: &mut &'a [u8]) -> Option<Operation<'a>> {
     let (tag, rest) = body.split_first()?;
     *body = rest;
+    if *tag == 16 {
+        return take_varint(body).map(Operation::Time);
+    }
     let tree = TreeId(take_varint(body)?);
     Some(match tag {
         1 => Operation::CreateTree(tree),
@@ -395,6 +404,8 @@ pub(crate) struct Wal {
     last_commit: AtomicU64,
     durable: AtomicU64,
     watermark: AtomicU64,
+    /// Segments from here on stay, whatever a fold says: the archive does not have them yet.
+    hold: AtomicU64,
     pub bytes_written: AtomicU64,
     pub flushes: AtomicU64,
     pub commits: AtomicU64,
@@ -486,6 +497,7 @@ impl Wal {
             last_commit: AtomicU64::new(position.last.0),
             durable: AtomicU64::new(position.last.0),
             watermark: AtomicU64::new(position.last.0),
+            hold: AtomicU64::new(u64::MAX),
             bytes_written: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
@@ -799,15 +811,103 @@ impl Wal {
         self.flush.lock().durable
     }
 
+    pub fn end(&self) -> Lsn {
+        self.log.lock().end
+    }
+
     /// Bytes from `from` to the end of the log.
     pub fn bytes_since(&self, from: Lsn) -> u64 {
         self.log.lock().end.0 - from.0
     }
 
+    /// From now on segments that have records from `position` on stay.
+    pub fn hold_from(&self, position: Lsn) {
+        self.hold.store(position.0, Ordering::Release);
+    }
+
+    /// Durable bytes of the log from `from` on, whole records, from one segment, `bytes_max` or a record at least.
+    /// Empty at the end of the log.
+    pub fn read(&self, from: Lsn, bytes_max: u64) -> Result<Vec<u8>> {
+        let (segment, end) = {
+            let flush = self.flush.lock();
+            let after = flush.segments.partition_point(|segment| segment.start <= from);
+            let Some(segment) = after.checked_sub(1).and_then(|index| flush.segments.get(index)) else {
+                return Err(Error::Archive(format!("the log from LSN {from} on is not there any more")));
+            };
+            // A segment that follows may be there before the end of this one is durable.
+            let end = flush.segments.get(after).map_or(flush.durable, |next| next.start.min(flush.durable));
+            (segment.clone(), end)
+        };
+        let path = self.path(&segment);
+        let read = |at: Lsn, bytes: u64| -> Result<Vec<u8>> {
+            let mut buffer = vec![0; bytes as usize];
+            let offset = at.0 - segment.start.0 + SEGMENT_HEADER_BYTES;
+            segment.file.read_at(&mut buffer, offset).context("read", &path)?;
+            Ok(buffer)
+        };
+        let mut bytes = read(from, end.0.saturating_sub(from.0).min(bytes_max))?;
+        let mut whole = 0;
+        while whole < bytes.len() {
+            let at = Lsn(from.0 + whole as u64);
+            let left = end.0 - at.0;
+            let header = match bytes.get(whole..whole + RECORD_HEADER_BYTES) {
+                Some(header) => header.to_vec(),
+                None if whole > 0 => break,
+                None => read(at, left.min(RECORD_HEADER_BYTES as u64))?,
+            };
+            let header = RecordHeader::decode(&header).filter(|header| header.lsn == at);
+            let length = header.map(|header| RECORD_HEADER_BYTES + header.body_bytes as usize);
+            let Some(length) = length.filter(|length| *length as u64 <= left) else {
+                let detail = format!("the record at LSN {at} does not read back as it was written");
+                let offset = at.0 - segment.start.0 + SEGMENT_HEADER_BYTES;
+                return Err(Error::Corrupt { file: path, offset, detail, tree: None });
+            };
+            if whole + length > bytes.len() {
+                if whole > 0 {
+                    break;
+                }
+                bytes = read(at, length as u64)?;
+            }
+            whole += length;
+        }
+        bytes.truncate(whole);
+        Ok(bytes)
+    }
+
+    /// Restoring: everything up to `end` was applied without being logged here. The log goes on there, in a segment of its own.
+    pub fn skip_to(&self, end: Lsn, last: Timestamp) -> Result<()> {
+        assert!(!self.threaded, "nobody commits meanwhile");
+        let mut flush = self.flush.lock();
+        assert!(
+            self.log.lock().chunks.is_empty() && end >= flush.durable,
+            "nothing is logged while restoring"
+        );
+        if end > flush.durable {
+            self.make_spare(self.segment_bytes)?;
+            let spare = self.log.lock().spares.pop_front().expect("made above, and nobody else takes it");
+            let Spare { file, path: spare_path, capacity } = spare;
+            let segment = Arc::new(Segment { start: end, capacity, file, spare_path });
+            activate(&*self.vfs, &self.dir, &segment)?;
+            flush.segments.push_back(segment.clone());
+            flush.durable = end;
+            let mut log = self.log.lock();
+            (log.segment, log.segment_used) = (segment, SEGMENT_HEADER_BYTES);
+            (log.end, log.batch_start) = (end, end);
+        }
+        self.log.lock().last = last;
+        for position in [&self.last_commit, &self.durable, &self.watermark] {
+            position.store(last.0, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// Gives up segments that lie wholly below `replay_start`.
     pub fn recycle(&self, replay_start: Lsn) -> Result<()> {
         let mut flush = self.flush.lock();
-        while flush.segments.len() > 1 && flush.segments[1].start <= replay_start {
+        let hold =
+            if planted(Mutation::RecycleUnarchived) { u64::MAX } else { self.hold.load(Ordering::Acquire) };
+        let needed_from = Lsn(replay_start.0.min(hold));
+        while flush.segments.len() > 1 && flush.segments[1].start <= needed_from {
             let segment = flush.segments.pop_front().expect("there are two");
             let path = self.path(&segment);
             let mut next_spare = self.grow.lock();

@@ -4,6 +4,7 @@
 //! versions move into layers on disk (`layer.rs`), and what the commit record says of them is where those are.
 //! Every change has a *place*, a number that ascends; savepoints are places.
 
+use crate::archive::now_microseconds;
 use crate::bulk::BulkLoad;
 use crate::delta::{CHAIN_OVERHEAD_BYTES, Chain, DeltaKey, Version};
 use crate::layer::{Layer, LayerBuilder, LayerVersion, encode_version, put_version};
@@ -11,7 +12,7 @@ use crate::mutation::{Mutation, planted};
 use crate::store::Shared;
 use crate::tree::NEVER;
 use crate::wal::{Operation, encode_operation};
-use crate::{CommandId, Error, Result, Timestamp, Tree, TreeId, WriterId};
+use crate::{CommandId, Error, PageId, Result, Timestamp, Tree, TreeId, WriterId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -426,6 +427,7 @@ impl Writer {
             self.shared.sync_data_file()?;
         }
         let body = self.encode_changes();
+        let pinned = self.pin_loads();
         // Gathered here, for the closure runs under the log mutex and the write set may be long.
         let about_trees: Vec<&Change> = self
             .changes
@@ -447,10 +449,38 @@ impl Writer {
                 }
             }
             self.state.decide(at.0 << WORD_SHIFT | WORD_COMMITTED);
-        })?;
+        });
+        if at.is_err() {
+            let mut alloc = self.shared.alloc.lock();
+            pinned.iter().for_each(|(first, count)| alloc.unpin(*first, *count));
+        }
+        let at = at?;
         self.ended = true;
         self.shared.after_commit();
         Ok(Some(at))
+    }
+
+    /// Pages that the log is about to name stay until the archive has them.
+    fn pin_loads(&self) -> Vec<(PageId, u64)> {
+        if self.shared.archiver.is_none() || planted(Mutation::ForgetPins) {
+            return Vec::new();
+        }
+        let mut extents = Vec::new();
+        for (_, change) in &self.changes {
+            if let Change::BulkLoad(_, load) = change {
+                extents.extend(load.extents.iter().copied());
+            }
+        }
+        for tree in &self.trees {
+            for layer in tree.layers_of(&self.state) {
+                extents.extend(layer.load.extents.iter().copied());
+            }
+        }
+        if !extents.is_empty() {
+            let mut alloc = self.shared.alloc.lock();
+            extents.iter().for_each(|(first, count)| alloc.pin(*first, *count));
+        }
+        extents
     }
 
     /// The log record: the final version of each key. Older versions of this writer's own are taken off the
@@ -510,6 +540,9 @@ impl Writer {
                     &mut body,
                 );
             }
+        }
+        if self.shared.archiver.is_some() {
+            encode_operation(&Operation::Time(now_microseconds()), &mut body);
         }
         body
     }

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::simulation::run_many;
+use common::simulation::{RESTORED, run_many};
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -33,7 +33,10 @@ fn acknowledged_survives_and_nothing_is_half_there() {
         None => (number("SERIN_FIRST_SEED").unwrap_or(0), number("SERIN_SEEDS").unwrap_or(20_000)),
     };
     match run_many(first, first + count) {
-        Ok(injected) => eprintln!("{count} seeds: {injected:?}"),
+        Ok(injected) => eprintln!(
+            "{count} seeds: {injected:?}, restored {}",
+            RESTORED.load(std::sync::atomic::Ordering::Relaxed)
+        ),
         Err((seed, what)) => panic!(
             "seed {seed}: {what}\nagain: SERIN_SEED={seed} cargo test -p serin-storage --test crash acknowledged"
         ),

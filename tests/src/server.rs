@@ -80,7 +80,12 @@ impl TestServer {
 
     /// Another subcommand on the data directory, while no server runs.
     pub fn run(&self, arguments: &[&str]) -> Result<(), String> {
-        let output = Command::new(binary()).args(arguments).arg("--data").arg(&self.data).output();
+        TestServer::run_on(&self.data, arguments)
+    }
+
+    /// A subcommand on a directory.
+    pub fn run_on(data: &Path, arguments: &[&str]) -> Result<(), String> {
+        let output = Command::new(binary()).args(arguments).arg("--data").arg(data).output();
         let output = output.expect("serin runs");
         match output.status.success() {
             true => Ok(()),

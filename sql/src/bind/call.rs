@@ -60,6 +60,9 @@ impl Binder<'_> {
             let oid = argument.data_type().0;
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
         }
+        if resolved.function.is_restricted(self.context.catalog) {
+            self.needs.functions.push(resolved.function.oid);
+        }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
         if !is_aggregate && call.over.is_none() {
             self.refuse_aggregate_clauses(call, &name)?;
@@ -121,6 +124,7 @@ impl Binder<'_> {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message).at(call.name.position));
         }
+        self.check_schema_use(schema)?;
         let routines = catalog.routines_named(schema, name, self.context.search_path);
         let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
         let shown = call.name.parts.join(".");
@@ -143,6 +147,7 @@ impl Binder<'_> {
         found: &ResolvedCall,
         position: usize,
     ) -> Result<Expr> {
+        self.needs.functions.push(routine.oid);
         let mut given = Vec::with_capacity(arguments.len());
         for (argument, to) in arguments.into_iter().zip(&found.arguments) {
             given.push(Some(self.coerce_argument(argument, *to, position)?));
@@ -203,6 +208,7 @@ impl Binder<'_> {
         let (name, schemas) =
             call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
         let schema = schemas.last().map(String::as_str);
+        self.check_schema_use(schema)?;
         let candidates = self.context.catalog.routines_named(schema, name, self.context.search_path);
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
@@ -458,7 +464,7 @@ impl Binder<'_> {
     /// `nextval` of a sequence given by OID: identity columns.
     pub fn nextval(&mut self, sequence: u32) -> Result<Expr> {
         let sequence = Expr::Constant { value: Datum::Oid(sequence), data_type: Type::REGCLASS };
-        self.function_of("nextval", vec![sequence], 0)
+        self.function_of("serin_next_identity", vec![sequence], 0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
 use super::{Binder, Clause, CteBinding};
-use crate::catalog::{Relation, Table};
+use crate::catalog::{Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::{Body, Callee, Resolved, ResolvedCall, resolve_function};
@@ -10,10 +10,14 @@ use crate::parse::ast;
 use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
 use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Views within views deeper than this are taken for a cycle.
 const VIEW_DEPTH_MAX: usize = 64;
+
+/// A function in FROM with the columns it is declared to have.
+type FromCall = (ast::Expr, Vec<ast::ColumnDefinitionItem>);
 
 impl Binder<'_> {
     /// All FROM items, cross-joined.
@@ -101,9 +105,18 @@ impl Binder<'_> {
                     if self.row_keys { RelationLockMode::RowShare } else { RelationLockMode::AccessShare },
                 );
                 let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
-                match &table.view {
-                    Some(definition) => self.view(&table, definition, label.into(), alias),
-                    None => self.table(&table, label.into(), alias),
+                if self.view_depth == 0 {
+                    let (position, relation, aliased) = (name.position, table.oid, alias.is_some());
+                    self.names.push(logical::TableName { position, relation, aliased });
+                }
+                match table.populated {
+                    _ if table.is_view() => self.view(&table, label.into(), alias),
+                    Some(false) => Err(Error::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!("materialized view \"{}\" has not been populated", table.name),
+                    )
+                    .hint("Use the REFRESH MATERIALIZED VIEW command.")),
+                    _ => self.table(&table, label.into(), alias),
                 }
             }
             Relation::System(relation) => {
@@ -117,6 +130,7 @@ impl Binder<'_> {
                     columns
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
+                self.need(relation.oid, Privileges::SELECT, &ids);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
                     alias: label.clone(),
@@ -155,6 +169,7 @@ impl Binder<'_> {
             .at(name.position));
         }
         let schema = schemas.last().map(String::as_str);
+        self.check_schema_use(schema)?;
         self.context.catalog.find_relation(schema, last, self.context.search_path).ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_TABLE,
@@ -171,6 +186,7 @@ impl Binder<'_> {
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
         let ids = self.table_columns(table, &label);
+        self.need(table.oid, Privileges::SELECT, &ids);
         let schema = alias.is_none().then_some(table.schema);
         let mut item = NamedItem::of_table(table, label.clone(), &ids, schema);
         rename(&mut item.columns, &label, alias)?;
@@ -200,7 +216,6 @@ impl Binder<'_> {
     fn view(
         &mut self,
         view: &Table,
-        definition: &str,
         label: Arc<str>,
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
@@ -210,7 +225,8 @@ impl Binder<'_> {
                 format!("infinite recursion detected in rules for relation \"{}\"", view.name),
             ));
         }
-        let statements = crate::parse::parse(definition)?;
+        let definition = view.query_text(self.context.catalog, |_| false).unwrap_or_default();
+        let statements = crate::parse::parse(&definition)?;
         let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind)
         else {
             return Err(Error::internal(format!("the definition of view \"{}\" is not a query", view.name)));
@@ -219,9 +235,17 @@ impl Binder<'_> {
         let ctes = std::mem::take(&mut self.cte_names);
         let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
+        // Who may not use the view shall not hear of what it reads, which is its owner's business.
+        let mention = self.mention(view.oid, Privileges::SELECT);
+        let check_as = match view.is_security_invoker() {
+            true => self.needs.check_as,
+            false => Some(view.owner),
+        };
+        let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);
         self.view_depth -= 1;
+        self.needs.check_as = check_as;
         (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
         let bound = bound?;
         let mut columns = Vec::with_capacity(view.columns.len());
@@ -233,6 +257,8 @@ impl Binder<'_> {
             columns.push(NamedColumn { name: column.name.clone(), expr: self.column(new) });
             outputs.push((new, expr));
         }
+        let ids: Vec<ColumnId> = outputs.iter().map(|(id, _)| *id).collect();
+        self.own_columns(mention, &ids);
         rename(&mut columns, &label, alias)?;
         let item = NamedItem {
             alias: label.clone(),
@@ -300,7 +326,6 @@ impl Binder<'_> {
                 (Logical::WorkTable { work_table: index, columns: ids, alias: label.clone() }, named)
             }
             CteBinding::Defined { index, names } => {
-                self.ctes[index].references += 1;
                 let sources = self.ctes[index].columns.clone();
                 if sources.is_empty()
                     && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none())
@@ -337,13 +362,14 @@ impl Binder<'_> {
 
     fn from_function(
         &mut self,
-        calls: &[(ast::Expr, Vec<ast::ColumnDefinitionItem>)],
+        calls: &[FromCall],
         ordinality: bool,
         alias: Option<&ast::Alias>,
         _position: usize,
     ) -> Result<(Logical, NamedItem)> {
         let first_name = calls.first().map_or_else(String::new, |(expr, _)| super::naming::column_name(expr));
         let label: Arc<str> = alias.map_or(first_name.as_str(), |alias| alias.name.as_str()).into();
+        let calls = &*unnest_each(calls);
         let mut scans = Vec::with_capacity(calls.len());
         let mut columns = Vec::new();
         for (expr, definitions) in calls {
@@ -612,6 +638,8 @@ impl Binder<'_> {
         for name in using {
             let left = using_column(&left_items, name, "left")?;
             let right = using_column(&right_items, name, "right")?;
+            self.reads(&left);
+            self.reads(&right);
             conditions.push(self.operator("=", vec![left.clone(), right.clone()], 0)?);
             let types = [Self::open_type(&left), Self::open_type(&right)];
             let common = crate::functions::common_type(&types, "JOIN/USING")?;
@@ -730,6 +758,36 @@ fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) 
         column.name = name.clone();
     }
     Ok(())
+}
+
+/// `unnest(a, b)` in FROM is short for `ROWS FROM (unnest(a), unnest(b))`.
+fn unnest_each(calls: &[FromCall]) -> Cow<'_, [FromCall]> {
+    let several = |(expr, definitions): &FromCall| match expr {
+        ast::Expr::Function(call) => {
+            let name = call.name.parts.iter().map(|part| part.as_str());
+            call.arguments.len() > 1
+                && definitions.is_empty()
+                && (name.clone().eq(["unnest"]) || name.eq(["pg_catalog", "unnest"]))
+                && !call.variadic
+        }
+        _ => false,
+    };
+    if !calls.iter().any(several) {
+        return Cow::Borrowed(calls);
+    }
+    let mut all = Vec::new();
+    for from_call in calls {
+        match from_call {
+            (ast::Expr::Function(call), _) if several(from_call) => {
+                all.extend(call.arguments.iter().map(|argument| {
+                    let alone = ast::FunctionCall { arguments: vec![argument.clone()], ..(**call).clone() };
+                    (ast::Expr::Function(alone.into()), Vec::new())
+                }))
+            }
+            other => all.push(other.clone()),
+        }
+    }
+    Cow::Owned(all)
 }
 
 fn common_names(left: &[NamedItem], right: &[NamedItem]) -> Vec<String> {

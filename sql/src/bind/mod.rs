@@ -18,6 +18,7 @@ mod grouping;
 mod merge;
 mod modify;
 mod naming;
+mod permission;
 mod query;
 mod scope;
 mod select;
@@ -30,6 +31,7 @@ use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
+use crate::plan::permissions::Permissions;
 use crate::types::{Oid, Type};
 use scope::{NamedColumn, NamedItem, Scope};
 use serin_txn::RelationLockMode;
@@ -74,6 +76,8 @@ pub fn statement(
         columns: binder.columns,
         parameter_types,
         relations: binder.relations,
+        names: binder.names,
+        permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
     })
@@ -167,6 +171,7 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;
+    binder.check_calls()?;
     Ok(Some(crate::plan::fold_expression(bound, context)))
 }
 
@@ -190,6 +195,7 @@ struct Binder<'a> {
     /// Names that WITH clauses around the point define, outermost first.
     cte_names: Vec<CteName>,
     relations: Vec<(Oid, RelationLockMode)>,
+    names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
@@ -201,6 +207,8 @@ struct Binder<'a> {
     /// Where the untyped literals are written: a type that rejects one says so there.
     literals: Vec<(Arc<str>, usize)>,
     view_depth: usize,
+    /// Privileges that the statement takes.
+    needs: permission::Needs,
 }
 
 #[derive(Clone)]
@@ -245,6 +253,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             cte_names: Vec::new(),
             relations: Vec::new(),
+            names: Vec::new(),
             slots: 0,
             work_tables: 0,
             clause: Clause::plain("expressions"),
@@ -252,6 +261,7 @@ impl<'a> Binder<'a> {
             mentions: HashMap::new(),
             literals: Vec::new(),
             view_depth: 0,
+            needs: permission::Needs::default(),
         }
     }
 
@@ -277,6 +287,7 @@ impl<'a> Binder<'a> {
                     )
                 })?;
         }
+        self.check_calls()?;
         self.resolve_unknown(bound)
     }
 

@@ -99,6 +99,7 @@ impl Binder<'_> {
                     .at(position))
             }
             Some(expr) => {
+                self.reads(&expr);
                 if let Expr::Column { index, .. } = &expr {
                     self.mentions.entry(*index).or_insert(position);
                 }
@@ -243,13 +244,17 @@ impl Binder<'_> {
                 )
                 .at(position));
             }
-            return Ok(visible().flat_map(|item| item.columns.iter().cloned()).collect());
+            let columns: Vec<NamedColumn> = visible().flat_map(|item| item.columns.iter().cloned()).collect();
+            columns.iter().for_each(|column| self.reads(&column.expr));
+            return Ok(columns);
         }
         for scope in self.scopes.iter().rev() {
             if let Some(item) =
                 scope.items.iter().find(|item| item.name_visible && self.qualifies(item, qualifier))
             {
-                return Ok(item.columns.clone());
+                let columns = item.columns.clone();
+                columns.iter().for_each(|column| self.reads(&column.expr));
+                return Ok(columns);
             }
         }
         if let Some(variables) = self.context.variables

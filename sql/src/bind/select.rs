@@ -436,6 +436,7 @@ impl Binder<'_> {
                     ));
                 }
                 self.lock_relation(lockable.table.oid, RelationLockMode::RowShare);
+                self.need_lock(&lockable.ids);
                 match targets.iter_mut().find(|target| target.key == lockable.key) {
                     Some(target) => {
                         target.strength = target.strength.max(clause.strength);

@@ -2,6 +2,7 @@
 //! trees of the same store, so that DDL is transactional like any other write; sessions read an immutable [`Catalog`]
 //! snapshot that is rebuilt when its version changes.
 
+pub mod acl;
 mod objects;
 mod publish;
 pub(crate) mod routine;
@@ -9,12 +10,15 @@ mod runtime;
 pub(crate) mod store;
 pub mod system;
 pub(crate) mod user_type;
+mod view;
 
+pub use acl::{Acl, AclItem, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
+pub use view::ViewName;
 
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
@@ -43,6 +47,9 @@ pub struct Database {
     pub role_settings: Vec<(Oid, String, String)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +77,9 @@ pub struct Role {
     pub valid_until: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// In the order of the grants.
+    #[serde(default)]
+    pub member_of: Vec<Membership>,
 }
 
 fn no_limit() -> i32 {
@@ -84,6 +94,9 @@ pub struct Schema {
     pub owner: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -116,9 +129,15 @@ pub struct Table {
     pub options: Vec<(String, Option<String>)>,
     #[serde(default)]
     pub comment: Option<String>,
-    /// Present for a view: its definition; then `tree` is unused.
+    /// Of a view, whose `tree` is unused, and of a materialized view: the query as written.
     #[serde(default)]
     pub view: Option<String>,
+    /// What the names in it mean, in order.
+    #[serde(default)]
+    pub view_names: Vec<ViewName>,
+    /// Of a materialized view: whether it has been filled since it was made WITH NO DATA.
+    #[serde(default)]
+    pub populated: Option<bool>,
     /// From ANALYZE (or kept roughly by writers).
     #[serde(default)]
     pub statistics: Option<Statistics>,
@@ -130,6 +149,9 @@ pub struct Table {
     /// A view: the relations its query reads.
     #[serde(default)]
     pub depends_on: Vec<Oid>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
     /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
     #[serde(skip)]
     pub(crate) shape: crate::table::ShapeCell,
@@ -145,7 +167,23 @@ impl Table {
         self.columns.iter().position(|column| !column.dropped && column.name == name)
     }
     pub fn is_view(&self) -> bool {
-        self.view.is_some()
+        self.view.is_some() && !self.is_materialized()
+    }
+    pub fn is_materialized(&self) -> bool {
+        self.populated.is_some()
+    }
+    /// What messages call it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            _ if self.is_materialized() => "materialized view",
+            _ if self.is_view() => "view",
+            _ => "table",
+        }
+    }
+    /// A view that reads with the privileges of who uses it.
+    pub fn is_security_invoker(&self) -> bool {
+        let on = |value: &Option<String>| value.as_deref().is_none_or(|value| value == "true");
+        self.options.iter().any(|(name, value)| name == "security_invoker" && on(value))
     }
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)
@@ -192,6 +230,9 @@ pub struct Column {
     pub dropped: bool,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 impl Column {
@@ -245,6 +286,9 @@ pub struct IndexKey {
     pub column: Option<usize>,
     #[serde(default)]
     pub expression: Option<String>,
+    /// Other than the type's default one. All of those that exist here order values alike.
+    #[serde(default)]
+    pub operator_class: Option<String>,
     pub descending: bool,
     pub nulls_first: bool,
 }
@@ -358,6 +402,43 @@ pub struct Sequence {
     pub state: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
+}
+
+/// Privileges that have no descriptor to be kept in, one object a database: what objects get when they are made (ALTER DEFAULT
+/// PRIVILEGES), and changed lists of built-in objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Grants {
+    /// The database's OID.
+    pub oid: Oid,
+    #[serde(default)]
+    pub defaults: Vec<DefaultAcl>,
+    #[serde(default)]
+    pub built_in: Vec<BuiltInAcl>,
+}
+
+/// An entry of pg_default_acl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DefaultAcl {
+    pub oid: Oid,
+    /// Whose new objects it is about.
+    pub role: Oid,
+    /// 0: in every schema, in place of the class's default; else in addition to what would be.
+    pub schema: Oid,
+    pub class: ObjectClass,
+    pub acl: Acl,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuiltInAcl {
+    pub class: ObjectClass,
+    pub oid: Oid,
+    /// Of a column: its number.
+    #[serde(default)]
+    pub column: i16,
+    pub acl: Acl,
 }
 
 mod tree_id {
@@ -484,6 +565,10 @@ impl Catalog {
     }
     pub fn role(&self, oid: Oid) -> Option<&Role> {
         self.objects.role(oid)
+    }
+    /// This database's privileges that no descriptor keeps.
+    pub fn grants(&self) -> Option<&Arc<Grants>> {
+        self.objects.grants(self.database)
     }
     pub fn find_role(&self, name: &str) -> Option<&Role> {
         self.roles().find(|role| role.name == name)

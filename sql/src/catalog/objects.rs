@@ -2,7 +2,8 @@
 //! the descriptors, so that a DDL statement copies pointers only.
 
 use super::{
-    Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table, UserType,
+    Acl, Database, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence,
+    Table, UserType,
 };
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     Type = b'y',
     /// ALTER SYSTEM's values; OID 0.
     Settings = b'g',
+    /// By database.
+    Grants = b'a',
 }
 
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub(crate) enum Object {
     Routine(Arc<Routine>),
     Type(Arc<UserType>),
     Settings(Arc<Vec<(String, String)>>),
+    Grants(Arc<Grants>),
 }
 
 impl Object {
@@ -46,6 +50,7 @@ impl Object {
             Object::Routine(_) => Kind::Routine,
             Object::Type(_) => Kind::Type,
             Object::Settings(_) => Kind::Settings,
+            Object::Grants(_) => Kind::Grants,
         }
     }
     pub fn oid(&self) -> Oid {
@@ -58,6 +63,7 @@ impl Object {
             Object::Routine(routine) => routine.oid,
             Object::Type(user_type) => user_type.oid,
             Object::Settings(_) => 0,
+            Object::Grants(grants) => grants.oid,
         }
     }
 }
@@ -89,6 +95,7 @@ pub(crate) struct Objects {
     routines: BTreeMap<Oid, Arc<Routine>>,
     types: BTreeMap<Oid, Arc<UserType>>,
     settings: Arc<Vec<(String, String)>>,
+    grants: BTreeMap<Oid, Arc<Grants>>,
     /// Tables, views, sequences and indexes share a name space in each schema.
     relation_names: HashMap<Oid, HashMap<String, Oid>>,
     schema_names: HashMap<Oid, HashMap<String, Oid>>,
@@ -117,6 +124,7 @@ impl Objects {
             routines: BTreeMap::new(),
             types: BTreeMap::new(),
             settings: Arc::default(),
+            grants: BTreeMap::new(),
             relation_names: HashMap::new(),
             schema_names: HashMap::new(),
             index_tables: HashMap::new(),
@@ -127,8 +135,12 @@ impl Objects {
             references: HashMap::new(),
         };
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
-            let schema = Schema { oid, database: 0, name: name.into(), owner: ROLE_POSTGRES, comment: None };
+            let (owner, comment, acl) = (ROLE_POSTGRES, None, Some(Acl::of_schema(ROLE_POSTGRES)));
+            let schema = Schema { oid, database: 0, name: name.into(), owner, comment, acl };
             objects.apply(&Change::put(Object::Schema(Arc::new(schema))));
+        }
+        for role in super::acl::predefined_roles() {
+            objects.apply(&Change::put(Object::Role(Arc::new(role))));
         }
         objects
     }
@@ -185,6 +197,9 @@ impl Objects {
                 self.types.insert(change.oid, user_type.clone());
             }
             Some(Object::Settings(settings)) => self.settings = settings.clone(),
+            Some(Object::Grants(grants)) => {
+                self.grants.insert(change.oid, grants.clone());
+            }
         }
     }
 
@@ -236,6 +251,9 @@ impl Objects {
                 }
             }
             Kind::Settings => self.settings = Arc::default(),
+            Kind::Grants => {
+                self.grants.remove(&oid);
+            }
         }
     }
 
@@ -306,6 +324,9 @@ impl Objects {
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.sequences.values()
+    }
+    pub fn grants(&self, database: Oid) -> Option<&Arc<Grants>> {
+        self.grants.get(&database)
     }
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -114,6 +114,9 @@ pub struct Routine {
     pub settings: Vec<(String, String)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of functions.
+    #[serde(default)]
+    pub acl: Option<super::Acl>,
 }
 
 /// What a call yields.

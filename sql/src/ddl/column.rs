@@ -75,6 +75,7 @@ impl Ddl<'_> {
             missing: None,
             dropped: false,
             comment: None,
+            acl: None,
         });
         let position = table.columns.len() - 1;
         if serial.is_some() {

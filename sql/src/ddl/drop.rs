@@ -21,9 +21,11 @@ impl Ddl<'_> {
         cascade: bool,
     ) -> Result<()> {
         match object {
-            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence | ObjectKind::Index => {
-                self.drop_relations(object, objects, if_exists, cascade)
-            }
+            ObjectKind::Table
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Sequence
+            | ObjectKind::Index => self.drop_relations(object, objects, if_exists, cascade),
             ObjectKind::Schema => {
                 objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
             }
@@ -38,7 +40,6 @@ impl Ddl<'_> {
             kind => {
                 // None of these can exist, so IF EXISTS has its answer.
                 let word = match kind {
-                    ObjectKind::MaterializedView => "materialized view",
                     ObjectKind::Function => "function",
                     ObjectKind::Extension => "extension",
                     _ => return Err(Error::unsupported("DROP of this kind of object")),
@@ -65,12 +66,14 @@ impl Ddl<'_> {
         let (word, article) = match object {
             ObjectKind::Table => ("table", "a table"),
             ObjectKind::View => ("view", "a view"),
+            ObjectKind::MaterializedView => ("materialized view", "a materialized view"),
             ObjectKind::Sequence => ("sequence", "a sequence"),
             _ => ("index", "an index"),
         };
         let mut doomed = Vec::new();
         for name in objects {
-            let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
+            let may = |found: &Relation| self.require_droppable(found, word);
+            let Some(found) = self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? else {
                 let message = format!("{word} \"{}\" does not exist", names::display(name));
                 if if_exists {
                     self.notice(format!("{message}, skipping"));
@@ -79,12 +82,17 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
             };
             match (object, &found) {
-                (ObjectKind::Table, Relation::Table(table)) if !table.is_view() => {}
-                (ObjectKind::View, Relation::Table(table)) if table.is_view() => {}
+                (
+                    ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView,
+                    Relation::Table(table),
+                ) if table.word() == word => {}
                 (ObjectKind::Sequence, Relation::Sequence(_)) | (ObjectKind::Index, Relation::Index(..)) => {}
                 (_, found) => {
                     let hint = match found {
                         Relation::Table(table) if table.is_view() => "Use DROP VIEW to remove a view.",
+                        Relation::Table(table) if table.is_materialized() => {
+                            "Use DROP MATERIALIZED VIEW to remove a materialized view."
+                        }
                         Relation::Table(_) => "Use DROP TABLE to remove a table.",
                         Relation::Sequence(_) => "Use DROP SEQUENCE to remove a sequence.",
                         _ => "Use DROP INDEX to remove an index.",
@@ -109,22 +117,29 @@ impl Ddl<'_> {
         }
         for relation in doomed {
             match relation {
-                Relation::Table(table) => {
-                    self.require_owner(table.owner, word, &table.name)?;
-                    self.remove_table(&table)?;
-                }
-                Relation::Sequence(sequence) => {
-                    self.require_owner(sequence.owner, word, &sequence.name)?;
-                    self.drop_sequence(&sequence, cascade)?;
-                }
-                Relation::Index(table, position) => {
-                    self.require_owner(table.owner, word, &table.indexes[position].name)?;
-                    self.drop_index(table.indexes[position].oid, cascade)?;
-                }
+                Relation::Table(table) => self.remove_table(&table)?,
+                Relation::Sequence(sequence) => self.drop_sequence(&sequence, cascade)?,
+                Relation::Index(table, position) => self.drop_index(table.indexes[position].oid, cascade)?,
                 Relation::System(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// A relation is its owner's to drop, or its schema's owner's.
+    fn require_droppable(&self, found: &Relation, word: &str) -> Result<()> {
+        let catalog = self.catalog();
+        let (owner, schema, name) = match found {
+            Relation::Table(table) => (table.owner, table.schema, &table.name),
+            Relation::Sequence(sequence) => (sequence.owner, sequence.schema, &sequence.name),
+            Relation::Index(table, at) => (table.owner, table.schema, &table.indexes[*at].name),
+            Relation::System(_) => return Ok(()),
+        };
+        let owns = |owner| catalog.has_privileges_of(self.core.role.get(), owner);
+        match owns(owner) || catalog.schema(schema).is_some_and(|schema| owns(schema.owner)) {
+            true => Ok(()),
+            false => self.require_owner(owner, word, name),
+        }
     }
 
     /// Views on these relations (and views on those, …) go too with CASCADE, or stand in the way.
@@ -158,7 +173,7 @@ impl Ddl<'_> {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
             format!("constraint {name} on table {}", table.name)
         };
-        let views = dependents.iter().map(|(view, on)| (format!("view {}", view.name), *on));
+        let views = dependents.iter().map(|(view, on)| (format!("{} {}", view.word(), view.name), *on));
         let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
         let found: Vec<(String, Oid)> = views.chain(constraints).collect();
         if found.is_empty() {
@@ -276,7 +291,7 @@ impl Ddl<'_> {
         self.write(Change::remove(Kind::Table, table.oid))
     }
 
-    fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
+    pub(super) fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
         let catalog = self.catalog();
         let users: Vec<(Arc<Table>, usize)> = catalog
             .tables()
@@ -335,7 +350,7 @@ impl Ddl<'_> {
 
     // ---- schemas ----
 
-    fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
         let name = names::display(name);
         let catalog = self.catalog();
         let Some(schema) = catalog.find_schema(&name) else {
@@ -371,6 +386,11 @@ impl Ddl<'_> {
     fn remove_schema(&self, oid: Oid) -> Result<()> {
         let catalog = self.catalog();
         let Some(schema) = catalog.schema(oid) else { return Ok(()) };
+        if catalog.grants().is_some_and(|grants| grants.defaults.iter().any(|entry| entry.schema == oid)) {
+            let mut grants = self.grants();
+            grants.defaults.retain(|entry| entry.schema != oid);
+            self.put_grants(grants)?;
+        }
         let trees = &self.core.engine.trees;
         trees.give_name(
             &mut self.transaction.borrow_mut(),
@@ -450,8 +470,7 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
     match catalog.relation(oid) {
-        Some(Relation::Table(table)) if table.is_view() => format!("view {}", table.name),
-        Some(Relation::Table(table)) => format!("table {}", table.name),
+        Some(Relation::Table(table)) => format!("{} {}", table.word(), table.name),
         Some(Relation::Sequence(sequence)) => format!("sequence {}", sequence.name),
         Some(Relation::Index(table, position)) => format!("index {}", table.indexes[position].name),
         _ => format!("relation {oid}"),

@@ -8,6 +8,7 @@ pub mod eval;
 mod aggregate;
 pub(crate) mod arrays;
 mod basic;
+pub use basic::check_bytes;
 pub(crate) mod constraint;
 mod cte;
 pub(crate) mod domain;

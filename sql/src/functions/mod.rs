@@ -31,10 +31,11 @@ mod kernel;
 mod math;
 mod numeric;
 mod pattern;
+pub(crate) mod privilege;
 mod registry;
 mod resolve;
 mod series;
-mod system;
+pub(crate) mod system;
 mod text;
 mod window;
 
@@ -112,6 +113,13 @@ pub struct Function {
     pub body: Body,
 }
 
+impl Function {
+    /// Whether calling it takes a privilege that not everybody has.
+    pub fn is_restricted(&self, catalog: &crate::catalog::Catalog) -> bool {
+        catalog.is_built_in_restricted(crate::catalog::ObjectClass::Function, self.oid)
+    }
+}
+
 /// A resolved call: the function and, after polymorphism, what its arguments must be cast to and what it returns.
 pub struct Resolved {
     pub function: &'static Function,
@@ -138,6 +146,10 @@ pub trait Accumulator: Send {
 pub trait Services {
     fn current_user(&self) -> Arc<str>;
     fn session_user(&self) -> Arc<str>;
+    /// The role whose privileges count.
+    fn acting_role(&self) -> Oid {
+        crate::catalog::ROLE_POSTGRES
+    }
     fn database(&self) -> Arc<str>;
     fn search_path(&self) -> Arc<[String]>;
     fn backend_pid(&self) -> i32;
@@ -146,6 +158,10 @@ pub trait Services {
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
     fn catalog(&self) -> Arc<crate::catalog::Catalog>;
     fn nextval(&self, sequence: Oid) -> Result<i64>;
+    /// As `nextval`, for an identity column: who may insert into the table needs no privilege on its sequence.
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
+        self.nextval(sequence)
+    }
     fn currval(&self, sequence: Oid) -> Result<i64>;
     fn lastval(&self) -> Result<i64>;
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;
@@ -207,6 +223,10 @@ pub trait Services {
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
+    /// For what there is to know of the log, folds and memory.
+    fn store(&self) -> Option<Arc<serin_storage::Store>> {
+        None
     }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.

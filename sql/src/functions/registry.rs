@@ -104,6 +104,7 @@ fn build() -> Library {
         super::enumeration::register,
         super::aggregate::register,
         super::catalog::register,
+        super::privilege::register,
         super::system::register,
         super::window::register,
     ] {
@@ -252,6 +253,7 @@ mod tests {
         super::super::series::register(&mut registry);
         super::super::aggregate::register(&mut registry);
         super::super::catalog::register(&mut registry);
+        super::super::privilege::register(&mut registry);
         super::super::system::register(&mut registry);
         super::super::window::register(&mut registry);
         let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();

@@ -126,6 +126,27 @@ fn int4_array(values: Vec<i32>) -> ArrayValue {
     ArrayValue { element: Type::INT4, dimensions, elements: values.into_iter().map(Datum::Int4).collect() }
 }
 
+/// The end of the log. (Of type text: pg_lsn is not there.)
+fn wal_lsn(context: &EvalContext<'_>) -> Option<String> {
+    Some(lsn_text(context.services.store()?.wal_end()))
+}
+
+pub fn lsn_text(lsn: serin_storage::Lsn) -> String {
+    format!("{:X}/{:X}", lsn.0 >> 32, lsn.0 & 0xffff_ffff)
+}
+
+/// Archives what is durable, now: what a new segment brings about in PostgreSQL.
+fn switch_wal(context: &EvalContext<'_>) -> Result<Option<String>> {
+    let user = context.services.current_user();
+    if !context.services.catalog().find_role(&user).is_some_and(|role| role.superuser) {
+        let message = "permission denied for function pg_switch_wal";
+        return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+    }
+    let Some(store) = context.services.store() else { return Ok(None) };
+    store.archive_now()?;
+    Ok(Some(lsn_text(store.wal_end())))
+}
+
 fn relation_size(relation: OidValue, context: &EvalContext<'_>) -> Result<Option<i64>> {
     context.services.relation_size(relation.0)
 }
@@ -139,6 +160,10 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "current_schemas", |context; implicit: bool| current_schemas(implicit, context));
     scalar!(r, "pg_backend_pid", |context;| context.services.backend_pid());
     scalar!(r, "pg_is_in_recovery", || false);
+    scalar!(r, "pg_current_wal_lsn", |context;| wal_lsn(context));
+    scalar!(r, "pg_current_wal_insert_lsn", |context;| wal_lsn(context));
+    scalar!(r, "pg_current_wal_flush_lsn", |context;| wal_lsn(context));
+    scalar!(r, "pg_switch_wal", |context;| switch_wal(context));
     scalar!(r, "pg_client_encoding", || "UTF8");
     scalar!(r, "getdatabaseencoding", || "UTF8");
     scalar!(r, "show_config_by_name", |context; name: &str| current_setting(name, false, context));
@@ -151,6 +176,7 @@ pub fn register(r: &mut Registry) {
     });
 
     scalar!(r, "nextval_oid", |context; sequence: OidValue| context.services.nextval(sequence.0));
+    scalar!(r, "serin_next_identity", |context; sequence: OidValue| context.services.next_identity(sequence.0));
     scalar!(r, "currval_oid", |context; sequence: OidValue| context.services.currval(sequence.0));
     scalar!(r, "lastval", |context;| context.services.lastval());
     scalar!(r, "setval_oid", |context; sequence: OidValue, value: i64| context.services.setval(sequence.0, value, true));

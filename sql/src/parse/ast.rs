@@ -4,6 +4,7 @@
 //! left-associative operators are still deep boxes, so every walker must be iterative along `left` or rely on
 //! [`crate::parse::DEPTH_MAX`].
 
+pub use super::privilege_ast::{DefaultPrivileges, Grant, GrantRole, RoleSpec};
 pub use super::routine_ast::{
     AlterRoutine, CreateRoutine, CreateTrigger, Merge, RoutineClass, RoutineSignature,
 };
@@ -537,7 +538,14 @@ pub enum StatementKind {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        /// CREATE MATERIALIZED VIEW: the query's text.
+        materialized: Option<String>,
         query: Box<StatementKind>,
+    },
+    RefreshMaterializedView {
+        name: ObjectName,
+        concurrently: bool,
+        with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
     CreateSequence {
@@ -551,6 +559,7 @@ pub enum StatementKind {
     AlterSequence {
         name: ObjectName,
         if_exists: bool,
+        data_type: Option<TypeName>,
         options: SequenceOptions,
         restart: Option<Option<i64>>,
         owned_by: Option<ObjectName>,
@@ -616,14 +625,22 @@ pub enum StatementKind {
         column: Option<Name>,
         text: Option<String>,
     },
-    /// GRANT/REVOKE, recorded as text until privileges are enforced.
-    Grant {
-        grant: bool,
-        privileges: Vec<String>,
+    Grant(Box<Grant>),
+    GrantRole(Box<GrantRole>),
+    DefaultPrivileges(Box<DefaultPrivileges>),
+    ReassignOwned {
+        roles: Vec<RoleSpec>,
+        to: RoleSpec,
+    },
+    DropOwned {
+        roles: Vec<RoleSpec>,
+        cascade: bool,
+    },
+    /// ALTER GROUP … ADD and DROP USER come as GRANT; ALTER … OWNER TO of what has no other ALTER.
+    Owner {
         object: ObjectKind,
-        names: Vec<ObjectName>,
-        roles: Vec<Name>,
-        grant_option: bool,
+        name: ObjectName,
+        to: RoleSpec,
     },
     // maintenance
     Vacuum {
@@ -640,8 +657,11 @@ pub enum StatementKind {
         name: ObjectName,
     },
     Checkpoint,
-    /// BACKUP TO 'directory'.
-    Backup(String),
+    /// BACKUP TO 'directory' [INCREMENTAL FROM 'directory'].
+    Backup {
+        directory: String,
+        previous: Option<String>,
+    },
     Listen(Name),
     Unlisten(Option<Name>),
     Notify(Name, Option<String>),
@@ -807,7 +827,7 @@ pub enum SetValue {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TransactionModes {
-    pub isolation: Option<serin_txn::Isolation>,
+    pub isolation: Option<crate::settings::IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }

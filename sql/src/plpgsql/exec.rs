@@ -675,7 +675,7 @@ impl<'a> Frame<'a> {
         core.view.borrow_mut().truncate(&core.engine.publisher, changes);
         core.settings_rollback_to(settings);
         core.deferred.borrow_mut().rollback_to(&deferred);
-        core.acting.borrow_mut().truncate(acting);
+        core.stop_acting(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);
         if let Some((state, message)) = block.error_variables {

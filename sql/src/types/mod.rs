@@ -16,6 +16,7 @@ mod names;
 pub mod numeric;
 mod record_text;
 mod timezone;
+pub(crate) use timezone::offset as timezone_offset;
 pub(crate) mod user;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};

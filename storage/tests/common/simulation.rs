@@ -8,7 +8,9 @@
 //! 1. what was acknowledged is there; what was not is there entirely or not at all, in commit order;
 //! 2. a snapshot shows one state, and the same one as long as it lives;
 //! 3. `check` finds nothing wrong;
-//! 4. after a bit of a file at rest was flipped, what can be read is still one of the states there were.
+//! 4. after a bit of a file at rest was flipped, what can be read is still one of the states there were;
+//! 5. in a third of the runs the log is archived (to the same disk) and backups are made, full and incremental: at the end one of the
+//!    states since is restored from them, and is that state.
 //!
 //! A violation is an `Err`, or a panic of an assertion in the store: see [`run_caught`].
 
@@ -17,8 +19,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serin_storage::vfs::sim::{Faults, Injected, SimVfs};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Runs that ended with a restored state, for whoever counts.
+pub static RESTORED: AtomicU64 = AtomicU64::new(0);
 
 type Table = BTreeMap<[u8; 4], Rc<[u8]>>;
 type Tables = BTreeMap<TreeId, Rc<Table>>;
@@ -26,13 +33,24 @@ type Verdict<T = ()> = std::result::Result<T, String>;
 
 const DATA: &str = "/sim/data.serin";
 
-fn open(vfs: &SimVfs, writer_bytes_max: u64) -> Result<Arc<Store>> {
+fn archive(vfs: &SimVfs) -> Arc<dyn ArchiveTarget> {
+    Arc::new(DirectoryArchive::new(Arc::new(vfs.clone()), Path::new("/archive")))
+}
+
+fn open(vfs: &SimVfs, writer_bytes_max: u64, archives: bool) -> Result<Arc<Store>> {
+    Store::open_with(Arc::new(vfs.clone()), options(vfs, writer_bytes_max, archives))
+}
+
+fn options(vfs: &SimVfs, writer_bytes_max: u64, archives: bool) -> StoreOptions {
     let mut options = StoreOptions::new(Path::new("/sim"));
     options.threads = false;
     options.page_cache_bytes = 256 << 10;
     options.wal_segment_bytes = 8 << 10;
     options.writer_bytes_max = writer_bytes_max;
-    Store::open_with(Arc::new(vfs.clone()), options)
+    if archives {
+        options.archiving = Archiving::To { target: archive(vfs), timeout: Duration::MAX };
+    }
+    options
 }
 
 /// What `snapshot` shows, where pages can be read.
@@ -99,6 +117,12 @@ struct Run<'a> {
     rng: &'a mut StdRng,
     /// Old snapshots, and what they show.
     snapshots: Vec<(Snapshot, Tables)>,
+    archives: bool,
+    /// Complete ones in order, the last full one and those that continue it, with the commit that each has.
+    backups: Vec<(PathBuf, Timestamp)>,
+    backups_begun: u32,
+    /// States that were acknowledged, and where the log ended with them.
+    moments: Vec<(Timestamp, Lsn, Tables)>,
 }
 
 /// Errors of the store end a life, or not; a violation ends the run.
@@ -207,20 +231,43 @@ impl Run<'_> {
         // Some commits are waited for, others pile up in the log buffer.
         if self.rng.random() {
             store.wait_durable(at)?;
-            self.history.acknowledge();
+            self.acknowledge(store);
         }
         Ok(())
     }
 
+    fn acknowledge(&mut self, store: &Arc<Store>) {
+        self.history.acknowledge();
+        let (at, state) = self.history.states.last().expect("there is always one");
+        if self.archives && self.moments.last().is_none_or(|(known, ..)| known < at) {
+            self.moments.push((*at, store.wal_end(), state.clone()));
+        }
+    }
+
+    fn backup(&mut self, store: &Arc<Store>) -> Result<()> {
+        self.backups_begun += 1;
+        let dir = PathBuf::from(format!("/backup{}", self.backups_begun));
+        let previous = self.backups.last().map(|(dir, _)| dir.clone()).filter(|_| self.rng.random());
+        let report = store.backup(&dir, previous.as_deref())?;
+        if previous.is_none() {
+            self.backups.clear();
+        }
+        self.backups.push((dir, report.timestamp));
+        self.acknowledge(store);
+        Ok(())
+    }
+
     fn step(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
-        match self.rng.random_range(0..12) {
+        match self.rng.random_range(0..if self.archives { 15 } else { 12 }) {
+            12 | 13 => store.archive_now()?,
+            14 => self.backup(store)?,
             0 | 1 => {
                 if self.rng.random_range(0..4) == 0 {
                     store.give_back_space()?;
                 } else {
                     store.fold_now()?;
                 }
-                self.history.acknowledge();
+                self.acknowledge(store);
             }
             2 => {
                 let snapshot = if self.rng.random() { store.snapshot() } else { store.snapshot_of_state() };
@@ -247,9 +294,52 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The state that a start found is what history goes on from.
+    fn recovered(&mut self, store: &Arc<Store>, found: Tables) {
+        let at = store.last_commit();
+        if self.archives && self.moments.last().is_none_or(|(known, ..)| *known < at) {
+            self.moments.push((at, store.wal_end(), found.clone()));
+        }
+        self.history.states = vec![(at, found)];
+    }
+
+    /// One of the moments since the last full backup, from the archive and the backups up to then. Everything was archived when the
+    /// store was shut down.
+    fn restore(&mut self, vfs: &SimVfs, room: u64) -> Verdict {
+        let Some((_, first)) = self.backups.first() else { return Ok(()) };
+        let since: Vec<_> = self.moments.iter().filter(|(at, ..)| at >= first).collect();
+        if since.is_empty() {
+            return Ok(());
+        }
+        let (at, lsn, state) = since[self.rng.random_range(0..since.len())];
+        let chain: Vec<PathBuf> =
+            self.backups.iter().filter(|(_, backup)| backup <= at).map(|(dir, _)| dir.clone()).collect();
+        let mut options = options(vfs, room, false);
+        options.dir = PathBuf::from("/restored");
+        let target = match self.rng.random_range(0..4) {
+            0 if self.moments.last().is_some_and(|(last, ..)| last == at) => RestoreTarget::End,
+            _ => RestoreTarget::Lsn(*lsn),
+        };
+        let report = restore_with(Arc::new(vfs.clone()), &chain, Some(archive(vfs)), target, options);
+        let report = report.map_err(|error| format!("restoring to commit {at}: {error}"))?;
+        if report.timestamp != *at {
+            return Err(format!("restored to commit {} rather than {at}", report.timestamp));
+        }
+        let mut options = StoreOptions::new(Path::new("/restored"));
+        options.threads = false;
+        let store = Store::open_with(Arc::new(vfs.clone()), options).map_err(|error| error.to_string())?;
+        let found = read_all(&store).map_err(|error| format!("what was restored does not read: {error}"))?;
+        if found != *state {
+            return Err(format!("what was restored is not the state of commit {at}"));
+        }
+        RESTORED.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Until the disk dies, or the store stops.
     fn live(&mut self, store: &Arc<Store>, vfs: &SimVfs) -> Verdict {
         for _ in 0..40 {
+            let failed_calls = vfs.injected().io_errors;
             let result = self.step(store);
             if std::env::var_os("SERIN_SEED").is_some() {
                 let said = match &result {
@@ -265,13 +355,18 @@ impl Run<'_> {
                 Err(Failure::Store(error)) if vfs.has_crashed() || matches!(error, Error::Stopped(_)) => {
                     break;
                 }
+                Err(Failure::Store(error @ Error::Io { operation: "verify", .. }))
+                    if vfs.injected().io_errors == failed_calls =>
+                {
+                    return Err(error.to_string());
+                }
                 // Statements fail while the disk is full or does not answer; the store goes on.
                 Err(Failure::Store(Error::DiskFull { .. } | Error::Io { .. })) => {}
                 Err(Failure::Store(error)) => return Err(format!("an error without cause: {error}")),
             }
         }
         if self.rng.random_range(0..4) == 0 && store.shutdown().is_ok() {
-            self.history.acknowledge();
+            self.acknowledge(store);
         }
         Ok(())
     }
@@ -293,7 +388,16 @@ pub fn run(seed: u64) -> Verdict<Injected> {
     let room = [1 << 10, 6 << 10, 1 << 20][rng.random_range(0..3)];
     let lives = rng.random_range(2..5);
     let history = History { states: vec![(Timestamp::ZERO, Tables::new())], past: Vec::new() };
-    let mut run = Run { history, rng: &mut rng, snapshots: Vec::new() };
+    let archives = rng.random_range(0..3) == 0;
+    let mut run = Run {
+        history,
+        rng: &mut rng,
+        snapshots: Vec::new(),
+        archives,
+        backups: Vec::new(),
+        backups_begun: 0,
+        moments: Vec::new(),
+    };
     for _ in 0..lives {
         // Now and then the crash comes while the store opens, or recovers from the crash before.
         let operations = if run.rng.random_range(0..3) == 0 { 12 } else { 250 };
@@ -304,12 +408,12 @@ pub fn run(seed: u64) -> Verdict<Injected> {
             2 => vfs.fail_sync_after(run.rng.random_range(0..40)),
             _ => {}
         }
-        if let Ok(store) = open(&vfs, room) {
+        if let Ok(store) = open(&vfs, room, archives) {
             if let Ok(found) = read_all(&store) {
                 if !run.history.may_be(&found) {
                     return Err("what recovery found is none of the states that could have survived".into());
                 }
-                run.history.states = vec![(store.last_commit(), found)];
+                run.recovered(&store, found);
                 run.live(&store, &vfs)?;
             }
             // Before the crash makes their files void.
@@ -318,12 +422,12 @@ pub fn run(seed: u64) -> Verdict<Injected> {
         vfs.crash();
         check_is_clean(&vfs)?;
     }
-    let store = open(&vfs, room).map_err(|error| format!("it does not open any more: {error}"))?;
+    let store = open(&vfs, room, archives).map_err(|error| format!("it does not open any more: {error}"))?;
     let found = read_all(&store).map_err(|error| format!("it does not read any more: {error}"))?;
     if !run.history.may_be(&found) {
         return Err("what recovery found is none of the states that could have survived".into());
     }
-    run.history.states = vec![(store.last_commit(), found)];
+    run.recovered(&store, found);
     // It goes on working, and goes down well.
     for _ in 0..3 {
         match run.step(&store) {
@@ -334,9 +438,10 @@ pub fn run(seed: u64) -> Verdict<Injected> {
     }
     run.snapshots.clear();
     store.shutdown().map_err(|error| format!("it does not close: {error}"))?;
-    run.history.acknowledge();
+    run.acknowledge(&store);
     drop(store);
     check_is_clean(&vfs)?;
+    run.restore(&vfs, room)?;
     flip_a_bit(&vfs, &run.history, run.rng)?;
     Ok(vfs.injected())
 }
@@ -347,7 +452,7 @@ fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
     let path = Path::new(DATA);
     let bytes = vfs.file_bytes(path).expect("the store was there").len() as u64;
     vfs.flip_bit(path, rng.random_range(0..bytes), rng.random_range(0..8));
-    let Ok(store) = open(vfs, 1 << 20) else { return Ok(()) };
+    let Ok(store) = open(vfs, 1 << 20, false) else { return Ok(()) };
     let newest = history.newest();
     for (id, table) in newest {
         let Some(tree) = store.tree(*id) else { continue };
@@ -382,7 +487,6 @@ pub fn run_caught(seed: u64) -> Verdict<Injected> {
 /// Seeds `from..to` on as many threads as there are processors; the first failure, if any.
 pub fn run_many(from: u64, to: u64) -> std::result::Result<Injected, (u64, String)> {
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU64, Ordering};
     let next = AtomicU64::new(from);
     let outcome: Mutex<(Injected, Option<(u64, String)>)> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());

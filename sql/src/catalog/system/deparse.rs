@@ -49,6 +49,13 @@ pub fn is_visible(catalog: &Catalog, oid: Oid, search_path: &[String]) -> bool {
     catalog.find_relation(None, &name, search_path).is_some_and(|found| relation_oid(&found) == oid)
 }
 
+/// A view's query as pg_get_viewdef shows it: relations that the search path finds without their schemas.
+pub fn view_definition(catalog: &Catalog, view: &Table, context: &EvalContext<'_>) -> Option<String> {
+    let search_path = context.services.search_path();
+    let query = view.query_text(catalog, |relation| is_visible(catalog, relation, &search_path))?;
+    Some(format!(" {query};"))
+}
+
 pub fn relation_oid(relation: &Relation) -> Oid {
     match relation {
         Relation::Table(table) => table.oid,
@@ -145,6 +152,10 @@ pub fn index_definition(
         .iter()
         .map(|key| {
             let mut text = key_text(table, key, !qualified, context);
+            if let Some(class) = &key.operator_class {
+                text.push(' ');
+                text.push_str(class);
+            }
             if key.descending {
                 text.push_str(" DESC");
             }

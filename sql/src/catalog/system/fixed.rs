@@ -2,7 +2,7 @@
 //! casts as far as they are implemented.
 
 use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
-use crate::catalog::{PG_CATALOG, ROLE_POSTGRES};
+use crate::catalog::{Catalog, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
 use crate::functions::{self, Body, EvalContext, Volatility};
 use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
@@ -140,6 +140,7 @@ fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_proc");
+    let catalog = context.services.catalog();
     for function in functions::all() {
         let set = matches!(function.body, Body::Set { .. });
         let types: Vec<Datum> = function.arguments.iter().map(|argument| oid(argument.0)).collect();
@@ -179,10 +180,17 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("prorettype", oid(function.result.0)),
             ("proargtypes", vector(Type::OIDVECTOR, types)),
             ("prosrc", text(function.name)),
+            ("proacl", restricted_acl(function, &catalog)),
         ]);
     }
     super::routines::push_routines(&mut rows, context);
     rows.finish()
+}
+
+/// Null where everybody may call the function.
+fn restricted_acl(function: &functions::Function, catalog: &Catalog) -> Datum {
+    let acl = catalog.built_in_acl(ObjectClass::Function, function.oid);
+    super::objects::list(Some(acl).filter(|_| function.is_restricted(catalog)), catalog)
 }
 
 fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {

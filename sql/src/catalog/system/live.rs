@@ -5,6 +5,7 @@
 use super::relations::{Producer, Rows, boolean, oid, optional, text};
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::functions::system::lsn_text;
 use crate::session::conflict::{describe_key, find_tree};
 use crate::types::{ArrayValue, Datum, Type};
 use serin_txn::{Conflict, ConflictKind, Isolation, Mode, PastConflict};
@@ -40,6 +41,9 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_cursors" => pg_cursors,
         "serin_conflicts" => serin_conflicts,
         "serin_transactions" => serin_transactions,
+        "serin_storage" => serin_storage,
+        "pg_stat_archiver" => pg_stat_archiver,
+        "pg_stat_wal" => pg_stat_wal,
         _ => return None,
     })
 }
@@ -176,6 +180,83 @@ fn serin_conflicts(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ]);
         }
     }
+    rows.finish()
+}
+
+fn count(number: u64) -> Datum {
+    Datum::Int8(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The log, folds, memory and the data file: one row.
+fn serin_storage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("serin_storage");
+    let Some(store) = context.services.store() else { return rows.finish() };
+    let stats = store.stats();
+    let behind = stats.oldest_snapshot.map(|oldest| count(store.watermark().0.saturating_sub(oldest.0)));
+    let archived = stats.archive.map(|archive| lsn_text(archive.position));
+    rows.push([
+        ("wal_lsn", text(lsn_text(stats.wal_end))),
+        ("wal_bytes", count(stats.wal_bytes)),
+        ("wal_flushes", count(stats.wal_flushes)),
+        ("commits", count(stats.commits)),
+        ("wal_replay_bytes", count(stats.wal_replay_bytes)),
+        ("archived_lsn", optional(archived)),
+        ("folds", count(stats.folds)),
+        ("fold_progress", stats.fold_progress.map_or(Datum::Null, Datum::Float8)),
+        ("last_fold_ms", stats.last_fold_ms.map_or(Datum::Null, count)),
+        ("delta_bytes", count(stats.delta_bytes)),
+        ("delta_bytes_max", count(stats.delta_bytes_max)),
+        ("delta_keys", count(stats.delta_keys)),
+        ("page_cache_bytes", count(stats.page_cache_bytes)),
+        ("page_cache_hits", count(stats.page_cache_hits)),
+        ("page_cache_misses", count(stats.page_cache_misses)),
+        ("pages_written", count(stats.pages_written)),
+        ("data_file_bytes", count(stats.data_file_bytes)),
+        ("free_bytes", count(stats.free_pages * 8192)),
+        ("snapshots", count(stats.snapshots)),
+        ("oldest_snapshot_commits", behind.unwrap_or(Datum::Null)),
+        ("writer_delays", count(stats.writer_delays)),
+        ("spills", count(stats.spills)),
+    ]);
+    rows.finish()
+}
+
+fn pg_stat_archiver(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_stat_archiver");
+    let stats = context.services.store().and_then(|store| store.stats().archive).unwrap_or_default();
+    let time = |at: Option<std::time::SystemTime>| {
+        at.map_or(Datum::Null, |at| Datum::Timestamp(crate::session::engine::timestamp_of(at)))
+    };
+    rows.push([
+        ("archived_count", count(stats.archived_count)),
+        ("last_archived_wal", optional(stats.last_archived)),
+        ("last_archived_time", time(stats.last_archived_time)),
+        ("failed_count", count(stats.failed_count)),
+        ("last_failed_wal", optional(stats.last_failed)),
+        ("last_failed_time", time(stats.last_failed_time)),
+        ("stats_reset", Datum::Null),
+    ]);
+    rows.finish()
+}
+
+/// What is not measured is null.
+fn pg_stat_wal(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_stat_wal");
+    let Some(stats) = context.services.store().map(|store| store.stats()) else { return rows.finish() };
+    rows.push([
+        ("wal_records", count(stats.commits)),
+        ("wal_fpi", count(0)),
+        (
+            "wal_bytes",
+            Datum::Numeric(Arc::new(crate::types::Numeric::from_i128(i128::from(stats.wal_bytes)))),
+        ),
+        ("wal_buffers_full", Datum::Null),
+        ("wal_write", count(stats.wal_flushes)),
+        ("wal_sync", count(stats.wal_flushes)),
+        ("wal_write_time", Datum::Null),
+        ("wal_sync_time", Datum::Null),
+        ("stats_reset", Datum::Null),
+    ]);
     rows.finish()
 }
 
