@@ -25,6 +25,7 @@ mod datetime;
 mod differential;
 pub mod domain;
 mod enumeration;
+mod formatting;
 mod json;
 mod kernel;
 mod math;
