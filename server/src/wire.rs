@@ -551,6 +551,11 @@ fn error_fields(out: &mut Vec<u8>, error: &Error) {
     field(b'c', fields.column.as_deref());
     field(b'd', fields.data_type.as_deref());
     field(b'n', fields.constraint.as_deref());
+    let file = fields.location.file();
+    let (_, name) = file.rsplit_once('/').unwrap_or(("", file));
+    field(b'F', Some(name));
+    field(b'L', Some(&fields.location.line().to_string()));
+    field(b'R', Some(name.trim_end_matches(".rs")));
     out.put_u8(0);
 }
 

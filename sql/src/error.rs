@@ -3,6 +3,8 @@
 //!
 //! Codes: <https://www.postgresql.org/docs/15/errcodes-appendix.html>
 
+use std::panic::Location;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A five-character SQLSTATE.
@@ -110,6 +112,7 @@ states! {
     UNDEFINED_FUNCTION = b"42883";
     GENERATED_ALWAYS = b"428C9";
     RESERVED_NAME = b"42939";
+    INVALID_GRANT_OPERATION = b"0LP01";
     UNDEFINED_TABLE = b"42P01";
     UNDEFINED_PARAMETER = b"42P02";
     DUPLICATE_CURSOR = b"42P03";
@@ -190,6 +193,8 @@ pub struct Fields {
     pub column: Option<String>,
     pub data_type: Option<String>,
     pub constraint: Option<String>,
+    /// Where in the source the error was made, as PostgreSQL reports its own.
+    pub location: &'static Location<'static>,
     /// Of damaged data, until its relation is named.
     pub(crate) tree: Option<serin_storage::TreeId>,
     /// Of a serialization failure or deadlock, until its DETAIL is written.
@@ -197,6 +202,7 @@ pub struct Fields {
 }
 
 impl Error {
+    #[track_caller]
     pub fn new(state: SqlState, message: impl Into<String>) -> Error {
         Error(Box::new(Fields {
             severity: Severity::Error,
@@ -211,15 +217,18 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            location: Location::caller(),
             tree: None,
             conflict: None,
         }))
     }
     /// 0A000: what PostgreSQL can do and Serin can't yet, by name.
+    #[track_caller]
     pub fn unsupported(what: impl std::fmt::Display) -> Error {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported yet"))
     }
     /// XX000: a bug of ours that was caught in time.
+    #[track_caller]
     pub fn internal(what: impl Into<String>) -> Error {
         Error::new(SqlState::INTERNAL_ERROR, what)
     }
@@ -304,6 +313,7 @@ impl std::fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<serin_storage::Error> for Error {
+    #[track_caller]
     fn from(error: serin_storage::Error) -> Error {
         use serin_storage::Error as E;
         let state = match &error {
@@ -326,6 +336,7 @@ impl From<serin_storage::Error> for Error {
 }
 
 impl From<serin_txn::Error> for Error {
+    #[track_caller]
     fn from(error: serin_txn::Error) -> Error {
         use serin_txn::Error as E;
         let state = match &error {

@@ -117,6 +117,10 @@ pub enum Expr {
     Row {
         fields: Vec<Expr>,
         types: Vec<Type>,
+        /// Of a FROM item's whole row: its columns'.
+        names: Option<Arc<[String]>>,
+        /// RECORD, or the composite type whose fields these are.
+        data_type: Type,
     },
     Field {
         operand: Box<Expr>,
@@ -158,7 +162,8 @@ impl Expr {
             Expr::Constant { data_type, .. }
             | Expr::Column { data_type, .. }
             | Expr::Slot { data_type, .. }
-            | Expr::Parameter { data_type, .. } => *data_type,
+            | Expr::Parameter { data_type, .. }
+            | Expr::Row { data_type, .. } => *data_type,
             Expr::Call { result, .. }
             | Expr::Case { result, .. }
             | Expr::Coalesce { result, .. }
@@ -177,7 +182,6 @@ impl Expr {
             | Expr::InSet { .. }
             | Expr::Quantified { .. } => Type::BOOL,
             Expr::NullIf { left, .. } => left.data_type(),
-            Expr::Row { .. } => Type::RECORD,
             Expr::Sublink(link) => link.data_type,
             Expr::Subquery(query) => query.data_type,
         }
@@ -321,7 +325,12 @@ impl Expr {
                 Expr::Cast { method: CastMethod::Function(function), .. } => function.volatility,
                 Expr::Routine(call) => call.routine.volatility,
                 // Text input and output depend on DateStyle and the like for some types.
-                Expr::Cast { method: CastMethod::InputOutput | CastMethod::Array, .. } => Volatility::Stable,
+                // Text input and output depend on DateStyle and the like for some types; a domain's checks may call anything.
+                Expr::Cast {
+                    method:
+                        CastMethod::InputOutput | CastMethod::Array | CastMethod::Row | CastMethod::Domain,
+                    ..
+                } => Volatility::Stable,
                 Expr::Parameter { .. } | Expr::Slot { .. } | Expr::Sublink(_) | Expr::Subquery(_) => {
                     Volatility::Stable
                 }
@@ -410,6 +419,13 @@ impl Expr {
                 Expr::InSet { operand: b, set: t, negated: m },
             ) => n == m && Arc::ptr_eq(s, t) && a.same(b),
             (Expr::Row { fields: a, .. }, Expr::Row { fields: b, .. }) => same_all(a, b),
+            // Ids are made when a subquery is bound: copies of one subquery share them.
+            (Expr::Sublink(a), Expr::Sublink(b)) => {
+                a.kind == b.kind
+                    && !a.columns.is_empty()
+                    && a.columns == b.columns
+                    && same_all(&a.operands, &b.operands)
+            }
             (Expr::Field { operand: a, index: i, .. }, Expr::Field { operand: b, index: j, .. }) => {
                 i == j && a.same(b)
             }

@@ -183,6 +183,7 @@ mod tests {
             owned_by: None,
             state: 1,
             comment: None,
+            acl: None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::catalog::routine::{Mode, ResultShape};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnSet, Expr, RoutineCall};
 use crate::functions::{
-    Body, Callee, CastContext, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
+    Body, Callee, CastContext, CastMethod, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
 };
 use crate::parse::ast;
 use crate::plan::logical::{AggregateCall, SortKey};
@@ -56,15 +56,31 @@ impl Binder<'_> {
             }
         };
         // Known now, and not to the function: values don't carry their type.
-        if let ("pg_typeof", [argument]) = (resolved.function.name, types.as_slice()) {
-            let oid = argument.unwrap_or(Type::UNKNOWN).0;
+        if let ("pg_typeof", [argument]) = (resolved.function.name, arguments.as_slice()) {
+            let oid = argument.data_type().0;
             return Ok(Expr::Constant { value: Datum::Oid(oid), data_type: Type::REGTYPE });
+        }
+        if resolved.function.is_restricted(self.context.catalog) {
+            self.needs.functions.push(resolved.function.oid);
         }
         let is_aggregate = matches!(resolved.function.body, Body::Aggregate(_));
         if !is_aggregate && call.over.is_none() {
             self.refuse_aggregate_clauses(call, &name)?;
         }
-        let arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        let mut arguments = self.call_arguments(arguments, &resolved, call.variadic, call.position)?;
+        // What takes VARIADIC "any" can tell an array of arguments from an argument that is one by this type.
+        if call.variadic
+            && resolved.function.arguments.last() == Some(&Type::ANY)
+            && let Some(array) = arguments.pop()
+        {
+            arguments.push(Expr::Cast {
+                operand: Box::new(array),
+                method: CastMethod::Relabel,
+                to: Type::ANYARRAY,
+                modifier: -1,
+                explicit: false,
+            });
+        }
         if let Some(over) = &call.over {
             return self.window_call(call, over, arguments, resolved, windows_before);
         }
@@ -77,7 +93,7 @@ impl Binder<'_> {
                 let message = "aggregate function calls cannot contain window function calls";
                 Err(Error::new(SqlState::GROUPING_ERROR, message).at(call.position))
             }
-            Body::Scalar { .. } => Ok(self.flatten_variadic(arguments, resolved)),
+            Body::Scalar { .. } | Body::Typed(_) => Ok(self.flatten_variadic(arguments, resolved)),
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
         }
@@ -108,6 +124,7 @@ impl Binder<'_> {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message).at(call.name.position));
         }
+        self.check_schema_use(schema)?;
         let routines = catalog.routines_named(schema, name, self.context.search_path);
         let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
         let shown = call.name.parts.join(".");
@@ -130,6 +147,7 @@ impl Binder<'_> {
         found: &ResolvedCall,
         position: usize,
     ) -> Result<Expr> {
+        self.needs.functions.push(routine.oid);
         let mut given = Vec::with_capacity(arguments.len());
         for (argument, to) in arguments.into_iter().zip(&found.arguments) {
             given.push(Some(self.coerce_argument(argument, *to, position)?));
@@ -170,7 +188,8 @@ impl Binder<'_> {
             }
             ResultShape::Row(columns) => {
                 let columns = columns.into_iter().map(|(name, t)| (name, found.meaning(t))).collect();
-                (columns, true, Type::RECORD)
+                let composite = Some(routine.result()).filter(|result| result.is_row());
+                (columns, true, composite.unwrap_or(Type::RECORD))
             }
             ResultShape::Unknown => (Vec::new(), true, Type::RECORD),
         };
@@ -189,6 +208,7 @@ impl Binder<'_> {
         let (name, schemas) =
             call.name.parts.split_last().ok_or_else(|| Error::internal("a call without a name"))?;
         let schema = schemas.last().map(String::as_str);
+        self.check_schema_use(schema)?;
         let candidates = self.context.catalog.routines_named(schema, name, self.context.search_path);
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
@@ -444,7 +464,7 @@ impl Binder<'_> {
     /// `nextval` of a sequence given by OID: identity columns.
     pub fn nextval(&mut self, sequence: u32) -> Result<Expr> {
         let sequence = Expr::Constant { value: Datum::Oid(sequence), data_type: Type::REGCLASS };
-        self.function_of("nextval", vec![sequence], 0)
+        self.function_of("serin_next_identity", vec![sequence], 0)
     }
 }
 

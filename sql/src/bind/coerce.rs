@@ -9,6 +9,7 @@ use crate::expr::Expr;
 use crate::functions::{CastContext, CastMethod, cast_datum, common_type, find_cast};
 use crate::parse::ast;
 use crate::types::{Datum, Type};
+use std::sync::Arc;
 
 /// The type's name as errors print it.
 pub fn display(data_type: Type) -> String {
@@ -24,10 +25,12 @@ pub fn type_name(name: &ast::TypeName) -> Result<(Type, i32)> {
         .at(name.name.position)
     };
     let Some((last, schema)) = name.name.parts.split_last() else { return Err(missing()) };
-    if schema.last().is_some_and(|schema| schema != "pg_catalog") {
-        return Err(missing());
-    }
-    let scalar = Type::from_name(last).ok_or_else(missing)?;
+    let schema = schema.last().map(String::as_str);
+    let built_in = matches!(schema, None | Some("pg_catalog"));
+    let scalar = Type::from_name(last)
+        .filter(|_| built_in)
+        .or_else(|| crate::types::user::named(schema, last))
+        .ok_or_else(missing)?;
     let modifier = type_modifier(scalar, name).map_err(|error| error.at(name.name.position))?;
     if name.array_dimensions == 0 || scalar.is_array() {
         return Ok((scalar, modifier));
@@ -102,7 +105,7 @@ fn interval_modifier(fields: Option<&str>, modifiers: &[i32]) -> i32 {
 impl Binder<'_> {
     /// For overload resolution: None while the type is open.
     pub fn open_type(expr: &Expr) -> Option<Type> {
-        Some(expr.data_type()).filter(|data_type| *data_type != Type::UNKNOWN)
+        Some(expr.data_type().base()).filter(|data_type| *data_type != Type::UNKNOWN)
     }
 
     /// The type modifier an expression's values are known to obey.
@@ -130,12 +133,32 @@ impl Binder<'_> {
             _ if matches!(to, Type::ANY | Type::ANYELEMENT | Type::ANYARRAY | Type::UNKNOWN) => {
                 Ok(Some(if to == Type::UNKNOWN { expr } else { self.resolve_unknown(expr)? }))
             }
-            Expr::Constant { value: Datum::Null, data_type: Type::UNKNOWN } => {
+            Expr::Constant { value: Datum::Null, data_type: Type::UNKNOWN } if !to.is_domain() => {
                 Ok(Some(Expr::Constant { value: Datum::Null, data_type: to }))
             }
+            // What a domain makes of a literal is for the time it runs, as for any other expression.
+            Expr::Constant { value, data_type: Type::UNKNOWN } if to.is_domain() => {
+                let modifier = to.base_modifier();
+                let literal = Expr::Constant { value, data_type: Type::UNKNOWN };
+                let base = self.coerce(literal, to.base(), modifier, CastContext::Assignment, position)?;
+                Ok(base.map(|operand| Expr::Cast {
+                    operand: Box::new(operand),
+                    method: CastMethod::Domain,
+                    to,
+                    modifier: -1,
+                    explicit,
+                }))
+            }
             Expr::Constant { value, data_type: Type::UNKNOWN } => {
-                let value = cast_datum(value, Type::UNKNOWN, to, modifier, explicit, self.context.eval)
-                    .map_err(|error| error.at(position))?;
+                let written = |literal: &(Arc<str>, usize)| match &value {
+                    Datum::Text(text) if Arc::ptr_eq(&literal.0, text) => Some(literal.1),
+                    _ => None,
+                };
+                let value =
+                    cast_datum(value.clone(), Type::UNKNOWN, to, modifier, explicit, self.context.eval)
+                        .map_err(|error| {
+                            error.at(self.literals.iter().find_map(written).unwrap_or(position))
+                        })?;
                 Ok(Some(Expr::Constant { value, data_type: to }))
             }
             Expr::Parameter { index, data_type: Type::UNKNOWN } => {
@@ -153,6 +176,24 @@ impl Binder<'_> {
                 }
                 let parameter = Expr::Parameter { index, data_type: to };
                 Ok(Some(self.with_modifier(parameter, to, modifier, explicit)))
+            }
+            // ROW(…) as a composite type: each field by itself.
+            Expr::Row { fields, data_type: Type::RECORD, .. } if to.is_row() => {
+                let Some(template) = to.row_template() else { return Ok(None) };
+                if fields.len() != template.len() {
+                    let few = if fields.len() < template.len() { "few" } else { "many" };
+                    let error = cannot_cast(from, to).detail(format!("Input has too {few} columns."));
+                    return Err(error.at(position));
+                }
+                let mut cast = Vec::with_capacity(fields.len());
+                let types: Vec<Type> = template.iter().map(|(data_type, _)| *data_type).collect();
+                for (field, data_type) in fields.into_iter().zip(&types) {
+                    match self.coerce(field, *data_type, -1, context, position)? {
+                        Some(field) => cast.push(field),
+                        None => return Ok(None),
+                    }
+                }
+                Ok(Some(Expr::Row { fields: cast, types, names: template.names, data_type: to }))
             }
             expr if from == to => Ok(Some(self.with_modifier(expr, to, modifier, explicit))),
             // A row or array constructor hands the cast on to its elements.
@@ -216,7 +257,8 @@ impl Binder<'_> {
         construct: &str,
         position: usize,
     ) -> Result<(Vec<Expr>, Type)> {
-        let types: Vec<Option<Type>> = exprs.iter().map(Self::open_type).collect();
+        let types: Vec<Option<Type>> =
+            exprs.iter().map(|expr| Self::open_type(expr).map(|_| expr.data_type())).collect();
         let common = common_type(&types, construct).map_err(|error| error.at(position))?;
         let exprs = exprs
             .into_iter()

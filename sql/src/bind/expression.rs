@@ -8,6 +8,7 @@ use crate::functions::{CastContext, cast_datum, resolve_operator};
 use crate::parse::ast;
 use crate::plan::logical::{Sublink, SublinkKind};
 use crate::types::{Datum, Type};
+use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn exprs(&mut self, exprs: &[ast::Expr]) -> Result<Vec<Expr>> {
@@ -17,7 +18,9 @@ impl Binder<'_> {
     pub fn expr(&mut self, expr: &ast::Expr) -> Result<Expr> {
         use ast::Expr as E;
         match expr {
-            E::Literal(literal, position) => self.literal(literal).map_err(|error| error.at(*position)),
+            E::Literal(literal, position) => {
+                self.literal(literal, *position).map_err(|error| error.at(*position))
+            }
             E::Parameter(number, position) => self.parameter(*number, *position),
             E::Column(parts, position) => self.resolve_column(parts, *position),
             E::Star(_, position) => {
@@ -100,7 +103,7 @@ impl Binder<'_> {
                     bound.push(self.resolve_unknown(field)?);
                 }
                 let types = bound.iter().map(Expr::data_type).collect();
-                Ok(Expr::Row { fields: bound, types })
+                Ok(Expr::Row { fields: bound, types, names: None, data_type: Type::RECORD })
             }
             E::Subscript { operand, subscripts, position } => self.subscript(operand, subscripts, *position),
             E::Field { operand, field, position } => self.field(operand, field, *position),
@@ -176,13 +179,15 @@ impl Binder<'_> {
         self.within(Clause::plain(clause), |binder| binder.expr(expr))
     }
 
-    fn literal(&mut self, literal: &ast::Literal) -> Result<Expr> {
+    fn literal(&mut self, literal: &ast::Literal, position: usize) -> Result<Expr> {
         Ok(match literal {
             ast::Literal::Null => Expr::null(Type::UNKNOWN),
             ast::Literal::Bool(value) => Expr::bool(*value),
             ast::Literal::Number(digits) => return self.number(digits),
             ast::Literal::String(text) => {
-                Expr::Constant { value: Datum::Text(text.as_str().into()), data_type: Type::UNKNOWN }
+                let text: Arc<str> = text.as_str().into();
+                self.literals.push((text.clone(), position));
+                Expr::Constant { value: Datum::Text(text), data_type: Type::UNKNOWN }
             }
             ast::Literal::Bits(_) => return Err(Error::unsupported("type bit")),
         })
@@ -526,7 +531,7 @@ impl Binder<'_> {
         position: usize,
     ) -> Result<Expr> {
         let operand = self.expr(operand)?;
-        let data_type = operand.data_type();
+        let data_type = operand.data_type().base();
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -568,6 +573,23 @@ impl Binder<'_> {
             }
         }
         let bound = self.expr(operand)?;
+        if let Expr::Row { fields, names: Some(names), .. } = &bound
+            && let Some(index) = names.iter().position(|name| name == field)
+        {
+            return Ok(fields[index].clone());
+        }
+        if let Some(template) = bound.data_type().row_template() {
+            let names = template.names.as_deref().unwrap_or_default();
+            let Some(index) = names.iter().position(|name| name == field) else {
+                let message = format!(
+                    "column \"{field}\" not found in data type {}",
+                    bound.data_type().base().display()
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
+            };
+            let result = template[index].0;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
+        }
         if let Expr::Row { fields, .. } = &bound
             && let Some(index) = field.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())
             && let Some(value) = fields.get(index.wrapping_sub(1))

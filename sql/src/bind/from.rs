@@ -2,18 +2,22 @@
 
 use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
 use super::{Binder, Clause, CteBinding};
-use crate::catalog::{Relation, Table};
+use crate::catalog::{Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
-use crate::functions::{Body, Callee, Resolved, resolve_function};
+use crate::functions::{Body, Callee, Resolved, ResolvedCall, resolve_function};
 use crate::parse::ast;
 use crate::plan::logical::{self, FunctionScan, JoinKind, Logical};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Views within views deeper than this are taken for a cycle.
 const VIEW_DEPTH_MAX: usize = 64;
+
+/// A function in FROM with the columns it is declared to have.
+type FromCall = (ast::Expr, Vec<ast::ColumnDefinitionItem>);
 
 impl Binder<'_> {
     /// All FROM items, cross-joined.
@@ -101,9 +105,18 @@ impl Binder<'_> {
                     if self.row_keys { RelationLockMode::RowShare } else { RelationLockMode::AccessShare },
                 );
                 let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
-                match &table.view {
-                    Some(definition) => self.view(&table, definition, label.into(), alias),
-                    None => self.table(&table, label.into(), alias),
+                if self.view_depth == 0 {
+                    let (position, relation, aliased) = (name.position, table.oid, alias.is_some());
+                    self.names.push(logical::TableName { position, relation, aliased });
+                }
+                match table.populated {
+                    _ if table.is_view() => self.view(&table, label.into(), alias),
+                    Some(false) => Err(Error::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!("materialized view \"{}\" has not been populated", table.name),
+                    )
+                    .hint("Use the REFRESH MATERIALIZED VIEW command.")),
+                    _ => self.table(&table, label.into(), alias),
                 }
             }
             Relation::System(relation) => {
@@ -117,6 +130,7 @@ impl Binder<'_> {
                     columns
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
+                self.need(relation.oid, Privileges::SELECT, &ids);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
                     alias: label.clone(),
@@ -155,6 +169,7 @@ impl Binder<'_> {
             .at(name.position));
         }
         let schema = schemas.last().map(String::as_str);
+        self.check_schema_use(schema)?;
         self.context.catalog.find_relation(schema, last, self.context.search_path).ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_TABLE,
@@ -171,6 +186,7 @@ impl Binder<'_> {
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
         let ids = self.table_columns(table, &label);
+        self.need(table.oid, Privileges::SELECT, &ids);
         let schema = alias.is_none().then_some(table.schema);
         let mut item = NamedItem::of_table(table, label.clone(), &ids, schema);
         rename(&mut item.columns, &label, alias)?;
@@ -200,7 +216,6 @@ impl Binder<'_> {
     fn view(
         &mut self,
         view: &Table,
-        definition: &str,
         label: Arc<str>,
         alias: Option<&ast::Alias>,
     ) -> Result<(Logical, NamedItem)> {
@@ -210,7 +225,8 @@ impl Binder<'_> {
                 format!("infinite recursion detected in rules for relation \"{}\"", view.name),
             ));
         }
-        let statements = crate::parse::parse(definition)?;
+        let definition = view.query_text(self.context.catalog, |_| false).unwrap_or_default();
+        let statements = crate::parse::parse(&definition)?;
         let Some(ast::StatementKind::Query(query)) = statements.first().map(|statement| &statement.kind)
         else {
             return Err(Error::internal(format!("the definition of view \"{}\" is not a query", view.name)));
@@ -219,9 +235,16 @@ impl Binder<'_> {
         let ctes = std::mem::take(&mut self.cte_names);
         let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
+        // What the view reads is its owner's business.
+        let check_as = match view.is_security_invoker() {
+            true => self.needs.check_as,
+            false => Some(view.owner),
+        };
+        let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);
         self.view_depth -= 1;
+        self.needs.check_as = check_as;
         (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
         let bound = bound?;
         let mut columns = Vec::with_capacity(view.columns.len());
@@ -233,6 +256,8 @@ impl Binder<'_> {
             columns.push(NamedColumn { name: column.name.clone(), expr: self.column(new) });
             outputs.push((new, expr));
         }
+        let ids: Vec<ColumnId> = outputs.iter().map(|(id, _)| *id).collect();
+        self.need(view.oid, Privileges::SELECT, &ids);
         rename(&mut columns, &label, alias)?;
         let item = NamedItem {
             alias: label.clone(),
@@ -300,7 +325,6 @@ impl Binder<'_> {
                 (Logical::WorkTable { work_table: index, columns: ids, alias: label.clone() }, named)
             }
             CteBinding::Defined { index, names } => {
-                self.ctes[index].references += 1;
                 let sources = self.ctes[index].columns.clone();
                 if sources.is_empty()
                     && matches!(&self.ctes[index].plan, Logical::Modify(m) if m.returning.is_none())
@@ -337,13 +361,14 @@ impl Binder<'_> {
 
     fn from_function(
         &mut self,
-        calls: &[(ast::Expr, Vec<ast::ColumnDefinitionItem>)],
+        calls: &[FromCall],
         ordinality: bool,
         alias: Option<&ast::Alias>,
         _position: usize,
     ) -> Result<(Logical, NamedItem)> {
         let first_name = calls.first().map_or_else(String::new, |(expr, _)| super::naming::column_name(expr));
         let label: Arc<str> = alias.map_or(first_name.as_str(), |alias| alias.name.as_str()).into();
+        let calls = &*unnest_each(calls);
         let mut scans = Vec::with_capacity(calls.len());
         let mut columns = Vec::new();
         for (expr, definitions) in calls {
@@ -409,12 +434,20 @@ impl Binder<'_> {
                     &mut |binder, data_type| single_name(binder, data_type),
                 );
             }
-            if !definitions.is_empty() {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "a column definition list is only allowed for functions returning \"record\"",
-                )
-                .at(call.position));
+            let makes_records = matches!(
+                &found.callee,
+                Callee::BuiltIn(function) if function.result == Type::RECORD
+                    && matches!(&function.body, Body::Set { columns, .. } if columns.len() == 1)
+            );
+            if makes_records == definitions.is_empty() {
+                let message = match makes_records {
+                    true => "a column definition list is required for functions returning \"record\"",
+                    false => "a column definition list is only allowed for functions returning \"record\"",
+                };
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
+            }
+            if makes_records {
+                return self.record_scan(arguments, found, definitions, label, call.position);
             }
             let Callee::BuiltIn(function) = found.callee else {
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
@@ -423,7 +456,7 @@ impl Binder<'_> {
             };
             let resolved = Resolved { function, arguments: found.arguments, result: found.result };
             if let Body::Set { columns, .. } = &resolved.function.body {
-                let arguments = arguments
+                let mut arguments = arguments
                     .into_iter()
                     .enumerate()
                     .map(|(i, argument)| match resolved.arguments.get(i).or(resolved.arguments.last()) {
@@ -433,7 +466,20 @@ impl Binder<'_> {
                     .collect::<Result<Vec<_>>>()?;
                 let mut ids = Vec::new();
                 let mut types = Vec::new();
-                if columns.len() <= 1 {
+                let composite = resolved.result.row_template().filter(|_| columns.len() == 1);
+                if let Some(template) = composite {
+                    // Rows of the type that the call has: its columns are this one's, and the function's last argument.
+                    let names = template.names.clone().unwrap_or_else(|| Arc::from([]));
+                    for (name, (data_type, _)) in names.iter().zip(template.iter()) {
+                        ids.push(self.new_column(name, *data_type, -1, (0, 0), label.clone()));
+                        types.push(*data_type);
+                    }
+                    let value = Datum::Record(Arc::new(template));
+                    // unnest() gives rows that say themselves what they are.
+                    if !resolved.function.strict {
+                        arguments.push(Expr::Constant { value, data_type: Type::RECORD });
+                    }
+                } else if columns.len() <= 1 {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {
@@ -458,6 +504,21 @@ impl Binder<'_> {
             Expr::Call { function, .. } => *function,
             _ => resolve_function("now", &[], false)?.function,
         };
+        // One row of a composite type is its columns.
+        if let (Some(template), ast::Expr::Function(_)) = (data_type.row_template(), expr) {
+            let names = template.names.as_deref().unwrap_or_default();
+            let columns = names
+                .iter()
+                .zip(template.iter())
+                .map(|(name, (t, _))| self.new_column(name, *t, -1, (0, 0), label.clone()));
+            return Ok(FunctionScan {
+                function,
+                arguments: Vec::new(),
+                columns: columns.collect(),
+                types: template.iter().map(|(data_type, _)| *data_type).collect(),
+                scalar: Some(scalar),
+            });
+        }
         let id = single_name(self, data_type);
         Ok(FunctionScan {
             function,
@@ -466,6 +527,37 @@ impl Binder<'_> {
             types: vec![data_type],
             scalar: Some(scalar),
         })
+    }
+
+    /// A built-in function that makes rows of the columns which the query says: they are its last argument.
+    fn record_scan(
+        &mut self,
+        arguments: Vec<Expr>,
+        found: ResolvedCall,
+        definitions: &[ast::ColumnDefinitionItem],
+        label: &Arc<str>,
+        position: usize,
+    ) -> Result<FunctionScan> {
+        let Callee::BuiltIn(function) = found.callee else {
+            return Err(Error::internal("a column definition list for another function"));
+        };
+        let mut bound = Vec::with_capacity(arguments.len() + 1);
+        for (argument, to) in arguments.into_iter().zip(&found.arguments) {
+            bound.push(self.coerce_argument(argument, *to, position)?);
+        }
+        let mut columns = Vec::with_capacity(definitions.len());
+        let mut types = Vec::with_capacity(definitions.len());
+        let mut names = Vec::with_capacity(definitions.len());
+        for definition in definitions {
+            let (data_type, modifier) = super::coerce::type_name(&definition.data_type)?;
+            columns.push(self.new_column(&definition.name, data_type, modifier, (0, 0), label.clone()));
+            types.push(data_type);
+            names.push(definition.name.clone());
+        }
+        let nulls = types.iter().map(|data_type| (*data_type, Datum::Null)).collect();
+        let template = Datum::named_record(nulls, Some(names.into()));
+        bound.push(Expr::Constant { value: template, data_type: Type::RECORD });
+        Ok(FunctionScan { function, arguments: bound, columns, types, scalar: None })
     }
 
     /// A user's function in FROM: its rows, or its one value.
@@ -545,6 +637,8 @@ impl Binder<'_> {
         for name in using {
             let left = using_column(&left_items, name, "left")?;
             let right = using_column(&right_items, name, "right")?;
+            self.reads(&left);
+            self.reads(&right);
             conditions.push(self.operator("=", vec![left.clone(), right.clone()], 0)?);
             let types = [Self::open_type(&left), Self::open_type(&right)];
             let common = crate::functions::common_type(&types, "JOIN/USING")?;
@@ -663,6 +757,36 @@ fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) 
         column.name = name.clone();
     }
     Ok(())
+}
+
+/// `unnest(a, b)` in FROM is short for `ROWS FROM (unnest(a), unnest(b))`.
+fn unnest_each(calls: &[FromCall]) -> Cow<'_, [FromCall]> {
+    let several = |(expr, definitions): &FromCall| match expr {
+        ast::Expr::Function(call) => {
+            let name = call.name.parts.iter().map(|part| part.as_str());
+            call.arguments.len() > 1
+                && definitions.is_empty()
+                && (name.clone().eq(["unnest"]) || name.eq(["pg_catalog", "unnest"]))
+                && !call.variadic
+        }
+        _ => false,
+    };
+    if !calls.iter().any(several) {
+        return Cow::Borrowed(calls);
+    }
+    let mut all = Vec::new();
+    for from_call in calls {
+        match from_call {
+            (ast::Expr::Function(call), _) if several(from_call) => {
+                all.extend(call.arguments.iter().map(|argument| {
+                    let alone = ast::FunctionCall { arguments: vec![argument.clone()], ..(**call).clone() };
+                    (ast::Expr::Function(alone.into()), Vec::new())
+                }))
+            }
+            other => all.push(other.clone()),
+        }
+    }
+    Cow::Owned(all)
 }
 
 fn common_names(left: &[NamedItem], right: &[NamedItem]) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use super::scope::{NamedItem, Scope};
 use super::{Binder, BoundStatementParts};
+use crate::catalog::Privileges;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr;
 use crate::parse::ast;
@@ -32,7 +33,7 @@ impl Binder<'_> {
         let table = self.target_table(&merge.table, "merge into")?;
         let label: Arc<str> = merge.alias.as_ref().map_or(table.name.as_str(), |a| a.name.as_str()).into();
         let schema = merge.alias.is_none().then_some(table.schema);
-        let target_columns = self.table_columns(&table, &label);
+        let target_columns = self.target_columns(&table, &label);
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
         let target = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
@@ -108,7 +109,24 @@ impl Binder<'_> {
                 (Some(ModifyKind::Insert), values)
             }
         };
+        let (required, columns) = match kind {
+            None => (Privileges::NONE, Vec::new()),
+            Some(ModifyKind::Delete) => (Privileges::DELETE, Vec::new()),
+            Some(ModifyKind::Update) => (Privileges::UPDATE, assignments.iter().map(|(at, _)| *at).collect()),
+            Some(_) => (Privileges::INSERT, self.inserted_columns(&clause.action, table)),
+        };
+        self.need_on_target(table, required, columns);
         Ok(MergeClause { matched: clause.matched, conditions, kind, assignments })
+    }
+
+    /// The columns that WHEN NOT MATCHED THEN INSERT names.
+    fn inserted_columns(&self, action: &MergeAction, table: &crate::catalog::Table) -> Vec<usize> {
+        match action {
+            MergeAction::Insert { columns, .. } if !columns.is_empty() => {
+                columns.iter().filter_map(|name| table.column_index(name)).collect()
+            }
+            _ => (0..table.columns.len()).filter(|at| !table.columns[*at].dropped).collect(),
+        }
     }
 
     /// A value for every live column.

@@ -18,6 +18,7 @@ mod grouping;
 mod merge;
 mod modify;
 mod naming;
+mod permission;
 mod query;
 mod scope;
 mod select;
@@ -30,8 +31,9 @@ use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
+use crate::plan::permissions::Permissions;
 use crate::types::{Oid, Type};
-use scope::{NamedItem, Scope};
+use scope::{NamedColumn, NamedItem, Scope};
 use serin_txn::RelationLockMode;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,6 +76,8 @@ pub fn statement(
         columns: binder.columns,
         parameter_types,
         relations: binder.relations,
+        names: binder.names,
+        permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
     })
@@ -109,6 +113,24 @@ pub fn table_expression_as_written(
     let item = NamedItem::of_table(table, alias, &ids, None);
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, target)
+}
+
+/// Binds a domain's CHECK: its one input column is VALUE.
+pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'_>) -> Result<Expr> {
+    let mut binder = Binder::new(context);
+    let alias: Arc<str> = "".into();
+    let id = binder.new_column("value", base, -1, (0, 0), alias.clone());
+    let columns = vec![NamedColumn { name: "value".into(), expr: Expr::column(id, base) }];
+    let item = NamedItem {
+        alias,
+        schema: None,
+        columns,
+        name_visible: false,
+        columns_visible: true,
+        lockable: None,
+    };
+    binder.scopes.push(Scope::new(vec![item]));
+    binder.finish_single(expr, Some((Type::BOOL, -1)))
 }
 
 /// Binds an expression without input columns (DEFAULT, EXECUTE arguments, partition bounds), cast for assignment to `target`.
@@ -149,6 +171,7 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
         return Ok(None);
     }
     let bound = binder.resolve_unknown(bound)?;
+    binder.check_calls()?;
     Ok(Some(crate::plan::fold_expression(bound, context)))
 }
 
@@ -172,6 +195,7 @@ struct Binder<'a> {
     /// Names that WITH clauses around the point define, outermost first.
     cte_names: Vec<CteName>,
     relations: Vec<(Oid, RelationLockMode)>,
+    names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
@@ -180,7 +204,11 @@ struct Binder<'a> {
     row_keys: bool,
     /// Where a column was first mentioned.
     mentions: HashMap<ColumnId, usize>,
+    /// Where the untyped literals are written: a type that rejects one says so there.
+    literals: Vec<(Arc<str>, usize)>,
     view_depth: usize,
+    /// Privileges that the statement takes.
+    needs: permission::Needs,
 }
 
 #[derive(Clone)]
@@ -225,12 +253,15 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             cte_names: Vec::new(),
             relations: Vec::new(),
+            names: Vec::new(),
             slots: 0,
             work_tables: 0,
             clause: Clause::plain("expressions"),
             row_keys: false,
             mentions: HashMap::new(),
+            literals: Vec::new(),
             view_depth: 0,
+            needs: permission::Needs::default(),
         }
     }
 
@@ -256,6 +287,7 @@ impl<'a> Binder<'a> {
                     )
                 })?;
         }
+        self.check_calls()?;
         self.resolve_unknown(bound)
     }
 

@@ -4,7 +4,7 @@ use super::coerce::display;
 use super::scope::{Lockable, NamedItem, Scope};
 use super::select::rechecks;
 use super::{Binder, Clause};
-use crate::catalog::{Column, ConstraintKind, Relation, Table};
+use crate::catalog::{Column, ConstraintKind, Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::CastContext;
@@ -19,13 +19,18 @@ type Bound = (Logical, Option<Vec<ColumnId>>);
 impl Binder<'_> {
     pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
         match self.find_relation(name)? {
-            Relation::Table(table) if table.view.is_some() => Err(Error::new(
+            Relation::Table(table) if table.is_materialized() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change materialized view \"{}\"", table.name),
+            )),
+            Relation::Table(table) if table.is_view() => Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {verb} view \"{}\"", table.name),
             )
             .detail("Views are not automatically updatable yet.")),
             Relation::Table(table) => {
                 self.lock_relation(table.oid, RelationLockMode::RowExclusive);
+                self.need(table.oid, Privileges::NONE, &[]);
                 Ok(table)
             }
             Relation::System(relation) => Err(Error::new(
@@ -85,7 +90,13 @@ impl Binder<'_> {
             let next = self.nextval(sequence)?;
             return self.assign(next, column, 0);
         }
-        match &column.default {
+        let of_domain = crate::types::user::find(column.data_type)
+            .and_then(|user_type| user_type.domain().and_then(|domain| domain.default.clone()));
+        match column.default.as_ref().or(of_domain.as_ref()) {
+            None if column.data_type().is_domain() => {
+                let null = Expr::null(Type::UNKNOWN);
+                self.assign(null, column, 0)
+            }
             None => Ok(Expr::null(column.data_type())),
             Some(text) => {
                 let parsed = crate::parse::parse_expression(text)?;
@@ -129,6 +140,9 @@ impl Binder<'_> {
         };
         let explicit = !insert.columns.is_empty();
         let (input, mut values) = self.insert_source(insert, &table, &given, explicit)?;
+        // Columns left out of a list that is implied take no privilege.
+        let named = if explicit { given.len() } else { values.len().min(given.len()) };
+        self.need_on_target(&table, Privileges::INSERT, given[..named].iter().copied());
         let mut assignments = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             let value = match values.iter().position(|(position, _)| *position == at) {
@@ -138,7 +152,7 @@ impl Binder<'_> {
             assignments.push((at, value));
         }
         let label: Arc<str> = insert.alias.as_deref().unwrap_or(&table.name).into();
-        let target_columns = self.table_columns(&table, &label);
+        let target_columns = self.target_columns(&table, &label);
         let schema = insert.alias.is_none().then_some(table.schema);
         let on_conflict = match &insert.on_conflict {
             None => None,
@@ -338,6 +352,11 @@ impl Binder<'_> {
             None => None,
             Some(target) => Some(self.arbiters(target, table)?),
         };
+        if let Some(arbiters) = &arbiters {
+            // Whether there is a conflict tells what the arbiters' columns hold.
+            let keys = arbiters.iter().flat_map(|at| &table.indexes[*at].keys);
+            self.need_on_target(table, Privileges::SELECT, keys.filter_map(|key| key.column));
+        }
         let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
         if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
             let message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
@@ -347,7 +366,7 @@ impl Binder<'_> {
             return Ok(OnConflict { arbiters, update: None });
         };
         let excluded_label: Arc<str> = "excluded".into();
-        let excluded = self.table_columns(table, &excluded_label);
+        let excluded = self.target_columns(table, &excluded_label);
         let target = NamedItem::of_table(table, label.clone(), target_columns, schema);
         let mut proposed = NamedItem::of_table(table, excluded_label, &excluded, None);
         proposed.columns_visible = false;
@@ -360,7 +379,9 @@ impl Binder<'_> {
             Ok(ConflictUpdate { excluded, assignments, filter })
         });
         self.scopes.pop();
-        Ok(OnConflict { arbiters, update: Some(bound?) })
+        let bound = bound?;
+        self.need_on_target(table, Privileges::UPDATE, bound.assignments.iter().map(|(at, _)| *at));
+        Ok(OnConflict { arbiters, update: Some(bound) })
     }
 
     /// The unique indexes that an ON CONFLICT target means.
@@ -576,7 +597,7 @@ impl Binder<'_> {
         let table = self.target_table(change.table, verb)?;
         let label: Arc<str> = change.alias.unwrap_or(&table.name).into();
         let schema = change.alias.is_none().then_some(table.schema);
-        let target_columns = self.table_columns(&table, &label);
+        let target_columns = self.target_columns(&table, &label);
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
         let mut item = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
@@ -610,6 +631,9 @@ impl Binder<'_> {
         })();
         self.scopes.pop();
         let (assignments, conditions) = bound?;
+        let required =
+            if change.kind == ModifyKind::Update { Privileges::UPDATE } else { Privileges::DELETE };
+        self.need_on_target(&table, required, assignments.iter().map(|(at, _)| *at));
         if let Some(conditions) = conditions {
             input = Logical::Filter { input: Box::new(input), conditions };
         }
@@ -648,7 +672,7 @@ impl Binder<'_> {
         if targets.is_empty() {
             return Ok((None, Vec::new()));
         }
-        let columns = self.table_columns(table, label);
+        let columns = self.target_columns(table, label);
         let mut items = vec![NamedItem::of_table(table, label.clone(), &columns, schema)];
         items.extend(others);
         self.scopes.push(Scope::new(items));

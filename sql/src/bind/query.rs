@@ -339,9 +339,13 @@ impl Binder<'_> {
                 .at(table.position));
             }
             let names = self.cte_column_names(table, &columns);
-            // MATERIALIZED is kept by counting one reader more.
-            let references = if table.materialized == Some(true) { 2 } else { 0 };
-            self.ctes.push(CteDefinition { name: table.name.clone(), plan, columns, references });
+            self.ctes.push(CteDefinition {
+                name: table.name.clone(),
+                plan,
+                columns,
+                materialized: table.materialized == Some(true),
+                readers: 0,
+            });
             let binding = CteBinding::Defined { index: self.ctes.len() - 1, names };
             self.cte_names.push(CteName { name: table.name.clone(), binding });
         }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::plan::VariableConflict;
 use crate::plan::logical::{AggregateCall, WindowCall};
-use crate::types::Oid;
+use crate::types::{Oid, Type};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -99,6 +99,7 @@ impl Binder<'_> {
                     .at(position))
             }
             Some(expr) => {
+                self.reads(&expr);
                 if let Expr::Column { index, .. } = &expr {
                     self.mentions.entry(*index).or_insert(position);
                 }
@@ -153,7 +154,8 @@ impl Binder<'_> {
             {
                 let fields: Vec<Expr> = item.columns.iter().map(|column| column.expr.clone()).collect();
                 let types = fields.iter().map(Expr::data_type).collect();
-                return Ok(Some(Expr::Row { fields, types }));
+                let names = item.columns.iter().map(|column| column.name.clone()).collect();
+                return Ok(Some(Expr::Row { fields, types, names: Some(names), data_type: Type::RECORD }));
             }
             if named && !qualifier.is_empty() {
                 return Ok(None);
@@ -242,13 +244,17 @@ impl Binder<'_> {
                 )
                 .at(position));
             }
-            return Ok(visible().flat_map(|item| item.columns.iter().cloned()).collect());
+            let columns: Vec<NamedColumn> = visible().flat_map(|item| item.columns.iter().cloned()).collect();
+            columns.iter().for_each(|column| self.reads(&column.expr));
+            return Ok(columns);
         }
         for scope in self.scopes.iter().rev() {
             if let Some(item) =
                 scope.items.iter().find(|item| item.name_visible && self.qualifies(item, qualifier))
             {
-                return Ok(item.columns.clone());
+                let columns = item.columns.clone();
+                columns.iter().for_each(|column| self.reads(&column.expr));
+                return Ok(columns);
             }
         }
         if let Some(variables) = self.context.variables

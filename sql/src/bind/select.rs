@@ -216,7 +216,9 @@ impl Binder<'_> {
             let star = match &target.expr {
                 ast::Expr::Star(qualifier, position) => Some((qualifier.clone(), *position)),
                 ast::Expr::Field { operand, field, position } if field == "*" => match &**operand {
-                    ast::Expr::Column(parts, _) => Some((parts.clone(), *position)),
+                    ast::Expr::Column(parts, _) if !self.is_composite_column(parts)? => {
+                        Some((parts.clone(), *position))
+                    }
                     operand => {
                         self.expand_record(operand, *position, &mut out)?;
                         continue;
@@ -243,10 +245,26 @@ impl Binder<'_> {
         Ok(out)
     }
 
+    /// Whether a name is a column's whose type is a composite one, rather than a FROM item's.
+    fn is_composite_column(&mut self, parts: &[String]) -> Result<bool> {
+        Ok(matches!(self.find_column(parts, 0)?, Some(expr) if !matches!(expr, Expr::Row { .. })
+            && expr.data_type().is_row()))
+    }
+
     /// `(f(x)).*`
     fn expand_record(&mut self, operand: &ast::Expr, position: usize, out: &mut Vec<Target>) -> Result<()> {
         let bound = self.expr(operand)?;
+        let composite = bound.data_type().row_template();
         let columns = match &bound {
+            Expr::Row { fields, names: Some(names), .. } => {
+                let columns = names.iter().cloned().zip(fields.iter().map(Expr::data_type));
+                columns.collect()
+            }
+            bound if composite.is_some() && !matches!(bound, Expr::Routine(_)) => {
+                let template = composite.unwrap_or_default();
+                let names = template.names.as_deref().unwrap_or_default().iter().cloned();
+                names.zip(template.iter().map(|(data_type, _)| *data_type)).collect()
+            }
             Expr::Routine(call) if call.is_row && !call.columns.is_empty() => call.columns.clone(),
             // A set's rows are columns of the ProjectSet below.
             Expr::Column { index, .. } => {
@@ -418,6 +436,7 @@ impl Binder<'_> {
                     ));
                 }
                 self.lock_relation(lockable.table.oid, RelationLockMode::RowShare);
+                self.need_lock(&lockable.ids);
                 match targets.iter_mut().find(|target| target.key == lockable.key) {
                     Some(target) => {
                         target.strength = target.strength.max(clause.strength);

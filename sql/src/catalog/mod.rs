@@ -2,17 +2,23 @@
 //! trees of the same store, so that DDL is transactional like any other write; sessions read an immutable [`Catalog`]
 //! snapshot that is rebuilt when its version changes.
 
+pub mod acl;
 mod objects;
 mod publish;
 pub(crate) mod routine;
 mod runtime;
 pub(crate) mod store;
 pub mod system;
+pub(crate) mod user_type;
+mod view;
 
+pub use acl::{Acl, AclItem, Membership, ObjectClass, Privileges};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
+pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
+pub use view::ViewName;
 
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
@@ -41,6 +47,9 @@ pub struct Database {
     pub role_settings: Vec<(Oid, String, String)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +77,9 @@ pub struct Role {
     pub valid_until: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// In the order of the grants.
+    #[serde(default)]
+    pub member_of: Vec<Membership>,
 }
 
 fn no_limit() -> i32 {
@@ -82,6 +94,9 @@ pub struct Schema {
     pub owner: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -114,15 +129,29 @@ pub struct Table {
     pub options: Vec<(String, Option<String>)>,
     #[serde(default)]
     pub comment: Option<String>,
-    /// Present for a view: its definition; then `tree` is unused.
+    /// Of a view, whose `tree` is unused, and of a materialized view: the query as written.
     #[serde(default)]
     pub view: Option<String>,
+    /// What the names in it mean, in order.
+    #[serde(default)]
+    pub view_names: Vec<ViewName>,
+    /// Of a materialized view: whether it has been filled since it was made WITH NO DATA.
+    #[serde(default)]
+    pub populated: Option<bool>,
     /// From ANALYZE (or kept roughly by writers).
     #[serde(default)]
     pub statistics: Option<Statistics>,
+    /// The type of its rows, and of arrays of them (0: made before there were any).
+    #[serde(default)]
+    pub row_type: Oid,
+    #[serde(default)]
+    pub row_array_type: Oid,
     /// A view: the relations its query reads.
     #[serde(default)]
     pub depends_on: Vec<Oid>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
     /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
     #[serde(skip)]
     pub(crate) shape: crate::table::ShapeCell,
@@ -138,7 +167,23 @@ impl Table {
         self.columns.iter().position(|column| !column.dropped && column.name == name)
     }
     pub fn is_view(&self) -> bool {
-        self.view.is_some()
+        self.view.is_some() && !self.is_materialized()
+    }
+    pub fn is_materialized(&self) -> bool {
+        self.populated.is_some()
+    }
+    /// What messages call it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            _ if self.is_materialized() => "materialized view",
+            _ if self.is_view() => "view",
+            _ => "table",
+        }
+    }
+    /// A view that reads with the privileges of who uses it.
+    pub fn is_security_invoker(&self) -> bool {
+        let on = |value: &Option<String>| value.as_deref().is_none_or(|value| value == "true");
+        self.options.iter().any(|(name, value)| name == "security_invoker" && on(value))
     }
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)
@@ -185,6 +230,9 @@ pub struct Column {
     pub dropped: bool,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
 }
 
 impl Column {
@@ -238,6 +286,9 @@ pub struct IndexKey {
     pub column: Option<usize>,
     #[serde(default)]
     pub expression: Option<String>,
+    /// Other than the type's default one. All of those that exist here order values alike.
+    #[serde(default)]
+    pub operator_class: Option<String>,
     pub descending: bool,
     pub nulls_first: bool,
 }
@@ -351,6 +402,43 @@ pub struct Sequence {
     pub state: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of its class.
+    #[serde(default)]
+    pub acl: Option<Acl>,
+}
+
+/// Privileges that have no descriptor to be kept in, one object a database: what objects get when they are made (ALTER DEFAULT
+/// PRIVILEGES), and changed lists of built-in objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Grants {
+    /// The database's OID.
+    pub oid: Oid,
+    #[serde(default)]
+    pub defaults: Vec<DefaultAcl>,
+    #[serde(default)]
+    pub built_in: Vec<BuiltInAcl>,
+}
+
+/// An entry of pg_default_acl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DefaultAcl {
+    pub oid: Oid,
+    /// Whose new objects it is about.
+    pub role: Oid,
+    /// 0: in every schema, in place of the class's default; else in addition to what would be.
+    pub schema: Oid,
+    pub class: ObjectClass,
+    pub acl: Acl,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuiltInAcl {
+    pub class: ObjectClass,
+    pub oid: Oid,
+    /// Of a column: its number.
+    #[serde(default)]
+    pub column: i16,
+    pub acl: Acl,
 }
 
 mod tree_id {
@@ -478,6 +566,10 @@ impl Catalog {
     pub fn role(&self, oid: Oid) -> Option<&Role> {
         self.objects.role(oid)
     }
+    /// This database's privileges that no descriptor keeps.
+    pub fn grants(&self) -> Option<&Arc<Grants>> {
+        self.objects.grants(self.database)
+    }
     pub fn find_role(&self, name: &str) -> Option<&Role> {
         self.roles().find(|role| role.name == name)
     }
@@ -511,6 +603,75 @@ impl Catalog {
         };
         let schemas = path.iter().filter_map(|schema| self.find_schema(schema));
         schemas.flat_map(|schema| self.objects.routines_named(schema.oid, name)).collect()
+    }
+    // ---- types ----
+
+    /// Types of this database that users made, without tables' row types.
+    pub fn user_types(&self) -> impl Iterator<Item = &Arc<UserType>> {
+        self.objects.types().filter(|user_type| user_type.database == self.database)
+    }
+    pub fn user_type(&self, oid: Oid) -> Option<Arc<UserType>> {
+        self.objects.user_type(oid).cloned()
+    }
+    /// The table whose rows are of this type.
+    pub fn table_of_row_type(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.objects.table(self.objects.table_of_row_type(oid)?).filter(|table| table.row_type == oid)
+    }
+    pub fn type_info(&self, oid: Oid) -> Option<TypeInfo> {
+        if let Some(found) = self.objects.user_type(oid) {
+            return Some(match &found.kind {
+                TypeKind::Enum(_) => TypeInfo::Enum,
+                TypeKind::Domain(domain) => TypeInfo::Domain(Type(domain.base), domain.modifier),
+                TypeKind::Composite(_) => TypeInfo::Row,
+            });
+        }
+        if let Some(element) = self.objects.element_of_array(oid) {
+            return Some(TypeInfo::ArrayOf(Type(element)));
+        }
+        self.table_of_row_type(oid).map(|_| TypeInfo::Row)
+    }
+    pub fn array_type(&self, oid: Oid) -> Option<Oid> {
+        match self.objects.user_type(oid) {
+            Some(found) => Some(found.array),
+            None => self.table_of_row_type(oid).map(|table| table.row_array_type),
+        }
+    }
+    /// The schema and pg_type.typname of a type that is not built in.
+    pub fn type_name(&self, oid: Oid) -> Option<(Oid, String)> {
+        if let Some(found) = self.objects.user_type(oid) {
+            return Some((found.schema, found.name.clone()));
+        }
+        if let Some(element) = self.objects.element_of_array(oid) {
+            let (schema, name) = self.type_name(element)?;
+            return Some((schema, format!("_{name}")));
+        }
+        self.table_of_row_type(oid).map(|table| (table.schema, table.name.clone()))
+    }
+    pub fn find_type(&self, schema: Option<&str>, name: &str, search_path: &[String]) -> Option<Oid> {
+        let within = |schema: &str| {
+            let schema = self.find_schema(schema)?.oid;
+            let of_table = |name: &str| match self.find_in_schema(schema, name)? {
+                Relation::Table(table) if table.row_type != 0 => Some(table.row_type),
+                _ => None,
+            };
+            let plain = |name: &str| self.objects.type_named(schema, name).or_else(|| of_table(name));
+            plain(name).or_else(|| self.array_type(plain(name.strip_prefix('_')?)?))
+        };
+        match schema {
+            Some(schema) => within(schema),
+            None => search_path.iter().find_map(|schema| within(schema)),
+        }
+    }
+    /// A row of nulls with the names and types of a composite type's, or a table's, columns.
+    pub fn row_template(&self, oid: Oid) -> Option<crate::types::Record> {
+        if let Some(found) = self.objects.user_type(oid) {
+            let TypeKind::Composite(attributes) = &found.kind else { return None };
+            let columns = attributes.iter().map(|a| (a.name.clone(), Type(a.data_type)));
+            return Some(user_type::template(columns));
+        }
+        let table = self.table_of_row_type(oid)?;
+        let live = table.columns.iter().filter(|column| !column.dropped);
+        Some(user_type::template(live.map(|column| (column.name.clone(), column.data_type()))))
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.objects.sequences().filter(|sequence| sequence.database == self.database)

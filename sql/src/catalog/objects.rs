@@ -2,7 +2,8 @@
 //! the descriptors, so that a DDL statement copies pointers only.
 
 use super::{
-    Database, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence, Table,
+    Acl, Database, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence,
+    Table, UserType,
 };
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
@@ -18,8 +19,11 @@ pub(crate) enum Kind {
     Table = b't',
     Sequence = b'q',
     Routine = b'p',
+    Type = b'y',
     /// ALTER SYSTEM's values; OID 0.
     Settings = b'g',
+    /// By database.
+    Grants = b'a',
 }
 
 #[derive(Clone)]
@@ -30,7 +34,9 @@ pub(crate) enum Object {
     Table(Arc<Table>),
     Sequence(Arc<Sequence>),
     Routine(Arc<Routine>),
+    Type(Arc<UserType>),
     Settings(Arc<Vec<(String, String)>>),
+    Grants(Arc<Grants>),
 }
 
 impl Object {
@@ -42,7 +48,9 @@ impl Object {
             Object::Table(_) => Kind::Table,
             Object::Sequence(_) => Kind::Sequence,
             Object::Routine(_) => Kind::Routine,
+            Object::Type(_) => Kind::Type,
             Object::Settings(_) => Kind::Settings,
+            Object::Grants(_) => Kind::Grants,
         }
     }
     pub fn oid(&self) -> Oid {
@@ -53,7 +61,9 @@ impl Object {
             Object::Table(table) => table.oid,
             Object::Sequence(sequence) => sequence.oid,
             Object::Routine(routine) => routine.oid,
+            Object::Type(user_type) => user_type.oid,
             Object::Settings(_) => 0,
+            Object::Grants(grants) => grants.oid,
         }
     }
 }
@@ -83,13 +93,21 @@ pub(crate) struct Objects {
     tables: BTreeMap<Oid, Arc<Table>>,
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     routines: BTreeMap<Oid, Arc<Routine>>,
+    types: BTreeMap<Oid, Arc<UserType>>,
     settings: Arc<Vec<(String, String)>>,
+    grants: BTreeMap<Oid, Arc<Grants>>,
     /// Tables, views, sequences and indexes share a name space in each schema.
     relation_names: HashMap<Oid, HashMap<String, Oid>>,
     schema_names: HashMap<Oid, HashMap<String, Oid>>,
     index_tables: HashMap<Oid, Oid>,
     /// By schema and name; overloads in order of their OIDs.
     routine_names: HashMap<(Oid, String), Vec<Oid>>,
+    /// By schema and name; tables' row types are found by the tables.
+    type_names: HashMap<Oid, HashMap<String, Oid>>,
+    /// Element types by the types of arrays of them: of types and of tables' rows.
+    array_elements: HashMap<Oid, Oid>,
+    /// Tables by their rows' types.
+    row_types: HashMap<Oid, Oid>,
     /// By referenced table: referencing table and constraint, in order of the constraints' OIDs (the order of their actions).
     references: HashMap<Oid, Vec<(Oid, Oid)>>,
 }
@@ -104,16 +122,25 @@ impl Objects {
             tables: BTreeMap::new(),
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
+            types: BTreeMap::new(),
             settings: Arc::default(),
+            grants: BTreeMap::new(),
             relation_names: HashMap::new(),
             schema_names: HashMap::new(),
             index_tables: HashMap::new(),
             routine_names: HashMap::new(),
+            type_names: HashMap::new(),
+            array_elements: HashMap::new(),
+            row_types: HashMap::new(),
             references: HashMap::new(),
         };
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
-            let schema = Schema { oid, database: 0, name: name.into(), owner: ROLE_POSTGRES, comment: None };
+            let (owner, comment, acl) = (ROLE_POSTGRES, None, Some(Acl::of_schema(ROLE_POSTGRES)));
+            let schema = Schema { oid, database: 0, name: name.into(), owner, comment, acl };
             objects.apply(&Change::put(Object::Schema(Arc::new(schema))));
+        }
+        for role in super::acl::predefined_roles() {
+            objects.apply(&Change::put(Object::Role(Arc::new(role))));
         }
         objects
     }
@@ -146,6 +173,10 @@ impl Objects {
                         list.sort_unstable_by_key(|&(_, constraint)| constraint);
                     }
                 }
+                if table.row_type != 0 {
+                    self.row_types.insert(table.row_type, table.oid);
+                    self.array_elements.insert(table.row_array_type, table.row_type);
+                }
                 self.tables.insert(change.oid, table.clone());
             }
             Some(Object::Sequence(sequence)) => {
@@ -159,7 +190,16 @@ impl Objects {
                 names.sort_unstable();
                 self.routines.insert(change.oid, routine.clone());
             }
+            Some(Object::Type(user_type)) => {
+                let names = self.type_names.entry(user_type.schema).or_default();
+                names.insert(user_type.name.clone(), user_type.oid);
+                self.array_elements.insert(user_type.array, user_type.oid);
+                self.types.insert(change.oid, user_type.clone());
+            }
             Some(Object::Settings(settings)) => self.settings = settings.clone(),
+            Some(Object::Grants(grants)) => {
+                self.grants.insert(change.oid, grants.clone());
+            }
         }
     }
 
@@ -179,6 +219,8 @@ impl Objects {
             Kind::Table => {
                 if let Some(table) = self.tables.remove(&oid) {
                     forget(&mut self.relation_names, table.schema, &table.name, oid);
+                    self.row_types.remove(&table.row_type);
+                    self.array_elements.remove(&table.row_array_type);
                     for index in &table.indexes {
                         forget(&mut self.relation_names, table.schema, &index.name, index.oid);
                         self.index_tables.remove(&index.oid);
@@ -202,7 +244,16 @@ impl Objects {
                     names.retain(|named| *named != oid);
                 }
             }
+            Kind::Type => {
+                if let Some(user_type) = self.types.remove(&oid) {
+                    forget(&mut self.type_names, user_type.schema, &user_type.name, oid);
+                    self.array_elements.remove(&user_type.array);
+                }
+            }
             Kind::Settings => self.settings = Arc::default(),
+            Kind::Grants => {
+                self.grants.remove(&oid);
+            }
         }
     }
 
@@ -224,6 +275,21 @@ impl Objects {
     pub fn routines_named(&self, schema: Oid, name: &str) -> Vec<Arc<Routine>> {
         let oids = self.routine_names.get(&(schema, name.to_owned()));
         oids.into_iter().flatten().filter_map(|oid| self.routines.get(oid).cloned()).collect()
+    }
+    pub fn types(&self) -> impl Iterator<Item = &Arc<UserType>> {
+        self.types.values()
+    }
+    pub fn user_type(&self, oid: Oid) -> Option<&Arc<UserType>> {
+        self.types.get(&oid)
+    }
+    pub fn type_named(&self, schema: Oid, name: &str) -> Option<Oid> {
+        self.type_names.get(&schema)?.get(name).copied()
+    }
+    pub fn element_of_array(&self, array: Oid) -> Option<Oid> {
+        self.array_elements.get(&array).copied()
+    }
+    pub fn table_of_row_type(&self, row_type: Oid) -> Option<Oid> {
+        self.row_types.get(&row_type).copied()
     }
     pub fn table_of_index(&self, index: Oid) -> Option<Oid> {
         self.index_tables.get(&index).copied()
@@ -258,6 +324,9 @@ impl Objects {
     }
     pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
         self.sequences.values()
+    }
+    pub fn grants(&self, database: Oid) -> Option<&Arc<Grants>> {
+        self.grants.get(&database)
     }
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -114,6 +114,9 @@ pub struct Routine {
     pub settings: Vec<(String, String)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of functions.
+    #[serde(default)]
+    pub acl: Option<super::Acl>,
 }
 
 /// What a call yields.
@@ -142,6 +145,10 @@ impl Routine {
     pub fn result(&self) -> Type {
         Type(self.result)
     }
+    /// Whether its arguments or result are of a type.
+    pub fn names_type(&self, is: &dyn Fn(Oid) -> bool) -> bool {
+        is(self.result) || self.arguments.iter().any(|argument| is(argument.data_type().0))
+    }
     pub fn is_trigger(&self) -> bool {
         self.result() == Type::TRIGGER
     }
@@ -151,6 +158,11 @@ impl Routine {
             return ResultShape::Row(columns.map(|c| (c.name.clone(), c.data_type())).collect());
         }
         let outputs: Vec<&Argument> = self.outputs().collect();
+        let composite = catalog.row_template(self.result).filter(|_| outputs.is_empty());
+        if let Some(template) = composite {
+            let names = template.names.as_deref().unwrap_or_default().iter().cloned();
+            return ResultShape::Row(names.zip(template.iter().map(|(data_type, _)| *data_type)).collect());
+        }
         match outputs[..] {
             [] if self.result() == Type::RECORD => ResultShape::Unknown,
             [] => ResultShape::Value(self.result()),

@@ -15,9 +15,10 @@
 //! JSON because descriptors are read once per start and change with every feature: a new field has a default, and an old file
 //! needs no conversion.
 
+use super::acl::DATABASE_OWNER;
 use super::{
-    Change, DATABASE_POSTGRES, Database, FIRST_USER_OID, Kind, Object, Objects, PUBLIC, ROLE_POSTGRES, Role,
-    Schema,
+    Acl, Change, DATABASE_POSTGRES, Database, FIRST_USER_OID, Kind, Object, Objects, PUBLIC, ROLE_POSTGRES,
+    Role, Schema,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::types::Oid;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 const CATALOG: TreeId = TreeId(1);
 const SEQUENCES: TreeId = TreeId(2);
 const COUNTERS: TreeId = TreeId(3);
-const FORMAT_VERSION: u32 = 1;
+/// 2: schemas have access control lists.
+const FORMAT_VERSION: u32 = 2;
 
 /// OIDs of the databases that PostgreSQL's tools expect beside `postgres`.
 const DATABASE_TEMPLATE1: Oid = 1;
@@ -45,6 +47,8 @@ pub(crate) enum NameSpace {
     Role = b'r',
     /// Functions and procedures: scope is the schema, the name ends in the input types.
     Routine = b'p',
+    /// Scope is the schema. Tables' row types are not here: their names are their tables'.
+    Type = b'y',
 }
 
 pub(crate) struct CatalogTrees {
@@ -64,7 +68,29 @@ impl CatalogTrees {
         if store.tree(CATALOG).is_none() {
             create(&begin)?;
         }
-        Ok(CatalogTrees { catalog: tree(CATALOG)?, sequences: tree(SEQUENCES)?, counters: tree(COUNTERS)? })
+        let trees =
+            CatalogTrees { catalog: tree(CATALOG)?, sequences: tree(SEQUENCES)?, counters: tree(COUNTERS)? };
+        trees.upgrade(&begin)?;
+        Ok(trees)
+    }
+
+    /// From format 1, which knew no privileges: `public` gets those that it has in a new database.
+    fn upgrade(&self, begin: &impl Fn() -> Transaction) -> Result<()> {
+        let mut transaction = begin();
+        transaction.start_statement()?;
+        let version = transaction.catalog_get(&self.catalog, b"F")?;
+        if version.as_deref() != Some(b"1".as_slice()) {
+            transaction.rollback();
+            return Ok(());
+        }
+        let objects = self.load(&mut transaction)?;
+        for schema in objects.schemas().filter(|schema| schema.name == "public") {
+            let schema = Schema { acl: Some(Acl::of_schema(schema.owner)), ..schema.clone() };
+            self.write(&mut transaction, &Change::put(Object::Schema(Arc::new(schema))))?;
+        }
+        transaction.put(&self.catalog, b"F", Some(FORMAT_VERSION.to_string().as_bytes()))?;
+        transaction.commit()?;
+        Ok(())
     }
 
     pub fn load(&self, transaction: &mut Transaction) -> Result<Objects> {
@@ -73,7 +99,7 @@ impl CatalogTrees {
         let version =
             version.as_deref().and_then(|value| std::str::from_utf8(value).ok()?.parse::<u32>().ok());
         match version {
-            Some(FORMAT_VERSION) => {}
+            Some(1..=FORMAT_VERSION) => {}
             Some(found) => {
                 let message =
                     format!("the catalog has format version {found}, this server reads {FORMAT_VERSION}");
@@ -146,7 +172,9 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Table(table) => serde_json::to_vec(&**table),
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
         Object::Routine(routine) => serde_json::to_vec(&**routine),
+        Object::Type(user_type) => serde_json::to_vec(&**user_type),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
+        Object::Grants(grants) => serde_json::to_vec(&**grants),
     }
     .expect("descriptors have string keys and no failing serializer")
 }
@@ -165,6 +193,8 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b't' => Object::Table(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'a' => Object::Grants(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'y' => Object::Type(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
     }))
@@ -200,7 +230,12 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         Object::Database(database) => Some((NameSpace::Database, 0, &database.name)),
         Object::Role(role) => Some((NameSpace::Role, 0, &role.name)),
         Object::Schema(schema) => Some((NameSpace::Schema, schema.database, &schema.name)),
-        Object::Table(_) | Object::Sequence(_) | Object::Routine(_) | Object::Settings(_) => None,
+        Object::Table(_)
+        | Object::Sequence(_)
+        | Object::Routine(_)
+        | Object::Type(_)
+        | Object::Settings(_)
+        | Object::Grants(_) => None,
     }
 }
 
@@ -214,13 +249,15 @@ fn first_objects() -> Vec<Object> {
             is_template,
             role_settings: Vec::new(),
             comment: None,
+            acl: None,
         }))
     };
     // Only `postgres` has the well-known OID of `public`; other databases' schemas have their own.
     let public = |oid, database| {
-        let owner = ROLE_POSTGRES;
+        let owner = DATABASE_OWNER;
         let comment = Some("standard public schema".to_string());
-        Object::Schema(Arc::new(Schema { oid, database, name: "public".into(), owner, comment }))
+        let acl = Some(Acl::of_schema(owner));
+        Object::Schema(Arc::new(Schema { oid, database, name: "public".into(), owner, comment, acl }))
     };
     vec![
         database(DATABASE_POSTGRES, "postgres", false),
@@ -244,6 +281,7 @@ fn first_objects() -> Vec<Object> {
             bypass_rls: true,
             valid_until: None,
             comment: None,
+            member_of: Vec::new(),
         })),
     ]
 }

@@ -4,6 +4,7 @@
 
 use super::column::Pending;
 use super::constraint::Added;
+use super::privilege::Target;
 use super::{Ddl, drop, expression, names};
 use crate::catalog::{ConstraintKind, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
@@ -17,6 +18,7 @@ use crate::parse::ast::{
 use crate::table::{Shape, loader, to_catalog_text};
 use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
+use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn alter_table(&self, alter: &AlterTable) -> Result<()> {
@@ -33,7 +35,7 @@ impl Ddl<'_> {
             None => return Err(names::no_relation(&alter.name)),
         };
         self.require_owner(found.owner, "table", &found.name)?;
-        if found.is_view()
+        if found.view.is_some()
             && !alter.actions.iter().all(|action| {
                 matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
             })
@@ -72,10 +74,23 @@ impl Ddl<'_> {
         let mut sequence = sequence.clone();
         for action in actions {
             match action {
-                Action::OwnerTo(role) => sequence.owner = self.role_oid(role)?,
+                Action::OwnerTo(role) => {
+                    let to = self.role_oid(role)?;
+                    if to != sequence.owner {
+                        if sequence.owned_by.is_some() {
+                            let message = format!("cannot change owner of sequence \"{}\"", sequence.name);
+                            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                                .detail("The sequence belongs to a table."));
+                        }
+                        self.check_new_owner(&Target::Sequence(sequence.clone().into()), to)?;
+                        sequence.acl = sequence.acl.as_ref().map(|acl| acl.with_owner(sequence.owner, to));
+                        sequence.owner = to;
+                    }
+                }
                 Action::SetSchema(schema) => {
                     let catalog = self.catalog();
                     let schema = names::creation_schema(&catalog, &[], Some(schema))?;
+                    super::owner::check_create(&catalog, schema.oid, self.core.role.get())?;
                     self.give_relation_name(sequence.schema, &sequence.name)?;
                     self.take_relation_name(schema.oid, &sequence.name, sequence.oid)?;
                     sequence.schema = schema.oid;
@@ -262,8 +277,12 @@ impl Ddl<'_> {
             Action::RenameConstraint { from, to } => self.rename_constraint(table, from, to),
             Action::SetSchema(schema) => self.set_schema(table, schema),
             Action::OwnerTo(role) => {
-                table.owner = self.role_oid(role)?;
-                Ok(())
+                let to = self.role_oid(role)?;
+                if to == table.owner {
+                    return Ok(());
+                }
+                self.check_new_owner(&Target::Table(Arc::new(table.clone())), to)?;
+                self.own_table(table, to)
             }
             Action::SetOptions(options) => {
                 for (name, value) in options {
@@ -330,7 +349,7 @@ impl Ddl<'_> {
             row.resize(width, Datum::Null);
             row[position] = match sequence {
                 Some(sequence) => {
-                    let value = context.eval.services.nextval(sequence)?;
+                    let value = context.eval.services.next_identity(sequence)?;
                     integer(value, target.0)?
                 }
                 None => eval_row(&bound, row, context)?,
@@ -341,7 +360,13 @@ impl Ddl<'_> {
         self.rewrite(old, table, Some(&mut transform))
     }
 
-    fn alter_drop_column(&self, table: &mut Table, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn alter_drop_column(
+        &self,
+        table: &mut Table,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
         let Some(position) = table.column_index(name) else {
             if if_exists {
                 let message =
@@ -365,11 +390,11 @@ impl Ddl<'_> {
         if let Some(view) = views.first()
             && !cascade
         {
-            let detail = format!("view {} depends on {what}", view.name);
+            let detail = format!("{} {} depends on {what}", view.word(), view.name);
             return Err(drop::must_cascade(&what, detail));
         }
         for view in views {
-            self.notice(format!("drop cascades to view {}", view.name));
+            self.notice(format!("drop cascades to {} {}", view.word(), view.name));
             self.clear_dependents(&[view.oid], true)?;
             self.remove_table(&view)?;
         }
@@ -796,6 +821,7 @@ impl Ddl<'_> {
         if schema == table.schema {
             return Ok(());
         }
+        super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let indexes = table.indexes.iter().map(|index| (index.name.clone(), index.oid));
         for (name, oid) in indexes.chain([(table.name.clone(), table.oid)]) {
             self.take_relation_name(schema, &name, oid)?;
@@ -848,13 +874,6 @@ impl Ddl<'_> {
         match found {
             Relation::Table(table) => {
                 self.require_owner(table.owner, "table", &table.name)?;
-                let catalog = self.catalog();
-                if let Some(view) = catalog.tables().find(|view| view.depends_on.contains(&table.oid)) {
-                    return Err(Error::unsupported(format!(
-                        "renaming a relation that view \"{}\" uses",
-                        view.name
-                    )));
-                }
                 self.take_relation_name(table.schema, to, table.oid)?;
                 self.give_relation_name(table.schema, &table.name)?;
                 let mut renamed = Table::clone(&table);

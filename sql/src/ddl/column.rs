@@ -75,6 +75,7 @@ impl Ddl<'_> {
             missing: None,
             dropped: false,
             comment: None,
+            acl: None,
         });
         let position = table.columns.len() - 1;
         if serial.is_some() {
@@ -225,6 +226,7 @@ impl Ddl<'_> {
             let message = format!("column \"{column}\" has pseudo-type {}", data_type.display());
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
+        self.use_type(data_type)?;
         Ok((data_type, modifier))
     }
 }

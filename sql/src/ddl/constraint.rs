@@ -231,6 +231,7 @@ impl Ddl<'_> {
         let key = |&column: &usize| IndexKey {
             column: Some(column),
             expression: None,
+            operator_class: None,
             descending: false,
             nulls_first: false,
         };

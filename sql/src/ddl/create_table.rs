@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -10,6 +10,7 @@ use crate::parse::ast::{
     CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint,
     TableConstraintKind,
 };
+use crate::plan::Plan;
 use crate::table::loader::TableLoader;
 use crate::table::{Arbiter, ShapeCell, TableWriter};
 use crate::types::{Datum, Type};
@@ -85,11 +86,13 @@ impl Ddl<'_> {
         let tree = self.create_tree()?.id();
         let is_temporary = Some(schema.oid) == self.core.temporary_schema.get();
         Ok(Some(Table {
+            row_type: self.new_oid()?,
+            row_array_type: self.new_oid()?,
             oid,
             database: self.core.database_oid,
             schema: schema.oid,
             name,
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             persistence: if is_temporary { Persistence::Temporary } else { Persistence::Permanent },
             tree,
             columns: Vec::new(),
@@ -99,8 +102,11 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: None,
             statistics: None,
+            view_names: Vec::new(),
+            populated: None,
             depends_on: Vec::new(),
             shape: ShapeCell::default(),
             trees_since: 0,
@@ -123,6 +129,7 @@ impl Ddl<'_> {
             return Ok((self.temporary_schema()?, relation.to_string()));
         }
         let found = names::creation_schema(&catalog, &self.search_path(), schema)?;
+        super::owner::check_create(&catalog, found.oid, self.core.role.get())?;
         Ok((found.clone(), relation.to_string()))
     }
 
@@ -241,7 +248,7 @@ impl Ddl<'_> {
         let (name, temporary) =
             take_into(&mut query.body).ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
         let statement = StatementKind::Query(Box::new(query));
-        self.create_table_as(&name, &[], false, temporary, true, &statement)
+        self.create_table_as(&name, &[], false, temporary, true, None, &statement)
     }
 
     pub(super) fn create_table_as(
@@ -251,21 +258,30 @@ impl Ddl<'_> {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        materialized: Option<&str>,
         query: &StatementKind,
     ) -> Result<String> {
+        let command = if materialized.is_some() { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
         let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
         let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
         for &(relation, mode) in &plan.relations {
             self.lock(relation, mode)?;
         }
+        self.core.check_permissions(&plan)?;
         let fields = plan.fields.clone().unwrap_or_default();
         if columns.len() > fields.len() {
             let message = "too many column names were specified";
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
         }
         let Some(mut table) = self.new_table(name, temporary, if_not_exists)? else {
-            return Ok("CREATE TABLE AS".to_string());
+            return Ok(command.to_string());
         };
+        if let Some(text) = materialized {
+            table.view_names = self.view_names(text)?;
+            table.view = Some(text.to_string());
+            table.depends_on = plan.relations.iter().map(|&(relation, _)| relation).collect();
+            table.populated = Some(with_data);
+        }
         for (position, field) in fields.iter().enumerate() {
             let name = columns.get(position).unwrap_or(&field.name);
             super::column::check_name(&table, name)?;
@@ -274,13 +290,15 @@ impl Ddl<'_> {
         }
         let table = self.put_table(table)?;
         if !with_data {
-            return Ok("CREATE TABLE AS".to_string());
+            return Ok(command.to_string());
         }
-        let rows = self.with_exec(|context| {
-            let mut execution = Execution::new(plan);
-            fill(&table, &mut execution, self.sort_bytes(), context)
-        })?;
+        let rows = self.fill_from(&table, plan)?;
         Ok(format!("SELECT {rows}"))
+    }
+
+    /// Runs a plan into a table that is empty.
+    pub(super) fn fill_from(&self, table: &Arc<Table>, plan: Arc<Plan>) -> Result<u64> {
+        self.with_exec(|context| fill(table, &mut Execution::new(plan), self.sort_bytes(), context))
     }
 }
 
@@ -307,6 +325,7 @@ pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, 
         missing: None,
         dropped: false,
         comment: None,
+        acl: None,
     });
     Ok(())
 }

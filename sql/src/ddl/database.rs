@@ -1,22 +1,29 @@
 //! CREATE, DROP and rename DATABASE. A database is a name space of schemas within the one store.
 
 use super::Ddl;
+use crate::catalog::acl::DATABASE_OWNER;
 use crate::catalog::store::NameSpace;
-use crate::catalog::{Change, Database, Kind, Schema, Table};
+use crate::catalog::{Acl, Change, Database, Kind, Schema, Table};
 use crate::error::{Error, Result, SqlState};
 use serin_txn::RelationLockMode;
 
 impl Ddl<'_> {
     pub(super) fn create_database(&self, name: &str, options: &[(String, String)]) -> Result<()> {
         let catalog = self.catalog();
-        let may = catalog.role(self.core.user_oid).is_some_and(|role| role.superuser || role.create_database);
+        let may =
+            catalog.role(self.core.role.get()).is_some_and(|role| role.superuser || role.create_database);
         if !may {
             return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to create database"));
         }
-        let mut owner = self.core.user_oid;
+        let mut owner = self.core.role.get();
         for (option, value) in options {
             match option.to_ascii_lowercase().as_str() {
-                "owner" => owner = self.role_oid(value)?,
+                "owner" => {
+                    owner = self.role_oid(value)?;
+                    if !catalog.is_member_of(self.core.role.get(), owner) {
+                        return Err(super::privilege::not_a_member(&catalog, owner));
+                    }
+                }
                 "template" => {
                     let template = catalog.find_database(value).ok_or_else(|| {
                         let message = format!("template database \"{value}\" does not exist");
@@ -54,13 +61,15 @@ impl Ddl<'_> {
             is_template: false,
             role_settings: Vec::new(),
             comment: None,
+            acl: None,
         })?;
         let public = Schema {
             oid: self.new_oid()?,
             database: oid,
             name: "public".into(),
-            owner,
+            owner: DATABASE_OWNER,
             comment: Some("standard public schema".into()),
+            acl: Some(Acl::of_schema(DATABASE_OWNER)),
         };
         self.core.engine.trees.take_name(
             &mut self.transaction.borrow_mut(),

@@ -21,9 +21,11 @@ impl Ddl<'_> {
         cascade: bool,
     ) -> Result<()> {
         match object {
-            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence | ObjectKind::Index => {
-                self.drop_relations(object, objects, if_exists, cascade)
-            }
+            ObjectKind::Table
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Sequence
+            | ObjectKind::Index => self.drop_relations(object, objects, if_exists, cascade),
             ObjectKind::Schema => {
                 objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
             }
@@ -31,12 +33,13 @@ impl Ddl<'_> {
             ObjectKind::Database => {
                 objects.iter().try_for_each(|name| self.drop_database(&names::display(name), if_exists))
             }
+            ObjectKind::Type | ObjectKind::Domain => {
+                let domain = object == ObjectKind::Domain;
+                objects.iter().try_for_each(|name| self.drop_type(name, domain, if_exists, cascade))
+            }
             kind => {
                 // None of these can exist, so IF EXISTS has its answer.
                 let word = match kind {
-                    ObjectKind::MaterializedView => "materialized view",
-                    ObjectKind::Type => "type",
-                    ObjectKind::Domain => "type",
                     ObjectKind::Function => "function",
                     ObjectKind::Extension => "extension",
                     _ => return Err(Error::unsupported("DROP of this kind of object")),
@@ -63,12 +66,14 @@ impl Ddl<'_> {
         let (word, article) = match object {
             ObjectKind::Table => ("table", "a table"),
             ObjectKind::View => ("view", "a view"),
+            ObjectKind::MaterializedView => ("materialized view", "a materialized view"),
             ObjectKind::Sequence => ("sequence", "a sequence"),
             _ => ("index", "an index"),
         };
         let mut doomed = Vec::new();
         for name in objects {
-            let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
+            let may = |found: &Relation| self.require_droppable(found, word);
+            let Some(found) = self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? else {
                 let message = format!("{word} \"{}\" does not exist", names::display(name));
                 if if_exists {
                     self.notice(format!("{message}, skipping"));
@@ -77,12 +82,17 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
             };
             match (object, &found) {
-                (ObjectKind::Table, Relation::Table(table)) if !table.is_view() => {}
-                (ObjectKind::View, Relation::Table(table)) if table.is_view() => {}
+                (
+                    ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView,
+                    Relation::Table(table),
+                ) if table.word() == word => {}
                 (ObjectKind::Sequence, Relation::Sequence(_)) | (ObjectKind::Index, Relation::Index(..)) => {}
                 (_, found) => {
                     let hint = match found {
                         Relation::Table(table) if table.is_view() => "Use DROP VIEW to remove a view.",
+                        Relation::Table(table) if table.is_materialized() => {
+                            "Use DROP MATERIALIZED VIEW to remove a materialized view."
+                        }
                         Relation::Table(_) => "Use DROP TABLE to remove a table.",
                         Relation::Sequence(_) => "Use DROP SEQUENCE to remove a sequence.",
                         _ => "Use DROP INDEX to remove an index.",
@@ -97,24 +107,39 @@ impl Ddl<'_> {
             _ => None,
         });
         self.clear_dependents(&tables.collect::<Vec<_>>(), cascade)?;
+        for relation in &doomed {
+            if let Relation::Table(table) = relation
+                && table.row_type != 0
+            {
+                let what = format!("{word} {}", table.name);
+                self.clear_type_users(table.row_type, table.row_array_type, &what, cascade)?;
+            }
+        }
         for relation in doomed {
             match relation {
-                Relation::Table(table) => {
-                    self.require_owner(table.owner, word, &table.name)?;
-                    self.remove_table(&table)?;
-                }
-                Relation::Sequence(sequence) => {
-                    self.require_owner(sequence.owner, word, &sequence.name)?;
-                    self.drop_sequence(&sequence, cascade)?;
-                }
-                Relation::Index(table, position) => {
-                    self.require_owner(table.owner, word, &table.indexes[position].name)?;
-                    self.drop_index(table.indexes[position].oid, cascade)?;
-                }
+                Relation::Table(table) => self.remove_table(&table)?,
+                Relation::Sequence(sequence) => self.drop_sequence(&sequence, cascade)?,
+                Relation::Index(table, position) => self.drop_index(table.indexes[position].oid, cascade)?,
                 Relation::System(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// A relation is its owner's to drop, or its schema's owner's.
+    fn require_droppable(&self, found: &Relation, word: &str) -> Result<()> {
+        let catalog = self.catalog();
+        let (owner, schema, name) = match found {
+            Relation::Table(table) => (table.owner, table.schema, &table.name),
+            Relation::Sequence(sequence) => (sequence.owner, sequence.schema, &sequence.name),
+            Relation::Index(table, at) => (table.owner, table.schema, &table.indexes[*at].name),
+            Relation::System(_) => return Ok(()),
+        };
+        let owns = |owner| catalog.has_privileges_of(self.core.role.get(), owner);
+        match owns(owner) || catalog.schema(schema).is_some_and(|schema| owns(schema.owner)) {
+            true => Ok(()),
+            false => self.require_owner(owner, word, name),
+        }
     }
 
     /// Views on these relations (and views on those, …) go too with CASCADE, or stand in the way.
@@ -148,7 +173,7 @@ impl Ddl<'_> {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
             format!("constraint {name} on table {}", table.name)
         };
-        let views = dependents.iter().map(|(view, on)| (format!("view {}", view.name), *on));
+        let views = dependents.iter().map(|(view, on)| (format!("{} {}", view.word(), view.name), *on));
         let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
         let found: Vec<(String, Oid)> = views.chain(constraints).collect();
         if found.is_empty() {
@@ -177,7 +202,7 @@ impl Ddl<'_> {
     }
 
     /// The notice of what goes with a DROP … CASCADE.
-    fn report_cascade(&self, objects: Vec<String>) {
+    pub(super) fn report_cascade(&self, objects: Vec<String>) {
         match &objects[..] {
             [] => {}
             [one] => self.notice(format!("drop cascades to {one}")),
@@ -266,7 +291,7 @@ impl Ddl<'_> {
         self.write(Change::remove(Kind::Table, table.oid))
     }
 
-    fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
+    pub(super) fn drop_sequence(&self, sequence: &Sequence, cascade: bool) -> Result<()> {
         let catalog = self.catalog();
         let users: Vec<(Arc<Table>, usize)> = catalog
             .tables()
@@ -325,7 +350,7 @@ impl Ddl<'_> {
 
     // ---- schemas ----
 
-    fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
+    pub(super) fn drop_schema(&self, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<()> {
         let name = names::display(name);
         let catalog = self.catalog();
         let Some(schema) = catalog.find_schema(&name) else {
@@ -399,6 +424,15 @@ impl Ddl<'_> {
                 self.remove_table(&table)?;
             }
         }
+        for user_type in self.catalog().user_types().filter(|user_type| user_type.schema == schema) {
+            self.lock(user_type.oid, RelationLockMode::AccessExclusive)?;
+            let what = format!("type {}", user_type.name);
+            self.clear_type_users(user_type.oid, user_type.array, &what, true)?;
+            // A type of this schema that used it may have gone with it.
+            if let Some(user_type) = self.catalog().user_type(user_type.oid) {
+                self.remove_type(&user_type)?;
+            }
+        }
         for routine in self.catalog().routines().filter(|routine| routine.schema == schema) {
             self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
             self.remove_routine(routine)?;
@@ -424,13 +458,14 @@ fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
     let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
     let routines = catalog.routines().filter(|routine| routine.schema == schema);
     let routines = routines.map(|routine| format!("{} {}", routine.word(), routine.signature()));
-    tables.chain(sequences).chain(routines).collect()
+    let types = catalog.user_types().filter(|user_type| user_type.schema == schema);
+    let types = types.map(|user_type| format!("type {}", user_type.name));
+    tables.chain(types).chain(sequences).chain(routines).collect()
 }
 
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
     match catalog.relation(oid) {
-        Some(Relation::Table(table)) if table.is_view() => format!("view {}", table.name),
-        Some(Relation::Table(table)) => format!("table {}", table.name),
+        Some(Relation::Table(table)) => format!("{} {}", table.word(), table.name),
         Some(Relation::Sequence(sequence)) => format!("sequence {}", sequence.name),
         Some(Relation::Index(table, position)) => format!("index {}", table.indexes[position].name),
         _ => format!("relation {oid}"),

@@ -4,7 +4,7 @@ use super::column::Pending;
 use super::constraint::{Added, joined};
 use super::{Ddl, names};
 use crate::catalog::{
-    Constraint, ConstraintKind, ForeignKey, Persistence, ReferentialAction, Relation, Table,
+    Constraint, ConstraintKind, ForeignKey, Persistence, Privileges, ReferentialAction, Relation, Table,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::exec::foreign_key;
@@ -56,6 +56,10 @@ impl Ddl<'_> {
                 names::choose_name(&table.name, Some(&joined(table, &referencing)), "fkey", is_taken)
             }
         };
+        if let Some(other) = &other {
+            let relation = Relation::Table(other.clone());
+            self.require_privilege(&relation, Privileges::REFERENCES, &referenced_columns)?;
+        }
         for (&column, &target) in referencing.iter().zip(&referenced_columns) {
             let (column, target) = (&table.columns[column], &referenced.columns[target]);
             if !foreign_key::is_comparable(column.data_type(), target.data_type()) {
@@ -113,8 +117,22 @@ impl Ddl<'_> {
         {
             return Ok(None);
         }
-        match self.open_relation(name, RelationLockMode::ShareRowExclusive)? {
-            Some(Relation::Table(found)) if !found.is_view() => Ok(Some(found)),
+        // Some privilege on it, before it is locked; on which columns is known later.
+        let may = |found: &Relation| match found {
+            Relation::Table(found) => {
+                let all: Vec<usize> =
+                    (0..found.columns.len()).filter(|at| found.columns[*at].acl.is_some()).collect();
+                let relation = Relation::Table(found.clone());
+                let whole = self.require_privilege(&relation, Privileges::REFERENCES, &[]);
+                whole.or_else(|error| match all.is_empty() {
+                    true => Err(error),
+                    false => Ok(()),
+                })
+            }
+            _ => Ok(()),
+        };
+        match self.open_relation_if(name, RelationLockMode::ShareRowExclusive, may)? {
+            Some(Relation::Table(found)) if found.view.is_none() => Ok(Some(found)),
             Some(_) => {
                 let message = format!("referenced relation \"{relation}\" is not a table");
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))

@@ -1,6 +1,7 @@
 //! CREATE INDEX, REINDEX.
 
 use super::{Ddl, names};
+use crate::catalog::system::operator_class_named;
 use crate::catalog::{Index, IndexKey, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
@@ -18,7 +19,7 @@ impl Ddl<'_> {
             Some("hash") => {}
             Some(method) => return Err(Error::unsupported(format!("access method \"{method}\""))),
         }
-        let table = self.open_table(&create.table, RelationLockMode::Share)?;
+        let table = self.open_indexed(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
         if let Some(name) = &create.name
             && names::is_relation_name_taken(&catalog, table.schema, name)
@@ -89,7 +90,7 @@ impl Ddl<'_> {
         let mut found = Vec::new();
         for table in catalog.tables().filter(|table| !table.is_view()) {
             let is_wanted = schema.is_none_or(|schema| table.schema == schema);
-            let is_own = self.core.superuser || table.owner == self.core.user_oid;
+            let is_own = catalog.has_privileges_of(self.core.role.get(), table.owner);
             // Other sessions' temporary tables are theirs.
             let is_theirs = table.persistence == Persistence::Temporary
                 && Some(table.schema) != self.core.temporary_schema.get();
@@ -102,30 +103,30 @@ impl Ddl<'_> {
     }
 
     fn index_key(&self, table: &Table, column: &IndexColumn) -> Result<IndexKey> {
-        if let Some(class) = &column.operator_class
-            && !names::display(class).ends_with("_ops")
-        {
-            let message = format!("operator class \"{}\" does not exist", names::display(class));
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-        }
-        let (found, expression) = match &column.expr {
+        let (found, expression, data_type) = match &column.expr {
             Expr::Column(parts, position) if parts.len() == 1 => {
                 let found = table.column_index(&parts[0]).ok_or_else(|| {
                     let message = format!("column \"{}\" does not exist", parts[0]);
                     Error::new(SqlState::UNDEFINED_COLUMN, message).at(*position)
                 })?;
-                (Some(found), None)
+                (Some(found), None, Type(table.columns[found].data_type))
             }
             expr => {
                 let bound = self
                     .with_plan_context(|context| crate::bind::table_expression(expr, table, None, context))?;
+                let data_type = bound.data_type();
                 require_immutable(bound, "expression")?;
-                (None, Some(column.text.clone()))
+                (None, Some(column.text.clone()), data_type)
             }
+        };
+        let operator_class = match &column.operator_class {
+            Some(name) => own_operator_class(name, data_type)?,
+            None => None,
         };
         Ok(IndexKey {
             column: found,
             expression,
+            operator_class,
             descending: column.descending,
             nulls_first: column.nulls_first.unwrap_or(column.descending),
         })
@@ -211,4 +212,29 @@ pub(super) fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
         parts.push(candidate);
     }
     parts
+}
+
+/// The operator class that an index names, unless it is its type's default. Those of btree all order by the type's order here: the
+/// collation is C everywhere, which is what `text_pattern_ops` and its kin are for.
+fn own_operator_class(name: &ObjectName, data_type: Type) -> Result<Option<String>> {
+    let shown = names::display(name);
+    let found = match &name.parts[..] {
+        [class] => operator_class_named(class),
+        [schema, class] if schema == "pg_catalog" => operator_class_named(class),
+        _ => None,
+    };
+    let Some(class) = found else {
+        let message = format!("operator class \"{shown}\" does not exist for access method \"btree\"");
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+    };
+    let text = |of: Type| if of == Type::VARCHAR { Type::TEXT } else { of };
+    let accepts = match class.data_type {
+        Type::ANYARRAY => data_type.is_array(),
+        of => text(of) == text(data_type) || data_type.is_pseudo() || of.is_pseudo(),
+    };
+    if !accepts {
+        let message = format!("operator class \"{shown}\" does not accept data type {}", data_type.display());
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    Ok((!class.is_default).then(|| class.name.to_owned()))
 }

@@ -1,10 +1,10 @@
-//! Roles, GRANT, and ALTER … SET for server, databases and roles.
+//! Roles, and ALTER … SET for server, databases and roles.
 
 use super::{Ddl, names};
 use crate::catalog::store::NameSpace;
-use crate::catalog::{Change, Database, Kind, Object, ROLE_POSTGRES, Role};
+use crate::catalog::{Change, Database, FIRST_USER_OID, Kind, Object, Role};
 use crate::error::{Error, Result, SqlState};
-use crate::parse::ast::{Name, ObjectKind, ObjectName, SetValue, SettingTarget};
+use crate::parse::ast::{ObjectName, SetValue, SettingTarget};
 use crate::password::encrypt;
 use crate::session::set_value_text;
 use crate::settings::{Settings, Source};
@@ -15,32 +15,44 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(super) fn role_oid(&self, name: &str) -> Result<Oid> {
         match name.to_ascii_lowercase().as_str() {
-            "current_user" | "current_role" | "session_user" => return Ok(self.core.user_oid),
+            "current_user" | "current_role" => return Ok(self.core.role.get()),
+            "session_user" => return Ok(self.core.session_role()),
             _ => {}
         }
         self.catalog().find_role(name).map(|role| role.oid).ok_or_else(|| no_role(name))
     }
 
-    fn require_create_role(&self, what: &str) -> Result<()> {
+    /// CREATEROLE, which superusers have.
+    pub(super) fn may_create_roles(&self) -> bool {
         let catalog = self.catalog();
-        let may = catalog.role(self.core.user_oid).is_some_and(|role| role.superuser || role.create_role);
-        if may {
+        catalog.role(self.core.role.get()).is_some_and(|role| role.superuser || role.create_role)
+    }
+
+    fn require_create_role(&self, what: &str) -> Result<()> {
+        if self.may_create_roles() {
             return Ok(());
         }
         Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what} role")))
     }
 
-    fn put_role(&self, role: Role) -> Result<()> {
+    pub(super) fn put_role(&self, role: Role) -> Result<()> {
         self.write(Change::put(Object::Role(Arc::new(role))))
     }
 
     pub(super) fn create_role(&self, name: &str, options: &[(String, Option<String>)]) -> Result<()> {
-        self.require_create_role("create")?;
-        if name.starts_with("pg_") {
-            let message = format!("role name \"{name}\" is reserved");
-            let detail = "Role names starting with \"pg_\" are reserved.";
-            return Err(Error::new(SqlState::RESERVED_NAME, message).detail(detail));
+        let sets = |wanted: &str| options.iter().any(|(option, _)| option.eq_ignore_ascii_case(wanted));
+        for (option, what) in [
+            ("superuser", "superusers"),
+            ("replication", "replication users"),
+            ("bypassrls", "bypassrls users"),
+        ] {
+            if sets(option) && !self.core.is_superuser() {
+                let message = format!("must be superuser to create {what}");
+                return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
         }
+        self.require_create_role("create")?;
+        check_role_name(name)?;
         let mut role = Role {
             oid: self.new_oid()?,
             name: name.to_string(),
@@ -56,6 +68,7 @@ impl Ddl<'_> {
             bypass_rls: false,
             valid_until: None,
             comment: None,
+            member_of: Vec::new(),
         };
         self.apply_role_options(&mut role, options)?;
         let taken = self.core.engine.trees.take_name(
@@ -67,19 +80,29 @@ impl Ddl<'_> {
         if !taken {
             return Err(role_exists(name));
         }
-        self.put_role(role)
+        let oid = role.oid;
+        self.put_role(role)?;
+        for (option, value) in options {
+            let listed = || self.listed_roles(value.as_deref());
+            match option.to_ascii_lowercase().as_str() {
+                "in role" => {
+                    for role in listed()? {
+                        self.add_members(role, &[oid], None, false)?;
+                    }
+                }
+                "role" | "user" => self.add_members(oid, &listed()?, None, false)?,
+                "admin" => self.add_members(oid, &listed()?, None, true)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn apply_role_options(&self, role: &mut Role, options: &[(String, Option<String>)]) -> Result<()> {
         for (option, value) in options {
             match option.to_ascii_lowercase().as_str() {
-                "superuser" | "nosuperuser" => {
-                    if !self.core.superuser {
-                        let message = "must be superuser to change superuser attribute";
-                        return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
-                    }
-                    role.superuser = option.eq_ignore_ascii_case("superuser");
-                }
+                "superuser" => role.superuser = true,
+                "nosuperuser" => role.superuser = false,
                 "login" => role.login = true,
                 "nologin" => role.login = false,
                 "createdb" => role.create_database = true,
@@ -100,8 +123,9 @@ impl Ddl<'_> {
                 }
                 "connection limit" => {
                     let limit = value.as_deref().and_then(|text| text.parse().ok());
-                    role.connection_limit = limit.ok_or_else(|| {
-                        Error::new(SqlState::INVALID_PARAMETER_VALUE, "invalid connection limit")
+                    role.connection_limit = limit.filter(|limit| *limit >= -1).ok_or_else(|| {
+                        let message = format!("invalid connection limit: {}", value.as_deref().unwrap_or(""));
+                        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
                     })?;
                 }
                 "valid until" => {
@@ -110,8 +134,9 @@ impl Ddl<'_> {
                     }
                     role.valid_until.clone_from(value);
                 }
-                // Accepted and without effect since PostgreSQL 8.1.
-                "sysid" => {}
+                "sysid" => self.notice("SYSID can no longer be specified"),
+                // Memberships come when the role is there.
+                "in role" | "role" | "user" | "admin" => {}
                 other => return Err(Error::unsupported(format!("role option {}", other.to_uppercase()))),
             }
         }
@@ -119,22 +144,37 @@ impl Ddl<'_> {
     }
 
     fn open_role(&self, name: &str) -> Result<Role> {
-        let oid = self.role_oid(name)?;
+        self.open_role_by_oid(self.role_oid(name)?).map_err(|_| no_role(name))
+    }
+
+    pub(super) fn open_role_by_oid(&self, oid: Oid) -> Result<Role> {
         self.lock(oid, RelationLockMode::AccessExclusive)?;
         let catalog = self.catalog();
-        catalog.role(oid).cloned().ok_or_else(|| no_role(name))
+        catalog.role(oid).cloned().ok_or_else(|| no_role(&oid.to_string()))
     }
 
     pub(super) fn alter_role(&self, name: &str, options: &[(String, Option<String>)]) -> Result<()> {
         let mut role = self.open_role(name)?;
-        // Everyone may change the own password.
-        let only_password =
-            options.iter().all(|(option, _)| option.to_ascii_lowercase().ends_with("password"));
-        if !(only_password && role.oid == self.core.user_oid) {
-            self.require_create_role("alter")?;
-        }
-        if role.superuser && !self.core.superuser {
-            let message = "must be superuser to alter superuser roles or change superuser attribute";
+        check_role_name(&role.name)?;
+        let has = |wanted: &[&str]| options.iter().any(|(option, _)| wanted.contains(&option.as_str()));
+        let (acting, superuser) = self.core.acting_role();
+        let message = match superuser {
+            true => None,
+            false if role.superuser || has(&["superuser", "nosuperuser"]) => {
+                Some("must be superuser to alter superuser roles or change superuser attribute")
+            }
+            false if role.replication || has(&["replication", "noreplication"]) => {
+                Some("must be superuser to alter replication roles or change replication attribute")
+            }
+            false if has(&["bypassrls", "nobypassrls"]) => {
+                Some("must be superuser to change bypassrls attribute")
+            }
+            false if self.may_create_roles() => None,
+            // Everyone may change the own password.
+            false if role.oid == acting && options.iter().all(|(option, _)| option == "password") => None,
+            false => Some("permission denied"),
+        };
+        if let Some(message) = message {
             return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
         }
         self.apply_role_options(&mut role, options)?;
@@ -152,19 +192,36 @@ impl Ddl<'_> {
             return Err(no_role(&name));
         }
         let role = self.open_role(&name)?;
-        if role.oid == self.core.user_oid {
+        if role.oid == self.core.role.get() {
             return Err(Error::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
         }
-        let catalog = self.catalog();
-        let objects = catalog.objects();
-        let owns = role.oid == ROLE_POSTGRES
-            || objects.tables().any(|table| table.owner == role.oid)
-            || objects.sequences().any(|sequence| sequence.owner == role.oid)
-            || objects.schemas().any(|schema| schema.owner == role.oid)
-            || objects.databases().any(|database| database.owner == role.oid);
-        if owns {
-            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
+        if role.oid == self.core.session_role() || role.oid == self.core.user_oid {
+            return Err(Error::new(SqlState::OBJECT_IN_USE, "session user cannot be dropped"));
+        }
+        if role.superuser && !self.core.is_superuser() {
+            let message = "must be superuser to drop superusers";
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        if role.oid < FIRST_USER_OID {
+            let message = format!("cannot drop role {name} because it is required by the database system");
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message));
+        }
+        self.refuse_dependents(role.oid, &name)?;
+        let catalog = self.catalog();
+        for member in catalog.roles().filter(|member| member.oid != role.oid) {
+            if member.member_of.iter().any(|membership| membership.role == role.oid) {
+                let mut member = self.open_role_by_oid(member.oid)?;
+                member.member_of.retain(|membership| membership.role != role.oid);
+                self.put_role(member)?;
+            }
+        }
+        for database in catalog.databases() {
+            if database.role_settings.iter().any(|(of, ..)| *of == role.oid) {
+                self.lock(database.oid, RelationLockMode::ShareUpdateExclusive)?;
+                let mut database = database.clone();
+                database.role_settings.retain(|(of, ..)| *of != role.oid);
+                self.put_database(database)?;
+            }
         }
         let trees = &self.core.engine.trees;
         trees.give_name(&mut self.transaction.borrow_mut(), (NameSpace::Role, 0), &name)?;
@@ -173,9 +230,24 @@ impl Ddl<'_> {
 
     pub(super) fn rename_role(&self, name: &str, to: &str) -> Result<()> {
         self.require_create_role("rename")?;
-        let role = self.open_role(name)?;
-        if role.oid == self.core.user_oid {
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "session user cannot be renamed"));
+        let mut role = self.open_role(name)?;
+        check_role_name(name)?;
+        check_role_name(to)?;
+        let refused = |message| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        if role.oid == self.core.session_role() || role.oid == self.core.user_oid {
+            return refused("session user cannot be renamed");
+        }
+        if role.oid == self.core.role.get() {
+            return refused("current user cannot be renamed");
+        }
+        if role.superuser && !self.core.is_superuser() {
+            let message = "must be superuser to rename superusers";
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        // An MD5 hash is salted with the name.
+        if role.password.as_deref().is_some_and(|password| password.starts_with("md5")) {
+            role.password = None;
+            self.notice("MD5 password cleared because of role rename");
         }
         let trees = &self.core.engine.trees;
         if !trees.take_name(&mut self.transaction.borrow_mut(), (NameSpace::Role, 0), to, role.oid)? {
@@ -183,43 +255,6 @@ impl Ddl<'_> {
         }
         trees.give_name(&mut self.transaction.borrow_mut(), (NameSpace::Role, 0), name)?;
         self.put_role(Role { name: to.to_string(), ..role })
-    }
-
-    /// Only superusers can do anything with others' objects until privileges are enforced: granting them something they have is
-    /// harmless, anything else would be a promise that is not kept.
-    pub(super) fn grant(
-        &self,
-        grant: bool,
-        privileges: &[String],
-        object: ObjectKind,
-        objects: &[ObjectName],
-        roles: &[Name],
-    ) -> Result<()> {
-        let catalog = self.catalog();
-        if matches!(object, ObjectKind::Table | ObjectKind::Sequence | ObjectKind::View) {
-            for name in objects {
-                if names::find_relation(&catalog, &self.search_path(), name)?.is_none() {
-                    return Err(names::no_relation(name));
-                }
-            }
-        }
-        let mut harmless = true;
-        for role in roles {
-            if role.eq_ignore_ascii_case("public") {
-                // What is taken away from PUBLIC was never given.
-                harmless &= !grant;
-                continue;
-            }
-            let oid = self.role_oid(role)?;
-            harmless &= catalog.role(oid).is_some_and(|role| role.superuser) || !grant;
-        }
-        if harmless {
-            return Ok(());
-        }
-        Err(Error::unsupported(format!(
-            "GRANT {} to a role that is not a superuser",
-            privileges.join(", ").to_uppercase()
-        )))
     }
 
     // ---- settings ----
@@ -239,7 +274,7 @@ impl Ddl<'_> {
         }
         match target {
             SettingTarget::System => {
-                if !self.core.superuser {
+                if !self.core.is_superuser() {
                     let message = "permission denied to set parameter with ALTER SYSTEM";
                     return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
                 }
@@ -255,16 +290,32 @@ impl Ddl<'_> {
             }
             SettingTarget::Role(Some(role)) => {
                 let mut role = self.open_role(role)?;
-                if role.oid != self.core.user_oid {
-                    self.require_create_role("alter")?;
-                }
+                self.require_settable(&role)?;
                 replace(&mut role.settings, &name, text);
                 self.put_role(role)
             }
             SettingTarget::Role(None) => Err(Error::unsupported("ALTER ROLE ALL SET")),
             SettingTarget::RoleInDatabase(role, database) => {
-                let role = role.as_deref().map_or(Ok(0), |role| self.role_oid(role))?;
-                let mut database = self.open_database(database)?;
+                let catalog = self.catalog();
+                let role = match role {
+                    Some(name) => {
+                        let oid = self.role_oid(name)?;
+                        self.require_settable(catalog.role(oid).ok_or_else(|| no_role(name))?)?;
+                        oid
+                    }
+                    None if self.core.is_superuser() => 0,
+                    None => {
+                        let message = "must be superuser to alter settings globally";
+                        return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                    }
+                };
+                let found = catalog.find_database(database).ok_or_else(|| {
+                    let message = format!("database \"{database}\" does not exist");
+                    Error::new(SqlState::INVALID_CATALOG_NAME, message)
+                })?;
+                self.lock(found.oid, RelationLockMode::ShareUpdateExclusive)?;
+                let mut database =
+                    self.catalog().find_database(database).cloned().unwrap_or_else(|| found.clone());
                 database
                     .role_settings
                     .retain(|(of, existing, _)| *of != role || (name != "all" && *existing != name));
@@ -274,6 +325,18 @@ impl Ddl<'_> {
                 self.put_database(database)
             }
         }
+    }
+
+    /// Whether the acting role may store settings for a role.
+    fn require_settable(&self, role: &Role) -> Result<()> {
+        let (acting, superuser) = self.core.acting_role();
+        let message = match role.superuser {
+            true if superuser => return Ok(()),
+            true => "must be superuser to alter superusers",
+            false if role.oid == acting || self.may_create_roles() => return Ok(()),
+            false => "permission denied",
+        };
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
     }
 
     pub(super) fn put_database(&self, database: Database) -> Result<()> {
@@ -289,8 +352,18 @@ fn replace(settings: &mut Vec<(String, String)>, name: &str, value: Option<Strin
     }
 }
 
-fn no_role(name: &str) -> Error {
+pub(super) fn no_role(name: &str) -> Error {
     Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+}
+
+/// Names starting with pg_ are the system's.
+fn check_role_name(name: &str) -> Result<()> {
+    if !name.starts_with("pg_") {
+        return Ok(());
+    }
+    let message = format!("role name \"{name}\" is reserved");
+    let detail = "Role names starting with \"pg_\" are reserved.";
+    Err(Error::new(SqlState::RESERVED_NAME, message).detail(detail))
 }
 
 fn role_exists(name: &str) -> Error {

@@ -1,10 +1,11 @@
 //! CREATE, ALTER and DROP of functions and procedures.
 
 use super::drop::must_cascade;
+use super::privilege::Target;
 use super::{Ddl, names};
 use crate::catalog::routine::{Argument, Language, Mode, ResultShape, Routine};
 use crate::catalog::store::NameSpace;
-use crate::catalog::{Change, Kind, Object, Relation, Table};
+use crate::catalog::{Change, Kind, Object, ObjectClass, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::Volatility;
 use crate::parse::ast::ObjectName;
@@ -64,7 +65,7 @@ impl Ddl<'_> {
         }
     }
 
-    fn routine_arguments(&self, written: &[RoutineArgument]) -> Result<Vec<Argument>> {
+    pub(super) fn routine_arguments(&self, written: &[RoutineArgument]) -> Result<Vec<Argument>> {
         let mut arguments = Vec::with_capacity(written.len());
         for argument in written {
             let (data_type, row) = self.routine_type(&argument.data_type)?;
@@ -175,12 +176,13 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &create.name)?;
         let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let mut routine = Routine {
             oid: 0,
             database: self.core.database_oid,
             schema,
             name: name.to_owned(),
-            owner: self.core.acting_role().0,
+            owner: self.core.role.get(),
             procedure: create.procedure,
             arguments,
             result: result.0,
@@ -198,6 +200,7 @@ impl Ddl<'_> {
             rows: options.rows,
             settings: Vec::new(),
             comment: None,
+            acl: self.new_acl(ObjectClass::Function, schema)?,
         };
         self.apply_settings(&mut routine, options)?;
         let types = routine.input_types();
@@ -208,10 +211,12 @@ impl Ddl<'_> {
             .find(|other| other.input_types() == types);
         match existing {
             Some(old) if create.replace => {
+                self.require_owner(old.owner, old.word(), &old.name)?;
                 self.check_replacement(&old, &routine)?;
                 self.lock(old.oid, RelationLockMode::AccessExclusive)?;
                 routine.oid = old.oid;
                 routine.owner = old.owner;
+                routine.acl.clone_from(&old.acl);
                 routine.comment.clone_from(&old.comment);
             }
             Some(_) => return Err(self.routine_exists(&routine)),
@@ -264,7 +269,10 @@ impl Ddl<'_> {
             (None, Some(implied)) => Ok((implied, None, false)),
             (None, None) => Err(definition_error("function result type must be specified")),
             (Some(written), implied) => {
-                let (declared, row) = self.routine_type(written)?;
+                let (mut declared, mut row) = self.routine_type(written)?;
+                if let Some(table) = self.catalog().table_of_row_type(declared.0) {
+                    (declared, row) = (Type::RECORD, Some(table.clone()));
+                }
                 if let Some(implied) = implied
                     && implied != declared
                 {
@@ -382,7 +390,11 @@ impl Ddl<'_> {
     // ---- finding ----
 
     /// None: there is none (42883 unless IF EXISTS).
-    fn find_routine(&self, class: RoutineClass, signature: &RoutineSignature) -> Result<Arc<Routine>> {
+    pub(super) fn find_routine(
+        &self,
+        class: RoutineClass,
+        signature: &RoutineSignature,
+    ) -> Result<Arc<Routine>> {
         let word = match class {
             RoutineClass::Function => "function",
             RoutineClass::Procedure => "procedure",
@@ -489,7 +501,7 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    fn drop_routine_triggers(&self, routine: &Routine, cascade: bool) -> Result<()> {
+    pub(super) fn drop_routine_triggers(&self, routine: &Routine, cascade: bool) -> Result<()> {
         let catalog = self.catalog();
         let users: Vec<Arc<Table>> = catalog
             .tables()
@@ -545,10 +557,18 @@ impl Ddl<'_> {
         let mut routine = Routine::clone(&found);
         match action {
             AlterRoutine::Rename(to) => routine.name.clone_from(to),
-            AlterRoutine::Owner(role) => routine.owner = self.role_oid(role)?,
+            AlterRoutine::Owner(role) => {
+                let to = self.role_oid(role)?;
+                if to != found.owner {
+                    self.check_new_owner(&Target::Routine(found.clone()), to)?;
+                    routine.acl = routine.acl.as_ref().map(|acl| acl.with_owner(found.owner, to));
+                    routine.owner = to;
+                }
+            }
             AlterRoutine::Schema(schema) => {
                 let catalog = self.catalog();
                 routine.schema = names::creation_schema(&catalog, &[], Some(schema))?.oid;
+                super::owner::check_create(&catalog, routine.schema, self.core.role.get())?;
             }
             AlterRoutine::Options(options) => {
                 routine.strict = options.strict.unwrap_or(routine.strict);

@@ -1,8 +1,8 @@
 //! CREATE SCHEMA, and the schemas of temporary tables.
 
 use super::{Ddl, names};
-use crate::catalog::Schema;
 use crate::catalog::store::NameSpace;
+use crate::catalog::{ObjectClass, Privileges, Schema};
 use crate::error::{Error, Result, SqlState};
 use crate::types::Oid;
 
@@ -15,8 +15,14 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let owner = match authorization {
             Some(role) => self.role_oid(role)?,
-            None => self.core.user_oid,
+            None => self.core.role.get(),
         };
+        let catalog = self.catalog();
+        let acting = self.core.role.get();
+        super::owner::check_database(&catalog, catalog.database(), acting, Privileges::CREATE)?;
+        if !catalog.is_member_of(acting, owner) {
+            return Err(super::privilege::not_a_member(&catalog, owner));
+        }
         let Some(name) = name.or(authorization) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a schema needs a name"));
         };
@@ -37,7 +43,14 @@ impl Ddl<'_> {
 
     fn new_schema(&self, name: &str, owner: Oid) -> Result<Schema> {
         let database = self.core.database_oid;
-        let schema = Schema { oid: self.new_oid()?, database, name: name.to_string(), owner, comment: None };
+        let schema = Schema {
+            oid: self.new_oid()?,
+            database,
+            name: name.to_string(),
+            owner,
+            comment: None,
+            acl: self.new_acl(ObjectClass::Schema, 0)?,
+        };
         let taken = self.core.engine.trees.take_name(
             &mut self.transaction.borrow_mut(),
             (NameSpace::Schema, database),
@@ -57,8 +70,19 @@ impl Ddl<'_> {
         if let Some(schema) = self.core.temporary_schema.get().and_then(|oid| catalog.schema(oid)) {
             return Ok(schema.clone());
         }
+        let held = super::owner::check_database(
+            &catalog,
+            catalog.database(),
+            self.core.role.get(),
+            Privileges::TEMPORARY,
+        );
+        if held.is_err() {
+            let database = &catalog.database().name;
+            let message = format!("permission denied to create temporary tables in database \"{database}\"");
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
         let name = format!("pg_temp_{}", self.core.registration.pid);
-        let schema = self.new_schema(&name, self.core.user_oid)?;
+        let schema = self.new_schema(&name, self.core.role.get())?;
         self.core.temporary_schema.set(Some(schema.oid));
         self.core.settings_changed();
         Ok(schema)

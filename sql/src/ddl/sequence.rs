@@ -1,7 +1,7 @@
 //! CREATE, ALTER SEQUENCE; sequences that belong to columns.
 
 use super::{Ddl, names};
-use crate::catalog::{Change, Kind, Relation, Sequence, Table};
+use crate::catalog::{Change, Kind, ObjectClass, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{ObjectName, SequenceOptions, TypeName};
 use crate::sequence::{Position, type_range};
@@ -26,15 +26,17 @@ impl Ddl<'_> {
             }
             return Err(names::relation_exists(&name));
         }
-        let data_type = match data_type {
-            Some(name) => self.with_plan_context(|context| crate::bind::resolve_type(name, context))?.0,
-            None => Type::INT8,
-        };
+        let data_type = data_type.map_or(Ok(Type::INT8), |name| self.resolve_sequence_type(name))?;
         let mut sequence = self.new_sequence(schema.oid, name, data_type, options)?;
         if let Some(owner) = owned_by {
             sequence.owned_by = self.owner_column(owner)?;
         }
         self.put_sequence(sequence)
+    }
+
+    fn resolve_sequence_type(&self, name: &TypeName) -> Result<Type> {
+        let data_type = self.with_plan_context(|context| crate::bind::resolve_type(name, context))?.0;
+        known_range(data_type).map(|_| data_type)
     }
 
     /// A descriptor with its name taken.
@@ -45,10 +47,7 @@ impl Ddl<'_> {
         data_type: Type,
         options: &SequenceOptions,
     ) -> Result<Sequence> {
-        let (type_min, type_max) = type_range(data_type).ok_or_else(|| {
-            let message = "sequence type must be smallint, integer, or bigint";
-            Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-        })?;
+        let (type_min, type_max) = known_range(data_type)?;
         let increment = options.increment.unwrap_or(1);
         let (min, max) = if increment > 0 { (1, type_max) } else { (type_min, -1) };
         let oid = self.new_oid()?;
@@ -57,7 +56,7 @@ impl Ddl<'_> {
             database: self.core.database_oid,
             schema,
             name,
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             data_type: data_type.0,
             start: 0,
             increment,
@@ -68,6 +67,7 @@ impl Ddl<'_> {
             owned_by: None,
             state: oid,
             comment: None,
+            acl: self.new_acl(ObjectClass::Sequence, schema)?,
         };
         let start = if increment > 0 {
             options.min.flatten().unwrap_or(min)
@@ -127,6 +127,7 @@ impl Ddl<'_> {
         &self,
         name: &ObjectName,
         if_exists: bool,
+        data_type: Option<&TypeName>,
         options: &SequenceOptions,
         restart: Option<Option<i64>>,
         owned_by: Option<&ObjectName>,
@@ -142,6 +143,9 @@ impl Ddl<'_> {
         };
         self.require_owner(sequence.owner, "sequence", &sequence.name)?;
         let mut changed = (*sequence).clone();
+        if let Some(name) = data_type {
+            change_type(&mut changed, self.resolve_sequence_type(name)?);
+        }
         change(&mut changed, options)?;
         if let Some(owner) = owned_by {
             changed.owned_by = self.owner_column(owner)?;
@@ -167,6 +171,23 @@ impl Ddl<'_> {
         self.give_relation_name(sequence.schema, &sequence.name)?;
         self.write(Change::remove(Kind::Sequence, sequence.oid))
     }
+}
+
+fn known_range(data_type: Type) -> Result<(i64, i64)> {
+    type_range(data_type).ok_or_else(|| {
+        let message = "sequence type must be smallint, integer, or bigint";
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    })
+}
+
+/// ALTER SEQUENCE … AS: limits that were the old type's become the new one's; others were chosen and stay.
+fn change_type(sequence: &mut Sequence, data_type: Type) {
+    let old = type_range(Type(sequence.data_type));
+    if let (Some((old_min, old_max)), Some((min, max))) = (old, type_range(data_type)) {
+        sequence.max = if sequence.max == old_max { max } else { sequence.max };
+        sequence.min = if sequence.min == old_min { min } else { sequence.min };
+    }
+    sequence.data_type = data_type.0;
 }
 
 /// ALTER SEQUENCE, and ALTER COLUMN of an identity column.

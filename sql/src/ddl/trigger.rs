@@ -2,7 +2,7 @@
 
 use super::{Ddl, names};
 use crate::catalog::routine::Trigger;
-use crate::catalog::{Relation, Table};
+use crate::catalog::{Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{Name, ObjectName, TriggerName};
 use crate::parse::routine_ast::{CreateTrigger, TriggerTiming};
@@ -15,13 +15,21 @@ fn definition_error(message: impl Into<String>) -> Error {
 }
 
 impl Ddl<'_> {
-    fn open_trigger_table(&self, name: &ObjectName) -> Result<Arc<Table>> {
-        match self.open_relation(name, RelationLockMode::ShareRowExclusive)? {
+    fn require_relation_owner(&self, found: &Relation) -> Result<()> {
+        match found {
+            Relation::Table(table) => self.require_owner(table.owner, "relation", &table.name),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_trigger_table(
+        &self,
+        name: &ObjectName,
+        may: impl Fn(&Relation) -> Result<()>,
+    ) -> Result<Arc<Table>> {
+        match self.open_relation_if(name, RelationLockMode::ShareRowExclusive, may)? {
             None => Err(names::no_relation(name)),
-            Some(Relation::Table(table)) => {
-                self.require_owner(table.owner, "relation", &table.name)?;
-                Ok(table)
-            }
+            Some(Relation::Table(table)) => Ok(table),
             Some(_) => {
                 let last = name.parts.last().map_or("", |name| name);
                 let message = format!("relation \"{last}\" cannot have triggers");
@@ -31,7 +39,8 @@ impl Ddl<'_> {
     }
 
     pub(super) fn create_trigger(&self, create: &CreateTrigger) -> Result<()> {
-        let table = self.open_trigger_table(&create.table)?;
+        let may = |found: &Relation| self.require_privilege(found, Privileges::TRIGGER, &[]);
+        let table = self.open_trigger_table(&create.table, may)?;
         self.check_trigger(create, &table)?;
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &create.function)?;
@@ -42,6 +51,7 @@ impl Ddl<'_> {
             let message = format!("function {}() does not exist", names::display(&create.function));
             Error::new(SqlState::UNDEFINED_FUNCTION, message)
         })?;
+        crate::plan::permissions::check_function(function.oid, self.core.role.get(), &catalog)?;
         if function.result() != Type::TRIGGER {
             let message = format!("function {} must return type trigger", function.name);
             return Err(definition_error(message));
@@ -107,6 +117,10 @@ impl Ddl<'_> {
         let refuse = |message: String, detail: &str| {
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).detail(detail.to_owned()))
         };
+        if table.is_materialized() {
+            let message = format!("relation \"{}\" cannot have triggers", table.name);
+            return refuse(message, "This operation is not supported for materialized views.");
+        }
         if table.is_view() {
             let name = &table.name;
             return match (create.timing, create.each_row) {
@@ -173,7 +187,7 @@ impl Ddl<'_> {
     }
 
     pub(super) fn rename_trigger(&self, name: &Name, table: &ObjectName, to: &Name) -> Result<()> {
-        let found = self.open_trigger_table(table)?;
+        let found = self.open_trigger_table(table, |found| self.require_relation_owner(found))?;
         let mut changed = Table::clone(&found);
         if changed.triggers.iter().any(|trigger| trigger.name == *to) {
             let message = format!("trigger \"{to}\" for relation \"{}\" already exists", found.name);

@@ -1,8 +1,8 @@
 //! TRUNCATE: a new tree for each table and index; the old ones go at commit. As in PostgreSQL it is not seen by snapshots
 //! that are older than its commit: they fail rather than read an empty table.
 
-use super::Ddl;
-use crate::catalog::{Sequence, Table};
+use super::{Ddl, names};
+use crate::catalog::{Privileges, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::ObjectName;
 use crate::parse::routine_ast::TriggerTiming;
@@ -18,17 +18,17 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let mut chosen: Vec<Arc<Table>> = Vec::new();
         for name in tables {
-            let table = self.open_table(name, RelationLockMode::AccessExclusive)?;
+            let may = |found: &Relation| self.require_privilege(found, Privileges::TRUNCATE, &[]);
+            let table = match self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? {
+                None => return Err(names::no_relation(name)),
+                Some(Relation::Table(table)) if table.view.is_none() => table,
+                Some(_) => return Err(names::wrong_kind(name, "a table")),
+            };
             if chosen.iter().all(|other| other.oid != table.oid) {
                 chosen.push(table);
             }
         }
         self.add_referencing(&mut chosen, cascade)?;
-        let (role, superuser) = self.core.acting_role();
-        if let Some(table) = chosen.iter().find(|table| !superuser && table.owner != role) {
-            let message = format!("permission denied for table {}", table.name);
-            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
-        }
         for old in &chosen {
             self.refuse_pending(old, "TRUNCATE")?;
         }
@@ -44,6 +44,7 @@ impl Ddl<'_> {
                 let owned =
                     catalog.sequences().filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == old.oid));
                 for sequence in owned {
+                    self.require_owner(sequence.owner, "sequence", &sequence.name)?;
                     let mut restarted = Sequence::clone(sequence);
                     self.restart_sequence(&mut restarted, None)?;
                     self.put_sequence(restarted)?;
@@ -82,7 +83,7 @@ impl Ddl<'_> {
                         )));
                 }
                 self.notice(format!("truncate cascades to table \"{}\"", found.name));
-                self.require_owner(found.owner, "table", &found.name)?;
+                self.require_privilege(&Relation::Table(found.clone()), Privileges::TRUNCATE, &[])?;
                 self.lock(referencing, RelationLockMode::AccessExclusive)?;
                 // As it is now that nobody else can change it.
                 chosen.extend(self.catalog().table(referencing));

@@ -2,9 +2,10 @@
 
 use super::create_table::push_plain_column;
 use super::{Ddl, names};
-use crate::catalog::{Persistence, Relation, Table};
+use crate::catalog::{Index, ObjectClass, Persistence, Relation, Table, ViewName};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{Name, ObjectName, Query, StatementKind};
+use crate::plan::logical::TableName;
 use crate::types::Type;
 use serin_storage::TreeId;
 use serin_txn::RelationLockMode;
@@ -32,11 +33,13 @@ impl Ddl<'_> {
         }
         let (schema, name) = self.new_relation_name(name, temporary)?;
         let mut view = Table {
+            row_type: self.new_oid()?,
+            row_array_type: self.new_oid()?,
             oid: 0,
             database: self.core.database_oid,
             schema: schema.oid,
             name: name.clone(),
-            owner: self.core.user_oid,
+            owner: self.core.role.get(),
             persistence: if temporary { Persistence::Temporary } else { Persistence::Permanent },
             tree: TreeId(0),
             columns: Vec::new(),
@@ -46,7 +49,10 @@ impl Ddl<'_> {
             triggers: Vec::new(),
             options: Vec::new(),
             comment: None,
+            acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: Some(text.to_string()),
+            view_names: self.view_names(text)?,
+            populated: None,
             statistics: None,
             depends_on: plan.relations.iter().map(|&(relation, _)| relation).collect(),
             shape: Default::default(),
@@ -64,6 +70,8 @@ impl Ddl<'_> {
                 self.lock(old.oid, RelationLockMode::AccessExclusive)?;
                 check_replacement(&old, &view)?;
                 view.oid = old.oid;
+                view.owner = old.owner;
+                view.acl.clone_from(&old.acl);
                 view.comment.clone_from(&old.comment);
             }
             Some(Relation::Table(old)) if replace && !old.is_view() => {
@@ -78,6 +86,83 @@ impl Ddl<'_> {
             }
         }
         self.put_table(view)?;
+        Ok(())
+    }
+
+    /// What the names in a view's query mean now.
+    pub(super) fn view_names(&self, text: &str) -> Result<Vec<ViewName>> {
+        let parsed = crate::parse::parse(text)?;
+        let Some(statement) = parsed.first() else { return Ok(Vec::new()) };
+        let bound =
+            self.with_plan_context(|context| crate::bind::statement(&statement.kind, &[], context))?;
+        let name = |name: &TableName| ViewName::new(text, name.position, name.relation, name.aliased);
+        let mut names: Vec<ViewName> = bound.names.iter().map(name).collect();
+        names.sort_by_key(|name| name.at);
+        names.dedup();
+        Ok(names)
+    }
+
+    /// REFRESH MATERIALIZED VIEW: the query's rows as of now in new trees. CONCURRENTLY is not: it needs what PostgreSQL needs for it,
+    /// but readers wait.
+    pub(super) fn refresh_materialized_view(
+        &self,
+        name: &ObjectName,
+        concurrently: bool,
+        with_data: bool,
+    ) -> Result<()> {
+        let old = match self.open_relation(name, RelationLockMode::AccessExclusive)? {
+            Some(Relation::Table(table)) if table.is_materialized() => table,
+            Some(_) => {
+                let message = format!("\"{}\" is not a materialized view", names::display(name));
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            None => return Err(names::no_relation(name)),
+        };
+        self.require_owner(old.owner, "materialized view", &old.name)?;
+        if concurrently {
+            self.check_concurrent_refresh(&old, with_data)?;
+        }
+        let catalog = self.catalog();
+        let text = old.query_text(&catalog, |_| false).unwrap_or_default();
+        let parsed = crate::parse::parse(&text)?;
+        let query = &parsed.first().ok_or_else(|| Error::internal("a view without a query"))?.kind;
+        let plan = crate::session::plan_statement(query, &[], &catalog, self.core, self.eval)?;
+        for &(relation, mode) in &plan.relations {
+            self.lock(relation, mode)?;
+        }
+        let mut new = Table::clone(&old);
+        self.fresh_trees(&mut new)?;
+        self.drop_trees(&old)?;
+        new.statistics = None;
+        new.populated = Some(with_data);
+        let new = self.put_table(new)?;
+        if with_data {
+            self.fill_from(&new, plan)?;
+        }
+        Ok(())
+    }
+
+    fn check_concurrent_refresh(&self, view: &Table, with_data: bool) -> Result<()> {
+        if !with_data {
+            let message = "CONCURRENTLY and WITH NO DATA options cannot be used together";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
+        if view.populated == Some(false) {
+            let message = "CONCURRENTLY cannot be used when the materialized view is not populated";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let covers = |index: &Index| {
+            index.unique && index.predicate.is_none() && index.keys.iter().all(|key| key.column.is_some())
+        };
+        if !view.indexes.iter().any(covers) {
+            let schema = self.catalog().schema(view.schema).map_or_else(String::new, |s| s.name.clone());
+            let name =
+                format!("{}.{}", names::quote_identifier(&schema), names::quote_identifier(&view.name));
+            let message = format!("cannot refresh materialized view \"{name}\" concurrently");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
+                "Create a unique index with no WHERE clause on one or more columns of the materialized view.",
+            ));
+        }
         Ok(())
     }
 }

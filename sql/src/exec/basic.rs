@@ -233,7 +233,11 @@ const BUDGET_FACTOR: usize = 64;
 const BUDGET_FLOOR_BYTES: usize = 256 << 20;
 
 pub fn check_budget(bytes: usize, rt: &Runtime<'_>, what: &str) -> Result<()> {
-    let budget = rt.context.work_mem_bytes.saturating_mul(BUDGET_FACTOR).max(BUDGET_FLOOR_BYTES);
+    check_bytes(bytes, rt.context.work_mem_bytes, what)
+}
+
+pub fn check_bytes(bytes: usize, work_mem_bytes: usize, what: &str) -> Result<()> {
+    let budget = work_mem_bytes.saturating_mul(BUDGET_FACTOR).max(BUDGET_FLOOR_BYTES);
     if bytes <= budget {
         return Ok(());
     }

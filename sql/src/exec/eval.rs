@@ -13,7 +13,9 @@ use super::runtime::{RunState, Runtime};
 use crate::column::{Batch, Bitmap, Column, Values};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnSet, ConstantSet, Expr};
-use crate::functions::{Body, CastMethod, Function, Operand, Scalar, Volatility, cast_datum};
+use crate::functions::{
+    Body, CallTypes, CastMethod, Function, Operand, Scalar, TypedScalar, Volatility, cast_datum,
+};
 use crate::types::{ArrayValue, Datum, Repr, Type};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -135,6 +137,9 @@ pub fn eval(expr: &Expr, input: &Batch, rt: &Runtime<'_>) -> Result<Operand> {
         Expr::Parameter { index, .. } => Ok(Operand::Constant(parameter(*index, rt)?)),
         Expr::Call { function, arguments, result } => {
             let operands = arguments.iter().map(|a| eval(a, input, rt)).collect::<Result<Vec<_>>>()?;
+            if let Body::Typed(typed) = function.body {
+                return call_typed(function, typed, arguments, &operands, *result, input.rows, rt);
+            }
             call(function, &operands, *result, input.rows, rt)
         }
         Expr::Cast { operand, method, to, modifier, explicit } => {
@@ -329,6 +334,39 @@ pub fn call(
     Ok(Operand::Column(Arc::new(out)))
 }
 
+/// A function that asks for the types of its arguments.
+fn call_typed(
+    function: &'static Function,
+    typed: TypedScalar,
+    arguments: &[Expr],
+    operands: &[Operand],
+    result: Type,
+    rows: usize,
+    rt: &Runtime<'_>,
+) -> Result<Operand> {
+    let types: SmallVec<[Type; 8]> = arguments.iter().map(Expr::data_type).collect();
+    let types = CallTypes { arguments: &types, result };
+    let one = |row: usize| {
+        let values: SmallVec<[Datum; 8]> = operands.iter().map(|operand| operand_get(operand, row)).collect();
+        match function.strict && values.iter().any(Datum::is_null) {
+            true => Ok(Datum::Null),
+            false => typed(&values, &types, &rt.context.eval),
+        }
+    };
+    let constant = operands.iter().all(|operand| matches!(operand, Operand::Constant(_)));
+    if constant && function.volatility != Volatility::Volatile {
+        return one(0).map(Operand::Constant);
+    }
+    let mut out = Column::with_capacity(result.repr(), rows);
+    for row in 0..rows {
+        out.push_datum(&one(row)?);
+        if row % 1024 == 1023 {
+            rt.check_interrupt()?;
+        }
+    }
+    Ok(Operand::Column(Arc::new(out)))
+}
+
 #[allow(clippy::too_many_arguments)]
 fn cast(
     value: Operand,
@@ -357,7 +395,7 @@ fn cast(
         (Operand::Column(column), _) => {
             let mut out = Column::with_capacity(to.repr(), rows);
             for row in 0..rows {
-                match column.is_null(row) {
+                match column.is_null(row) && !matches!(method, CastMethod::Domain) {
                     true => out.push_null(),
                     false => {
                         out.push_datum(&cast_datum(column.get(row), from, to, modifier, explicit, eval)?)
@@ -382,7 +420,7 @@ fn cast_value(
     rt: &Runtime<'_>,
 ) -> Result<Datum> {
     match value {
-        Datum::Null => Ok(Datum::Null),
+        Datum::Null if !to.is_domain() => Ok(Datum::Null),
         value => cast_datum(value, from, to, modifier, explicit, &rt.context.eval),
     }
 }
@@ -530,7 +568,7 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
         Expr::Column { index, .. } => Ok(row[*index].clone()),
         Expr::Slot { index, .. } => Ok(rt.slot(*index)),
         Expr::Parameter { index, .. } => parameter(*index, rt),
-        Expr::Call { function, arguments, .. } => {
+        Expr::Call { function, arguments, result } => {
             let mut values: SmallVec<[Datum; 4]> = SmallVec::with_capacity(arguments.len());
             for argument in arguments {
                 let value = row_value(argument, row, rt)?;
@@ -538,6 +576,10 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
                     return Ok(Datum::Null);
                 }
                 values.push(value);
+            }
+            if let Body::Typed(typed) = function.body {
+                let types: SmallVec<[Type; 8]> = arguments.iter().map(Expr::data_type).collect();
+                return typed(&values, &CallTypes { arguments: &types, result: *result }, &rt.context.eval);
             }
             scalar_of(function)?(&values, &rt.context.eval)
         }
@@ -654,13 +696,13 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
             }
             Ok(super::arrays::subscript(&value, &bounds))
         }
-        Expr::Row { fields, types } => {
+        Expr::Row { fields, types, names, .. } => {
             let values = fields
                 .iter()
                 .zip(types)
                 .map(|(field, data_type)| Ok((*data_type, row_value(field, row, rt)?)))
                 .collect::<Result<Vec<_>>>()?;
-            Ok(Datum::Record(values.into()))
+            Ok(Datum::named_record(values, names.clone()))
         }
         Expr::Field { operand, index, .. } => match row_value(operand, row, rt)? {
             Datum::Record(fields) => Ok(fields.get(*index).map_or(Datum::Null, |(_, value)| value.clone())),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::functions::{Body, Function, SetIterator};
 use crate::plan::node;
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Repr, Type};
 use std::sync::Arc;
 
 /// The rows of a call; a null argument of a strict function makes none.
@@ -53,12 +53,29 @@ impl FunctionScan {
                 }
                 if let Some(scalar) = &call.scalar {
                     let value = row_value(scalar, &[], rt)?;
+                    if let (Datum::Record(record), true) = (&value, scalar.data_type().is_row()) {
+                        let row = record.iter().map(|(_, value)| value.clone()).collect();
+                        let rows: SetIterator = Box::new(std::iter::once(Ok(row)));
+                        return Ok(Some(rows));
+                    }
                     let rows: SetIterator = Box::new(std::iter::once(Ok(vec![value])));
                     return Ok(Some(rows));
                 }
                 let arguments =
                     call.arguments.iter().map(|expr| row_value(expr, &[], rt)).collect::<Result<Vec<_>>>()?;
-                start(call.function, &arguments, rt).map(Some)
+                let rows = start(call.function, &arguments, rt)?;
+                // Values of a composite type whose columns the call has.
+                let expands = !matches!(&call.types[..], [only] if only.repr() == Repr::Record);
+                let rows: SetIterator = match expands {
+                    false => rows,
+                    true => Box::new(rows.map(|row| match row.as_deref() {
+                        Ok([Datum::Record(record)]) => {
+                            Ok(record.iter().map(|(_, value)| value.clone()).collect())
+                        }
+                        _ => row,
+                    })),
+                };
+                Ok(Some(rows))
             })
             .collect()
     }

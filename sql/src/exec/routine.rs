@@ -34,6 +34,7 @@ pub(crate) enum Compiled {
 
 /// One value.
 pub(crate) fn value(call: &RoutineCall, arguments: &[Datum], context: &ExecContext<'_>) -> Result<Datum> {
+    check_execute(&call.routine, context)?;
     if call.routine.strict && arguments.iter().any(Datum::is_null) {
         return Ok(Datum::Null);
     }
@@ -41,6 +42,18 @@ pub(crate) fn value(call: &RoutineCall, arguments: &[Datum], context: &ExecConte
         Compiled::Sql(body) => body.value(call, arguments, nested),
         Compiled::PlPgSql(function) => crate::plpgsql::value(&function, call, arguments, nested),
     })
+}
+
+/// Plans were checked as a whole; this is for expressions outside of one, and costs nothing where nobody has touched the function's
+/// privileges.
+fn check_execute(routine: &Routine, context: &ExecContext<'_>) -> Result<()> {
+    match routine.acl {
+        None => Ok(()),
+        Some(_) => {
+            let role = context.eval.services.acting_role();
+            crate::plan::permissions::check_function(routine.oid, role, &context.eval.services.catalog())
+        }
+    }
 }
 
 /// All rows of a set (or the one row of a function that returns a record).
@@ -68,6 +81,7 @@ pub(crate) fn rows(
         };
         return Ok(vec![row]);
     }
+    check_execute(&call.routine, context)?;
     if call.routine.strict && arguments.iter().any(Datum::is_null) {
         return Ok(Vec::new());
     }
@@ -84,7 +98,7 @@ pub(crate) fn wrong_row(given: usize, wanted: usize) -> Error {
 
 pub(crate) fn record(types: &[Type], row: Vec<Datum>) -> Datum {
     let fields: Vec<(Type, Datum)> = types.iter().copied().zip(row).collect();
-    Datum::Record(fields.into())
+    Datum::record(fields)
 }
 
 /// A value as another type, by an assignment cast.
@@ -175,10 +189,7 @@ pub(crate) fn within<T>(
     }
     core.routine_stack.set(Some(base));
     let acts = routine.security_definer;
-    if acts && let Some(owner) = core.catalog().role(routine.owner) {
-        core.acting.borrow_mut().push((owner.name.as_str().into(), owner.oid, owner.superuser));
-    }
-    let acting = core.acting.borrow().len();
+    let acting = acts.then(|| core.act_as(routine.owner));
     let result = match routine.settings.is_empty() {
         true => work(&nested),
         false => {
@@ -191,8 +202,8 @@ pub(crate) fn within<T>(
             result
         }
     };
-    if acts {
-        core.acting.borrow_mut().truncate(acting - 1);
+    if let Some(depth) = acting {
+        core.stop_acting(depth);
     }
     if outermost {
         core.routine_stack.set(None);
@@ -236,6 +247,7 @@ pub(crate) fn run_block(language: &str, body: &str, context: &ExecContext<'_>) -
         rows: None,
         settings: Vec::new(),
         comment: None,
+        acl: None,
     });
     within(&routine, context, |nested| {
         let path = nested.core.search_path.borrow().clone();

@@ -93,7 +93,7 @@ fn run(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<Datum
             Ok(match (query.kind, result) {
                 (_, None) => Datum::Null,
                 (SublinkKind::Row, Some(row)) => {
-                    Datum::Record(query.node.types.iter().copied().zip(row).collect::<Vec<_>>().into())
+                    Datum::record(query.node.types.iter().copied().zip(row).collect())
                 }
                 (_, Some(row)) => row.into_iter().next().unwrap_or_default(),
             })

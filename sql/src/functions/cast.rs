@@ -11,8 +11,22 @@ pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMetho
     if from == to || matches!(to, Type::ANY) {
         return Some(CastMethod::Relabel);
     }
+    if to.is_domain() {
+        let base = to.base();
+        return (from == Type::UNKNOWN || find_cast(from, base, context).is_some())
+            .then_some(CastMethod::Domain);
+    }
     if from == Type::UNKNOWN {
         return Some(CastMethod::InputOutput);
+    }
+    if from.is_domain() {
+        return find_cast(from.base(), to, context);
+    }
+    if from.is_row() && to == Type::RECORD {
+        return Some(CastMethod::Relabel);
+    }
+    if from == Type::RECORD && to.is_row() {
+        return Some(CastMethod::Row);
     }
     if let Some(fact) = cast_fact(from, to) {
         let needed = match fact.context {
@@ -68,6 +82,16 @@ pub fn cast_datum(
     explicit: bool,
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
+    if to.is_domain() {
+        let base = to.base();
+        let modifier = if modifier == -1 { to.base_modifier() } else { modifier };
+        let converted = match from == base {
+            true => apply_modifier(value, base, modifier, explicit)?,
+            false => cast_datum(value, from, base, modifier, explicit, context)?,
+        };
+        super::domain::verify(&converted, to, context)?;
+        return Ok(converted);
+    }
     if value.is_null() {
         return Ok(Datum::Null);
     }
@@ -84,6 +108,8 @@ pub fn cast_datum(
             let input_modifier = if to == Type::INTERVAL { modifier } else { -1 };
             parse_in_context(&text, to, input_modifier, context)?
         }
+        CastMethod::Domain => return Err(Error::internal("a cast to a domain that is none")),
+        CastMethod::Row => return cast_row(&value, to, explicit, context),
         CastMethod::Array => {
             let array = value.as_array().ok_or_else(|| cannot_cast(from, to))?;
             let target = to.element().ok_or_else(|| cannot_cast(from, to))?;
@@ -102,6 +128,21 @@ pub fn cast_datum(
         }
     };
     apply_modifier(converted, to, modifier, explicit)
+}
+
+/// A record's fields as those of a composite type.
+fn cast_row(value: &Datum, to: Type, explicit: bool, context: &EvalContext<'_>) -> Result<Datum> {
+    let (Some(record), Some(template)) = (value.as_record(), to.row_template()) else {
+        return Err(cannot_cast(Type::RECORD, to));
+    };
+    if record.len() != template.len() {
+        let few = if record.len() < template.len() { "few" } else { "many" };
+        return Err(cannot_cast(Type::RECORD, to).detail(format!("Input has too {few} columns.")));
+    }
+    let fields = record.iter().zip(template.iter()).map(|((from, value), (to, _))| {
+        Ok((*to, cast_datum(value.clone(), *from, *to, -1, explicit, context)?))
+    });
+    Ok(Datum::record(fields.collect::<Result<_>>()?))
 }
 
 pub fn cannot_cast(from: Type, to: Type) -> Error {
@@ -184,7 +225,9 @@ pub fn parse_in_context(
     let named = matches!(data_type, Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC);
     let trimmed = text.trim();
     if !named || trimmed == "-" || trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
-        return parse_datum(text, data_type, modifier, context.render);
+        let value = parse_datum(text, data_type, modifier, context.render)?;
+        super::domain::verify(&value, data_type, context)?;
+        return Ok(value);
     }
     let parts = split_identifier(text)?;
     let catalog = context.services.catalog();

@@ -1,4 +1,4 @@
-//! What psql, drivers and ORMs ask of the catalog by function: definitions, names, comments, visibility, privileges.
+//! What psql, drivers and ORMs ask of the catalog by function: definitions, names, comments, visibility.
 
 use super::arguments::{OidValue, scalar};
 use super::{Body, EvalContext, Function, Registry, SetIterator, parse_in_context};
@@ -14,7 +14,6 @@ pub(super) fn register(r: &mut Registry) {
     definitions(r);
     comments(r);
     visibility(r);
-    privileges(r);
     absent(r);
 }
 
@@ -49,6 +48,7 @@ fn names(r: &mut Registry) {
             _ => -1,
         }
     });
+    scalar!(r, "text_regclass", |context; name: &str| relation_named(name, context).map(OidValue));
     scalar!(r, "to_regclass", |context; name: &str| to_reg(name, Type::REGCLASS, context));
     scalar!(r, "to_regnamespace", |context; name: &str| to_reg(name, Type::REGNAMESPACE, context));
     scalar!(r, "to_regrole", |context; name: &str| to_reg(name, Type::REGROLE, context));
@@ -107,8 +107,8 @@ fn describe(class: Oid, object: Oid, column: i32, context: &EvalContext<'_>) -> 
     let relation = catalog.relation(object).filter(|_| class == 1259)?;
     let name = deparse::relation_name(&catalog, object, &context.services.search_path())?;
     let described = match &relation {
-        Relation::Table(table) if table.is_view() => format!("view {name}"),
-        Relation::Table(_) | Relation::System(_) => format!("table {name}"),
+        Relation::Table(table) => format!("{} {name}", table.word()),
+        Relation::System(_) => format!("table {name}"),
         Relation::Sequence(_) => format!("sequence {name}"),
         Relation::Index(..) => format!("index {name}"),
     };
@@ -248,12 +248,22 @@ fn constraint_definition(constraint: Oid, pretty: bool, context: &EvalContext<'_
         let constraint = table.constraints.iter().find(|of| of.oid == constraint)?;
         Some(deparse::constraint_definition(&catalog, table, constraint, pretty, context))
     };
-    catalog.tables().find_map(found)
+    let of_domain = || {
+        let mut checks = catalog
+            .user_types()
+            .filter_map(|user_type| user_type.domain())
+            .flat_map(|domain| domain.checks.iter().map(|check| (Type(domain.base), check)));
+        let (base, check) = checks.find(|(_, check)| check.oid == constraint)?;
+        let text = deparse::domain_check(&check.text, base, pretty, context);
+        let not_valid = if check.validated { "" } else { " NOT VALID" };
+        Some(format!("CHECK ({text}){not_valid}"))
+    };
+    catalog.tables().find_map(found).or_else(of_domain)
 }
 
 fn view_definition(view: Oid, context: &EvalContext<'_>) -> Option<String> {
-    let table = context.services.catalog().table(view)?;
-    table.view.as_ref().map(|definition| format!(" {definition};"))
+    let catalog = context.services.catalog();
+    deparse::view_definition(&catalog, &*catalog.table(view)?, context)
 }
 
 fn serial_sequence(table: &str, column: &str, context: &EvalContext<'_>) -> Result<Option<String>> {
@@ -351,10 +361,22 @@ fn comment(object: Oid, class: Option<Oid>, column: i32, context: &EvalContext<'
 fn visibility(r: &mut Registry) {
     scalar!(r, "pg_table_is_visible", |context; relation: OidValue| {
         let catalog = context.services.catalog();
+        // A composite type's entry of pg_class is seen as the type is.
+        if let Some(composite) = catalog.user_types().find(|t| t.relation == relation.0 && relation.0 != 0) {
+            let path = context.services.search_path();
+            return Ok(Datum::Bool(catalog.find_type(None, &composite.name, &path) == Some(composite.oid)));
+        }
         let known = catalog.relation(relation.0).is_some();
         known.then(|| deparse::is_visible(&catalog, relation.0, &context.services.search_path()))
     });
-    scalar!(r, "pg_type_is_visible", |data_type: OidValue| Type::from_oid(data_type.0).map(|_| true));
+    scalar!(r, "pg_type_is_visible", |context; data_type: OidValue| {
+        let catalog = context.services.catalog();
+        let path = context.services.search_path();
+        Type::from_oid(data_type.0).map(|_| match catalog.type_name(data_type.0) {
+            Some((_, name)) => catalog.find_type(None, &name, &path) == Some(data_type.0),
+            None => true,
+        })
+    });
     scalar!(r, "pg_function_is_visible", |context; function: OidValue| {
         let catalog = context.services.catalog();
         match catalog.routine(function.0) {
@@ -382,88 +404,6 @@ fn visibility(r: &mut Registry) {
     });
     r.scalar("pg_my_temp_schema", |_, _| Ok(Datum::Oid(0)));
     scalar!(r, "pg_is_other_temp_schema", |_schema: OidValue| false);
-}
-
-// ---- privileges ----
-
-/// Privileges are recorded but not enforced yet, so every role has every one: these check that what is asked about
-/// exists, and answer as the server behaves.
-fn privileges(r: &mut Registry) {
-    macro_rules! family {
-        ($check:expr, $($name:literal)*) => {$( r.scalar($name, $check); )*};
-    }
-    family!(|arguments, context| relation_privilege(&arguments[arguments.len() - 2], context),
-        "has_table_privilege_name" "has_table_privilege_id" "has_table_privilege_name_name"
-        "has_table_privilege_name_id" "has_table_privilege_id_name" "has_table_privilege_id_id"
-        "has_any_column_privilege_name" "has_any_column_privilege_id" "has_any_column_privilege_name_name"
-        "has_any_column_privilege_name_id" "has_any_column_privilege_id_name" "has_any_column_privilege_id_id"
-        "has_sequence_privilege_name" "has_sequence_privilege_id" "has_sequence_privilege_name_name"
-        "has_sequence_privilege_name_id" "has_sequence_privilege_id_name" "has_sequence_privilege_id_id");
-    family!(|arguments, context| relation_privilege(&arguments[arguments.len() - 3], context),
-        "has_column_privilege_name_name" "has_column_privilege_name_attnum" "has_column_privilege_id_name"
-        "has_column_privilege_id_attnum" "has_column_privilege_name_name_name"
-        "has_column_privilege_name_name_attnum" "has_column_privilege_name_id_name"
-        "has_column_privilege_name_id_attnum" "has_column_privilege_id_name_name"
-        "has_column_privilege_id_name_attnum" "has_column_privilege_id_id_name"
-        "has_column_privilege_id_id_attnum");
-    family!(|arguments, context| schema_privilege(&arguments[arguments.len() - 2], context),
-        "has_schema_privilege_name" "has_schema_privilege_id" "has_schema_privilege_name_name"
-        "has_schema_privilege_name_id" "has_schema_privilege_id_name" "has_schema_privilege_id_id");
-    family!(|arguments, context| database_privilege(&arguments[arguments.len() - 2], context),
-        "has_database_privilege_name" "has_database_privilege_id" "has_database_privilege_name_name"
-        "has_database_privilege_name_id" "has_database_privilege_id_name" "has_database_privilege_id_id");
-    family!(|arguments, _| match &arguments[arguments.len() - 2] {
-            Datum::Oid(oid) => Ok(super::function_by_oid(*oid).map_or(Datum::Null, |_| Datum::Bool(true))),
-            _ => Ok(Datum::Bool(true)),
-        },
-        "has_function_privilege_name" "has_function_privilege_id" "has_function_privilege_name_name"
-        "has_function_privilege_name_id" "has_function_privilege_id_name" "has_function_privilege_id_id");
-    family!(|_, _| Ok(Datum::Bool(true)),
-        "has_type_privilege_name" "has_type_privilege_id" "has_type_privilege_name_name"
-        "has_type_privilege_name_id" "has_type_privilege_id_name" "has_type_privilege_id_id"
-        "has_language_privilege_name" "has_language_privilege_id" "has_language_privilege_name_name"
-        "has_language_privilege_name_id" "has_language_privilege_id_name" "has_language_privilege_id_id"
-        "has_tablespace_privilege_name" "has_tablespace_privilege_id" "has_tablespace_privilege_name_name"
-        "has_tablespace_privilege_name_id" "has_tablespace_privilege_id_name" "has_tablespace_privilege_id_id"
-        "pg_has_role_name" "pg_has_role_id" "pg_has_role_name_name" "pg_has_role_name_id"
-        "pg_has_role_id_name" "pg_has_role_id_id");
-}
-
-fn relation_privilege(relation: &Datum, context: &EvalContext<'_>) -> Result<Datum> {
-    match relation {
-        Datum::Oid(oid) => {
-            Ok(context.services.catalog().relation(*oid).map_or(Datum::Null, |_| Datum::Bool(true)))
-        }
-        Datum::Text(name) => relation_named(name, context).map(|_| Datum::Bool(true)),
-        _ => Ok(Datum::Null),
-    }
-}
-
-fn schema_privilege(schema: &Datum, context: &EvalContext<'_>) -> Result<Datum> {
-    let catalog = context.services.catalog();
-    match schema {
-        Datum::Oid(oid) => Ok(catalog.schema(*oid).map_or(Datum::Null, |_| Datum::Bool(true))),
-        Datum::Text(name) if catalog.find_schema(name).is_some() => Ok(Datum::Bool(true)),
-        Datum::Text(name) => {
-            Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist")))
-        }
-        _ => Ok(Datum::Null),
-    }
-}
-
-fn database_privilege(database: &Datum, context: &EvalContext<'_>) -> Result<Datum> {
-    let catalog = context.services.catalog();
-    match database {
-        Datum::Oid(oid) => {
-            let known = catalog.databases().any(|database| database.oid == *oid);
-            Ok(if known { Datum::Bool(true) } else { Datum::Null })
-        }
-        Datum::Text(name) if catalog.find_database(name).is_some() => Ok(Datum::Bool(true)),
-        Datum::Text(name) => {
-            Err(Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist")))
-        }
-        _ => Ok(Datum::Null),
-    }
 }
 
 // ---- what there is none of ----

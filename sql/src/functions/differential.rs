@@ -162,7 +162,9 @@ fn evaluate(case: &Case<'_>, context: &EvalContext<'_>) -> Result<String> {
             let rows = function(&values, context)?.map(|row| show(row?.swap_remove(0), resolved.result));
             Ok(rows.collect::<Result<Vec<String>>>()?.join("\n"))
         }
-        Body::Aggregate(_) | Body::Window(_) => Err(Error::internal("aggregates are not among the cases")),
+        Body::Aggregate(_) | Body::Window(_) | Body::Typed(_) => {
+            Err(Error::internal("aggregates are not among the cases"))
+        }
     }
 }
 

@@ -22,10 +22,14 @@ mod comparison;
 mod datetime;
 #[cfg(test)]
 mod differential;
+pub mod domain;
+mod enumeration;
+mod json;
 mod kernel;
 mod math;
 mod numeric;
 mod pattern;
+pub(crate) mod privilege;
 mod registry;
 mod resolve;
 mod series;
@@ -71,8 +75,23 @@ pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
 pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
 pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
 
+/// What a call's arguments and result are, for functions that take `any`: values don't carry their type.
+pub struct CallTypes<'a> {
+    pub arguments: &'a [Type],
+    pub result: Type,
+}
+impl CallTypes<'_> {
+    /// The call was written with VARIADIC: its last argument is an array of the last arguments.
+    pub fn is_variadic(&self) -> bool {
+        self.arguments.last() == Some(&Type::ANYARRAY)
+    }
+}
+
+pub type TypedScalar = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum>;
+
 pub enum Body {
     Scalar { scalar: Scalar, kernel: Option<Kernel> },
+    Typed(TypedScalar),
     Set { function: SetFunction, columns: &'static [(&'static str, Type)] },
     Aggregate(Aggregate),
     Window(WindowFunction),
@@ -90,6 +109,13 @@ pub struct Function {
     pub strict: bool,
     pub volatility: Volatility,
     pub body: Body,
+}
+
+impl Function {
+    /// Whether calling it takes a privilege that not everybody has.
+    pub fn is_restricted(&self, catalog: &crate::catalog::Catalog) -> bool {
+        catalog.is_built_in_restricted(crate::catalog::ObjectClass::Function, self.oid)
+    }
 }
 
 /// A resolved call: the function and, after polymorphism, what its arguments must be cast to and what it returns.
@@ -118,6 +144,10 @@ pub trait Accumulator: Send {
 pub trait Services {
     fn current_user(&self) -> Arc<str>;
     fn session_user(&self) -> Arc<str>;
+    /// The role whose privileges count.
+    fn acting_role(&self) -> Oid {
+        crate::catalog::ROLE_POSTGRES
+    }
     fn database(&self) -> Arc<str>;
     fn search_path(&self) -> Arc<[String]>;
     fn backend_pid(&self) -> i32;
@@ -126,6 +156,10 @@ pub trait Services {
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
     fn catalog(&self) -> Arc<crate::catalog::Catalog>;
     fn nextval(&self, sequence: Oid) -> Result<i64>;
+    /// As `nextval`, for an identity column: who may insert into the table needs no privilege on its sequence.
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
+        self.nextval(sequence)
+    }
     fn currval(&self, sequence: Oid) -> Result<i64>;
     fn lastval(&self) -> Result<i64>;
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;
@@ -188,6 +222,10 @@ pub trait Services {
     fn store(&self) -> Option<Arc<serin_storage::Store>> {
         None
     }
+    /// Whether a domain (its own constraints only) will have a value.
+    fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
+        Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.
     fn check_interrupt(&self) -> Result<()>;
@@ -220,4 +258,8 @@ pub enum CastMethod {
     InputOutput,
     /// Element by element.
     Array,
+    /// A record as a composite type, field by field.
+    Row,
+    /// To the domain's base type; then its constraints are checked. A null is converted too.
+    Domain,
 }

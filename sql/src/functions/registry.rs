@@ -37,6 +37,7 @@ pub struct CastFact {
 #[derive(Clone, Copy)]
 enum Implementation {
     Scalar(Scalar, Option<Kernel>),
+    Typed(super::TypedScalar),
     Set(SetFunction),
     Aggregate(fn(&[Type]) -> Box<dyn super::Accumulator>),
     Window(super::WindowFunction),
@@ -57,6 +58,10 @@ impl Registry {
     }
     pub fn kernel(&mut self, name: &'static str, scalar: Scalar, kernel: Kernel) {
         self.add(name, Implementation::Scalar(scalar, Some(kernel)));
+    }
+    /// One that asks for its arguments' types.
+    pub fn typed(&mut self, name: &'static str, typed: super::TypedScalar) {
+        self.add(name, Implementation::Typed(typed));
     }
     pub fn set(&mut self, name: &'static str, function: SetFunction) {
         self.add(name, Implementation::Set(function));
@@ -94,8 +99,11 @@ fn build() -> Library {
         super::datetime::register,
         super::array::register,
         super::series::register,
+        super::json::register,
+        super::enumeration::register,
         super::aggregate::register,
         super::catalog::register,
+        super::privilege::register,
         super::system::register,
         super::window::register,
     ] {
@@ -135,9 +143,14 @@ fn types(field: &'static str) -> &'static [Type] {
 
 fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
     let implementation = registry.implementations.get(row[2])?;
+    // An implementation may serve types that don't exist here.
+    if !types(row[3]).iter().chain([&Type(oid(row[4]))]).all(|known| known.is_known()) {
+        return None;
+    }
     let flags = row[5];
     let body = match *implementation {
         Implementation::Scalar(scalar, kernel) => Body::Scalar { scalar, kernel },
+        Implementation::Typed(typed) => Body::Typed(typed),
         Implementation::Window(function) => Body::Window(function),
         Implementation::Aggregate(new) => Body::Aggregate(Aggregate { new }),
         Implementation::Set(function) => {
@@ -239,6 +252,7 @@ mod tests {
         super::super::series::register(&mut registry);
         super::super::aggregate::register(&mut registry);
         super::super::catalog::register(&mut registry);
+        super::super::privilege::register(&mut registry);
         super::super::system::register(&mut registry);
         super::super::window::register(&mut registry);
         let named: Vec<&str> = rows(include_str!("facts/proc.tsv")).map(|row| row[2]).collect();

@@ -84,6 +84,19 @@ impl ResolvedCall {
 fn optional_arguments(function: &Function) -> usize {
     match function.name {
         "make_interval" => 7,
+        "jsonb_set" | "jsonb_insert" => 1,
+        "json_populate_record" | "json_populate_recordset" => 1,
+        "jsonb_set_lax"
+        | "jsonb_path_exists"
+        | "jsonb_path_query"
+        | "jsonb_path_query_array"
+        | "jsonb_path_query_first"
+        | "jsonb_path_match"
+        | "jsonb_path_exists_tz"
+        | "jsonb_path_query_tz"
+        | "jsonb_path_query_array_tz"
+        | "jsonb_path_query_first_tz"
+        | "jsonb_path_match_tz" => 2,
         "pg_terminate_backend" => 1,
         _ => 0,
     }
@@ -168,6 +181,7 @@ fn can_coerce(from: Option<Type>, to: Type) -> bool {
     match to {
         Type::ANYELEMENT | Type::ANYCOMPATIBLE => true,
         Type::ANYNONARRAY | Type::ANYCOMPATIBLENONARRAY => from.category() != 'A',
+        Type::ANYENUM => from.is_enum(),
         Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY => from.element().is_some() || from == Type::ANYARRAY,
         _ => find_cast(from, to, CastContext::Implicit).is_some(),
     }
@@ -265,7 +279,7 @@ impl Polymorphic {
             Error::new(SqlState::UNDEFINED_OBJECT, message)
         };
         match declared {
-            Type::ANYELEMENT | Type::ANYNONARRAY => self.element.ok_or_else(undetermined),
+            Type::ANYELEMENT | Type::ANYNONARRAY | Type::ANYENUM => self.element.ok_or_else(undetermined),
             Type::ANYARRAY => {
                 let element = self.element.ok_or_else(undetermined)?;
                 element.array_of().ok_or_else(|| no_array(element))
@@ -293,7 +307,7 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
             })
         };
         let element = match *to {
-            Type::ANYELEMENT | Type::ANYNONARRAY => from,
+            Type::ANYELEMENT | Type::ANYNONARRAY | Type::ANYENUM => from,
             Type::ANYARRAY if from == Type::ANYARRAY => continue,
             Type::ANYARRAY => as_element(from)?,
             Type::ANYCOMPATIBLE | Type::ANYCOMPATIBLENONARRAY => {
@@ -510,6 +524,14 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
 pub fn common_type(types: &[Option<Type>], construct: &str) -> Result<Type> {
     let mut known = types.iter().flatten().copied();
     let Some(mut chosen) = known.next() else { return Ok(Type::TEXT) };
+    // The one way in which the common type is a domain: it is everybody's.
+    if types.iter().all(|data_type| *data_type == Some(chosen)) {
+        return Ok(chosen);
+    }
+    let bases: Vec<Option<Type>> = types.iter().map(|data_type| data_type.map(Type::base)).collect();
+    if bases != types {
+        return common_type(&bases, construct);
+    }
     for other in known {
         if other == chosen {
             continue;

@@ -176,6 +176,7 @@ pub fn register(r: &mut Registry) {
     });
 
     scalar!(r, "nextval_oid", |context; sequence: OidValue| context.services.nextval(sequence.0));
+    scalar!(r, "serin_next_identity", |context; sequence: OidValue| context.services.next_identity(sequence.0));
     scalar!(r, "currval_oid", |context; sequence: OidValue| context.services.currval(sequence.0));
     scalar!(r, "lastval", |context;| context.services.lastval());
     scalar!(r, "setval_oid", |context; sequence: OidValue, value: i64| context.services.setval(sequence.0, value, true));

@@ -22,7 +22,11 @@ impl Parser<'_> {
                 self.advance();
                 self.alter_relation(ObjectKind::View)
             }
-            Some(K::Materialized) => self.unsupported("ALTER MATERIALIZED VIEW"),
+            Some(K::Materialized) if self.keyword_ahead(1) == Some(K::View) => {
+                self.advance();
+                self.advance();
+                self.alter_relation(ObjectKind::MaterializedView)
+            }
             Some(K::Sequence) => self.alter_sequence(),
             Some(K::Schema) => self.alter_named(ObjectKind::Schema, "ALTER SCHEMA"),
             Some(K::Database) => self.alter_database(),
@@ -34,13 +38,14 @@ impl Parser<'_> {
                 self.alter_setting(SettingTarget::System)
             }
             Some(K::Function | K::Procedure | K::Routine) => self.alter_routine(),
+            Some(K::Default) => self.default_privileges(),
             Some(K::Trigger) => self.alter_trigger(),
+            Some(K::Type) => self.alter_type(false),
+            Some(K::Domain) => self.alter_type(true),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
-                | K::Default
-                | K::Domain
                 | K::Event
                 | K::Extension
                 | K::Foreign
@@ -55,7 +60,6 @@ impl Parser<'_> {
                 | K::Subscription
                 | K::Tablespace
                 | K::Text
-                | K::Type
                 | K::User),
             ) => {
                 let name = format!("ALTER {}", word.text().to_ascii_uppercase());
@@ -71,6 +75,9 @@ impl Parser<'_> {
         let name = self.object_name()?;
         if self.eat_two(K::Rename, K::To) {
             return Ok(StatementKind::Rename { object, name, if_exists: false, to: self.column_id()? });
+        }
+        if self.eat_two(K::Owner, K::To) {
+            return Ok(StatementKind::Owner { object, name, to: self.role_spec()? });
         }
         self.unsupported(statement)
     }
@@ -89,12 +96,10 @@ impl Parser<'_> {
         if self.at == first {
             return Err(self.unexpected());
         }
-        if clauses.data_type.is_some() {
-            return Err(Error::unsupported("ALTER SEQUENCE … AS").at(self.position()));
-        }
         Ok(StatementKind::AlterSequence {
             name,
             if_exists,
+            data_type: clauses.data_type,
             options: clauses.options,
             restart: clauses.restart,
             owned_by: clauses.owned_by,
@@ -116,6 +121,12 @@ impl Parser<'_> {
                 let name = ObjectName { parts: vec![name], position };
                 let to = self.column_id()?;
                 Ok(StatementKind::Rename { object: ObjectKind::Database, name, if_exists: false, to })
+            }
+            Some(K::Owner) if self.keyword_ahead(1) == Some(K::To) => {
+                self.advance();
+                self.advance();
+                let name = ObjectName { parts: vec![name], position };
+                Ok(StatementKind::Owner { object: ObjectKind::Database, name, to: self.role_spec()? })
             }
             _ => self.unsupported("ALTER DATABASE"),
         }
@@ -139,7 +150,20 @@ impl Parser<'_> {
             return Ok(StatementKind::Rename { object: ObjectKind::Role, name, if_exists: false, to });
         }
         if matches!(self.keyword(), Some(K::Add | K::Drop)) {
-            return self.unsupported("ALTER GROUP");
+            // ALTER GROUP g ADD USER u is GRANT g TO u.
+            let grant = self.is(K::Add);
+            self.advance();
+            self.expect(K::User)?;
+            let grantees = self.role_specs()?;
+            let statement = super::privilege_ast::GrantRole {
+                grant,
+                roles: vec![name],
+                grantees,
+                admin: false,
+                grantor: None,
+                cascade: false,
+            };
+            return Ok(StatementKind::GrantRole(Box::new(statement)));
         }
         self.eat(K::With);
         Ok(StatementKind::AlterRole { name, options: self.role_options()? })

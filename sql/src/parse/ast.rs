@@ -4,6 +4,7 @@
 //! left-associative operators are still deep boxes, so every walker must be iterative along `left` or rely on
 //! [`crate::parse::DEPTH_MAX`].
 
+pub use super::privilege_ast::{DefaultPrivileges, Grant, GrantRole, RoleSpec};
 pub use super::routine_ast::{
     AlterRoutine, CreateRoutine, CreateTrigger, Merge, RoutineClass, RoutineSignature,
 };
@@ -535,7 +536,14 @@ pub enum StatementKind {
         if_not_exists: bool,
         temporary: bool,
         with_data: bool,
+        /// CREATE MATERIALIZED VIEW: the query's text.
+        materialized: Option<String>,
         query: Box<StatementKind>,
+    },
+    RefreshMaterializedView {
+        name: ObjectName,
+        concurrently: bool,
+        with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
     CreateSequence {
@@ -549,6 +557,7 @@ pub enum StatementKind {
     AlterSequence {
         name: ObjectName,
         if_exists: bool,
+        data_type: Option<TypeName>,
         options: SequenceOptions,
         restart: Option<Option<i64>>,
         owned_by: Option<ObjectName>,
@@ -614,14 +623,22 @@ pub enum StatementKind {
         column: Option<Name>,
         text: Option<String>,
     },
-    /// GRANT/REVOKE, recorded as text until privileges are enforced.
-    Grant {
-        grant: bool,
-        privileges: Vec<String>,
+    Grant(Box<Grant>),
+    GrantRole(Box<GrantRole>),
+    DefaultPrivileges(Box<DefaultPrivileges>),
+    ReassignOwned {
+        roles: Vec<RoleSpec>,
+        to: RoleSpec,
+    },
+    DropOwned {
+        roles: Vec<RoleSpec>,
+        cascade: bool,
+    },
+    /// ALTER GROUP … ADD and DROP USER come as GRANT; ALTER … OWNER TO of what has no other ALTER.
+    Owner {
         object: ObjectKind,
-        names: Vec<ObjectName>,
-        roles: Vec<Name>,
-        grant_option: bool,
+        name: ObjectName,
+        to: RoleSpec,
     },
     // maintenance
     Vacuum {
@@ -676,8 +693,98 @@ pub enum StatementKind {
         to: Name,
     },
     Merge(Box<Merge>),
+    CreateType {
+        name: ObjectName,
+        definition: TypeDefinition,
+    },
+    CreateDomain(Box<CreateDomain>),
+    /// ALTER TYPE, ALTER DOMAIN.
+    AlterType {
+        domain: bool,
+        name: ObjectName,
+        action: Box<AlterType>,
+    },
+    CreateExtension {
+        name: Name,
+        if_not_exists: bool,
+    },
     /// Parsed as far as its name: answered with 0A000 and this text ("CREATE TRIGGER", "MERGE").
     Unsupported(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeDefinition {
+    Enum(Vec<String>),
+    Composite(Vec<ColumnDefinitionItem>),
+    /// Options as they are written.
+    Range(Vec<(Name, ObjectName)>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateDomain {
+    pub name: ObjectName,
+    pub data_type: TypeName,
+    pub collation: Option<ObjectName>,
+    pub constraints: Vec<DomainConstraint>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainConstraint {
+    pub name: Option<Name>,
+    pub kind: DomainConstraintKind,
+    pub not_valid: bool,
+}
+
+/// Expressions with their text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DomainConstraintKind {
+    NotNull,
+    Null,
+    Default(Expr, String),
+    Check(Expr, String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterType {
+    AddValue {
+        value: String,
+        if_not_exists: bool,
+        /// BEFORE (true) or AFTER another label.
+        neighbour: Option<(bool, String)>,
+    },
+    RenameValue {
+        from: String,
+        to: String,
+    },
+    Rename(Name),
+    SetSchema(Name),
+    Owner(Name),
+    AddAttribute(ColumnDefinitionItem),
+    DropAttribute {
+        name: Name,
+        if_exists: bool,
+    },
+    AlterAttribute {
+        name: Name,
+        data_type: TypeName,
+    },
+    RenameAttribute {
+        from: Name,
+        to: Name,
+    },
+    /// None: DROP DEFAULT.
+    Default(Option<(Expr, String)>),
+    NotNull(bool),
+    AddConstraint(DomainConstraint),
+    DropConstraint {
+        name: Name,
+        if_exists: bool,
+    },
+    RenameConstraint {
+        from: Name,
+        to: Name,
+    },
+    ValidateConstraint(Name),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -718,7 +825,7 @@ pub enum SetValue {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TransactionModes {
-    pub isolation: Option<serin_txn::Isolation>,
+    pub isolation: Option<crate::settings::IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }

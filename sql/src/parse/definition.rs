@@ -42,12 +42,16 @@ impl Parser<'_> {
             Some(K::Recursive) => self.unsupported("CREATE RECURSIVE VIEW"),
             _ if temporary || unlogged => Err(self.unexpected()),
             Some(K::Unique | K::Index) if !replace => self.create_index(),
+            Some(K::Materialized) if !replace => self.create_materialized_view(),
             Some(K::Schema) if !replace => self.create_schema(),
             Some(K::Database) if !replace => self.create_database(),
             Some(K::Role | K::Group) if !replace => self.create_role(),
             Some(K::User) if !replace && self.keyword_ahead(1) != Some(K::Mapping) => self.create_role(),
             Some(K::Function | K::Procedure) => self.create_routine(replace),
             Some(K::Trigger) => self.create_trigger(replace),
+            Some(K::Type) if !replace => self.create_type(),
+            Some(K::Domain) if !replace => self.create_domain(),
+            Some(K::Extension) if !replace => self.create_extension(),
             Some(K::Constraint) if self.keyword_ahead(1) == Some(K::Trigger) => self.create_trigger(replace),
             _ => self.create_unsupported(),
         }
@@ -56,7 +60,6 @@ impl Parser<'_> {
     fn create_unsupported(&mut self) -> Result<StatementKind> {
         let (first, second) = (self.keyword(), self.keyword_ahead(1));
         let name = match first {
-            Some(K::Materialized) => "CREATE MATERIALIZED VIEW",
             Some(K::Event) => "CREATE EVENT TRIGGER",
             Some(K::Foreign) if second == Some(K::Table) => "CREATE FOREIGN TABLE",
             Some(K::Foreign) => "CREATE FOREIGN DATA WRAPPER",
@@ -71,8 +74,6 @@ impl Parser<'_> {
                 word @ (K::Aggregate
                 | K::Cast
                 | K::Collation
-                | K::Domain
-                | K::Extension
                 | K::Operator
                 | K::Policy
                 | K::Publication
@@ -81,8 +82,7 @@ impl Parser<'_> {
                 | K::Statistics
                 | K::Subscription
                 | K::Tablespace
-                | K::Transform
-                | K::Type),
+                | K::Transform),
             ) => {
                 let name = format!("CREATE {}", word.text().to_ascii_uppercase());
                 return self.unsupported(&name);
@@ -232,8 +232,51 @@ impl Parser<'_> {
             if_not_exists: table.if_not_exists,
             temporary: table.temporary,
             with_data,
+            materialized: None,
             query: Box::new(query),
         })
+    }
+
+    fn create_materialized_view(&mut self) -> Result<StatementKind> {
+        self.advance();
+        self.expect(K::View)?;
+        let if_not_exists = self.eat_if_not_exists()?;
+        let name = self.object_name()?;
+        let columns = self.optional_columns()?;
+        if self.eat(K::Using) {
+            self.column_id()?;
+        }
+        if self.eat(K::With) {
+            self.storage_options()?;
+        }
+        if self.eat(K::Tablespace) {
+            self.column_id()?;
+        }
+        self.expect(K::As)?;
+        let from = self.at;
+        let query = Box::new(StatementKind::Query(self.query()?));
+        let materialized = Some(self.text_from(from));
+        let with_data = self.with_data()?;
+        let temporary = false;
+        Ok(StatementKind::CreateTableAs {
+            name,
+            columns,
+            if_not_exists,
+            temporary,
+            with_data,
+            materialized,
+            query,
+        })
+    }
+
+    pub(super) fn refresh(&mut self) -> Result<StatementKind> {
+        self.advance();
+        self.expect(K::Materialized)?;
+        self.expect(K::View)?;
+        let concurrently = self.eat(K::Concurrently);
+        let name = self.object_name()?;
+        let with_data = self.with_data()?;
+        Ok(StatementKind::RefreshMaterializedView { name, concurrently, with_data })
     }
 
     /// WITH [NO] DATA; default true.

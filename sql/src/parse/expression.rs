@@ -629,9 +629,10 @@ impl Parser<'_> {
                 self.call(name)
             }
             Kind::String(_) if function_name => {
+                let at = self.position();
                 let value = self.string()?;
                 let to = generic_type(ObjectName { parts, position }, Vec::new());
-                Ok(Expr::TypedLiteral { to, value, position })
+                Ok(Expr::TypedLiteral { to, value, position: at })
             }
             Kind::Symbol(b'(') => Err(self.unexpected()),
             // A word that is only a function or type name can't be a column.
@@ -679,9 +680,9 @@ impl Parser<'_> {
         if !starts_type {
             return Ok(None);
         }
-        let (start, position) = (self.at, self.position());
+        let start = self.at;
         if let Ok(mut to) = self.simple_type_name()
-            && let Some(value) = self.eat_string()
+            && let (position, Some(value)) = (self.position(), self.eat_string())
         {
             // Written without a length, a constant isn't cut to one character.
             if matches!(keyword, K::Character | K::Char | K::National | K::Nchar | K::Bit)
@@ -1027,7 +1028,6 @@ impl Parser<'_> {
 
     /// `bpchar(10) 'abc'`.
     fn typed_literal_with_modifiers(&mut self, call: FunctionCall) -> Result<Expr> {
-        let position = call.position;
         let mut modifiers = Vec::new();
         for argument in &call.arguments {
             match &argument.value {
@@ -1037,6 +1037,7 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected()),
             }
         }
+        let position = self.position();
         let value = self.string()?;
         Ok(Expr::TypedLiteral { to: generic_type(call.name, modifiers), value, position })
     }

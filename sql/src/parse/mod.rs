@@ -9,7 +9,8 @@
 //! | `statement` | which statement it is; transactions, cursors, prepared statements, maintenance |
 //! | `setting` | SET, SHOW, RESET, ALTER SYSTEM / DATABASE / ROLE … SET |
 //! | `routine`, `routine_ast` | functions, procedures, triggers, CALL, DO; the tree of these and of MERGE |
-//! | `definition`, `alter`, `object` | CREATE TABLE / INDEX / …, ALTER TABLE, DROP, COMMENT, GRANT |
+//! | `definition`, `alter`, `object` | CREATE TABLE / INDEX / …, ALTER TABLE, DROP, COMMENT |
+//! | `privilege`, `privilege_ast` | GRANT, REVOKE, default privileges, owners |
 //!
 //! *Deviation from DESIGN §5*, which had sqlparser 0.63 between an own lexer and an own lowering: PostgreSQL's grammar
 //! straight to our tree is shorter than the repairs and the lowering were going to be, keeps every position for error
@@ -27,12 +28,15 @@ mod expression;
 mod keywords;
 pub(crate) mod lexer;
 mod object;
+mod privilege;
+pub mod privilege_ast;
 mod query;
 mod routine;
 pub mod routine_ast;
 mod setting;
 mod statement;
 mod type_name;
+mod user_type;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,8 @@
-//! Statements about objects of any kind: DROP, COMMENT, GRANT and REVOKE.
+//! Statements about objects of any kind: DROP and COMMENT.
 
 use super::ast::*;
 use super::cursor::Parser;
 use super::keywords::Keyword as K;
-use super::lexer::Kind;
 use crate::error::Result;
 
 impl Parser<'_> {
@@ -31,7 +30,7 @@ impl Parser<'_> {
             K::Database => return self.drop_database(),
             K::Role | K::Group => ObjectKind::Role,
             K::User if self.keyword_ahead(1) != Some(K::Mapping) => ObjectKind::Role,
-            K::Owned => return self.unsupported("DROP OWNED"),
+            K::Owned => return self.drop_owned(),
             K::Event | K::Foreign | K::Text | K::User | K::Access | K::Procedural => {
                 let name = format!("DROP {}", keyword.text().to_ascii_uppercase());
                 return self.unsupported(&name);
@@ -132,90 +131,5 @@ impl Parser<'_> {
         self.expect(K::Is)?;
         let text = if self.eat(K::Null) { None } else { Some(self.string()?) };
         Ok(StatementKind::Comment { object, name, column, text })
-    }
-
-    pub fn grant(&mut self) -> Result<StatementKind> {
-        let grant = self.is(K::Grant);
-        let statement = if grant { "GRANT" } else { "REVOKE" };
-        self.advance();
-        if !grant && matches!(self.keyword_ahead(1), Some(K::Option)) {
-            // GRANT OPTION FOR, ADMIN OPTION FOR
-            self.advance();
-            self.advance();
-            self.expect(K::For)?;
-        }
-        let privileges = self.comma_list(Parser::privilege)?;
-        if !self.eat(K::On) {
-            // GRANT role TO role
-            return self.unsupported(if grant { "GRANT role" } else { "REVOKE role" });
-        }
-        let object = match self.keyword() {
-            Some(K::Table) => ObjectKind::Table,
-            Some(K::Sequence) => ObjectKind::Sequence,
-            Some(K::Schema) => ObjectKind::Schema,
-            Some(K::Database) => ObjectKind::Database,
-            Some(
-                K::Domain
-                | K::Foreign
-                | K::Function
-                | K::Language
-                | K::Large
-                | K::Parameter
-                | K::Procedure
-                | K::Routine
-                | K::Tablespace
-                | K::Type
-                | K::All,
-            ) => return self.unsupported(statement),
-            _ => {
-                self.at -= 1;
-                ObjectKind::Table
-            }
-        };
-        self.advance();
-        let names = self.comma_list(Parser::object_name)?;
-        if grant {
-            self.expect(K::To)?;
-        } else {
-            self.expect(K::From)?;
-        }
-        let roles = self.comma_list(|parser| {
-            parser.eat(K::Group);
-            parser.role()
-        })?;
-        let grant_option = if grant && self.is(K::With) && self.keyword_ahead(1) == Some(K::Grant) {
-            self.advance();
-            self.advance();
-            self.expect(K::Option)?;
-            true
-        } else {
-            false
-        };
-        if self.eat(K::Granted) {
-            self.expect(K::By)?;
-            self.role()?;
-        }
-        if !grant {
-            self.cascade();
-        }
-        Ok(StatementKind::Grant { grant, privileges, object, names, roles, grant_option })
-    }
-
-    /// One privilege in lower case, with its columns in parentheses if it has any.
-    fn privilege(&mut self) -> Result<String> {
-        let mut privilege = match self.peek() {
-            Kind::Keyword(K::All) => {
-                self.advance();
-                self.eat(K::Privileges);
-                "all".to_owned()
-            }
-            Kind::Keyword(K::Select | K::References | K::Create) => self.label()?,
-            _ => self.column_id()?,
-        };
-        if self.is_symbol(b'(') {
-            let columns = self.optional_columns()?;
-            privilege.push_str(&format!("({})", columns.join(",")));
-        }
-        Ok(privilege)
     }
 }

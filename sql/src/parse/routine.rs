@@ -245,7 +245,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    fn routine_class(&mut self) -> RoutineClass {
+    pub fn routine_class(&mut self) -> RoutineClass {
         let class = match self.keyword() {
             Some(K::Procedure) => RoutineClass::Procedure,
             Some(K::Routine) => RoutineClass::Routine,
@@ -255,7 +255,7 @@ impl Parser<'_> {
         class
     }
 
-    fn routine_signature(&mut self) -> Result<RoutineSignature> {
+    pub fn routine_signature(&mut self) -> Result<RoutineSignature> {
         let name = self.routine_name()?;
         let arguments = if self.is_symbol(b'(') { Some(self.routine_arguments()?) } else { None };
         Ok(RoutineSignature { name, arguments })

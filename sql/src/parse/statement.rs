@@ -5,7 +5,8 @@ use super::cursor::Parser;
 use super::keywords::Keyword as K;
 use super::lexer::Kind;
 use crate::error::{Error, Result, SqlState};
-use serin_txn::{Isolation, RelationLockMode};
+use crate::settings::IsolationLevel;
+use serin_txn::RelationLockMode;
 
 impl Parser<'_> {
     pub fn statement(&mut self) -> Result<StatementKind> {
@@ -106,11 +107,11 @@ impl Parser<'_> {
                 let payload = if self.eat_symbol(b',') { Some(self.string()?) } else { None };
                 Ok(StatementKind::Notify(channel, payload))
             }
-            K::Cluster | K::Import | K::Load | K::Reassign | K::Refresh | K::Security => {
+            K::Refresh => self.refresh(),
+            K::Reassign => self.reassign_owned(),
+            K::Cluster | K::Import | K::Load | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),
-                    K::Reassign => "REASSIGN OWNED".to_owned(),
-                    K::Refresh => "REFRESH MATERIALIZED VIEW".to_owned(),
                     K::Security => "SECURITY LABEL".to_owned(),
                     other => other.text().to_ascii_uppercase(),
                 };
@@ -188,20 +189,20 @@ impl Parser<'_> {
         }
     }
 
-    fn isolation_level(&mut self) -> Result<Isolation> {
+    fn isolation_level(&mut self) -> Result<IsolationLevel> {
         if self.eat(K::Serializable) {
-            return Ok(Isolation::Serializable);
+            return Ok(IsolationLevel::Serializable);
         }
         if self.eat(K::Repeatable) {
             self.expect(K::Read)?;
-            return Ok(Isolation::RepeatableRead);
+            return Ok(IsolationLevel::RepeatableRead);
         }
         self.expect(K::Read)?;
-        // READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL.
-        if !self.eat(K::Uncommitted) {
-            self.expect(K::Committed)?;
+        if self.eat(K::Uncommitted) {
+            return Ok(IsolationLevel::ReadUncommitted);
         }
-        Ok(Isolation::ReadCommitted)
+        self.expect(K::Committed)?;
+        Ok(IsolationLevel::ReadCommitted)
     }
 
     /// AND [NO] CHAIN.

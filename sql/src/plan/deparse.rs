@@ -46,6 +46,20 @@ impl Names for PrettyTableNames<'_> {
     }
 }
 
+/// Of a domain's check.
+pub struct DomainNames {
+    pub pretty: bool,
+}
+
+impl Names for DomainNames {
+    fn column(&self, _index: usize) -> String {
+        "VALUE".into()
+    }
+    fn is_pretty(&self) -> bool {
+        self.pretty
+    }
+}
+
 /// What an expression stands in: decides whether it needs parentheses when they are to be few.
 #[derive(Clone, Copy)]
 enum Around<'a> {

@@ -52,9 +52,10 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
                     };
                     plain(from) && plain(*to)
                 }
-                CastMethod::Array => false,
+                CastMethod::Array | CastMethod::Row | CastMethod::Domain => false,
             };
             match constant_value(operand) {
+                Datum::Null if matches!(method, CastMethod::Domain) => None,
                 Datum::Null => Some(Expr::null(*to)),
                 value if immutable => cast_datum(value, from, *to, *modifier, *explicit, context.eval)
                     .ok()
@@ -111,7 +112,7 @@ pub fn is_equality(function: &'static crate::functions::Function) -> bool {
 fn is_hashable(function: &crate::functions::Function) -> bool {
     function.arguments.len() == 2
         && function.arguments[0] == function.arguments[1]
-        && !function.arguments[0].is_pseudo()
+        && (!function.arguments[0].is_pseudo() || function.arguments[0] == Type::ANYENUM)
         && function.arguments[0].repr() != crate::types::Repr::Record
 }
 

@@ -538,8 +538,18 @@ pub struct CteDefinition {
     pub name: String,
     pub plan: Logical,
     pub columns: Vec<ColumnId>,
-    /// Of its readers: none and it doesn't write: never run.
-    pub references: usize,
+    /// WITH x AS MATERIALIZED.
+    pub materialized: bool,
+    /// Places that read it, once the rules have counted them. None, and it doesn't write: never run.
+    pub readers: usize,
+}
+
+/// Where a statement names a table or view.
+#[derive(Clone, Copy, Debug)]
+pub struct TableName {
+    pub position: usize,
+    pub relation: Oid,
+    pub aliased: bool,
 }
 
 /// A bound statement.
@@ -551,6 +561,9 @@ pub struct BoundStatement {
     pub columns: Vec<ColumnInfo>,
     pub parameter_types: Vec<Type>,
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
+    /// Tables and views that FROM names in the statement itself, with where it does.
+    pub names: Vec<TableName>,
+    pub permissions: super::permissions::Permissions,
     pub slots: usize,
     pub work_tables: usize,
 }

@@ -17,6 +17,7 @@ pub(crate) mod implied;
 mod joins;
 pub mod logical;
 pub mod node;
+pub mod permissions;
 mod physical;
 mod rules;
 pub mod short;
@@ -96,6 +97,7 @@ pub struct Plan {
     /// Relations to lock before the snapshot is taken, strongest mode each.
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
     pub catalog_version: u64,
+    pub permissions: permissions::Permissions,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.
     pub is_short: bool,
     /// Neither writes nor locks rows, nor calls functions that may (serial mode runs it beside the token).

@@ -32,25 +32,28 @@ pub fn plan(
     let BoundStatement {
         plan: logical,
         results,
+        names: _,
         mut ctes,
         columns,
         parameter_types,
         mut relations,
+        permissions,
         slots,
         work_tables,
     } = bound;
     foreign_key_relations(&logical, context, &mut relations);
     ctes.iter().for_each(|cte| foreign_key_relations(&cte.plan, context, &mut relations));
+    rules::count_readers(&logical, &mut ctes);
     let logical = rules::rewrite(logical, &mut ctes, &columns, context);
     for at in 0..ctes.len() {
         let writes = matches!(ctes[at].plan, Logical::Modify(_));
-        if ctes[at].references > 0 || writes {
+        if ctes[at].readers > 0 || writes {
             let body = std::mem::replace(&mut ctes[at].plan, Logical::OneRow);
             ctes[at].plan = rules::rewrite(body, &mut ctes, &columns, context);
         }
     }
     let calls_routines = runs_volatile_routine(&logical)
-        || ctes.iter().any(|cte| cte.references > 0 && runs_volatile_routine(&cte.plan));
+        || ctes.iter().any(|cte| cte.readers > 0 && runs_volatile_routine(&cte.plan));
     let mut planner = Planner {
         context,
         knowledge: Knowledge::default(),
@@ -87,9 +90,13 @@ pub fn plan(
                     name,
                     table: info.table,
                     column: info.number,
-                    data_type: info.data_type,
+                    // Clients hear of a domain's base type, as from PostgreSQL.
+                    data_type: info.data_type.base(),
                     type_size: info.data_type.typlen(),
-                    type_modifier: info.modifier,
+                    type_modifier: match info.modifier {
+                        -1 => info.data_type.base_modifier(),
+                        modifier => modifier,
+                    },
                 }
             })
             .collect()
@@ -103,6 +110,7 @@ pub fn plan(
         parameter_types,
         relations,
         catalog_version: context.catalog.version,
+        permissions,
         is_short,
         read_only: !writes && !calls_routines,
         writes,
@@ -222,7 +230,7 @@ impl<'a> Planner<'a> {
     fn plan_ctes(&mut self, definitions: Vec<CteDefinition>) -> Result<()> {
         for definition in definitions {
             let writes = has_effects(&definition.plan);
-            if definition.references == 0 && !writes {
+            if definition.readers == 0 && !writes {
                 self.cte_columns.push(None);
                 continue;
             }

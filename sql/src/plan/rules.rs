@@ -28,16 +28,40 @@ pub fn rewrite(
     push_down(plan, Vec::new(), infos)
 }
 
+/// Counts the places that read each common table. One in a condition that a plan holds twice (an UPDATE's, for its
+/// recheck) is two.
+pub fn count_readers(plan: &Logical, ctes: &mut [CteDefinition]) {
+    fn in_plan(plan: &Logical, counts: &mut [usize]) {
+        if let Logical::Cte { index, .. } = plan {
+            counts[*index] += 1;
+        }
+        plan.inputs(&mut |input| in_plan(input, counts));
+        plan.expressions(&mut |expr| in_expression(expr, counts));
+    }
+    fn in_expression(expr: &Expr, counts: &mut [usize]) {
+        if let Expr::Sublink(link) = expr {
+            in_plan(&link.plan, counts);
+        }
+        expr.children(&mut |child| in_expression(child, counts));
+    }
+    let mut counts = vec![0; ctes.len()];
+    in_plan(plan, &mut counts);
+    ctes.iter().for_each(|cte| in_plan(&cte.plan, &mut counts));
+    ctes.iter_mut().zip(counts).for_each(|(cte, count)| cte.readers = count);
+}
+
 /// Rule 1.
 fn inline_ctes(plan: &mut Logical, ctes: &mut Vec<CteDefinition>, infos: &[ColumnInfo]) {
     if let Logical::Cte { index, columns, alias } = plan {
         let definition = &ctes[*index];
-        if definition.references == 1
+        let is_kept = definition.materialized || matches!(definition.plan, Logical::Recursive { .. });
+        // What depends on a row of the query around it can't be run once and kept.
+        if definition.readers == 1
             && !definition.plan.is_volatile()
-            && !matches!(definition.plan, Logical::Recursive { .. })
+            && (!is_kept || !definition.plan.free_columns().is_empty())
         {
             let mut body = definition.plan.clone();
-            ctes[*index].references = 0;
+            ctes[*index].readers = 0;
             let outputs = columns
                 .iter()
                 .map(|(id, source)| (*id, Expr::column(*source, infos[*source].data_type)))

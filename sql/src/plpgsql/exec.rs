@@ -15,7 +15,7 @@ use crate::exec::sql_function::check_rows_budget;
 use crate::expr::{Expr, RoutineCall};
 use crate::plan::PlanContext;
 use crate::session::nested::{Nested, Statement as SqlStatement};
-use crate::types::{ArrayValue, Datum, Type};
+use crate::types::{ArrayValue, Datum, Record, Type};
 use std::sync::Arc;
 
 /// Rows that a loop over a query reads ahead.
@@ -53,8 +53,9 @@ impl Value {
             (Value::Record { fields, .. }, Some(at)) => fields.get(at).cloned().unwrap_or_default(),
             (Value::Record { null: true, .. } | Value::Record { shape: None, .. }, None) => Datum::Null,
             (Value::Record { shape: Some(shape), fields, .. }, None) => {
-                let types: Vec<Type> = shape.iter().map(|(_, data_type)| *data_type).collect();
-                record(&types, fields.clone())
+                let names = shape.iter().map(|(name, _)| name.to_string()).collect();
+                let types = shape.iter().map(|(_, data_type)| *data_type);
+                Datum::named_record(types.zip(fields.iter().cloned()).collect(), Some(names))
             }
         }
     }
@@ -186,6 +187,9 @@ impl<'a> Frame<'a> {
             function.variables.iter().map(|variable| Value::empty(&variable.kind)).collect();
         for (id, argument) in function.inputs.iter().zip(arguments) {
             values[*id] = match (&function.variables[*id].kind, argument) {
+                (VariableKind::Record { shape: Some(shape) }, Datum::Record(fields)) => {
+                    Value::record(shape.clone(), fields.iter().map(|(_, value)| value.clone()).collect())
+                }
                 (VariableKind::Record { .. }, Datum::Record(fields)) => unnamed(fields),
                 (VariableKind::Record { .. }, _) => continue,
                 _ => Value::Scalar(argument.clone()),
@@ -582,7 +586,7 @@ impl<'a> Frame<'a> {
                     (0..shape.len()).map(column).map(|(value, data_type)| (data_type, value)).collect();
                 match row {
                     Some(_) => {
-                        let value = Datum::Record(fields.into());
+                        let value = Datum::record(fields);
                         self.assign_shaped(*id, value, Type::RECORD, Some(shape.clone()))
                     }
                     None => {
@@ -671,7 +675,7 @@ impl<'a> Frame<'a> {
         core.view.borrow_mut().truncate(&core.engine.publisher, changes);
         core.settings_rollback_to(settings);
         core.deferred.borrow_mut().rollback_to(&deferred);
-        core.acting.borrow_mut().truncate(acting);
+        core.stop_acting(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);
         if let Some((state, message)) = block.error_variables {
@@ -1076,8 +1080,12 @@ impl<'a> Frame<'a> {
 }
 
 /// A record whose field names nobody knows.
-fn unnamed(fields: &Arc<[(Type, Datum)]>) -> Value {
-    let names = fields.iter().enumerate().map(|(at, (data_type, _))| (format!("f{}", at + 1), *data_type));
+fn unnamed(fields: &Record) -> Value {
+    let name = |at: usize| match fields.names.as_ref().and_then(|names| names.get(at)) {
+        Some(name) => name.clone(),
+        None => format!("f{}", at + 1),
+    };
+    let names = fields.iter().enumerate().map(|(at, (data_type, _))| (name(at), *data_type));
     Value::record(names.collect(), fields.iter().map(|(_, value)| value.clone()).collect())
 }
 

@@ -105,6 +105,7 @@ fn compile_body(
         };
         let kind = match data_type {
             Type::RECORD => VariableKind::Record { shape: None },
+            data_type if data_type.is_row() => record_of(data_type),
             data_type => VariableKind::Scalar { data_type, modifier: -1 },
         };
         let number = format!("${}", at + 1);
@@ -151,4 +152,13 @@ fn compile_body(
         trigger,
         is_procedure: routine.procedure || routine.oid == 0,
     })
+}
+
+/// A variable with the columns of a composite type.
+fn record_of(data_type: Type) -> VariableKind {
+    let shape = data_type.row_template().map(|template| {
+        let names = template.names.as_deref().unwrap_or_default().iter().cloned();
+        names.zip(template.iter().map(|(data_type, _)| *data_type)).collect()
+    });
+    VariableKind::Record { shape }
 }

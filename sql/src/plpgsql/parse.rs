@@ -606,6 +606,7 @@ impl<'a> Parser<'a> {
         }
         let name = crate::parse::parse_type_name(text).map_err(without_position)?;
         match crate::bind::type_by_name(&name) {
+            Ok((data_type, _)) if data_type.is_row() => Ok(super::record_of(data_type)),
             Ok((data_type, modifier)) => Ok(VariableKind::Scalar { data_type, modifier }),
             Err(error) => match self.row_shape(&name.name.parts)? {
                 Some(shape) if name.array_dimensions == 0 => Ok(VariableKind::Record { shape: Some(shape) }),

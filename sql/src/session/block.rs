@@ -138,11 +138,12 @@ impl Session {
     pub(super) fn begin(&mut self, state: State) {
         let settings = self.core.settings.borrow();
         let typed = settings.typed();
+        self.core.isolation.set(typed.default_isolation);
         self.core.read_only.set(typed.default_read_only);
         self.core.deferrable.set(typed.default_deferrable);
         let transaction = self.core.engine.transactions.begin(TransactionOptions {
             mode: typed.concurrency_mode,
-            isolation: typed.default_isolation,
+            isolation: typed.default_isolation.isolation(),
             read_only: typed.default_read_only,
             deferrable: typed.default_deferrable,
             session: self.core.registration.handle.clone(),
@@ -166,6 +167,10 @@ impl Session {
             && self.block.transaction.is_some()
             && let Err(error) = self.run_deferred(true)
         {
+            self.rollback();
+            return Err(error);
+        }
+        if let Err(error) = self.fill_held_cursors() {
             self.rollback();
             return Err(error);
         }
@@ -275,9 +280,9 @@ impl Session {
         self.core.deferred.borrow_mut().clear();
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
-        self.portals.end_transaction();
+        self.portals.end_transaction(committed);
         self.core.cursors.borrow_mut().clear();
-        self.core.acting.borrow_mut().clear();
+        self.core.stop_acting(0);
         self.core.routine_stack.set(None);
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {
@@ -313,7 +318,7 @@ impl Session {
                     self.core.view.borrow_mut().truncate(&self.core.engine.publisher, 0);
                     self.portals.drop_above(0);
                     if level == 0 {
-                        self.portals.end_transaction();
+                        self.portals.end_transaction(false);
                     }
                 }
                 self.block.state = State::Failed;
@@ -395,13 +400,8 @@ impl Session {
         if matches!(self.block.state, State::Idle | State::Implicit) {
             return Err(only_in_block(&format!("{command} AND CHAIN")));
         }
-        let (mode, isolation) = match &self.block.transaction {
-            Some(transaction) => {
-                let transaction = transaction.borrow();
-                (Some(transaction.mode()), Some(transaction.isolation()))
-            }
-            None => (None, None),
-        };
+        let mode = self.block.transaction.as_ref().map(|transaction| transaction.borrow().mode());
+        let isolation = Some(self.core.isolation.get());
         let (read_only, deferrable) = (Some(self.core.read_only.get()), Some(self.core.deferrable.get()));
         Ok(Some(Characteristics { mode, isolation, read_only, deferrable }))
     }

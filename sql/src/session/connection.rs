@@ -1,7 +1,7 @@
 //! [`Session`]: the verbs of both protocols.
 
 use super::block::{Block, State, in_failed_transaction};
-use super::core::{Core, StatementContext};
+use super::core::{Core, Identity, StatementContext};
 use super::engine::{Engine, now};
 use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
@@ -9,11 +9,12 @@ use super::statement::{Parsed, Prepared, StatementCache, parse_one};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::CatalogView;
+use crate::catalog::system::Cursor;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::StatementKind;
 use crate::plan::{Plan, PlanKind};
-use crate::settings::{Settings, Source};
+use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
 use serin_txn::{Isolation, WaitPolicy};
@@ -96,6 +97,7 @@ impl Session {
             plan_epoch: Cell::new(0),
             read_only: Cell::new(false),
             deferrable: Cell::new(false),
+            isolation: Cell::new(IsolationLevel::ReadCommitted),
             temporary_schema: Cell::new(None),
             created_trees: RefCell::default(),
             sequences: RefCell::default(),
@@ -105,13 +107,23 @@ impl Session {
             trees_version_max: Cell::new(u64::MAX),
             routines: RefCell::default(),
             cursors: RefCell::default(),
+            listed_cursors: RefCell::default(),
             acting: RefCell::default(),
+            identity: RefCell::new(Identity { session: (role.name.as_str().into(), role.oid), role: None }),
+            role: Cell::new(role.oid),
+            path_of: Cell::new((0, 0)),
+            told_superuser: Cell::new(role.superuser),
             routine_stack: Cell::new(None),
+            domains: Default::default(),
             deferred: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
         };
         core.settings_changed();
+        // ALTER ROLE … SET role and its like are subject to the rules of SET ROLE.
+        let chosen = core.settings.borrow().show("role")?;
+        core.check_role_setting("role", Some(&chosen))?;
+        core.told_superuser.set(core.is_superuser());
         core.settings.borrow_mut().take_changed_reports();
         Ok(Session {
             core,
@@ -187,6 +199,7 @@ impl Session {
 
     /// Parses a whole Query message. A syntax error anywhere fails the message before any of it runs.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
+        self.core.enter_types();
         match self.cache.simple(sql) {
             Ok(statements) => Ok(statements.into_iter().map(Parsed).collect()),
             Err(error) => Err(self.failed(error)),
@@ -206,6 +219,7 @@ impl Session {
     // ---- extended protocol ----
 
     pub fn prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()> {
+        self.core.enter_types();
         let result = self.try_prepare(name, sql, parameter_types);
         result.map_err(|error| self.failed(error))
     }
@@ -253,6 +267,7 @@ impl Session {
 
     /// Parameter types, and the result's fields (None: no rows).
     pub fn describe_statement(&mut self, name: &str) -> Result<(Vec<Oid>, Option<Vec<Field>>)> {
+        self.core.enter_types();
         let described = self.find_statement(name).and_then(|prepared| {
             let fields = self.fields_of(&prepared)?;
             let types = self.parameter_types_of(&prepared)?;
@@ -298,6 +313,7 @@ impl Session {
         parameter_formats: &[Format],
         result_formats: &[Format],
     ) -> Result<()> {
+        self.core.enter_types();
         let bound = self.try_bind(portal, statement, parameters, parameter_formats, result_formats);
         bound.map_err(|error| self.failed(error))
     }
@@ -361,12 +377,23 @@ impl Session {
             }
             bound.parameter_types = types;
         }
+        if !portal.is_empty() {
+            bound.listed = Some(self.core.list_cursor(Cursor {
+                name: portal.to_string(),
+                statement: bound.prepared.text.clone(),
+                holdable: false,
+                binary: false,
+                scrollable: false,
+                created_at: now(),
+            }));
+        }
         self.portals.put(Box::new(bound));
         Ok(())
     }
 
     /// The fields (None: no rows) and the formats the client chose.
     pub fn describe_portal(&mut self, name: &str) -> Result<(Option<&[Field]>, &[Format])> {
+        self.core.enter_types();
         if let Err(error) = self.fill_portal_fields(name) {
             return Err(self.failed(error));
         }
@@ -418,6 +445,7 @@ impl Session {
     /// Runs the portal for up to `max_rows` rows (0 = all). A failure rolls back or fails the transaction as
     /// PostgreSQL would; the session stays usable.
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
+        self.core.enter_types();
         let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
@@ -545,6 +573,7 @@ impl Session {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
         }
+        self.core.check_permissions(&plan)?;
         if plan.writes {
             self.core.check_writable(match plan.kind {
                 PlanKind::Select => "SELECT FOR UPDATE",
@@ -837,8 +866,19 @@ impl Session {
         for notice in self.core.notices.take() {
             out.notice(notice);
         }
-        for (name, value) in self.core.settings.borrow_mut().take_changed_reports() {
-            out.parameter_status(name, &value);
+        let reports = self.core.settings.borrow_mut().take_changed_reports();
+        let changed_role = !reports.is_empty() || self.core.identity.borrow().role.is_some();
+        for (name, value) in reports {
+            match name {
+                "session_authorization" => out.parameter_status(name, &self.core.identity.borrow().session.0),
+                name => out.parameter_status(name, &value),
+            }
+        }
+        if changed_role || !self.core.told_superuser.get() {
+            let superuser = self.core.is_superuser();
+            if self.core.told_superuser.replace(superuser) != superuser {
+                out.parameter_status("is_superuser", if superuser { "on" } else { "off" });
+            }
         }
     }
 

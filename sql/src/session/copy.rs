@@ -9,7 +9,7 @@ use super::connection::Session;
 use super::portal::{Portal, Run, counted, is_full};
 use super::statement::Prepared;
 use super::{Output, Progress};
-use crate::catalog::Table;
+use crate::catalog::{Privileges, Table, acl};
 use crate::copy::{CopyFormat, CopyOptions, CopyReader, CopyWriter, Row};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::constraint::{self, Watcher};
@@ -20,6 +20,7 @@ use crate::exec::{ExecContext, Execution};
 use crate::expr::Expr;
 use crate::parse::ast::{self, CopySource, CopyTarget};
 use crate::plan::logical::ModifyKind;
+use crate::plan::permissions::{RelationUse, check_relation};
 use crate::plan::{Plan, PlanContext};
 use crate::table::loader::TableLoader;
 use crate::table::runs::RunLoader;
@@ -161,20 +162,30 @@ impl Loading {
             let definition = &definitions[column];
             let (data_type, modifier) = (definition.data_type(), definition.modifier);
             let value = if self.binary {
-                let Some(bytes) = input.get(field) else { continue };
+                let Some(bytes) = input.get(field) else {
+                    crate::functions::domain::verify(&Datum::Null, data_type, &context.eval)?;
+                    continue;
+                };
                 read_binary(bytes, data_type)
                     .and_then(|value| apply_modifier(value, data_type, modifier, false))
             } else {
-                let Some(text) = input.text(field)? else { continue };
+                let Some(text) = input.text(field)? else {
+                    crate::functions::domain::verify(&Datum::Null, data_type, &context.eval)?;
+                    continue;
+                };
                 parse_datum(text, data_type, modifier, context.eval.render)
             };
+            let value = value.and_then(|value| {
+                crate::functions::domain::verify(&value, data_type, &context.eval)?;
+                Ok(value)
+            });
             row[column] = value.map_err(|error| input.column_context(error, field))?;
         }
         for (column, default) in &self.row.defaults {
             row[*column] = match default {
                 Missing::Expr(expr) => eval_row(expr, &[], context)?,
                 Missing::Sequence(sequence, data_type) => {
-                    let value = Datum::Int8(context.eval.services.nextval(*sequence)?);
+                    let value = Datum::Int8(context.eval.services.next_identity(*sequence)?);
                     let eval = &context.eval;
                     crate::functions::cast_datum(value, Type::INT8, *data_type, -1, false, eval)?
                 }
@@ -238,8 +249,18 @@ impl Session {
         match &copy.target {
             CopyTarget::Client => {}
             CopyTarget::File(_) => {
-                let verb = if copy.from { "from" } else { "to" };
-                self.require_superuser(&format!("permission denied to COPY {verb} a file"))?;
+                let (verb, role, name) = match copy.from {
+                    true => ("from", acl::READ_SERVER_FILES, "pg_read_server_files"),
+                    false => ("to", acl::WRITE_SERVER_FILES, "pg_write_server_files"),
+                };
+                if !self.core.has_privileges_of(role) {
+                    let message = format!(
+                        "must be superuser or have privileges of the {name} role to COPY {verb} a file"
+                    );
+                    return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message).hint(
+                        "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+                    ));
+                }
             }
             CopyTarget::Program(_) => return Err(Error::unsupported("COPY ... PROGRAM")),
         }
@@ -256,6 +277,7 @@ impl Session {
         self.ensure_unhinted()?;
         let table = loop {
             let table = self.find_table(name)?;
+            self.check_copy_from(&table, columns)?;
             self.block.lock_relation(table.oid, RelationLockMode::RowExclusive, WaitPolicy::Block)?;
             // The name may mean another table by now, and the table another descriptor.
             let again = self.find_table(name)?;
@@ -268,8 +290,8 @@ impl Session {
                 break again;
             }
         };
-        if table.is_view() {
-            let message = format!("cannot copy to view \"{}\"", table.name);
+        if table.view.is_some() {
+            let message = format!("cannot copy to {} \"{}\"", table.word(), table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         if table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled()) {
@@ -306,6 +328,14 @@ impl Session {
         }
         portal.run = Run::CopyIn(Box::new(copying));
         Ok(Some(Progress::CopyIn { binary, columns: width }))
+    }
+
+    /// INSERT on the columns that are filled.
+    fn check_copy_from(&self, table: &Arc<Table>, columns: &[ast::Name]) -> Result<()> {
+        let mut used = RelationUse::new(table.oid, None, Privileges::INSERT);
+        let given = copy_columns(table, columns)?;
+        used.inserted.extend(given.iter().map(|at| table.columns[*at].number));
+        check_relation(&used, self.core.role.get(), &self.core.catalog())
     }
 
     fn row_maker(&self, table: &Arc<Table>, given: &[usize], filter: Option<&ast::Expr>) -> Result<RowMaker> {
@@ -356,11 +386,13 @@ impl Session {
 
     /// Feeds COPY FROM STDIN.
     pub fn copy_in_data(&mut self, data: &[u8], _out: &mut dyn Output) -> Result<()> {
+        self.core.enter_types();
         let fed = self.feed_copy(data, false);
         fed.map(drop).map_err(|error| self.copy_failed(error))
     }
 
     pub fn copy_in_done(&mut self, out: &mut dyn Output) -> Result<Progress> {
+        self.core.enter_types();
         let count = match self.feed_copy(b"", true) {
             Ok(count) => count,
             Err(error) => return Err(self.copy_failed(error)),

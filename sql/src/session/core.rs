@@ -3,17 +3,19 @@
 
 use super::engine::Engine;
 use super::registry::{Reason, Registration};
-use crate::catalog::{Catalog, CatalogView, Change, Relation};
+use crate::catalog::acl::denied;
+use crate::catalog::system::Cursor;
+use crate::catalog::{Catalog, CatalogView, Change, ObjectClass, Privileges, Relation, Sequence};
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::functions::{EvalContext, Services};
 use crate::sequence::Position;
-use crate::settings::{Settings, Source};
+use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Oid, RenderSettings};
 use serin_storage::{Timestamp, TreeId};
-use serin_txn::{AdvisoryScope, Isolation, Mode, Transaction, WaitPolicy};
+use serin_txn::{AdvisoryScope, Mode, RelationLockMode, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) struct Core {
@@ -37,6 +39,7 @@ pub(crate) struct Core {
     /// Of the transaction under way.
     pub read_only: Cell<bool>,
     pub deferrable: Cell<bool>,
+    pub isolation: Cell<IsolationLevel>,
     /// Where this session's temporary tables go, once it has any.
     pub temporary_schema: Cell<Option<Oid>>,
     pub created_trees: RefCell<Vec<TreeId>>,
@@ -51,12 +54,32 @@ pub(crate) struct Core {
     pub routines: RefCell<crate::exec::routine::Cache>,
     /// Cursors that functions have opened.
     pub cursors: RefCell<crate::plpgsql::Cursors>,
+    /// Named portals, for pg_cursors.
+    pub listed_cursors: RefCell<Vec<Weak<Cursor>>>,
+    /// SET SESSION AUTHORIZATION and SET ROLE, as the settings have them.
+    pub identity: RefCell<Identity>,
     /// Whom SECURITY DEFINER functions act as, innermost last.
-    pub acting: RefCell<Vec<(Arc<str>, Oid, bool)>>,
+    pub acting: RefCell<Vec<(Arc<str>, Oid)>>,
+    /// The role whose privileges count now: the innermost of `acting`, else SET ROLE's, else the session's user.
+    pub role: Cell<Oid>,
+    /// What `search_path` was resolved for: the role and the catalog's version.
+    pub path_of: Cell<(Oid, u64)>,
+    /// What the client was last told about is_superuser.
+    pub told_superuser: Cell<bool>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
+    /// Domains' checks, bound for a version of the catalog.
+    pub domains: RefCell<crate::exec::domain::Cache>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
+}
+
+/// Who a session says it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub session: (Arc<str>, Oid),
+    /// None: SET ROLE NONE.
+    pub role: Option<(Arc<str>, Oid)>,
 }
 
 /// currval and lastval.
@@ -76,21 +99,100 @@ impl SequenceMemory {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Characteristics {
     pub mode: Option<Mode>,
-    pub isolation: Option<Isolation>,
+    pub isolation: Option<IsolationLevel>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
 }
 
 impl Core {
+    /// Shows a portal in pg_cursors for as long as it lives.
+    pub fn list_cursor(&self, cursor: Cursor) -> Arc<Cursor> {
+        let cursor = Arc::new(cursor);
+        let mut listed = self.listed_cursors.borrow_mut();
+        listed.retain(|cursor| cursor.strong_count() > 0);
+        listed.push(Arc::downgrade(&cursor));
+        cursor
+    }
+
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.view.borrow_mut().current(&self.engine.publisher).clone()
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter_catalog(&catalog);
+        // Which schemas of the path may be used is a matter of privileges, which are in the catalog.
+        if self.path_of.get() != (self.role.get(), catalog.version) {
+            self.resolve_path(&catalog);
+        }
+        catalog
+    }
+    /// Makes users' types those of this session on this thread, where nothing else has: see `types/user.rs`.
+    pub fn enter_types(&self) {
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        crate::types::user::enter(&catalog, &self.search_path.borrow());
     }
     pub fn change_catalog(&self, change: Change) {
         self.view.borrow_mut().change(&self.engine.publisher, change);
+        self.catalog();
     }
     /// The role whose privileges count now, and whether it is a superuser.
     pub fn acting_role(&self) -> (Oid, bool) {
-        self.acting.borrow().last().map_or((self.user_oid, self.superuser), |(_, oid, all)| (*oid, *all))
+        let role = self.role.get();
+        (role, self.catalog().is_superuser(role))
+    }
+    pub fn is_superuser(&self) -> bool {
+        self.acting_role().1
+    }
+    /// Whether the role in force counts as another (a predefined one, mostly).
+    pub fn has_privileges_of(&self, role: Oid) -> bool {
+        self.catalog().has_privileges_of(self.role.get(), role)
+    }
+    /// LOCK TABLE takes a privilege that has to do with such a lock.
+    pub fn check_lock(&self, table: &crate::catalog::Table, mode: RelationLockMode) -> Result<()> {
+        let change = Privileges::UPDATE | Privileges::DELETE | Privileges::TRUNCATE;
+        let any = match mode {
+            RelationLockMode::AccessShare => Privileges::SELECT,
+            RelationLockMode::RowExclusive => change | Privileges::INSERT,
+            _ => change,
+        };
+        let object = crate::plan::permissions::guarded_table(table);
+        match object.held(self.role.get(), &self.catalog()).0.intersects(any) {
+            true => Ok(()),
+            false => Err(denied(object.word, object.name)),
+        }
+    }
+    /// The session's user, as SET SESSION AUTHORIZATION has it.
+    pub fn session_role(&self) -> Oid {
+        self.identity.borrow().session.1
+    }
+    pub fn current_user(&self) -> Arc<str> {
+        if let Some((name, _)) = self.acting.borrow().last() {
+            return name.clone();
+        }
+        let identity = self.identity.borrow();
+        identity.role.as_ref().unwrap_or(&identity.session).0.clone()
+    }
+    /// From here on privileges are those of another role; `stop_acting` with the answer ends it.
+    pub fn act_as(&self, role: Oid) -> usize {
+        let depth = self.acting.borrow().len();
+        if let Some(role) = self.catalog().role(role) {
+            self.acting.borrow_mut().push((role.name.as_str().into(), role.oid));
+            self.role_changed();
+        }
+        depth
+    }
+    pub fn stop_acting(&self, depth: usize) {
+        if self.acting.borrow().len() > depth {
+            self.acting.borrow_mut().truncate(depth);
+            self.role_changed();
+        }
+    }
+    fn role_changed(&self) {
+        let acting = self.acting.borrow().last().map(|(_, role)| *role);
+        let identity = self.identity.borrow();
+        self.role.set(acting.unwrap_or(identity.role.as_ref().unwrap_or(&identity.session).1));
+    }
+    /// 42501 unless the role in force may run the plan.
+    #[inline]
+    pub fn check_permissions(&self, plan: &crate::plan::Plan) -> Result<()> {
+        plan.permissions.check(self.role.get(), || self.catalog())
     }
     /// Settings changed from here on can be undone by `settings_rollback_to` with the answer.
     pub fn settings_scope(&self) -> Option<usize> {
@@ -119,7 +221,10 @@ impl Core {
         let settings = self.settings.borrow();
         let typed = settings.typed();
         *self.render.borrow_mut() = Arc::new(typed.render.clone());
-        *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path);
+        self.take_identity(&settings);
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        *self.search_path.borrow_mut() = self.resolved_path(&typed.search_path, &catalog);
+        self.enter_types();
         self.synchronous_commit.set(typed.synchronous_commit);
         self.plan_epoch.set(self.plan_epoch.get() + 1);
         let handle = &self.registration.handle;
@@ -135,14 +240,49 @@ impl Core {
         }
     }
 
-    fn resolved_path(&self, path: &[String]) -> Arc<[String]> {
-        let temporary = self.temporary_schema.get().and_then(|oid| {
-            self.view
-                .borrow_mut()
-                .current(&self.engine.publisher)
-                .schema(oid)
-                .map(|schema| schema.name.clone())
-        });
+    /// Who the settings say that the session is. A name that stays keeps its role, whatever has become of the name.
+    fn take_identity(&self, settings: &Settings) {
+        let known = self.identity.borrow().clone();
+        let catalog = self.view.borrow_mut().current(&self.engine.publisher).clone();
+        let named = |name: String, known: Option<&(Arc<str>, Oid)>| match known {
+            Some(known) if *known.0 == *name => Some(known.clone()),
+            _ => catalog.find_role(&name).map(|role| (role.name.as_str().into(), role.oid)),
+        };
+        let value = |setting| settings.show(setting).ok();
+        let session = value("session_authorization").filter(|name| !name.is_empty());
+        let session = session.and_then(|name| named(name, Some(&known.session)));
+        let session = session.unwrap_or_else(|| (self.user.clone(), self.user_oid));
+        let role = value("role").filter(|name| name != "none");
+        let role = role.and_then(|name| named(name, known.role.as_ref()));
+        let identity = Identity { session, role };
+        if identity != known {
+            *self.identity.borrow_mut() = identity;
+            self.role_changed();
+        }
+    }
+
+    #[cold]
+    fn resolve_path(&self, catalog: &Catalog) {
+        // Settings are borrowed while one is being set, which resolves the path in the end.
+        let Ok(settings) = self.settings.try_borrow() else { return };
+        let path = self.resolved_path(&settings.typed().search_path, catalog);
+        if **self.search_path.borrow() != *path {
+            *self.search_path.borrow_mut() = path;
+        }
+    }
+
+    fn resolved_path(&self, path: &[String], catalog: &Catalog) -> Arc<[String]> {
+        let role = self.role.get();
+        self.path_of.set((role, catalog.version));
+        let temporary = self.temporary_schema.get();
+        let temporary = temporary.and_then(|oid| catalog.schema(oid)).map(|schema| schema.name.clone());
+        let may_use = |name: &str| {
+            Some(name) == temporary.as_deref()
+                || catalog.find_schema(name).is_none_or(|schema| {
+                    let held = catalog.held(role, ObjectClass::Schema, schema.acl.as_ref(), schema.owner);
+                    held.0.contains(Privileges::USAGE)
+                })
+        };
         let mut resolved = Vec::with_capacity(path.len() + 1);
         // Temporary relations hide others, unless the path says otherwise.
         if let Some(temporary) = &temporary
@@ -152,10 +292,13 @@ impl Core {
         }
         for schema in path {
             match schema.as_str() {
-                "$user" => resolved.push(self.user.to_string()),
+                "$user" => resolved.push(self.current_user().to_string()),
                 "pg_temp" => resolved.extend(temporary.clone()),
                 _ => resolved.push(schema.clone()),
             }
+        }
+        if !catalog.is_superuser(role) {
+            resolved.retain(|name| may_use(name));
         }
         resolved.into()
     }
@@ -202,24 +345,40 @@ impl Core {
         }
         self.touch_settings();
         self.settings.borrow_mut().set(&name, value, Source::Session, local)?;
+        if name == "session_authorization" {
+            // Another user starts as itself.
+            self.settings.borrow_mut().set("role", Some("none"), Source::Session, local)?;
+        }
         self.settings_changed();
         Ok(())
     }
-    /// Acting as another role is not supported: better an error than privileges that are not what they seem.
-    fn check_role_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
-        let own = |role: &str| role == &*self.user;
-        match (name, value) {
-            ("role", Some(role)) if role != "none" && !own(role) => {
-                if self.catalog().find_role(role).is_none() {
-                    let message = format!("role \"{role}\" does not exist");
-                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-                }
-                Err(Error::unsupported("SET ROLE to another role"))
+    /// Whether a setting may be changed: some are a superuser's, and the role must be one that the session's user may become.
+    pub fn check_role_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let denied = |message: String| Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        if !matches!(name, "role" | "session_authorization") {
+            if Settings::requires_superuser(name) && !self.is_superuser() {
+                return denied(format!("permission denied to set parameter \"{name}\""));
             }
-            ("session_authorization", Some(role)) if role != "default" && !own(role) => {
-                Err(Error::unsupported("SET SESSION AUTHORIZATION to another role"))
-            }
-            _ => Ok(()),
+            return Ok(());
+        }
+        if !self.acting.borrow().is_empty() {
+            return denied(format!("cannot set parameter \"{name}\" within security-definer function"));
+        }
+        let Some(value) = value.filter(|value| name != "role" || *value != "none") else { return Ok(()) };
+        let catalog = self.catalog();
+        let Some(role) = catalog.find_role(value) else {
+            let message = format!("role \"{value}\" does not exist");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        if name == "role" {
+            return match catalog.is_member_of(self.session_role(), role.oid) {
+                true => Ok(()),
+                false => denied(format!("permission denied to set role \"{value}\"")),
+            };
+        }
+        match role.oid == self.user_oid || self.superuser {
+            true => Ok(()),
+            false => denied("permission denied to set session authorization".to_owned()),
         }
     }
     pub fn reset_settings(&self) {
@@ -251,7 +410,7 @@ impl Core {
         match name {
             "transaction_isolation" => {
                 let value = value.unwrap_or("read committed");
-                wanted.isolation = Some(parse_isolation(value).ok_or_else(|| invalid(value))?);
+                wanted.isolation = Some(IsolationLevel::named(value).ok_or_else(|| invalid(value))?);
             }
             "transaction_read_only" => wanted.read_only = Some(boolean()?),
             "transaction_deferrable" => wanted.deferrable = Some(boolean()?),
@@ -286,9 +445,9 @@ impl Core {
         let mut transaction = transaction.borrow_mut();
         let too_late = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         let has_snapshot = transaction.has_snapshot();
-        let isolation = wanted.isolation.unwrap_or(transaction.isolation());
+        let isolation = wanted.isolation.unwrap_or(self.isolation.get());
         if has_snapshot {
-            if isolation != transaction.isolation() {
+            if isolation != self.isolation.get() {
                 return too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query");
             }
             if wanted.read_only == Some(false) && self.read_only.get() {
@@ -298,11 +457,17 @@ impl Core {
                 return too_late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
             }
         }
+        self.isolation.set(isolation);
         self.read_only.set(wanted.read_only.unwrap_or(self.read_only.get()));
         self.deferrable.set(wanted.deferrable.unwrap_or(self.deferrable.get()));
         if !has_snapshot {
             let mode = wanted.mode.unwrap_or(transaction.mode());
-            transaction.set_characteristics(mode, isolation, self.read_only.get(), self.deferrable.get())?;
+            transaction.set_characteristics(
+                mode,
+                isolation.isolation(),
+                self.read_only.get(),
+                self.deferrable.get(),
+            )?;
         }
         Ok(())
     }
@@ -311,11 +476,9 @@ impl Core {
     pub fn setting(&self, name: &str, transaction: Option<&RefCell<Transaction>>) -> Result<String> {
         let on_off = |on: bool| if on { "on" } else { "off" }.to_string();
         let name = name.to_ascii_lowercase();
-        if let Some(transaction) = transaction {
+        if transaction.is_some() {
             match name.as_str() {
-                "transaction_isolation" => {
-                    return Ok(isolation_name(transaction.borrow().isolation()).to_string());
-                }
+                "transaction_isolation" => return Ok(self.isolation.get().name().to_string()),
                 "transaction_read_only" => return Ok(on_off(self.read_only.get())),
                 "transaction_deferrable" => return Ok(on_off(self.deferrable.get())),
                 _ => {}
@@ -323,11 +486,14 @@ impl Core {
         }
         let settings = self.settings.borrow();
         match name.as_str() {
-            "transaction_isolation" => Ok(isolation_name(settings.typed().default_isolation).to_string()),
+            "transaction_isolation" => Ok(settings.typed().default_isolation.name().to_string()),
             "transaction_read_only" => Ok(on_off(settings.typed().default_read_only)),
             "transaction_deferrable" => Ok(on_off(settings.typed().default_deferrable)),
-            "is_superuser" => Ok(on_off(self.superuser)),
-            "session_authorization" => Ok(self.user.to_string()),
+            "is_superuser" => {
+                drop(settings);
+                Ok(on_off(self.is_superuser()))
+            }
+            "session_authorization" => Ok(self.identity.borrow().session.0.to_string()),
             name => settings.show(name),
         }
     }
@@ -339,23 +505,6 @@ impl Core {
         }
         let message = format!("cannot execute {command} in a read-only transaction");
         Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
-    }
-}
-
-pub(crate) fn isolation_name(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::ReadCommitted => "read committed",
-        Isolation::RepeatableRead => "repeatable read",
-        Isolation::Serializable => "serializable",
-    }
-}
-
-fn parse_isolation(name: &str) -> Option<Isolation> {
-    match name.to_ascii_lowercase().as_str() {
-        "read committed" | "read uncommitted" | "default" => Some(Isolation::ReadCommitted),
-        "repeatable read" => Some(Isolation::RepeatableRead),
-        "serializable" => Some(Isolation::Serializable),
-        _ => None,
     }
 }
 
@@ -402,13 +551,28 @@ impl StatementContext<'_> {
     }
 }
 
+impl StatementContext<'_> {
+    /// Any of the privileges will do.
+    fn check_sequence(&self, sequence: &Sequence, any: Privileges) -> Result<()> {
+        let catalog = self.core.catalog();
+        let held =
+            catalog.held(self.core.role.get(), ObjectClass::Sequence, sequence.acl.as_ref(), sequence.owner);
+        match held.0.intersects(any) {
+            true => Ok(()),
+            false => Err(denied("sequence", &sequence.name)),
+        }
+    }
+}
+
 impl Services for StatementContext<'_> {
     fn current_user(&self) -> Arc<str> {
-        let acting = self.core.acting.borrow();
-        acting.last().map_or_else(|| self.core.user.clone(), |(name, ..)| name.clone())
+        self.core.current_user()
     }
     fn session_user(&self) -> Arc<str> {
-        self.core.user.clone()
+        self.core.identity.borrow().session.0.clone()
+    }
+    fn acting_role(&self) -> Oid {
+        self.core.role.get()
     }
     fn database(&self) -> Arc<str> {
         self.core.database.clone()
@@ -429,7 +593,16 @@ impl Services for StatementContext<'_> {
     fn catalog(&self) -> Arc<Catalog> {
         self.core.catalog()
     }
+    fn check_domain(&self, domain: Oid, value: &crate::types::Datum) -> Result<()> {
+        crate::exec::domain::check(self, domain, value)
+    }
     fn nextval(&self, sequence: Oid) -> Result<i64> {
+        self.core.check_writable("nextval()")?;
+        let found = self.find_sequence(sequence)?;
+        self.check_sequence(&found, Privileges::USAGE | Privileges::UPDATE)?;
+        self.next_identity(sequence)
+    }
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
         self.core.check_writable("nextval()")?;
         let sequence = self.find_sequence(sequence)?;
         let (value, written) = self.core.engine.sequences.next(&sequence)?;
@@ -441,6 +614,7 @@ impl Services for StatementContext<'_> {
     }
     fn currval(&self, sequence: Oid) -> Result<i64> {
         let sequence = self.find_sequence(sequence)?;
+        self.check_sequence(&sequence, Privileges::SELECT | Privileges::USAGE)?;
         self.core.sequences.borrow().values.get(&sequence.oid).copied().ok_or_else(|| {
             let name = &sequence.name;
             let message = format!("currval of sequence \"{name}\" is not yet defined in this session");
@@ -450,6 +624,9 @@ impl Services for StatementContext<'_> {
     fn lastval(&self) -> Result<i64> {
         let memory = self.core.sequences.borrow();
         let value = memory.last.and_then(|sequence| memory.values.get(&sequence));
+        if let Some(last) = memory.last.filter(|_| value.is_some()) {
+            self.check_sequence(&*self.find_sequence(last)?, Privileges::SELECT | Privileges::USAGE)?;
+        }
         value.copied().ok_or_else(|| {
             let message = "lastval is not yet defined in this session";
             Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
@@ -458,6 +635,7 @@ impl Services for StatementContext<'_> {
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64> {
         self.core.check_writable("setval()")?;
         let sequence = self.find_sequence(sequence)?;
+        self.check_sequence(&sequence, Privileges::UPDATE)?;
         let written = self.core.engine.sequences.set(&sequence, Position { value, is_called })?;
         self.core.await_durable(written);
         if is_called {
@@ -572,6 +750,10 @@ impl Services for StatementContext<'_> {
             }
         };
         Ok(statements.iter().map(row).collect())
+    }
+    fn cursors(&self) -> Result<Vec<Cursor>> {
+        let listed = self.core.listed_cursors.borrow();
+        Ok(listed.iter().filter_map(Weak::upgrade).map(|cursor| (*cursor).clone()).collect())
     }
     fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
         let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;

@@ -2,10 +2,11 @@
 
 use super::connection::Session;
 use super::portal::{Portal, Run, Tag, counted, is_full};
-use super::{Output, Progress};
+use super::{Format, Output, Progress};
+use crate::catalog::system::Cursor;
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{ExecContext, Execution};
+use crate::exec::{ExecContext, Execution, check_bytes};
 use crate::parse::ast::{FetchDirection, Query, StatementKind};
 use crate::types::Datum;
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 /// Of a SCROLL cursor: the rows read so far and the position among them. Going back needs them, and an execution can't be reversed.
 pub(super) struct Scroll {
     rows: Vec<Batch>,
+    bytes: usize,
     /// Rows in `rows`.
     read: u64,
     /// 0: before the first row; n: on row n; `read` + 1 with `ended`: after the last.
@@ -20,19 +22,21 @@ pub(super) struct Scroll {
     ended: bool,
 }
 
+/// DECLARE.
+pub(super) struct Declare<'a> {
+    pub name: &'a str,
+    pub query: &'a Query,
+    pub binary: bool,
+    pub scroll: bool,
+    pub hold: bool,
+}
+
 impl Session {
-    pub(super) fn declare(
-        &mut self,
-        name: &str,
-        query: &Query,
-        scroll: bool,
-        hold: bool,
-        portal: &Portal,
-    ) -> Result<()> {
-        if hold {
-            return Err(Error::unsupported("DECLARE CURSOR ... WITH HOLD"));
+    pub(super) fn declare(&mut self, declaration: Declare<'_>, portal: &Portal) -> Result<()> {
+        let Declare { name, query, binary, scroll, hold } = declaration;
+        if !hold {
+            self.require_block("DECLARE CURSOR")?;
         }
-        self.require_block("DECLARE CURSOR")?;
         if self.portals.get(name).is_some() {
             let message = format!("cursor \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, message));
@@ -48,17 +52,40 @@ impl Session {
         let mut cursor = Portal::new(name, prepared, self.block.level());
         cursor.parameters = portal.parameters.clone();
         cursor.parameter_types = portal.parameter_types.clone();
-        cursor.is_cursor = true;
+        if binary {
+            cursor.result_formats = vec![Format::Binary];
+        }
+        cursor.listed = Some(self.core.list_cursor(Cursor {
+            name: name.to_string(),
+            statement: portal.prepared.text.clone(),
+            holdable: hold,
+            binary,
+            scrollable: scroll,
+            created_at: super::engine::now(),
+        }));
         let plan = self.ready_plan(&cursor.prepared)?;
         let reads_only = plan.read_only;
         self.run_plan(&mut cursor, plan)?;
-        if scroll {
-            cursor.scroll = Some(Scroll { rows: Vec::new(), read: 0, position: 0, ended: false });
+        // One that is held comes to keep its rows anyway.
+        if scroll || hold {
+            cursor.scroll = Some(Scroll { rows: Vec::new(), bytes: 0, read: 0, position: 0, ended: false });
         } else if reads_only {
             // Opens its scans, so that it reads the rows of now and not of the first FETCH.
             self.fill_pending(&mut cursor)?;
         }
         self.portals.put(Box::new(cursor));
+        Ok(())
+    }
+
+    /// Reads what cursors WITH HOLD have yet to read: their transaction is about to commit.
+    pub(super) fn fill_held_cursors(&mut self) -> Result<()> {
+        for name in self.portals.to_hold() {
+            let Some(mut cursor) = self.portals.take(&name) else { continue };
+            self.read_to(&mut cursor, u64::MAX)?;
+            cursor.run = Run::Done;
+            cursor.level = 0;
+            self.portals.put(cursor);
+        }
         Ok(())
     }
 
@@ -100,7 +127,19 @@ impl Session {
         portal: &mut Portal,
     ) -> Result<()> {
         let Some(target) = self.portals.get(cursor) else { return Err(no_cursor(cursor)) };
+        if matches!(target.run, Run::New) && target.prepared.planned().is_some() {
+            // A portal that Bind made and no Execute has started.
+            let mut target = self.portals.take(cursor).ok_or_else(|| no_cursor(cursor))?;
+            let plan = self.ready_plan(&target.prepared)?;
+            let started = self.run_plan(&mut target, plan);
+            self.portals.put(target);
+            started?;
+        }
+        let Some(target) = self.portals.get(cursor) else { return Err(no_cursor(cursor)) };
         if !move_only {
+            if target.listed.as_ref().is_some_and(|cursor| cursor.binary) {
+                portal.result_formats = vec![Format::Binary];
+            }
             let fields = target.result.fields.clone();
             portal.set_fields(fields.as_deref())?;
         }
@@ -240,7 +279,10 @@ impl Session {
                 Some((batch, start)) => {
                     let batch = if start == 0 { batch } else { batch.slice(start, batch.rows - start) };
                     scroll.read += batch.rows as u64;
+                    scroll.bytes += batch.bytes();
                     scroll.rows.push(batch);
+                    let work_mem_bytes = self.core.settings.borrow().typed().work_mem_bytes;
+                    check_bytes(scroll.bytes, work_mem_bytes, "cursor's rows")?;
                 }
                 None => scroll.ended = true,
             }

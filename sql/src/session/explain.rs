@@ -18,6 +18,7 @@ impl Session {
         }
         let started = Instant::now();
         let plan = self.ready_plan(&portal.prepared)?;
+        self.core.check_permissions(&plan)?;
         let planning = started.elapsed();
         let mut lines;
         if options.analyze {

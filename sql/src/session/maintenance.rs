@@ -8,7 +8,7 @@
 //! histogram of equal frequencies. Values are kept key-encoded, so that comparing them needs no type.
 
 use super::connection::Session;
-use crate::catalog::{Change, ColumnStatistics, Object, Statistics, Table};
+use crate::catalog::{Catalog, Change, ColumnStatistics, Object, Statistics, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
 use crate::parse::ast::{Name, ObjectName};
@@ -30,13 +30,32 @@ impl Session {
     pub(super) fn vacuum(&mut self, tables: &[(ObjectName, Vec<Name>)], analyze: bool) -> Result<()> {
         self.forbid_block("VACUUM")?;
         for (name, _) in tables {
-            self.find_table(name)?;
+            let table = self.find_table(name)?;
+            self.may_maintain(&table, "vacuum");
         }
         self.core.engine.store().give_back_space()?;
         if analyze {
             self.analyze(tables)?;
         }
         Ok(())
+    }
+
+    /// A table's owner's statistics, or the database's owner's.
+    fn owns_table(&self, catalog: &Catalog, table: &Table) -> bool {
+        let role = self.core.role.get();
+        catalog.has_privileges_of(role, table.owner)
+            || catalog.has_privileges_of(role, catalog.database().owner)
+    }
+
+    /// Who may not is told, and the table left out.
+    fn may_maintain(&self, table: &Table, verb: &str) -> bool {
+        let may = self.owns_table(&self.core.catalog(), table);
+        if !may {
+            let message =
+                format!("skipping \"{}\" --- only table or database owner can {verb} it", table.name);
+            self.core.warning(SqlState::WARNING, &message);
+        }
+        may
     }
 
     pub(super) fn analyze(&mut self, tables: &[(ObjectName, Vec<Name>)]) -> Result<()> {
@@ -49,10 +68,14 @@ impl Session {
                 let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
                 return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
             }
-            targets.push(table.oid);
+            if self.may_maintain(&table, "analyze") {
+                targets.push(table.oid);
+            }
         }
         if tables.is_empty() {
-            targets.extend(self.core.catalog().tables().map(|table| table.oid));
+            let catalog = self.core.catalog();
+            let own = catalog.tables().filter(|table| self.owns_table(&catalog, table));
+            targets.extend(own.map(|table| table.oid));
         }
         for oid in targets {
             self.block.lock_relation(oid, RelationLockMode::ShareUpdateExclusive, WaitPolicy::Block)?;

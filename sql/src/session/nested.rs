@@ -30,6 +30,8 @@ struct Planned<R> {
     plan: Arc<Plan>,
     references: Arc<[R]>,
     epoch: u64,
+    /// Names are looked up in the schemas that this role may use.
+    role: crate::types::Oid,
 }
 
 impl<R> Statement<R> {
@@ -59,6 +61,7 @@ impl<R> Statement<R> {
         let core = nested.core;
         if let Some(planned) = &*self.plan.lock()
             && planned.epoch == core.plan_epoch.get()
+            && planned.role == core.role.get()
             && core.view.borrow().is_current(&core.engine.publisher, planned.plan.catalog_version)
             && holds(&planned.references)
         {
@@ -71,6 +74,7 @@ impl<R> Statement<R> {
             plan: plan.clone(),
             references: references.clone(),
             epoch: core.plan_epoch.get(),
+            role: core.role.get(),
         });
         Ok((plan, references))
     }
@@ -122,6 +126,7 @@ impl<'a> Nested<'a> {
     ) -> Result<Running> {
         let (plan, rest) = self.ready(get)?;
         let parameters = values(&plan, rest)?;
+        self.core.check_permissions(&plan)?;
         if plan.writes {
             let command = command(&plan);
             if self.read_only {
@@ -185,6 +190,7 @@ impl<'a> Nested<'a> {
                 for name in tables {
                     let path = self.core.search_path.borrow().clone();
                     let table = crate::ddl::names::find_table(&self.core.catalog(), &path, name)?;
+                    self.core.check_lock(&table, *mode)?;
                     self.context.transaction.borrow_mut().lock_relation(table.oid, *mode, wait)?;
                 }
                 return Ok(());

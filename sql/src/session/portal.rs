@@ -2,6 +2,7 @@
 
 use super::statement::Prepared;
 use super::{Field, Format, OUTPUT_BYTES_MAX, Output};
+use crate::catalog::system::Cursor;
 use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -32,7 +33,10 @@ pub(super) struct Portal {
     pub pending: Option<(Batch, usize)>,
     /// Savepoints around it when it was made.
     pub level: usize,
-    pub is_cursor: bool,
+    /// What pg_cursors shows of it; the unnamed portal is not there.
+    pub listed: Option<Arc<Cursor>>,
+    /// WITH HOLD, and the transaction that made it committed: all its rows are in `scroll`.
+    pub is_held: bool,
     /// SCROLL: rows handed out are kept for going back.
     pub scroll: Option<super::cursor::Scroll>,
 }
@@ -148,9 +152,14 @@ impl Portal {
             sent_before: 0,
             pending: None,
             level,
-            is_cursor: false,
+            listed: None,
+            is_held: false,
             scroll: None,
         }
+    }
+
+    pub fn is_holdable(&self) -> bool {
+        self.listed.as_ref().is_some_and(|cursor| cursor.holdable)
     }
 
     /// Fixes the result's columns and their formats.
@@ -284,12 +293,21 @@ impl Portals {
         }
     }
     pub fn close_all(&mut self) {
-        self.end_transaction();
-    }
-    /// No portal outlives its transaction.
-    pub fn end_transaction(&mut self) {
         self.unnamed = None;
         self.named.clear();
+    }
+    /// No portal outlives its transaction, but cursors WITH HOLD that it commits.
+    pub fn end_transaction(&mut self, committed: bool) {
+        self.unnamed = None;
+        self.named.retain(|_, portal| {
+            portal.is_held |= committed && portal.is_holdable();
+            portal.is_held
+        });
+    }
+    /// Names of the cursors that are to outlive their transaction.
+    pub fn to_hold(&self) -> Vec<String> {
+        let new = |portal: &&Box<Portal>| portal.is_holdable() && !portal.is_held;
+        self.named.values().filter(new).map(|portal| portal.name.clone()).collect()
     }
     /// ROLLBACK TO the savepoint at this position: what was made after it goes.
     pub fn drop_above(&mut self, level: usize) {

@@ -1,9 +1,11 @@
 //! Statements that are not planned: each is carried out here or sent to the module that knows how.
 
 use super::connection::{Session, no_statement};
+use super::cursor::Declare;
 use super::portal::{Portal, Run, Tag};
 use super::statement::Prepared;
 use super::{Field, Format, Output, Progress};
+use crate::catalog::acl;
 use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
@@ -20,13 +22,15 @@ pub(super) fn decode_parameter(
     data_type: Type,
     eval: &EvalContext<'_>,
 ) -> Result<Datum> {
-    match format {
-        Format::Binary => crate::types::read_binary(bytes, data_type),
+    let value = match format {
+        Format::Binary => crate::types::read_binary(bytes, data_type)?,
         Format::Text => {
             let text = crate::types::binary::read_text(bytes)?;
-            crate::types::format::parse_datum(text, data_type, -1, eval.render)
+            return crate::functions::parse_in_context(text, data_type, -1, eval);
         }
-    }
+    };
+    crate::functions::domain::verify(&value, data_type, eval)?;
+    Ok(value)
 }
 
 fn text_field(name: &str) -> Field {
@@ -149,8 +153,9 @@ impl Session {
                 self.core.statements.borrow_mut().clear();
                 "DEALLOCATE ALL"
             }
-            StatementKind::Declare { name, scroll, hold, query, .. } => {
-                self.declare(name, query, scroll.unwrap_or(false), *hold, portal)?;
+            StatementKind::Declare { name, binary, scroll, hold, query } => {
+                let scroll = scroll.unwrap_or(false);
+                self.declare(Declare { name, query, binary: *binary, scroll, hold: *hold }, portal)?;
                 "DECLARE CURSOR"
             }
             StatementKind::Close(Some(name)) => {
@@ -195,9 +200,10 @@ impl Session {
                 "ANALYZE"
             }
             StatementKind::Checkpoint => {
-                self.require_superuser(
-                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
-                )?;
+                if !self.core.has_privileges_of(acl::CHECKPOINT) {
+                    let message = "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT";
+                    return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                }
                 self.core.engine.store().fold_now()?;
                 "CHECKPOINT"
             }
@@ -379,7 +385,7 @@ impl Session {
         }
         let on_off = |on: bool| Some(if on { "on" } else { "off" });
         let defaults = [
-            ("default_transaction_isolation", modes.isolation.map(super::core::isolation_name)),
+            ("default_transaction_isolation", modes.isolation.map(|level| level.name())),
             ("default_transaction_read_only", modes.read_only.and_then(on_off)),
             ("default_transaction_deferrable", modes.deferrable.and_then(on_off)),
         ];
@@ -502,6 +508,7 @@ impl Session {
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         for name in tables {
             let table = self.find_table(name)?;
+            self.core.check_lock(&table, mode)?;
             self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
                 match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
                     true => Error::new(
@@ -518,11 +525,14 @@ impl Session {
     pub(super) fn find_table(&self, name: &ast::ObjectName) -> Result<Arc<crate::catalog::Table>> {
         let catalog = self.core.catalog();
         let path = self.core.search_path.borrow().clone();
+        if let [.., schema, _] = &name.parts[..] {
+            crate::plan::permissions::check_schema(schema, self.core.role.get(), &catalog)?;
+        }
         crate::ddl::names::find_table(&catalog, &path, name)
     }
 
     pub(super) fn require_superuser(&self, message: &str) -> Result<()> {
-        if self.core.superuser {
+        if self.core.is_superuser() {
             return Ok(());
         }
         Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))

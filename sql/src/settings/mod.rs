@@ -23,7 +23,7 @@ use definition::{Context, Definition, HIDDEN, Kind, LIST, NO_RESET, REPORT};
 use hashbrown::HashMap;
 
 pub use definition::parse_bool;
-pub use typed::{Typed, split_identifiers};
+pub use typed::{IsolationLevel, Typed, split_identifiers};
 
 /// Where a value came from, weakest first: each level overrides those before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -243,6 +243,11 @@ impl Settings {
         }
         self.refresh();
         Ok(())
+    }
+
+    /// Whether only superusers may change it in a session.
+    pub fn requires_superuser(name: &str) -> bool {
+        find(name).is_some_and(|position| definition(position).context == Context::Superuser)
     }
 
     fn set_level(&mut self, key: Key, source: Source, value: Option<String>) {

@@ -13,7 +13,7 @@ pub struct Typed {
     pub render: RenderSettings,
     pub search_path: Arc<[String]>,
     pub concurrency_mode: Mode,
-    pub default_isolation: Isolation,
+    pub default_isolation: IsolationLevel,
     pub default_read_only: bool,
     pub default_deferrable: bool,
     /// Milliseconds; 0 = off.
@@ -72,8 +72,8 @@ impl Typed {
                 "serial" => Mode::Serial,
                 _ => Mode::Ssi,
             },
-            default_isolation: parse_isolation(value("default_transaction_isolation"))
-                .unwrap_or(Isolation::ReadCommitted),
+            default_isolation: IsolationLevel::named(value("default_transaction_isolation"))
+                .unwrap_or(IsolationLevel::ReadCommitted),
             default_read_only: on("default_transaction_read_only"),
             default_deferrable: on("default_transaction_deferrable"),
             statement_timeout_ms: number("statement_timeout"),
@@ -106,12 +106,39 @@ impl Typed {
     }
 }
 
-fn parse_isolation(value: &str) -> Option<Isolation> {
-    match value {
-        "serializable" => Some(Isolation::Serializable),
-        "repeatable read" => Some(Isolation::RepeatableRead),
-        "read committed" | "read uncommitted" => Some(Isolation::ReadCommitted),
-        _ => None,
+/// The standard's levels. READ UNCOMMITTED keeps its name but is READ COMMITTED, as in PostgreSQL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IsolationLevel {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl IsolationLevel {
+    const ALL: [IsolationLevel; 4] =
+        [Self::ReadUncommitted, Self::ReadCommitted, Self::RepeatableRead, Self::Serializable];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            IsolationLevel::ReadUncommitted => "read uncommitted",
+            IsolationLevel::ReadCommitted => "read committed",
+            IsolationLevel::RepeatableRead => "repeatable read",
+            IsolationLevel::Serializable => "serializable",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<IsolationLevel> {
+        Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+
+    /// What the transaction layer does for it.
+    pub fn isolation(self) -> Isolation {
+        match self {
+            IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+            IsolationLevel::RepeatableRead => Isolation::RepeatableRead,
+            IsolationLevel::Serializable => Isolation::Serializable,
+        }
     }
 }
 
@@ -149,7 +176,7 @@ fn time_zone(definition: &Definition, value: &str) -> Result<String> {
         value.get(..8).filter(|prefix| prefix.eq_ignore_ascii_case("interval")).map(|_| &value[8..])
     {
         let offset = rest.trim().trim_matches('\'');
-        let seconds = interval_offset(offset).ok_or_else(|| {
+        let seconds = crate::types::timezone_offset(offset).ok_or_else(|| {
             Error::new(
                 SqlState::INVALID_PARAMETER_VALUE,
                 format!("invalid value for parameter \"TimeZone\": \"{value}\""),
@@ -158,24 +185,6 @@ fn time_zone(definition: &Definition, value: &str) -> Result<String> {
         return TimeZone::fixed(seconds).map(|zone| zone.name).ok_or_else(|| definition.invalid(value));
     }
     TimeZone::named(value).map(|zone| zone.name).ok_or_else(|| definition.invalid(value))
-}
-
-/// `-08:00`, `+5`, `05:30:00` as seconds.
-fn interval_offset(text: &str) -> Option<i32> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let mut seconds = 0i32;
-    let mut factor = 3600;
-    for part in digits.split(':') {
-        if factor == 0 {
-            return None;
-        }
-        seconds = seconds.checked_add(part.parse::<u16>().ok()? as i32 * factor)?;
-        factor /= 60;
-    }
-    Some(sign * seconds)
 }
 
 fn client_encoding(definition: &Definition, value: &str) -> Result<String> {

@@ -20,6 +20,7 @@
 //! | interval                    | its span in microseconds (PostgreSQL's comparison), 16 bytes, sign bit flipped  |
 //! | uuid                        | 16 bytes                                                                        |
 //! | array                       | per element 01 and the element's column encoding (ascending, nulls last); 00; dimensions count; lengths; lower bounds |
+//! | jsonb                       | see `types/json`: kind; length; elements, or keys and values                    |
 //! | record                      | per field 01 and its column encoding; 00                                        |
 //!
 //! Text order is that of bytes (the C collation). Every payload says itself where it ends, so columns can follow each
@@ -27,6 +28,7 @@
 //! encoding identifies a value up to its type's `=`, but the original (a numeric's scale, the blanks of a character(n))
 //! can't be had back from it.
 
+use crate::types::json::Json;
 use crate::types::{Datum, Numeric, Repr, Type};
 
 /// How one key column sorts.
@@ -52,6 +54,8 @@ const NULL_FIRST: u8 = 0;
 /// The byte before every value: with it as a prefix, a range covers exactly the non-null values.
 pub const VALUE_TAG: u8 = 1;
 const NULL_LAST: u8 = 2;
+
+const JSONB_DAMAGED: u8 = 7;
 
 const ESCAPE: u8 = 0xff;
 const END: u8 = 0x01;
@@ -95,6 +99,14 @@ fn encode_payload(value: &Datum, data_type: Type, out: &mut Vec<u8>) {
         Datum::Text(value) if data_type == Type::BPCHAR => {
             encode_bytes(value.trim_end_matches(' ').as_bytes(), out)
         }
+        Datum::Text(value) if data_type == Type::JSONB => match Json::of_canonical(value) {
+            Ok(json) => json.encode_key(out),
+            // Damage on disk: past every value, and of the form that skip_jsonb() knows.
+            Err(_) => {
+                out.push(JSONB_DAMAGED);
+                encode_bytes(value.as_bytes(), out);
+            }
+        },
         Datum::Text(value) => encode_bytes(value.as_bytes(), out),
         Datum::Bytea(value) => encode_bytes(value, out),
         Datum::Interval(value) => out.extend((value.span() as u128 ^ 1 << 127).to_be_bytes()),
@@ -119,7 +131,7 @@ fn encode_payload(value: &Datum, data_type: Type, out: &mut Vec<u8>) {
     }
 }
 
-fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     let mut pieces = bytes.split(|byte| *byte == 0);
     out.extend_from_slice(pieces.next().unwrap_or_default());
     for piece in pieces {
@@ -129,7 +141,7 @@ fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend([0, END]);
 }
 
-fn encode_numeric(value: &Numeric, out: &mut Vec<u8>) {
+pub(crate) fn encode_numeric(value: &Numeric, out: &mut Vec<u8>) {
     let Some((negative, weight, _, digits)) = value.raw() else {
         return out.push(match value {
             Numeric::NegativeInfinity => 0,
@@ -165,6 +177,9 @@ pub fn skip(bytes: &[u8], data_type: Type, order: KeyOrder) -> Option<usize> {
 /// `invert` is 0xff where the bytes are those of a descending column.
 fn skip_payload(bytes: &[u8], data_type: Type, invert: u8) -> Option<usize> {
     let fixed = |width: usize| (bytes.len() >= width).then_some(width);
+    if data_type == Type::JSONB {
+        return skip_jsonb(bytes, invert);
+    }
     match data_type.repr() {
         Repr::Bool => fixed(1),
         Repr::Int2 => fixed(2),
@@ -215,6 +230,42 @@ fn skip_payload(bytes: &[u8], data_type: Type, invert: u8) -> Option<usize> {
     }
 }
 
+/// Past a jsonb value as [`Json::encode_key`] writes it. Values still to come are counted, not nested.
+fn skip_jsonb(bytes: &[u8], invert: u8) -> Option<usize> {
+    let mut position = 0;
+    // Of the containers that are open: values to come, and whether each has a key before it.
+    let mut open: Vec<(u32, bool)> = Vec::new();
+    loop {
+        let text = |position: usize| skip_payload(bytes.get(position..)?, Type::TEXT, invert);
+        let tag = bytes.get(position)? ^ invert;
+        position += 1;
+        match tag {
+            0 | 1 => {}
+            2 | JSONB_DAMAGED => position += text(position)?,
+            3 => position += skip_payload(bytes.get(position..)?, Type::NUMERIC, invert)?,
+            4 => position += 1,
+            5 | 6 => {
+                let count: [u8; 4] = bytes.get(position..position + 4)?.try_into().ok()?;
+                open.push((u32::from_be_bytes(count.map(|byte| byte ^ invert)), tag == 6));
+                position += 4;
+            }
+            _ => return None,
+        }
+        while open.last().is_some_and(|(count, _)| *count == 0) {
+            open.pop();
+        }
+        match open.last_mut() {
+            None => return (position <= bytes.len()).then_some(position),
+            Some((count, keys)) => {
+                *count -= 1;
+                if *keys {
+                    position += skip_payload(bytes.get(position..)?, Type::TEXT, invert)?;
+                }
+            }
+        }
+    }
+}
+
 /// The smallest byte string above every string that begins with `prefix` (None: there is none).
 pub fn prefix_successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
@@ -258,8 +309,10 @@ mod tests {
         Type::INTERVAL,
         Type::UUID,
         Type::OID,
+        Type::JSONB,
         Type(1007),
         Type(1009),
+        Type(3807),
     ];
 
     /// Small and extreme values are likelier than uniform ones would be, so that neighbours and ties occur.
@@ -304,6 +357,19 @@ mod tests {
                 )
                 .unwrap(),
             }),
+            Repr::Text if data_type == Type::JSONB => Datum::text(
+                [
+                    "[]",
+                    "{}",
+                    "null",
+                    "1",
+                    "1.0",
+                    r#""a\u0001""#,
+                    r#"{"a": [1, {}], "b": true}"#,
+                    r#"{"b": null}"#,
+                    "[[], 2]",
+                ][r.random_range(0..9)],
+            ),
             Repr::Text => Datum::text(text),
             Repr::Bytea => Datum::Bytea(letters.into()),
             Repr::Date => Datum::Date(integer as i32),

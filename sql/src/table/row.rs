@@ -284,7 +284,7 @@ fn read_record(mut bytes: &[u8], depth: u32) -> Result<Datum> {
         let data_type = Type(take_u32(&mut bytes)?);
         fields.push((data_type, read_nested(&mut bytes, data_type, depth)?));
     }
-    Ok(Datum::Record(fields.into()))
+    Ok(Datum::record(fields))
 }
 
 /// One row's header, checked.

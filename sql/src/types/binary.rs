@@ -7,8 +7,10 @@
 
 use super::array_text::{DIMENSIONS_MAX, ELEMENTS_MAX, too_many_dimensions};
 use super::calendar::{self, DATE_MAX, DATE_MIN};
+use super::format::parse_datum;
 use super::interval::MICROS_PER_DAY;
-use super::{ArrayValue, Datum, Interval, Numeric, Repr, Type};
+use super::{ArrayValue, Datum, Interval, Numeric, Record, RenderSettings, Repr, Type};
+use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
 use crate::error::{Error, Result, SqlState};
 
@@ -19,10 +21,17 @@ pub fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, data_type: T
     }
     match &column.values {
         Values::Int4(vector) | Values::Date(vector) => out.extend(vector[row].to_be_bytes()),
-        Values::Int8(vector) | Values::Time(vector) | Values::Timestamp(vector) => {
+        Values::Int8(vector) => write_int8(out, vector[row], data_type),
+        Values::Time(vector) | Values::Timestamp(vector) => {
             out.extend(vector[row].to_be_bytes());
         }
-        Values::Text(strings) | Values::Bytea(strings) => out.extend_from_slice(strings.get(row)),
+        Values::Text(strings) => {
+            if has_version(data_type) {
+                out.push(1);
+            }
+            out.extend_from_slice(strings.get(row));
+        }
+        Values::Bytea(strings) => out.extend_from_slice(strings.get(row)),
         Values::Bool(vector) => out.push(u8::from(vector[row])),
         Values::Int2(vector) => out.extend(vector[row].to_be_bytes()),
         Values::Float4(vector) => out.extend(vector[row].to_be_bytes()),
@@ -42,17 +51,22 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
         Datum::Bool(value) => out.push(u8::from(*value)),
         Datum::Int2(value) => out.extend(value.to_be_bytes()),
         Datum::Int4(value) | Datum::Date(value) => out.extend(value.to_be_bytes()),
-        Datum::Int8(value) | Datum::Time(value) | Datum::Timestamp(value) => out.extend(value.to_be_bytes()),
+        Datum::Int8(value) => write_int8(out, *value, data_type),
+        Datum::Time(value) | Datum::Timestamp(value) => out.extend(value.to_be_bytes()),
         Datum::Float4(value) => out.extend(value.to_be_bytes()),
         Datum::Float8(value) => out.extend(value.to_be_bytes()),
         Datum::Numeric(value) => write_numeric(out, value),
-        Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
+        Datum::Text(value) => {
+            if has_version(data_type) {
+                out.push(1);
+            }
+            out.extend_from_slice(value.as_bytes());
+        }
         Datum::Bytea(value) => out.extend_from_slice(value),
         Datum::Interval(value) => write_interval(out, *value),
         Datum::Uuid(value) => out.extend_from_slice(value),
         Datum::Oid(value) => out.extend(value.to_be_bytes()),
         Datum::Array(array) => {
-            let _ = data_type;
             out.extend((array.dimensions.len() as u32).to_be_bytes());
             out.extend(u32::from(array.elements.iter().any(Datum::is_null)).to_be_bytes());
             out.extend(array.element.0.to_be_bytes());
@@ -70,6 +84,19 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
             }
         }
     }
+}
+
+/// An enum's value is its label, in binary too.
+fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
+    match data_type.0 >= FIRST_USER_OID && data_type.base().is_enum() {
+        true => out.extend(super::user::label(data_type.base(), value).unwrap_or_default().as_bytes()),
+        false => out.extend(value.to_be_bytes()),
+    }
+}
+
+/// jsonb and jsonpath: a version byte, 1, then the text.
+fn has_version(data_type: Type) -> bool {
+    matches!(data_type, Type::JSONB | Type::JSONPATH)
 }
 
 fn write_field(out: &mut Vec<u8>, value: &Datum, data_type: Type) {
@@ -135,6 +162,22 @@ fn out_of_range(what: &str) -> Error {
 
 /// Reads a value in its type's binary format.
 pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
+    if data_type.0 >= FIRST_USER_OID {
+        if data_type.is_domain() {
+            return super::apply_modifier(
+                read_binary(bytes, data_type.base())?,
+                data_type.base(),
+                data_type.base_modifier(),
+                false,
+            );
+        }
+        if data_type.is_enum() {
+            return parse_datum(read_text(bytes)?, data_type, -1, &RenderSettings::default());
+        }
+        if let Some(template) = data_type.row_template() {
+            return read_record(bytes, &template);
+        }
+    }
     Ok(match data_type.repr() {
         Repr::Bool => Datum::Bool(exact::<1>(bytes)?[0] != 0),
         Repr::Int2 => Datum::Int2(i16::from_be_bytes(exact(bytes)?)),
@@ -145,6 +188,20 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
         Repr::Oid => Datum::Oid(u32::from_be_bytes(exact(bytes)?)),
         Repr::Uuid => Datum::Uuid(exact(bytes)?),
         Repr::Bytea => Datum::Bytea(bytes.into()),
+        Repr::Text if has_version(data_type) => match bytes.split_first() {
+            Some((1, text)) => parse_datum(read_text(text)?, data_type, -1, &RenderSettings::default())?,
+            Some((version, _)) => {
+                let name = data_type.display();
+                let message = format!("unsupported {name} version number {version}");
+                return Err(Error::new(SqlState::INTERNAL_ERROR, message));
+            }
+            None => return Err(short()),
+        },
+        Repr::Text if data_type == Type::JSON => {
+            let text = read_text(bytes)?;
+            super::json::validate(text)?;
+            Datum::text(text)
+        }
         Repr::Text => Datum::text(read_text(bytes)?),
         Repr::Numeric => Datum::numeric(read_numeric(bytes)?),
         Repr::Date => {
@@ -177,7 +234,10 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
             })
         }
         Repr::Array => read_array(bytes, data_type)?,
-        Repr::Record => return Err(Error::unsupported("binary input of anonymous composite types")),
+        Repr::Record => {
+            let message = "input of anonymous composite types is not implemented";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
     })
 }
 
@@ -227,6 +287,42 @@ fn read_numeric(mut bytes: &[u8]) -> Result<Numeric> {
     Numeric::from_raw(sign == 0x4000, i32::from(weight), scale, &digits)
         .map(|value| value.trunc(i32::from(scale)))
         .ok_or_else(|| invalid("invalid digit in external \"numeric\" value"))
+}
+
+/// A row whose columns are known: the announced types must be theirs.
+fn read_record(mut bytes: &[u8], template: &Record) -> Result<Datum> {
+    let count = take_i32(&mut bytes)?;
+    if usize::try_from(count) != Ok(template.len()) {
+        let message = format!("wrong number of columns: {count}, expected {}", template.len());
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    let mut fields = Vec::with_capacity(template.len());
+    for (index, (data_type, _)) in template.iter().enumerate() {
+        let announced = Type(take_i32(&mut bytes)? as u32);
+        if announced != *data_type {
+            let message = format!(
+                "binary data has type {} ({}) instead of expected {} ({}) in record column {}",
+                announced.0,
+                announced.display(),
+                data_type.0,
+                data_type.display(),
+                index + 1
+            );
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        let value = match take_i32(&mut bytes)? {
+            -1 => Datum::Null,
+            length => {
+                let length = usize::try_from(length).map_err(|_| short())?;
+                read_binary(take(&mut bytes, length)?, *data_type)?
+            }
+        };
+        fields.push((*data_type, value));
+    }
+    match bytes.is_empty() {
+        true => Ok(Datum::record(fields)),
+        false => Err(invalid("incorrect binary data format")),
+    }
 }
 
 fn read_array(mut bytes: &[u8], data_type: Type) -> Result<Datum> {
@@ -282,8 +378,6 @@ fn read_array(mut bytes: &[u8], data_type: Type) -> Result<Datum> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RenderSettings;
-    use crate::types::format::parse_datum;
 
     #[test]
     fn binary_round_trips_and_hostile_bytes_do_not_panic() {
@@ -307,6 +401,8 @@ mod tests {
             (Type::OID, "4000000000"),
             (Type(1007), "{{1,2},{3,NULL}}"),
             (Type(1009), "{}"),
+            (Type::JSONB, r#"{"a": [1.50, null]}"#),
+            (Type::JSON, " [1] "),
         ];
         let mut seed = 1u32;
         for (data_type, text) in cases {

@@ -25,7 +25,21 @@ pub enum Datum {
     Uuid([u8; 16]),
     Oid(Oid),
     Array(Arc<ArrayValue>),
-    Record(Arc<[(Type, Datum)]>),
+    Record(Arc<Record>),
+}
+
+/// A row as one value. Of a named composite type the names are the type's; a row that a query makes has its own.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub fields: Vec<(Type, Datum)>,
+    pub names: Option<Arc<[String]>>,
+}
+
+impl std::ops::Deref for Record {
+    type Target = [(Type, Datum)];
+    fn deref(&self) -> &[(Type, Datum)] {
+        &self.fields
+    }
 }
 
 /// Months, days and microseconds are kept apart, as a month has no fixed length.
@@ -98,6 +112,13 @@ impl Datum {
     pub fn array(value: ArrayValue) -> Datum {
         Datum::Array(Arc::new(value))
     }
+    /// A row whose fields have no names of their own.
+    pub fn record(fields: Vec<(Type, Datum)>) -> Datum {
+        Datum::Record(Arc::new(Record { fields, names: None }))
+    }
+    pub fn named_record(fields: Vec<(Type, Datum)>, names: Option<Arc<[String]>>) -> Datum {
+        Datum::Record(Arc::new(Record { fields, names }))
+    }
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Datum::Text(value) => Some(value),
@@ -123,7 +144,7 @@ impl Datum {
             _ => None,
         }
     }
-    pub fn as_record(&self) -> Option<&[(Type, Datum)]> {
+    pub fn as_record(&self) -> Option<&Record> {
         match self {
             Datum::Record(value) => Some(value),
             _ => None,
@@ -247,12 +268,13 @@ fn compare_arrays(a: &ArrayValue, b: &ArrayValue) -> Ordering {
         })
 }
 
-/// [`compare`], knowing the type: trailing blanks of character(n) don't count.
+/// [`compare`], knowing the type: trailing blanks of character(n) don't count, jsonb has an order of its own.
 pub fn compare_as(a: &Datum, b: &Datum, data_type: Type) -> Ordering {
     match (a, b) {
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::BPCHAR => {
             a.trim_end_matches(' ').as_bytes().cmp(b.trim_end_matches(' ').as_bytes())
         }
+        (Datum::Text(a), Datum::Text(b)) if data_type == Type::JSONB => super::json::compare_text(a, b),
         _ => compare(a, b),
     }
 }
@@ -302,6 +324,7 @@ pub fn hash_as<H: Hasher>(value: &Datum, data_type: Type, state: &mut H) {
         Datum::Text(value) if data_type == Type::BPCHAR => {
             state.write(value.trim_end_matches(' ').as_bytes())
         }
+        Datum::Text(value) if data_type == Type::JSONB => super::json::hash_text(value, state),
         _ => value.hash(state),
     }
 }

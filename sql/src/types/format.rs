@@ -3,6 +3,7 @@
 use super::datetime_output::{write_date, write_interval, write_time, write_timestamp};
 use super::float::{write_float4, write_float8};
 use super::{ArrayValue, Datum, RenderSettings, Type};
+use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
 use crate::error::{Error, Result, SqlState};
 
@@ -84,6 +85,14 @@ fn write_oid(out: &mut Vec<u8>, oid: u32, data_type: Type) {
     }
 }
 
+/// A bigint, or an enum's value as its label.
+fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
+    match data_type.0 >= FIRST_USER_OID && data_type.base().is_enum() {
+        true => out.extend(super::user::label(data_type.base(), value).unwrap_or_default().as_bytes()),
+        false => write_integer(out, value),
+    }
+}
+
 /// The text form of one value that is not null (a null writes nothing).
 pub fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, data_type: Type, render: &RenderSettings) {
     if column.is_null(row) {
@@ -91,7 +100,7 @@ pub fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, data_type: Typ
     }
     match &column.values {
         Values::Int4(vector) => write_integer(out, i64::from(vector[row])),
-        Values::Int8(vector) => write_integer(out, vector[row]),
+        Values::Int8(vector) => write_int8(out, vector[row], data_type),
         Values::Text(strings) => out.extend_from_slice(strings.get(row)),
         Values::Bool(vector) => write_bool(out, vector[row]),
         Values::Int2(vector) => write_integer(out, i64::from(vector[row])),
@@ -118,7 +127,7 @@ pub fn write_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type, render: &R
         Datum::Bool(value) => write_bool(out, *value),
         Datum::Int2(value) => write_integer(out, i64::from(*value)),
         Datum::Int4(value) => write_integer(out, i64::from(*value)),
-        Datum::Int8(value) => write_integer(out, *value),
+        Datum::Int8(value) => write_int8(out, *value, data_type),
         Datum::Float4(value) => write_float4(out, *value, render.extra_float_digits),
         Datum::Float8(value) => write_float8(out, *value, render.extra_float_digits),
         Datum::Numeric(value) => value.write_text(out),
@@ -131,7 +140,7 @@ pub fn write_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type, render: &R
         Datum::Uuid(value) => write_uuid(out, value),
         Datum::Oid(value) => write_oid(out, *value, data_type),
         Datum::Array(array) => super::array_text::write_array(out, array, data_type, render),
-        Datum::Record(fields) => write_record(out, fields, render),
+        Datum::Record(fields) => super::record_text::write_record(out, fields, render),
     }
 }
 
@@ -139,34 +148,6 @@ pub fn format_datum(datum: &Datum, data_type: Type, render: &RenderSettings) -> 
     let mut out = Vec::new();
     write_datum(&mut out, datum, data_type, render);
     String::from_utf8(out).expect("text output is UTF-8")
-}
-
-/// `(1,"a b",)`: an empty field is a null, an empty string is quoted.
-fn write_record(out: &mut Vec<u8>, fields: &[(Type, Datum)], render: &RenderSettings) {
-    out.push(b'(');
-    for (index, (data_type, field)) in fields.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        if field.is_null() {
-            continue;
-        }
-        let text = format_datum(field, *data_type, render);
-        let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || super::numeric::is_space(c);
-        if !text.is_empty() && !text.contains(special) {
-            out.extend_from_slice(text.as_bytes());
-            continue;
-        }
-        out.push(b'"');
-        for byte in text.bytes() {
-            if matches!(byte, b'"' | b'\\') {
-                out.push(byte);
-            }
-            out.push(byte);
-        }
-        out.push(b'"');
-    }
-    out.push(b')');
 }
 
 /// Parses a value's text form and applies the type modifier as an assignment does.
@@ -196,8 +177,17 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
                 None => Datum::text(text),
             });
         }
+        Type::JSON => {
+            super::json::validate(text)?;
+            Datum::text(text)
+        }
+        Type::JSONB => Datum::text(super::json::Json::parse(text)?.to_text()),
         Type::REGTYPE => Datum::Oid(parse_regtype(text)?),
-        Type::RECORD => return Err(Error::unsupported("input of anonymous composite types")),
+        Type::RECORD => {
+            let message = "input of anonymous composite types is not implemented";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        _ if data_type.0 >= FIRST_USER_OID => return parse_user_type(text, data_type, modifier, render),
         _ if data_type.repr() == super::Repr::Oid => Datum::Oid(parse_oid(text, data_type)?),
         _ if data_type.repr() == super::Repr::Array => {
             return super::array_text::parse_array(text, data_type, modifier, render);
@@ -209,6 +199,29 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         _ => Datum::text(text),
     };
     apply_modifier(datum, data_type, modifier, false)
+}
+
+/// A value of a type that a user made. What a domain demands is checked by `functions::domain`, where expressions can be evaluated.
+fn parse_user_type(text: &str, data_type: Type, modifier: i32, render: &RenderSettings) -> Result<Datum> {
+    if data_type.is_domain() {
+        return parse_datum(text, data_type.base(), data_type.base_modifier(), render);
+    }
+    if data_type.is_array() {
+        return super::array_text::parse_array(text, data_type, modifier, render);
+    }
+    if data_type.is_enum() {
+        return super::user::position(data_type, text).map(Datum::Int8).ok_or_else(|| {
+            let message = format!("invalid input value for enum {}: \"{text}\"", data_type.display());
+            Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+        });
+    }
+    match data_type.row_template() {
+        Some(template) => super::record_text::parse_record(text, &template, render),
+        None => Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("type {} does not exist", data_type.display()),
+        )),
+    }
 }
 
 /// Applies length, precision or scale. `explicit` casts cut strings where an assignment fails.

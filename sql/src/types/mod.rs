@@ -11,13 +11,17 @@ pub mod float;
 pub mod format;
 pub mod interval;
 pub mod interval_input;
+pub mod json;
 mod names;
 pub mod numeric;
+mod record_text;
 mod timezone;
+pub(crate) use timezone::offset as timezone_offset;
+pub(crate) mod user;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
-    ArrayValue, Datum, Interval, Numeric, compare, compare_as, compare_floats, hash_as, hash_float,
+    ArrayValue, Datum, Interval, Numeric, Record, compare, compare_as, compare_floats, hash_as, hash_float,
 };
 pub use format::{apply_modifier, format_datum, parse_datum, write_datum, write_text};
 pub use interval::{interval_modifier_text, make_interval_modifier};
@@ -123,11 +127,14 @@ types! {
     TRIGGER = 2279, 0, "trigger", Text, 4;
     INTERNAL = 2281, 0, "internal", Text, 8;
     ANYELEMENT = 2283, 0, "anyelement", Text, 4;
+    ANYENUM = 3500, 0, "anyenum", Int8, 4;
     ANYNONARRAY = 2776, 0, "anynonarray", Text, 4;
     ANYCOMPATIBLE = 5077, 0, "anycompatible", Text, 4;
     ANYCOMPATIBLEARRAY = 5078, 0, "anycompatiblearray", Array, -1;
     ANYCOMPATIBLENONARRAY = 5079, 0, "anycompatiblenonarray", Text, 4;
     UUID = 2950, 2951, "uuid", Uuid, 16;
+    JSONB = 3802, 3807, "jsonb", Text, -1;
+    JSONPATH = 4072, 4073, "jsonpath", Text, -1;
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
     REGROLE = 4096, 4097, "regrole", Oid, 4;
     XID8 = 5069, 271, "xid8", Int8, 8;

@@ -1,6 +1,15 @@
 //! What a type is called and which family it belongs to: facts of pg_type.
 
-use super::{BUILTIN, Oid, Repr, Type, builtin, builtin_of_array};
+use super::{BUILTIN, Oid, Repr, Type, builtin, builtin_of_array, user};
+use crate::catalog::{FIRST_USER_OID, TypeInfo};
+use crate::parse::quote_identifier;
+
+fn user_element(array: Type) -> Option<Type> {
+    match user::info(array.0) {
+        Some(TypeInfo::ArrayOf(element)) => Some(element),
+        _ => None,
+    }
+}
 
 /// Words the grammar has for types besides their catalog names (`integer` is `int4`).
 const ALIASES: &[(&str, Type)] = &[
@@ -28,7 +37,13 @@ impl Type {
         match builtin(self.0) {
             Some(entry) => entry.3,
             None if builtin_of_array(self.0).is_some() => Repr::Array,
-            None => Repr::Text,
+            None => match user::info(self.0) {
+                Some(TypeInfo::Enum) => Repr::Int8,
+                Some(TypeInfo::Domain(base, _)) => base.repr(),
+                Some(TypeInfo::Row) => Repr::Record,
+                Some(TypeInfo::ArrayOf(_)) => Repr::Array,
+                None => Repr::Text,
+            },
         }
     }
     /// pg_type.typname: "int4", "_int4".
@@ -36,27 +51,33 @@ impl Type {
         match (builtin(self.0), builtin_of_array(self.0)) {
             (Some(entry), _) => entry.2.to_string(),
             (None, Some(element)) => format!("_{}", element.2),
-            (None, None) => format!("oid{}", self.0),
+            (None, None) => user::name(self.0).map_or_else(|| format!("oid{}", self.0), |name| name.1),
         }
     }
     pub fn is_known(self) -> bool {
-        builtin(self.0).is_some() || builtin_of_array(self.0).is_some()
+        builtin(self.0).is_some() || builtin_of_array(self.0).is_some() || user::info(self.0).is_some()
     }
     /// The type of arrays of this type; None for pseudo-types and for arrays (whose arrays are of the same type).
     pub fn array_of(self) -> Option<Type> {
-        builtin(self.0).filter(|entry| entry.1 != 0).map(|entry| Type(entry.1))
+        match builtin(self.0) {
+            Some(entry) => Some(Type(entry.1)).filter(|array| array.0 != 0),
+            None => user::array_of(self.0),
+        }
     }
     /// The element type of an array type (also int2vector and oidvector).
     pub fn element(self) -> Option<Type> {
         match self {
             Type::INT2VECTOR => Some(Type::INT2),
             Type::OIDVECTOR => Some(Type::OID),
-            _ => builtin_of_array(self.0).map(|entry| entry.0),
+            _ => match builtin_of_array(self.0) {
+                Some(entry) => Some(entry.0),
+                None => user_element(self),
+            },
         }
     }
     /// A true array type: int2vector and oidvector are fixed-length types that can be subscripted.
     pub fn is_array(self) -> bool {
-        builtin_of_array(self.0).is_some()
+        builtin_of_array(self.0).is_some() || user_element(self).is_some()
     }
     pub fn is_polymorphic(self) -> bool {
         matches!(
@@ -64,6 +85,7 @@ impl Type {
             Type::ANYELEMENT
                 | Type::ANYARRAY
                 | Type::ANYNONARRAY
+                | Type::ANYENUM
                 | Type::ANYCOMPATIBLE
                 | Type::ANYCOMPATIBLEARRAY
                 | Type::ANYCOMPATIBLENONARRAY
@@ -71,7 +93,12 @@ impl Type {
     }
     /// pg_type.typlen.
     pub fn typlen(self) -> i16 {
-        builtin(self.0).map_or(-1, |entry| entry.4)
+        match (builtin(self.0), user::info(self.0)) {
+            (Some(entry), _) => entry.4,
+            (None, Some(TypeInfo::Enum)) => 4,
+            (None, Some(TypeInfo::Domain(base, _))) => base.typlen(),
+            _ => -1,
+        }
     }
     /// pg_type.typcategory.
     pub fn category(self) -> char {
@@ -93,6 +120,12 @@ impl Type {
             Type::UNKNOWN => 'X',
             Type::INT2VECTOR | Type::OIDVECTOR => 'A',
             _ if self.is_array() => 'A',
+            _ if self.0 >= FIRST_USER_OID => match user::info(self.0) {
+                Some(TypeInfo::Enum) => 'E',
+                Some(TypeInfo::Domain(base, _)) => base.category(),
+                Some(TypeInfo::Row) => 'C',
+                _ => 'U',
+            },
             _ if self.is_pseudo() => 'P',
             _ => 'U',
         }
@@ -166,6 +199,13 @@ pub fn format_type(data_type: Type, modifier: i32) -> String {
         Type::TIMESTAMPTZ => precision("timestamp", " with time zone"),
         Type::INTERVAL => super::interval_modifier_text(modifier),
         Type::UNKNOWN => "unknown".into(),
+        _ if data_type.0 >= FIRST_USER_OID => match user::name(data_type.0) {
+            Some((Some(schema), name)) => {
+                format!("{}.{}", quote_identifier(&schema), quote_identifier(&name))
+            }
+            Some((None, name)) => quote_identifier(&name),
+            None => "???".into(),
+        },
         _ => data_type.name(),
     }
 }

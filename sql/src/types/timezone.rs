@@ -67,7 +67,6 @@ impl TimeZone {
 
     /// A fixed offset (seconds east of Greenwich), named as PostgreSQL names `SET TIME ZONE 2`: `<+02>-02`.
     pub fn fixed(seconds_east: i32) -> Option<TimeZone> {
-        let offset = jiff::tz::Offset::from_seconds(seconds_east).ok()?;
         let (sign, inverse) = if seconds_east < 0 { ('-', '+') } else { ('+', '-') };
         let (hours, minutes) = (seconds_east.abs() / 3600, seconds_east.abs() / 60 % 60);
         let text = match minutes {
@@ -75,7 +74,7 @@ impl TimeZone {
             _ => format!("{hours:02}:{minutes:02}"),
         };
         let name = format!("<{sign}{text}>{inverse}{text}");
-        Some(TimeZone { name, zone: jiff::tz::TimeZone::fixed(offset) })
+        Some(TimeZone { name, zone: fixed_zone(seconds_east)? })
     }
 
     /// A zone as `SET TimeZone` takes it: a name of the IANA database, an abbreviation, hours east as a number
@@ -88,6 +87,11 @@ impl TimeZone {
         if let Ok(hours) = name.parse::<f64>() {
             return (hours.abs() <= 168.0).then(|| TimeZone::fixed((hours * 3600.0).round() as i32))?;
         }
+        // A POSIX offset without a name counts westwards, and is called what was written.
+        if name.contains(':') && name.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-')) {
+            let west = offset(name).filter(|west| west % 60 == 0 && west.abs() < 168 * 3600)?;
+            return Some(TimeZone { name: name.to_string(), zone: fixed_zone(-west)? });
+        }
         // A file name from outside must not wander through the file system.
         if name.is_empty() || name.len() > 255 || name.contains("..") || name.starts_with('/') {
             return None;
@@ -97,8 +101,7 @@ impl TimeZone {
             return Some(TimeZone { name, zone });
         }
         if let Some(offset) = abbreviation_offset(name) {
-            let zone = jiff::tz::TimeZone::fixed(jiff::tz::Offset::from_seconds(offset).ok()?);
-            return Some(TimeZone { name: name.to_ascii_uppercase(), zone });
+            return Some(TimeZone { name: name.to_ascii_uppercase(), zone: fixed_zone(offset)? });
         }
         let zone = jiff::tz::TimeZone::posix(name).ok()?;
         Some(TimeZone { name: name.to_string(), zone })
@@ -132,6 +135,28 @@ impl TimeZone {
             _ => before.min(after),
         }
     }
+}
+
+fn fixed_zone(seconds_east: i32) -> Option<jiff::tz::TimeZone> {
+    Some(jiff::tz::TimeZone::fixed(jiff::tz::Offset::from_seconds(seconds_east).ok()?))
+}
+
+/// `-08:00`, `+5`, `05:30:00` as seconds.
+pub(crate) fn offset(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut seconds = 0i32;
+    let mut factor = 3600;
+    for part in digits.split(':') {
+        if factor == 0 {
+            return None;
+        }
+        seconds = seconds.checked_add(part.parse::<u16>().ok()? as i32 * factor)?;
+        factor /= 60;
+    }
+    Some(sign * seconds)
 }
 
 fn instant(seconds: i64) -> jiff::Timestamp {

@@ -49,6 +49,13 @@ pub fn is_visible(catalog: &Catalog, oid: Oid, search_path: &[String]) -> bool {
     catalog.find_relation(None, &name, search_path).is_some_and(|found| relation_oid(&found) == oid)
 }
 
+/// A view's query as pg_get_viewdef shows it: relations that the search path finds without their schemas.
+pub fn view_definition(catalog: &Catalog, view: &Table, context: &EvalContext<'_>) -> Option<String> {
+    let search_path = context.services.search_path();
+    let query = view.query_text(catalog, |relation| is_visible(catalog, relation, &search_path))?;
+    Some(format!(" {query};"))
+}
+
 pub fn relation_oid(relation: &Relation) -> Oid {
     match relation {
         Relation::Table(table) => table.oid,
@@ -145,6 +152,10 @@ pub fn index_definition(
         .iter()
         .map(|key| {
             let mut text = key_text(table, key, !qualified, context);
+            if let Some(class) = &key.operator_class {
+                text.push(' ');
+                text.push_str(class);
+            }
             if key.descending {
                 text.push_str(" DESC");
             }
@@ -270,6 +281,25 @@ pub fn constraint_definition(
         text.push_str(" NOT VALID");
     }
     text
+}
+
+/// A domain's check as ruleutils.c shows it; as it was written if it can't be read any more.
+pub fn domain_check(text: &str, base: Type, pretty: bool, context: &EvalContext<'_>) -> String {
+    let catalog = context.services.catalog();
+    let search_path = context.services.search_path();
+    let plan = crate::plan::PlanContext {
+        catalog: &catalog,
+        search_path: &search_path,
+        eval: context,
+        settings: crate::plan::PlannerSettings::for_catalog(),
+        variables: None,
+    };
+    let bound = crate::parse::parse_expression(text)
+        .and_then(|parsed| crate::bind::domain_check(&parsed, base, &plan));
+    match bound {
+        Ok(bound) => crate::plan::deparse::deparse(&bound, &crate::plan::deparse::DomainNames { pretty }),
+        Err(_) => text.to_owned(),
+    }
 }
 
 /// The default or generation expression of a column as pg_attrdef has it; an identity column has none.

@@ -2,7 +2,7 @@
 //! casts as far as they are implemented.
 
 use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
-use crate::catalog::{PG_CATALOG, ROLE_POSTGRES};
+use crate::catalog::{Catalog, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
 use crate::functions::{self, Body, EvalContext, Volatility};
 use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 pub fn producer(name: &str) -> Option<Producer> {
     Some(match name {
-        "pg_type" => |_| facts("pg_type", include_str!("facts/pg_type.tsv")),
+        "pg_type" => pg_type,
         "pg_am" => |_| facts("pg_am", include_str!("facts/pg_am.tsv")),
         "pg_opfamily" => |_| facts("pg_opfamily", include_str!("facts/pg_opfamily.tsv")),
         "pg_opclass" => |_| facts("pg_opclass", include_str!("facts/pg_opclass.tsv")),
@@ -41,6 +41,12 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
         .collect();
     let mut rows = Vec::new();
     for line in lines {
+        // Of PostgreSQL's types, those that exist here.
+        let known =
+            |line: &str| line.split('\t').next().and_then(|oid| oid.parse().ok()).and_then(Type::from_oid);
+        if relation == "pg_type" && known(line).is_none() {
+            continue;
+        }
         let mut row = vec![Datum::Null; found.columns.len()];
         for (field, &at) in line.split('\t').zip(&columns) {
             let data_type = found.columns[at].1;
@@ -55,6 +61,35 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Built-in types, and users'.
+fn pg_type(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut all = facts("pg_type", include_str!("facts/pg_type.tsv"))?;
+    let mut rows = Rows::catalog("pg_type");
+    super::user_types::push_types(&mut rows, &context.services.catalog());
+    all.extend(rows.finish()?);
+    Ok(all)
+}
+
+/// A built-in type's output and send functions.
+pub fn output_functions(data_type: Oid) -> (Oid, Oid) {
+    static FUNCTIONS: OnceLock<HashMap<Oid, (Oid, Oid)>> = OnceLock::new();
+    let functions = FUNCTIONS.get_or_init(|| {
+        let mut lines = include_str!("facts/pg_type.tsv").lines();
+        let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+        let column =
+            |name: &str| header.iter().position(|column| *column == name).expect("a column of pg_type");
+        let places = ["oid", "typoutput", "typsend"].map(column);
+        lines
+            .map(|line| {
+                let fields: Vec<&str> = line.split('\t').collect();
+                let [oid, output, send] = places.map(|at| fields[at].parse().unwrap_or(0));
+                (oid, (output, send))
+            })
+            .collect()
+    });
+    functions.get(&data_type).copied().unwrap_or((0, 0))
 }
 
 /// How values of a type are stored, for pg_attribute.
@@ -105,6 +140,7 @@ fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_proc");
+    let catalog = context.services.catalog();
     for function in functions::all() {
         let set = matches!(function.body, Body::Set { .. });
         let types: Vec<Datum> = function.arguments.iter().map(|argument| oid(argument.0)).collect();
@@ -144,10 +180,17 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("prorettype", oid(function.result.0)),
             ("proargtypes", vector(Type::OIDVECTOR, types)),
             ("prosrc", text(function.name)),
+            ("proacl", restricted_acl(function, &catalog)),
         ]);
     }
     super::routines::push_routines(&mut rows, context);
     rows.finish()
+}
+
+/// Null where everybody may call the function.
+fn restricted_acl(function: &functions::Function, catalog: &Catalog) -> Datum {
+    let acl = catalog.built_in_acl(ObjectClass::Function, function.oid);
+    super::objects::list(Some(acl).filter(|_| function.is_restricted(catalog)), catalog)
 }
 
 fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {

@@ -2,6 +2,7 @@
 
 use super::deparse;
 use super::objects::{constraint_parts, schemas};
+use super::privileges::is_shown;
 use super::relations::{Producer, Rows, optional, text, yes_no};
 use super::views::{role_name, schema_name};
 use crate::catalog::{
@@ -26,11 +27,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "constraint_column_usage" => constraint_column_usage,
         "constraint_table_usage" => constraint_table_usage,
         "referential_constraints" => referential_constraints,
-        "table_privileges" => |context| table_privileges(context, "table_privileges"),
-        "role_table_grants" => |context| table_privileges(context, "role_table_grants"),
         "character_sets" => character_sets,
-        "enabled_roles" => enabled_roles,
-        _ => return None,
+        name => return super::privileges::producer(name),
     })
 }
 
@@ -86,7 +84,9 @@ fn tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let kind = if kind == 'v' { "VIEW" } else { "BASE TABLE" };
         push(schema_name(&catalog, relation.schema), relation.name, kind, false);
     }
-    for table in catalog.tables() {
+    for table in
+        catalog.tables().filter(|table| !table.is_materialized() && is_shown(table, context, &catalog))
+    {
         push(schema_name(&catalog, table.schema), &table.name, table_type(table), !table.is_view());
     }
     rows.finish()
@@ -159,12 +159,15 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 missing: None,
                 dropped: false,
                 comment: None,
+                acl: None,
             };
             let schema = schema_name(&catalog, relation.schema);
             push_column(&mut rows, context, schema, relation.name, false, &column);
         }
     }
-    for table in catalog.tables() {
+    for table in
+        catalog.tables().filter(|table| !table.is_materialized() && is_shown(table, context, &catalog))
+    {
         for column in table.columns.iter().filter(|column| !column.dropped) {
             let schema = schema_name(&catalog, table.schema);
             push_column(&mut rows, context, schema, &table.name, !table.is_view(), column);
@@ -225,12 +228,12 @@ fn push_column(
 fn views(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = rows("views");
-    for table in catalog.tables().filter(|table| table.is_view()) {
+    for table in catalog.tables().filter(|table| table.is_view() && is_shown(table, context, &catalog)) {
         rows.push([
             ("table_catalog", database(context)),
             ("table_schema", schema_name(&catalog, table.schema)),
             ("table_name", text(&table.name)),
-            ("view_definition", optional(table.view.as_ref().map(|definition| format!("{definition};")))),
+            ("view_definition", optional(super::deparse::view_definition(&catalog, table, context))),
             ("check_option", text("NONE")),
             ("is_updatable", yes_no(false)),
             ("is_insertable_into", yes_no(false)),
@@ -463,27 +466,6 @@ fn constraint_table_usage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> 
     rows.finish()
 }
 
-/// The owner has every privilege.
-fn table_privileges(context: &EvalContext<'_>, view: &str) -> Result<Vec<Vec<Datum>>> {
-    let catalog = context.services.catalog();
-    let mut rows = rows(view);
-    for table in catalog.tables() {
-        for privilege in ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"] {
-            rows.push([
-                ("grantor", role_name(&catalog, table.owner)),
-                ("grantee", role_name(&catalog, table.owner)),
-                ("table_catalog", database(context)),
-                ("table_schema", schema_name(&catalog, table.schema)),
-                ("table_name", text(&table.name)),
-                ("privilege_type", text(privilege)),
-                ("is_grantable", yes_no(true)),
-                ("with_hierarchy", yes_no(privilege == "SELECT")),
-            ]);
-        }
-    }
-    rows.finish()
-}
-
 fn character_sets(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = rows("character_sets");
     rows.push([
@@ -494,13 +476,5 @@ fn character_sets(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         ("default_collate_schema", text("pg_catalog")),
         ("default_collate_name", text("C")),
     ]);
-    rows.finish()
-}
-
-fn enabled_roles(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    let mut rows = rows("enabled_roles");
-    for role in context.services.catalog().roles() {
-        rows.push([("role_name", text(&role.name))]);
-    }
     rows.finish()
 }

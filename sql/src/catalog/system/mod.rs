@@ -12,6 +12,7 @@
 //! | `objects` | pg_class, pg_attribute, pg_index, pg_constraint, … from the descriptors |
 //! | `fixed` | pg_type, pg_am, pg_opclass, … from the facts; pg_proc, pg_operator, pg_cast from the functions |
 //! | `routines` | users' functions in pg_proc, pg_trigger; both as SQL text |
+//! | `privileges` | memberships, default privileges, information_schema's views of what is granted |
 //! | `views` | pg_tables, pg_indexes, pg_roles, … |
 //! | `information_schema` | information_schema |
 //! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
@@ -21,8 +22,10 @@ mod fixed;
 mod information_schema;
 mod live;
 mod objects;
+mod privileges;
 mod relations;
 pub mod routines;
+mod user_types;
 mod views;
 
 pub mod deparse;
@@ -35,6 +38,7 @@ use crate::types::Oid;
 
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement};
+pub use objects::operator_class_named;
 pub use objects::{comments, shared_comments};
 pub use relations::all;
 
@@ -45,6 +49,11 @@ pub fn find(schema: Oid, name: &str) -> Option<&'static SystemRelation> {
 
 pub fn by_oid(oid: Oid) -> Option<&'static SystemRelation> {
     relations::by_oid(oid)
+}
+
+/// Whether a system relation is a view in PostgreSQL.
+pub fn is_view(oid: Oid) -> bool {
+    relations::all().any(|(relation, kind)| relation.oid == oid && kind == 'v')
 }
 
 /// What computes a relation's rows; None: it is always empty.

@@ -3,8 +3,8 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Index, PG_CATALOG, Persistence, ROLE_POSTGRES,
-    ReferentialAction, Table,
+    Acl, Catalog, Column, Constraint, ConstraintKind, Index, ObjectClass, PG_CATALOG, Persistence,
+    ROLE_POSTGRES, ReferentialAction, Table,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -31,13 +31,21 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_sequence" => pg_sequence,
         "pg_database" => pg_database,
         "pg_authid" => pg_authid,
+        "pg_auth_members" => super::privileges::pg_auth_members,
+        "pg_default_acl" => super::privileges::pg_default_acl,
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
+        "pg_enum" => super::user_types::pg_enum,
         _ => return None,
     })
+}
+
+/// An access control list; null for the default one.
+pub fn list(acl: Option<&Acl>, catalog: &Catalog) -> Datum {
+    acl.map_or(Datum::Null, |acl| crate::functions::privilege::list_value(acl, catalog))
 }
 
 /// OID, name, owner, comment of every schema.
@@ -56,8 +64,15 @@ pub fn schemas(catalog: &Catalog) -> Vec<(Oid, String, Oid, Option<String>)> {
 
 fn pg_namespace(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_namespace");
-    for (number, name, owner, _) in schemas(&context.services.catalog()) {
-        rows.push([("oid", oid(number)), ("nspname", text(name)), ("nspowner", oid(owner))]);
+    let catalog = context.services.catalog();
+    for (number, name, owner, _) in schemas(&catalog) {
+        let acl = catalog.schema(number).and_then(|schema| schema.acl.as_ref());
+        rows.push([
+            ("oid", oid(number)),
+            ("nspname", text(name)),
+            ("nspowner", oid(owner)),
+            ("nspacl", list(acl, &catalog)),
+        ]);
     }
     rows.finish()
 }
@@ -95,16 +110,18 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("relnatts", Datum::Int2(relation.columns.len() as i16)),
             ("relispopulated", boolean(true)),
             ("relreplident", letter('n')),
+            ("relacl", list(Some(catalog.built_in_acl(ObjectClass::Table, relation.oid)), &catalog)),
         ]);
     }
     for table in catalog.tables() {
         let has_triggers = !catalog.references_to(table.oid).is_empty()
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
-        class_of_table(&mut rows, table, has_triggers);
+        class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
             class_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_classes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         rows.push([
             ("oid", oid(sequence.oid)),
@@ -119,13 +136,22 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("relnatts", Datum::Int2(3)),
             ("relispopulated", boolean(true)),
             ("relreplident", letter('n')),
+            ("relacl", list(sequence.acl.as_ref(), &catalog)),
         ]);
     }
     rows.finish()
 }
 
 /// `has_triggers`: foreign keys are triggers in PostgreSQL, and psql looks for them only where there are some.
-fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
+fn relation_kind(table: &Table) -> char {
+    match table {
+        _ if table.is_materialized() => 'm',
+        _ if table.is_view() => 'v',
+        _ => 'r',
+    }
+}
+
+fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &Catalog) {
     let view = table.is_view();
     let checks = table
         .constraints
@@ -140,6 +166,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
         ("oid", oid(table.oid)),
         ("relname", text(&table.name)),
         ("relnamespace", oid(table.schema)),
+        ("reltype", oid(table.row_type)),
         ("relowner", oid(table.owner)),
         ("relam", oid(if view { 0 } else { HEAP })),
         ("relfilenode", oid(if view { 0 } else { table.oid })),
@@ -147,12 +174,13 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool) {
         ("reltuples", Datum::Float4(if view { 0.0 } else { tuples })),
         ("relhasindex", boolean(!table.indexes.is_empty())),
         ("relpersistence", persistence(table)),
-        ("relkind", letter(if view { 'v' } else { 'r' })),
+        ("relkind", letter(relation_kind(table))),
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
+        ("relacl", list(table.acl.as_ref(), catalog)),
         ("reloptions", options(&table.options)),
     ]);
 }
@@ -179,21 +207,22 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
 
 /// What pg_attribute says of a column beside its type.
 #[derive(Default)]
-struct Attribute<'a> {
-    relation: Oid,
-    name: &'a str,
-    number: i16,
-    data_type: Oid,
-    modifier: i32,
-    not_null: bool,
-    has_default: bool,
-    has_missing: bool,
-    identity: Option<bool>,
-    generated: bool,
-    dropped: bool,
+pub(super) struct Attribute<'a> {
+    pub relation: Oid,
+    pub name: &'a str,
+    pub number: i16,
+    pub data_type: Oid,
+    pub modifier: i32,
+    pub not_null: bool,
+    pub has_default: bool,
+    pub has_missing: bool,
+    pub identity: Option<bool>,
+    pub generated: bool,
+    pub dropped: bool,
+    pub acl: Option<(&'a Acl, &'a Catalog)>,
 }
 
-fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
+pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
     let facts = type_facts(attribute.data_type);
     rows.push([
         ("attrelid", oid(attribute.relation)),
@@ -222,6 +251,7 @@ fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
         ("attisdropped", boolean(attribute.dropped)),
         ("attislocal", boolean(true)),
         ("attcollation", oid(facts.collation)),
+        ("attacl", attribute.acl.map_or(Datum::Null, |(acl, catalog)| list(Some(acl), catalog))),
     ]);
 }
 
@@ -237,6 +267,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 data_type: data_type.0,
                 modifier: -1,
                 not_null: kind == 'r' && at == 0,
+                acl: catalog.built_in_column_acl(relation.oid, at as i16 + 1).map(|acl| (acl, &*catalog)),
                 ..Attribute::default()
             };
             push_attribute(&mut rows, &attribute);
@@ -244,12 +275,13 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     for table in catalog.tables() {
         for column in &table.columns {
-            attribute_of_column(&mut rows, table, column);
+            attribute_of_column(&mut rows, table, column, &catalog);
         }
         for index in &table.indexes {
             attributes_of_index(&mut rows, table, index);
         }
     }
+    super::user_types::push_attributes(&mut rows, &catalog);
     for sequence in catalog.sequences() {
         for (at, (name, data_type)) in
             [("last_value", Type::INT8), ("log_cnt", Type::INT8), ("is_called", Type::BOOL)]
@@ -271,7 +303,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column) {
+fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog: &Catalog) {
     let dropped_name = format!("........pg.dropped.{}........", column.number);
     let attribute = Attribute {
         relation: table.oid,
@@ -285,6 +317,7 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column) {
         identity: column.identity.filter(|_| !column.dropped),
         generated: column.generated && !column.dropped,
         dropped: column.dropped,
+        acl: column.acl.as_ref().filter(|_| !column.dropped).map(|acl| (acl, catalog)),
     };
     push_attribute(rows, &attribute);
 }
@@ -335,16 +368,35 @@ fn pg_attrdef(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 // ---- indexes and constraints ----
 
 /// The default btree operator class of a type.
+/// A row of pg_opclass for btree.
+pub struct OperatorClass {
+    pub oid: Oid,
+    pub name: &'static str,
+    pub data_type: Type,
+    pub is_default: bool,
+}
+
+fn operator_classes() -> impl Iterator<Item = OperatorClass> {
+    let rows = include_str!("facts/pg_opclass.tsv").lines().skip(1).map(|line| line.split('\t'));
+    rows.filter_map(|mut fields| {
+        let oid = fields.next()?.parse().ok()?;
+        let is_btree = fields.next()?.parse() == Ok(BTREE);
+        let name = fields.next()?;
+        let data_type = Type(fields.nth(3)?.parse().ok()?);
+        let is_default = fields.next()? == "t";
+        is_btree.then_some(OperatorClass { oid, name, data_type, is_default })
+    })
+}
+
+pub fn operator_class_named(name: &str) -> Option<OperatorClass> {
+    operator_classes().find(|class| class.name == name)
+}
+
 fn operator_class(data_type: Oid) -> Oid {
     // varchar has none of its own: text's.
     let data_type = if data_type == Type::VARCHAR.0 { Type::TEXT.0 } else { data_type };
-    let class = include_str!("facts/pg_opclass.tsv").lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let matches = fields[6].parse() == Ok(data_type) && fields[7] == "t";
-        matches.then(|| fields[0].parse().ok()).flatten()
-    });
-    match class {
-        Some(class) => class,
+    match operator_classes().find(|class| class.is_default && class.data_type.0 == data_type) {
+        Some(class) => class.oid,
         None if Type(data_type).is_array() => 397,
         None => 0,
     }
@@ -383,6 +435,11 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 .collect();
             let expressions: Vec<&str> =
                 index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
+            let classes = index.keys.iter().zip(&types).map(|(key, &data_type)| {
+                let own = key.operator_class.as_deref().and_then(operator_class_named);
+                oid(own.map_or_else(|| operator_class(data_type), |class| class.oid))
+            });
+            let classes = classes.collect();
             rows.push([
                 ("indexrelid", oid(index.oid)),
                 ("indrelid", oid(table.oid)),
@@ -397,7 +454,7 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("indislive", boolean(true)),
                 ("indkey", vector(Type::INT2VECTOR, numbers(table, columns.chain(included)))),
                 ("indcollation", each(&|data_type| type_facts(data_type).collation)),
-                ("indclass", each(&operator_class)),
+                ("indclass", vector(Type::OIDVECTOR, classes)),
                 ("indoption", vector(Type::INT2VECTOR, flags)),
                 ("indexprs", optional((!expressions.is_empty()).then(|| expressions.join(", ")))),
                 ("indpred", optional(index.predicate.as_deref())),
@@ -486,6 +543,7 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ]);
         }
     }
+    super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
 }
 
@@ -512,7 +570,8 @@ fn pg_sequence(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_database");
-    for database in context.services.catalog().databases() {
+    let catalog = context.services.catalog();
+    for database in catalog.databases() {
         rows.push([
             ("oid", oid(database.oid)),
             ("datname", text(&database.name)),
@@ -525,6 +584,7 @@ fn pg_database(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("dattablespace", oid(1663)),
             ("datcollate", text("C")),
             ("datctype", text("C.UTF-8")),
+            ("datacl", list(database.acl.as_ref(), &catalog)),
         ]);
     }
     rows.finish()

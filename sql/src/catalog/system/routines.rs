@@ -35,6 +35,7 @@ pub fn push_routines(rows: &mut Rows, context: &EvalContext<'_>) {
         rows.push([
             ("oid", oid(routine.oid)),
             ("proname", text(&routine.name)),
+            ("proacl", super::objects::list(routine.acl.as_ref(), &catalog)),
             ("pronamespace", oid(routine.schema)),
             ("proowner", oid(routine.owner)),
             ("prolang", oid(routine.language.oid())),

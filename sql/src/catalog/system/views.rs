@@ -11,6 +11,7 @@ use crate::types::{Datum, Oid, Type};
 pub fn producer(name: &str) -> Option<Producer> {
     Some(match name {
         "pg_tables" => pg_tables,
+        "pg_matviews" => pg_matviews,
         "pg_views" => pg_views,
         "pg_indexes" => pg_indexes,
         "pg_sequences" => pg_sequences,
@@ -49,7 +50,7 @@ fn pg_tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("rowsecurity", boolean(false)),
         ]);
     }
-    for table in catalog.tables().filter(|table| !table.is_view()) {
+    for table in catalog.tables().filter(|table| table.view.is_none()) {
         rows.push([
             ("schemaname", schema_name(&catalog, table.schema)),
             ("tablename", text(&table.name)),
@@ -73,15 +74,30 @@ fn pg_views(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("viewowner", role_name(&catalog, crate::catalog::ROLE_POSTGRES)),
         ]);
     }
+    for table in catalog.tables().filter(|table| table.is_view()) {
+        rows.push([
+            ("schemaname", schema_name(&catalog, table.schema)),
+            ("viewname", text(&table.name)),
+            ("viewowner", role_name(&catalog, table.owner)),
+            ("definition", optional(deparse::view_definition(&catalog, table, context))),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_matviews(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_matviews");
     for table in catalog.tables() {
-        if let Some(definition) = &table.view {
-            rows.push([
-                ("schemaname", schema_name(&catalog, table.schema)),
-                ("viewname", text(&table.name)),
-                ("viewowner", role_name(&catalog, table.owner)),
-                ("definition", text(format!("{definition};"))),
-            ]);
-        }
+        let Some(populated) = table.populated else { continue };
+        rows.push([
+            ("schemaname", schema_name(&catalog, table.schema)),
+            ("matviewname", text(&table.name)),
+            ("matviewowner", role_name(&catalog, table.owner)),
+            ("hasindexes", boolean(!table.indexes.is_empty())),
+            ("ispopulated", boolean(populated)),
+            ("definition", optional(deparse::view_definition(&catalog, table, context))),
+        ]);
     }
     rows.finish()
 }
@@ -179,13 +195,19 @@ fn users(context: &EvalContext<'_>, view: &str, hide_password: bool) -> Result<V
     rows.finish()
 }
 
+fn members(catalog: &Catalog, role: Oid) -> Vec<Datum> {
+    let of = |member: &&Role| member.member_of.iter().any(|membership| membership.role == role);
+    catalog.roles().filter(of).map(|member| oid(member.oid)).collect()
+}
+
 fn pg_group(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_group");
-    for role in context.services.catalog().roles().filter(|role| !role.login) {
+    let catalog = context.services.catalog();
+    for role in catalog.roles().filter(|role| !role.login) {
         rows.push([
             ("groname", text(&role.name)),
             ("grosysid", oid(role.oid)),
-            ("grolist", array(Type::OID, Vec::new())),
+            ("grolist", array(Type::OID, members(&catalog, role.oid))),
         ]);
     }
     rows.finish()
