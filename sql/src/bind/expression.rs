@@ -531,7 +531,21 @@ impl Binder<'_> {
         position: usize,
     ) -> Result<Expr> {
         let operand = self.expr(operand)?;
+        self.subscript_of(operand, subscripts, position)
+    }
+
+    pub(super) fn subscript_of(
+        &mut self,
+        operand: Expr,
+        subscripts: &[ast::Subscript],
+        position: usize,
+    ) -> Result<Expr> {
         let data_type = operand.data_type().base();
+        if data_type == Type::JSONB {
+            let mut arguments = vec![operand];
+            arguments.extend(self.jsonb_path(subscripts, position)?);
+            return self.function_of("jsonb_extract_path", arguments, position);
+        }
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -552,6 +566,7 @@ impl Binder<'_> {
         for subscript in subscripts {
             bound.push(match subscript {
                 ast::Subscript::Index(expr) => (Some(index(expr)?), None, false),
+                ast::Subscript::Field(_) => return Err(Error::internal("a field among subscripts")),
                 ast::Subscript::Slice(lower, upper) => (
                     lower.as_ref().map(&mut index).transpose()?,
                     upper.as_ref().map(&mut index).transpose()?,
@@ -561,6 +576,28 @@ impl Binder<'_> {
         }
         let result = if bound.iter().any(|(_, _, slice)| *slice) { data_type } else { element };
         Ok(Expr::Subscript { operand: Box::new(operand), subscripts: bound, result })
+    }
+
+    /// jsonb's subscripts as the texts of a path.
+    pub(super) fn jsonb_path(&mut self, subscripts: &[ast::Subscript], position: usize) -> Result<Vec<Expr>> {
+        let mut path = Vec::with_capacity(subscripts.len());
+        for subscript in subscripts {
+            let ast::Subscript::Index(expr) = subscript else {
+                let message = "jsonb subscript does not support slices";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+            };
+            let step = self.expr(expr)?;
+            let from = step.data_type();
+            let fits = matches!(from.category(), 'S' | 'X') || from == Type::INT4 || from == Type::INT2;
+            if !fits {
+                let message = format!("subscript type {} is not supported", display(from));
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .hint("jsonb subscript must be coercible to either integer or text.")
+                    .at(position));
+            }
+            path.push(self.coerce_argument(step, Type::TEXT, position)?);
+        }
+        Ok(path)
     }
 
     fn field(&mut self, operand: &ast::Expr, field: &str, position: usize) -> Result<Expr> {

@@ -235,7 +235,8 @@ impl Binder<'_> {
         let ctes = std::mem::take(&mut self.cte_names);
         let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
-        // What the view reads is its owner's business.
+        // Who may not use the view shall not hear of what it reads, which is its owner's business.
+        let mention = self.mention(view.oid, Privileges::SELECT);
         let check_as = match view.is_security_invoker() {
             true => self.needs.check_as,
             false => Some(view.owner),
@@ -257,7 +258,7 @@ impl Binder<'_> {
             outputs.push((new, expr));
         }
         let ids: Vec<ColumnId> = outputs.iter().map(|(id, _)| *id).collect();
-        self.need(view.oid, Privileges::SELECT, &ids);
+        self.own_columns(mention, &ids);
         rename(&mut columns, &label, alias)?;
         let item = NamedItem {
             alias: label.clone(),

@@ -10,7 +10,7 @@ use crate::expr::{ColumnId, Expr};
 use crate::functions::CastContext;
 use crate::parse::ast;
 use crate::plan::logical::{self, ConflictUpdate, Logical, Modify, ModifyKind, OnConflict};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
@@ -33,10 +33,14 @@ impl Binder<'_> {
                 self.need(table.oid, Privileges::NONE, &[]);
                 Ok(table)
             }
-            Relation::System(relation) => Err(Error::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            )),
+            Relation::System(relation) => {
+                let role = self.context.eval.services.acting_role();
+                let message = match self.context.catalog.is_superuser(role) {
+                    true => format!("permission denied: \"{}\" is a system catalog", relation.name),
+                    false => format!("permission denied for table {}", relation.name),
+                };
+                Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+            }
             Relation::Sequence(sequence) => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change sequence \"{}\"", sequence.name),
@@ -480,7 +484,22 @@ impl Binder<'_> {
         let mut out: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             if !assignment.subscripts.is_empty() {
-                return Err(Error::unsupported("assignment to an array element").at(assignment.position));
+                let at = self.column_position(table, &assignment.columns[0], assignment.position)?;
+                let column = &table.columns[at];
+                // Several parts of a column can be assigned to, each to what the one before left.
+                let earlier = out.iter().position(|(other, _)| *other == at);
+                let container = match earlier {
+                    Some(index) => out.remove(index).1,
+                    None => self.resolve_column(std::slice::from_ref(&column.name), assignment.position)?,
+                };
+                let value = self.assign_part(
+                    container,
+                    &assignment.subscripts,
+                    &assignment.value,
+                    assignment.position,
+                )?;
+                out.push((at, self.assign(value, column, assignment.position)?));
+                continue;
             }
             let mut positions = Vec::with_capacity(assignment.columns.len());
             for name in &assignment.columns {
@@ -532,6 +551,86 @@ impl Binder<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// `container` with the part that `steps` lead to replaced.
+    fn assign_part(
+        &mut self,
+        container: Expr,
+        steps: &[ast::Subscript],
+        value: &ast::Expr,
+        position: usize,
+    ) -> Result<Expr> {
+        use crate::functions::assign;
+        let data_type = container.data_type();
+        let base = data_type.base();
+        let Some(first) = steps.first() else {
+            let bound = self.plain_expr(value, "UPDATE")?;
+            let from = bound.data_type();
+            return self.coerce(bound, data_type, -1, CastContext::Assignment, position)?.ok_or_else(|| {
+                let message = format!(
+                    "subscripted assignment requires type {} but expression is of type {}",
+                    display(data_type),
+                    display(from)
+                );
+                Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .hint("You will need to rewrite or cast the expression.")
+                    .at(position)
+            });
+        };
+        if let ast::Subscript::Field(name) = first {
+            let Some(template) = base.row_template() else {
+                let message = format!(
+                    "cannot assign to field \"{name}\" because its type {} is not a composite type",
+                    display(data_type)
+                );
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).at(position));
+            };
+            let names = template.names.as_deref().unwrap_or_default();
+            let Some(index) = names.iter().position(|known| known == name) else {
+                let message = format!(
+                    "cannot assign to field \"{name}\" because there is no such column in data type {}",
+                    display(data_type)
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
+            };
+            let result = template[index].0;
+            let current = Expr::Field { operand: Box::new(container.clone()), index, result };
+            let inner = self.assign_part(current, &steps[1..], value, position)?;
+            let index = Expr::Constant { value: Datum::Int4(index as i32), data_type: Type::INT4 };
+            return Ok(Expr::Call {
+                function: assign::field(),
+                arguments: vec![container, index, inner],
+                result: base,
+            });
+        }
+        let run = steps.iter().take_while(|step| !matches!(step, ast::Subscript::Field(_))).count();
+        let (run, rest) = steps.split_at(run);
+        if base == Type::JSONB {
+            let target = Expr::null(Type::JSONB);
+            let value = match rest {
+                [] => self.assign_part(target, &[], value, position)?,
+                _ => return Err(Error::unsupported("a field of jsonb's subscript").at(position)),
+            };
+            let mut arguments = vec![container, value];
+            arguments.extend(self.jsonb_path(run, position)?);
+            return Ok(Expr::Call { function: assign::jsonb(), arguments, result: base });
+        }
+        let current = self.subscript_of(container.clone(), run, position)?;
+        let Expr::Subscript { subscripts, .. } = &current else {
+            return Err(Error::internal("a subscript that is none"));
+        };
+        let subscripts = subscripts.clone();
+        let inner = self.assign_part(current, rest, value, position)?;
+        let mut arguments = vec![container, inner];
+        for (lower, upper, slice) in subscripts {
+            // Which bounds are written: a null among them is an error.
+            let given = i32::from(lower.is_some()) | i32::from(upper.is_some()) << 1 | i32::from(slice) << 2;
+            arguments.push(Expr::Constant { value: Datum::Int4(given), data_type: Type::INT4 });
+            arguments.push(lower.unwrap_or(Expr::null(Type::INT4)));
+            arguments.push(upper.unwrap_or(Expr::null(Type::INT4)));
+        }
+        Ok(Expr::Call { function: assign::element(), arguments, result: base })
     }
 
     fn assigned_value(&mut self, value: &ast::Expr, table: &Arc<Table>, at: usize) -> Result<Expr> {

@@ -22,13 +22,18 @@ pub(super) struct Needs {
 impl Binder<'_> {
     /// A mention of a relation whose columns have these consecutive ids.
     pub(super) fn need(&mut self, relation: Oid, required: Privileges, columns: &[ColumnId]) {
-        let check_as = self.needs.check_as;
-        self.needs.relations.push(RelationUse::new(relation, check_as, required));
-        let at = self.needs.relations.len() - 1;
+        let at = self.mention(relation, required);
         self.own_columns(at, columns);
     }
 
-    fn own_columns(&mut self, at: usize, columns: &[ColumnId]) {
+    /// A mention whose columns come later.
+    pub(super) fn mention(&mut self, relation: Oid, required: Privileges) -> usize {
+        let check_as = self.needs.check_as;
+        self.needs.relations.push(RelationUse::new(relation, check_as, required));
+        self.needs.relations.len() - 1
+    }
+
+    pub(super) fn own_columns(&mut self, at: usize, columns: &[ColumnId]) {
         if let (Some(first), Some(last)) = (columns.first(), columns.last()) {
             self.needs.ranges.push((*first, *last + 1, at));
         }

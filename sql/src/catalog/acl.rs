@@ -449,7 +449,7 @@ pub fn parse_item(text: &str, catalog: &Catalog) -> Result<AclItem> {
             continue;
         }
         last = Privileges::of_letter(letter)
-            .ok_or_else(|| invalid(format!("invalid mode character: must be one of \"arwdDxtXUCTcsA\"")))?;
+            .ok_or_else(|| invalid("invalid mode character: must be one of \"arwdDxtXUCTcsA\"".to_owned()))?;
         privileges |= last;
     }
     let grantee = if name.is_empty() { PUBLIC_ROLE } else { role(&name)? };

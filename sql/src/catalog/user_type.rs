@@ -24,6 +24,9 @@ pub struct UserType {
     pub relation: Oid,
     #[serde(default)]
     pub comment: Option<String>,
+    /// None: the default of types.
+    #[serde(default)]
+    pub acl: Option<super::Acl>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

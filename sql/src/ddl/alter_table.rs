@@ -435,6 +435,8 @@ impl Ddl<'_> {
         self.remove_owned_sequence(table, position)?;
         let column = &mut table.columns[position];
         column.dropped = true;
+        // The rows that have it must stay readable when its type is gone.
+        column.data_type = column.data_type().as_stored().0;
         column.name = format!("........pg.dropped.{}........", column.number);
         column.not_null = false;
         column.default = None;

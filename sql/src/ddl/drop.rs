@@ -386,6 +386,11 @@ impl Ddl<'_> {
     fn remove_schema(&self, oid: Oid) -> Result<()> {
         let catalog = self.catalog();
         let Some(schema) = catalog.schema(oid) else { return Ok(()) };
+        if catalog.grants().is_some_and(|grants| grants.defaults.iter().any(|entry| entry.schema == oid)) {
+            let mut grants = self.grants();
+            grants.defaults.retain(|entry| entry.schema != oid);
+            self.put_grants(grants)?;
+        }
         let trees = &self.core.engine.trees;
         trees.give_name(
             &mut self.transaction.borrow_mut(),

@@ -30,7 +30,15 @@ impl Ddl<'_> {
             }
             return Err(names::relation_exists(name));
         }
-        let mut table = Table::clone(&table);
+        let schema = catalog.schema(table.schema).map_or(0, |schema| schema.oid);
+        super::owner::check_create(&catalog, schema, self.core.role.get())?;
+        self.acting_as(table.owner, || self.create_index_on(create, &table))
+    }
+
+    /// As the table's owner, whose index will be maintained by everybody who writes to the table: what its expressions call must not
+    /// run with the privileges of who happens to create or rebuild it.
+    fn create_index_on(&self, create: &CreateIndex, table: &Arc<Table>) -> Result<()> {
+        let mut table = Table::clone(table);
         let keys = create.columns.iter().map(|column| self.index_key(&table, column));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let include = create.include.iter().map(|name| {
@@ -148,7 +156,7 @@ impl Ddl<'_> {
         for old in tables.iter().filter(|table| !table.is_view()) {
             self.require_owner(old.owner, "table", &old.name)?;
             let mut new = Table::clone(old);
-            self.rewrite(old, &mut new, None)?;
+            self.acting_as(old.owner, || self.rewrite(old, &mut new, None))?;
             self.put_table(new)?;
         }
         Ok(())

@@ -56,6 +56,10 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
             }
             let mut changed = self.open_role_by_oid(member)?;
+            if changed.oid == DATABASE_OWNER {
+                let message = format!("role \"{}\" cannot be a member of any role", changed.name);
+                return Err(Error::internal(message));
+            }
             if catalog.memberships_of(role).contains(&member) {
                 let message = format!("role \"{}\" is a member of role \"{}\"", granted.name, changed.name);
                 return Err(Error::new(SqlState(*b"0LP01"), message));

@@ -322,6 +322,13 @@ impl Ddl<'_> {
         let text = self.core.setting("maintenance_work_mem", None).ok();
         text.and_then(|text| parse_memory(&text)).unwrap_or(DEFAULT).max(1 << 20)
     }
+    /// Runs `work` with another role's privileges.
+    pub fn acting_as<T>(&self, role: Oid, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let depth = self.core.act_as(role);
+        let result = work();
+        self.core.stop_acting(depth);
+        result
+    }
     pub fn require_owner(&self, owner: Oid, what: &str, name: &str) -> Result<()> {
         if self.catalog().has_privileges_of(self.core.role.get(), owner) {
             return Ok(());

@@ -5,7 +5,7 @@ use super::{Ddl, names};
 use crate::catalog::acl::{AclChange, AclItem, denied};
 use crate::catalog::{
     Acl, Catalog, Change, Database, Object, ObjectClass, Privileges, Relation, Routine, Schema, Sequence,
-    Table,
+    Table, UserType,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{ObjectKind, ObjectName};
@@ -54,6 +54,7 @@ impl Ddl<'_> {
             Target::Table(table) => table.schema,
             Target::Sequence(sequence) => sequence.schema,
             Target::Routine(routine) => routine.schema,
+            Target::Type(found) => found.schema,
             Target::Schema(_) => {
                 let database = catalog.database();
                 return check_database(&catalog, database, acting, Privileges::CREATE);
@@ -98,6 +99,10 @@ impl Ddl<'_> {
                 let acl = moved(&routine.acl);
                 let routine = Routine { owner: to, acl, ..Routine::clone(&routine) };
                 self.write(Change::put(Object::Routine(Arc::new(routine))))
+            }
+            Target::Type(found) => {
+                let acl = moved(&found.acl);
+                self.put_type(UserType { owner: to, acl, ..UserType::clone(&found) })
             }
             Target::System(_) | Target::BuiltIn(..) => {
                 Err(Error::internal("a built-in object has its owner"))
@@ -194,6 +199,13 @@ impl Ddl<'_> {
         for sequence in catalog.sequences().filter(|sequence| is_owned(sequence.owner)) {
             self.lock(sequence.oid, RelationLockMode::AccessExclusive)?;
             self.drop_sequence(sequence, cascade)?;
+        }
+        for found in self.catalog().user_types().filter(|found| is_owned(found.owner)) {
+            self.lock(found.oid, RelationLockMode::AccessExclusive)?;
+            self.clear_type_users(found.oid, found.array, &format!("type {}", found.name), cascade)?;
+            if let Some(found) = self.catalog().user_type(found.oid) {
+                self.remove_type(&found)?;
+            }
         }
         for routine in self.catalog().routines().filter(|routine| is_owned(routine.owner)) {
             self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
@@ -308,7 +320,8 @@ impl Ddl<'_> {
             let routines =
                 objects.routines().filter(|o| o.database == database.oid && o.owner == role).count();
             let schemas = objects.schemas().filter(|o| o.database == database.oid && o.owner == role).count();
-            match tables + sequences + routines + schemas {
+            let types = objects.types().filter(|o| o.database == database.oid && o.owner == role).count();
+            match tables + sequences + routines + schemas + types {
                 0 => {}
                 1 => lines.push(format!("1 object in database {}", database.name)),
                 many => lines.push(format!("{many} objects in database {}", database.name)),
@@ -333,6 +346,7 @@ fn owned(catalog: &Catalog, shared: bool) -> Vec<Target> {
     let mut found: Vec<Target> = catalog.tables().cloned().map(Target::Table).collect();
     found.extend(catalog.sequences().cloned().map(Target::Sequence));
     found.sort_by_key(Target::oid);
+    found.extend(catalog.user_types().cloned().map(Target::Type));
     found.extend(catalog.routines().cloned().map(Target::Routine));
     found.extend(catalog.schemas().filter(|schema| schema.database != 0).cloned().map(Target::Schema));
     if shared {
@@ -352,13 +366,14 @@ fn refreshed(target: &Target, catalog: &Catalog) -> Option<Target> {
         Target::Schema(_) => catalog.schema(oid).cloned().map(Target::Schema),
         Target::Database(_) => catalog.objects().database(oid).cloned().map(Target::Database),
         Target::Routine(_) => catalog.routine(oid).map(Target::Routine),
+        Target::Type(_) => catalog.user_type(oid).map(Target::Type),
         Target::System(_) | Target::BuiltIn(..) => Some(target.clone()),
     }
 }
 
 fn describe(target: &Target) -> String {
     match target {
-        Target::Table(table) if table.is_view() => format!("view {}", table.name),
+        Target::Table(table) => format!("{} {}", crate::plan::permissions::relation_word(table), table.name),
         Target::Routine(routine) => format!("{} {}", routine.word(), routine.context_signature()),
         other => format!("{} {}", other.class().word(), other.name()),
     }

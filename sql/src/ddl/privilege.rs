@@ -8,7 +8,7 @@ use super::{Ddl, names};
 use crate::catalog::acl::{AclChange, AclItem, PUBLIC_ROLE, denied};
 use crate::catalog::{
     Acl, BuiltInAcl, Catalog, Change, Database, DefaultAcl, Grants, Object, ObjectClass, Privileges,
-    ROLE_POSTGRES, Relation, Routine, Schema, Sequence, SystemRelation, Table,
+    ROLE_POSTGRES, Relation, Routine, Schema, Sequence, SystemRelation, Table, UserType,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{ObjectName, RoutineClass};
@@ -32,6 +32,7 @@ pub(super) enum Target {
     Schema(Schema),
     Database(Database),
     Routine(Arc<Routine>),
+    Type(Arc<UserType>),
     System(&'static SystemRelation),
     BuiltIn(ObjectClass, Oid, String),
 }
@@ -44,6 +45,7 @@ impl Target {
             Target::Schema(schema) => schema.oid,
             Target::Database(database) => database.oid,
             Target::Routine(routine) => routine.oid,
+            Target::Type(found) => found.oid,
             Target::System(system) => system.oid,
             Target::BuiltIn(_, oid, _) => *oid,
         }
@@ -55,6 +57,7 @@ impl Target {
             Target::Schema(_) => ObjectClass::Schema,
             Target::Database(_) => ObjectClass::Database,
             Target::Routine(_) => ObjectClass::Function,
+            Target::Type(_) => ObjectClass::Type,
             Target::BuiltIn(class, ..) => *class,
         }
     }
@@ -65,12 +68,13 @@ impl Target {
             Target::Schema(schema) => schema.owner,
             Target::Database(database) => database.owner,
             Target::Routine(routine) => routine.owner,
+            Target::Type(found) => found.owner,
             Target::System(_) | Target::BuiltIn(..) => ROLE_POSTGRES,
         }
     }
     fn word(&self) -> &'static str {
         match self {
-            Target::Table(table) if table.is_view() => "view",
+            Target::Table(table) => crate::plan::permissions::relation_word(table),
             Target::Routine(routine) => routine.word(),
             other => other.class().word(),
         }
@@ -82,6 +86,7 @@ impl Target {
             Target::Schema(schema) => &schema.name,
             Target::Database(database) => &database.name,
             Target::Routine(routine) => &routine.name,
+            Target::Type(found) => &found.name,
             Target::System(system) => system.name,
             Target::BuiltIn(_, _, name) => name,
         }
@@ -93,6 +98,7 @@ impl Target {
             Target::Schema(schema) => schema.acl.clone(),
             Target::Database(database) => database.acl.clone(),
             Target::Routine(routine) => routine.acl.clone(),
+            Target::Type(found) => found.acl.clone(),
             Target::System(_) | Target::BuiltIn(..) => {
                 Some(catalog.built_in_acl(self.class(), self.oid()).clone())
             }
@@ -352,6 +358,9 @@ impl Ddl<'_> {
                 Ok(Target::BuiltIn(class, *oid, plain()))
             }
             ObjectClass::Type => {
+                if let Some(found) = self.find_type(name)? {
+                    return Ok(Target::Type(found));
+                }
                 let last = name.parts.last().map_or("", String::as_str);
                 match Type::from_name(last) {
                     Some(found) if found.is_array() => {
@@ -427,6 +436,7 @@ impl Ddl<'_> {
             Target::Schema(_) => now.schema(oid).cloned().map(Target::Schema),
             Target::Database(_) => now.objects().database(oid).cloned().map(Target::Database),
             Target::Routine(_) => now.routine(oid).map(Target::Routine),
+            Target::Type(_) => now.user_type(oid).map(Target::Type),
             other => Some(other),
         })
     }
@@ -630,6 +640,9 @@ impl Ddl<'_> {
                 let mut routine = Routine::clone(&routine);
                 routine.acl = object.or(routine.acl);
                 self.write(Change::put(Object::Routine(Arc::new(routine))))
+            }
+            Target::Type(found) => {
+                self.put_type(UserType { acl: object.or(found.acl.clone()), ..UserType::clone(&found) })
             }
             Target::System(_) | Target::BuiltIn(..) => {
                 let mut grants = self.grants();

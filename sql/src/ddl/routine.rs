@@ -159,7 +159,9 @@ impl Ddl<'_> {
         };
         let arguments = self.routine_arguments(&create.arguments)?;
         self.check_arguments(&arguments, &create.arguments)?;
+        arguments.iter().try_for_each(|argument| self.check_type(argument.data_type()))?;
         let (result, row_of, returns_set) = self.declared_result(create, &arguments)?;
+        self.check_type(result)?;
         if result == Type::TRIGGER && arguments.iter().any(Argument::is_input) {
             return Err(definition_error("trigger functions cannot have declared arguments")
                 .hint("The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead."));

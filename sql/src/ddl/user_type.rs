@@ -4,10 +4,13 @@
 //! ACCESS EXCLUSIVE. What depends on a type is found by looking for it (columns, domains, composite types, functions).
 
 use super::drop::must_cascade;
+use super::privilege::Target;
 use super::{Ddl, names};
+use crate::catalog::acl::denied;
 use crate::catalog::store::NameSpace;
 use crate::catalog::user_type::{Attribute, Domain, DomainCheck, LABEL_GAP, Label};
 use crate::catalog::{Change, Kind, Object, Table, TypeKind, UserType};
+use crate::catalog::{ObjectClass, Privileges, ROLE_POSTGRES};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{
     AlterType, CreateDomain, DomainConstraint, DomainConstraintKind, Expr, ObjectName, TypeDefinition,
@@ -151,6 +154,7 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let (schema, type_name) = names::split(&catalog, name)?;
         let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let user_type = UserType {
             oid: self.new_oid()?,
             array: self.new_oid()?,
@@ -161,6 +165,7 @@ impl Ddl<'_> {
             relation: if matches!(kind, TypeKind::Composite(_)) { self.new_oid()? } else { 0 },
             kind,
             comment: None,
+            acl: self.new_acl(ObjectClass::Type, schema)?,
         };
         self.take_type_name(schema, type_name, user_type.oid)?;
         // Conflicts with a drop of the schema that it goes into.
@@ -186,14 +191,33 @@ impl Ddl<'_> {
         trees.give_name(&mut self.transaction.borrow_mut(), (NameSpace::Type, schema), name)
     }
 
-    fn put_type(&self, user_type: UserType) -> Result<()> {
+    pub(super) fn put_type(&self, user_type: UserType) -> Result<()> {
         self.write(Change::put(Object::Type(Arc::new(user_type))))
+    }
+
+    /// 42501 unless the acting role may use the type in definitions.
+    pub(super) fn check_type(&self, data_type: Type) -> Result<()> {
+        let element = if data_type.is_array() { data_type.element() } else { None };
+        let named = element.unwrap_or(data_type);
+        let (catalog, role) = (self.catalog(), self.core.role.get());
+        let held = match catalog.user_type(named.0) {
+            Some(found) => catalog.held(role, ObjectClass::Type, found.acl.as_ref(), found.owner),
+            None => {
+                let acl = catalog.built_in_acl(ObjectClass::Type, named.0);
+                catalog.held(role, ObjectClass::Type, Some(acl), ROLE_POSTGRES)
+            }
+        };
+        match held.0.contains(Privileges::USAGE) {
+            true => Ok(()),
+            false => Err(denied("type", &named.display())),
+        }
     }
 
     /// Keeps a type from being dropped or changed until this transaction ends.
     pub(super) fn use_type(&self, data_type: Type) -> Result<()> {
         let element = if data_type.is_array() { data_type.element() } else { None };
         let named = element.unwrap_or(data_type);
+        self.check_type(named)?;
         match self.catalog().user_type(named.0) {
             Some(found) => self.lock(found.oid, RelationLockMode::AccessShare),
             None => Ok(()),
@@ -202,7 +226,7 @@ impl Ddl<'_> {
 
     // ---- ALTER ----
 
-    fn find_type(&self, name: &ObjectName) -> Result<Option<Arc<UserType>>> {
+    pub(super) fn find_type(&self, name: &ObjectName) -> Result<Option<Arc<UserType>>> {
         let catalog = self.catalog();
         let (schema, type_name) = names::split(&catalog, name)?;
         let found = catalog.find_type(schema, type_name, &self.search_path());
@@ -229,7 +253,14 @@ impl Ddl<'_> {
     pub(super) fn alter_type(&self, domain: bool, name: &ObjectName, action: &AlterType) -> Result<()> {
         let mut changed = self.open_type(name, domain)?;
         match action {
-            AlterType::Owner(role) => changed.owner = self.role_oid(role)?,
+            AlterType::Owner(role) => {
+                let to = self.role_oid(role)?;
+                if to != changed.owner {
+                    self.check_new_owner(&Target::Type(Arc::new(changed.clone())), to)?;
+                    changed.acl = changed.acl.as_ref().map(|acl| acl.with_owner(changed.owner, to));
+                    changed.owner = to;
+                }
+            }
             AlterType::Rename(to) => {
                 self.take_type_name(changed.schema, to, changed.oid)?;
                 self.give_type_name(changed.schema, &changed.name)?;

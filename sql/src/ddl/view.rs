@@ -9,6 +9,7 @@ use crate::plan::logical::TableName;
 use crate::types::Type;
 use serin_storage::TreeId;
 use serin_txn::RelationLockMode;
+use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn create_view(
@@ -110,7 +111,11 @@ impl Ddl<'_> {
         concurrently: bool,
         with_data: bool,
     ) -> Result<()> {
-        let old = match self.open_relation(name, RelationLockMode::AccessExclusive)? {
+        let may = |found: &Relation| match found {
+            Relation::Table(table) => self.require_owner(table.owner, "materialized view", &table.name),
+            _ => Ok(()),
+        };
+        let old = match self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? {
             Some(Relation::Table(table)) if table.is_materialized() => table,
             Some(_) => {
                 let message = format!("\"{}\" is not a materialized view", names::display(name));
@@ -118,9 +123,13 @@ impl Ddl<'_> {
             }
             None => return Err(names::no_relation(name)),
         };
-        self.require_owner(old.owner, "materialized view", &old.name)?;
+        self.acting_as(old.owner, || self.refresh(&old, concurrently, with_data))
+    }
+
+    /// With the owner's privileges, whoever of its members asked for it.
+    fn refresh(&self, old: &Arc<Table>, concurrently: bool, with_data: bool) -> Result<()> {
         if concurrently {
-            self.check_concurrent_refresh(&old, with_data)?;
+            self.check_concurrent_refresh(old, with_data)?;
         }
         let catalog = self.catalog();
         let text = old.query_text(&catalog, |_| false).unwrap_or_default();
@@ -130,9 +139,10 @@ impl Ddl<'_> {
         for &(relation, mode) in &plan.relations {
             self.lock(relation, mode)?;
         }
-        let mut new = Table::clone(&old);
+        self.core.check_permissions(&plan)?;
+        let mut new = Table::clone(old);
         self.fresh_trees(&mut new)?;
-        self.drop_trees(&old)?;
+        self.drop_trees(old)?;
         new.statistics = None;
         new.populated = Some(with_data);
         let new = self.put_table(new)?;

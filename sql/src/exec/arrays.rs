@@ -1,6 +1,7 @@
 //! Array subscripts and slices.
 
-use crate::types::{ArrayValue, Datum};
+use crate::error::{Error, Result, SqlState};
+use crate::types::{ArrayValue, Datum, Type};
 use std::sync::Arc;
 
 /// `a[i]…` or, if any subscript is a slice, `a[l:u]…`. Out of bounds: null (an element) or an empty array (a slice).
@@ -77,4 +78,69 @@ fn collect(
             false => collect(array, windows, dimension + 1, at, out),
         }
     }
+}
+
+/// `a[i] := v`, `a[i:j] := v`.
+pub(crate) fn assign(
+    array: Datum,
+    element: Type,
+    bounds: &[(Option<i32>, Option<i32>, bool)],
+    value: Datum,
+) -> Result<Datum> {
+    let mut array = match array {
+        Datum::Array(array) => ArrayValue::clone(&array),
+        _ => ArrayValue { element, dimensions: Vec::new(), elements: Vec::new() },
+    };
+    let wrong = || Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts");
+    if let [(lower, upper, slice)] = bounds
+        && array.dimensions.len() <= 1
+    {
+        let (length, base) = array.dimensions.first().copied().unwrap_or((0, 1));
+        let (from, new) = match (slice, value) {
+            (false, value) => (upper.unwrap_or(base), vec![value]),
+            (true, Datum::Array(new)) => {
+                let from = lower.unwrap_or(base);
+                let to = upper.unwrap_or(base + length - 1);
+                let wanted = usize::try_from(i64::from(to) - i64::from(from) + 1).unwrap_or(0);
+                if new.elements.len() < wanted {
+                    return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "source array too small"));
+                }
+                (from, new.elements[..wanted].to_vec())
+            }
+            (true, _) => return Ok(Datum::array(array)),
+        };
+        let base = if length == 0 { from } else { base };
+        let first = base.min(from);
+        let last = (i64::from(base) + i64::from(length) - 1).max(i64::from(from) + new.len() as i64 - 1);
+        let total = usize::try_from(last - i64::from(first) + 1).unwrap_or(usize::MAX);
+        const ELEMENTS_MAX: usize = 134_217_727;
+        if total > ELEMENTS_MAX {
+            let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        let shift = (i64::from(base) - i64::from(first)) as usize;
+        if shift > 0 {
+            array.elements.splice(0..0, std::iter::repeat_n(Datum::Null, shift));
+        }
+        array.elements.resize(total, Datum::Null);
+        let start = (i64::from(from) - i64::from(first)) as usize;
+        for (at, value) in new.into_iter().enumerate() {
+            array.elements[start + at] = value;
+        }
+        array.dimensions = vec![(total as i32, first)];
+        return Ok(Datum::array(array));
+    }
+    if bounds.len() != array.dimensions.len() || bounds.iter().any(|bound| bound.2) {
+        return Err(wrong());
+    }
+    let mut offset = 0usize;
+    for ((_, index, _), (length, base)) in bounds.iter().zip(&array.dimensions) {
+        let at = i64::from(index.unwrap_or(0)) - i64::from(*base);
+        if at < 0 || at >= i64::from(*length) {
+            return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"));
+        }
+        offset = offset * *length as usize + at as usize;
+    }
+    array.elements[offset] = value;
+    Ok(Datum::array(array))
 }

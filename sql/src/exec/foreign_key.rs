@@ -35,6 +35,7 @@ use crate::expr::Expr;
 use crate::functions::{CastContext, EvalContext, cast_datum, find_cast};
 use crate::plan::logical::ModifyKind;
 use crate::plan::{PlanContext, PlannerSettings, node};
+use crate::table::disclosure::may_show;
 use crate::table::key::{KeyOrder, encode};
 use crate::table::{Shape, row, to_text};
 use crate::types::{Datum, Oid, Type};
@@ -804,6 +805,9 @@ fn not_present(
         return error.detail("MATCH FULL does not allow mixing of null and nonnull key values.");
     }
     let values = key.columns.iter().map(|&column| row[column].clone());
+    if !may_show(table, key.columns.iter().copied().map(Some), context) {
+        return error.detail(format!("Key is not present in table \"{}\".", referenced.name));
+    }
     let shown = description(table, &key.columns, values, context);
     error.detail(format!("Key {shown} is not present in table \"{}\".", referenced.name))
 }
@@ -820,6 +824,10 @@ fn still_referenced(
         "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
         referenced.name, constraint.name, table.name
     );
+    if !may_show(referenced, key.referenced_columns.iter().copied().map(Some), context) {
+        let detail = format!("Key is still referenced from table \"{}\".", table.name);
+        return violation(message, table, constraint, context).detail(detail);
+    }
     let shown = description(referenced, &key.referenced_columns, old.iter().cloned(), context);
     violation(message, table, constraint, context)
         .detail(format!("Key {shown} is still referenced from table \"{}\".", table.name))

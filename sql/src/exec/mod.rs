@@ -6,7 +6,7 @@
 pub mod eval;
 
 mod aggregate;
-mod arrays;
+pub(crate) mod arrays;
 mod basic;
 pub use basic::check_bytes;
 pub(crate) mod constraint;

@@ -45,7 +45,10 @@ pub struct Changer {
 
 impl Changer {
     pub fn new(modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Changer> {
-        let writer = TableWriter::new(&modify.table, rt.context)?;
+        let mut writer = TableWriter::new(&modify.table, rt.context)?;
+        let uses = rt.plan.iter().flat_map(|plan| &plan.permissions.relations);
+        let of_target = uses.filter(|used| used.relation == modify.table.oid);
+        writer.set_written(of_target.flat_map(|used| used.inserted.union(&used.updated)).copied().collect());
         let shape = Shape::of(&modify.table, rt.context)?;
         let arbiter = match &modify.on_conflict {
             None => Arbiter::None,

@@ -222,6 +222,14 @@ pub fn parse_in_context(
     modifier: i32,
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
+    if data_type == Type::ACLITEM {
+        let catalog = context.services.catalog();
+        let item = crate::catalog::acl::parse_item(text, &catalog)?;
+        return Ok(Datum::text(crate::catalog::acl::item_text(&item, &catalog)));
+    }
+    if data_type == Type::REGPROCEDURE && text.contains('(') {
+        return procedure_named(text, context).map(Datum::Oid);
+    }
     let named = matches!(data_type, Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC);
     let trimmed = text.trim();
     if !named || trimmed == "-" || trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
@@ -269,6 +277,35 @@ pub fn parse_in_context(
             Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", parts.join(".")))
         }
     })
+}
+
+/// `schema.f(integer, text)`
+fn procedure_named(text: &str, context: &EvalContext<'_>) -> Result<u32> {
+    let missing = || Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
+    let (name, arguments) = text.split_once('(').ok_or_else(missing)?;
+    let arguments = arguments
+        .trim()
+        .strip_suffix(')')
+        .ok_or_else(|| Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "expected a right parenthesis"))?;
+    let parts = split_identifier(name)?;
+    let mut types = Vec::new();
+    for argument in arguments.split(',').filter(|argument| !argument.trim().is_empty()) {
+        match parse_in_context(argument, Type::REGTYPE, -1, context)? {
+            Datum::Oid(oid) => types.push(Type(oid)),
+            _ => return Err(Error::internal("regtype is an OID")),
+        }
+    }
+    let (name, schema) = match parts.as_slice() {
+        [name] => (name, None),
+        [schema, name] => (name, Some(schema.as_str())),
+        _ => return Err(missing()),
+    };
+    let path = context.services.search_path();
+    let routines = context.services.catalog().routines_named(schema, name, &path);
+    let own = routines.iter().find(|routine| routine.input_types() == types).map(|routine| routine.oid);
+    let built_in = matches!(schema, None | Some("pg_catalog"));
+    let known = || super::functions_named(name).find(|f| built_in && f.arguments == types).map(|f| f.oid);
+    own.or_else(known).ok_or_else(missing)
 }
 
 /// `Schema."Name"` to its parts, case folded where not quoted.

@@ -16,6 +16,7 @@
 mod aggregate;
 mod arguments;
 mod array;
+pub mod assign;
 mod cast;
 mod catalog;
 mod comparison;
@@ -218,13 +219,13 @@ pub trait Services {
     fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
         None
     }
-    /// For what there is to know of the log, folds and memory.
-    fn store(&self) -> Option<Arc<serin_storage::Store>> {
-        None
-    }
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
+    /// For what there is to know of the log, folds and memory.
+    fn store(&self) -> Option<Arc<serin_storage::Store>> {
+        None
     }
     fn notice(&self, notice: crate::error::Error);
     /// 57014 and friends, if the statement shall stop: called by long loops.

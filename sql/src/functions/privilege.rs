@@ -209,9 +209,7 @@ fn column(role: Oid, rest: &[Datum], context: &EvalContext<'_>) -> Result<Option
         number => {
             let number = number.as_i32().and_then(|number| i16::try_from(number).ok()).unwrap_or(0);
             if !columns.iter().any(|(known, _, dropped)| *known == number && !dropped) {
-                // A column that is gone has no privileges; the table's own count for one that never was.
-                let table = any(&asked, guarded(&found, &catalog).held(role, &catalog));
-                return Ok(table.then_some(true));
+                return Ok(None);
             }
             number
         }
@@ -279,6 +277,12 @@ fn data_type(role: Oid, rest: &[Datum], context: &EvalContext<'_>) -> Result<Opt
         Datum::Oid(oid) => *oid,
         _ => return Ok(None),
     };
+    let catalog = context.services.catalog();
+    let element = Type(oid).element().filter(|_| Type(oid).is_array()).map_or(oid, |element| element.0);
+    if let Some(found) = catalog.user_type(element) {
+        let held = catalog.held(role, ObjectClass::Type, found.acl.as_ref(), found.owner);
+        return Ok(Some(any(&asked, held)));
+    }
     Ok(Type::from_oid(oid).map(|known| {
         // An array type has its element's privileges.
         let oid = known.element().filter(|_| known.is_array()).unwrap_or(known).0;

@@ -212,6 +212,8 @@ pub enum LikeKind {
 pub enum Subscript {
     Index(Expr),
     Slice(Option<Expr>, Option<Expr>),
+    /// `.name`, in assignments only.
+    Field(Name),
 }
 
 /// Also EXTRACT, SUBSTRING … FROM, TRIM, POSITION, OVERLAY: lowered to their catalog functions.
@@ -871,7 +873,7 @@ pub enum ConflictTarget {
 pub struct Assignment {
     /// One name, or several for `(a, b) = …`.
     pub columns: Vec<Name>,
-    /// `a[1] = …`
+    /// `a[1] = …`, `a.b = …`: what of the column is assigned to.
     pub subscripts: Vec<Subscript>,
     /// For several columns: a Row or a Subquery.
     pub value: Expr,

@@ -96,9 +96,10 @@ impl Parser<'_> {
             return Ok(Assignment { columns, subscripts: Vec::new(), value: self.expr()?, position });
         }
         let column = self.column_id()?;
-        let subscripts = self.subscripts()?;
-        if self.is_symbol(b'.') {
-            return Err(Error::unsupported("assignment to a field of a composite column").at(self.position()));
+        let mut subscripts = self.subscripts()?;
+        while self.eat_symbol(b'.') {
+            subscripts.push(Subscript::Field(self.label()?));
+            subscripts.extend(self.subscripts()?);
         }
         self.expect_symbol(b'=')?;
         Ok(Assignment { columns: vec![column], subscripts, value: self.expr()?, position })

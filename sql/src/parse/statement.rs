@@ -107,8 +107,8 @@ impl Parser<'_> {
                 let payload = if self.eat_symbol(b',') { Some(self.string()?) } else { None };
                 Ok(StatementKind::Notify(channel, payload))
             }
-            K::Refresh => self.refresh(),
             K::Reassign => self.reassign_owned(),
+            K::Refresh => self.refresh(),
             K::Cluster | K::Import | K::Load | K::Security => {
                 let name = match keyword {
                     K::Import => "IMPORT FOREIGN SCHEMA".to_owned(),

@@ -125,8 +125,17 @@ pub(crate) fn guarded_table(table: &Table) -> Guarded<'_> {
         class: ObjectClass::Table,
         acl: table.acl.as_ref(),
         owner: table.owner,
-        word: if table.is_view() { "view" } else { "table" },
+        word: relation_word(table),
         name: &table.name,
+    }
+}
+
+/// As messages call it.
+pub(crate) fn relation_word(table: &Table) -> &'static str {
+    match table {
+        _ if table.is_materialized() => "materialized view",
+        _ if table.is_view() => "view",
+        _ => "table",
     }
 }
 

@@ -689,6 +689,24 @@ impl Services for StatementContext<'_> {
     }
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool> {
         let reason = if terminate { Reason::Terminate } else { Reason::Cancel };
+        let catalog = self.core.catalog();
+        let role = self.core.role.get();
+        if let Some(target) = self.core.engine.user_of(pid).filter(|_| !catalog.is_superuser(role)) {
+            let (verb, what, done) = match terminate {
+                true => ("terminate", "process", "terminated"),
+                false => ("cancel", "query", "canceled"),
+            };
+            let denied = |message| Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            if catalog.is_superuser(target) {
+                return denied(format!("must be a superuser to {verb} superuser {what}"));
+            }
+            let may = [target, crate::catalog::acl::SIGNAL_BACKEND];
+            if !may.iter().any(|of| catalog.has_privileges_of(role, *of)) {
+                return denied(format!(
+                    "must be a member of the role whose {what} is being {done} or member of pg_signal_backend"
+                ));
+            }
+        }
         let found = self.core.engine.signal(pid, reason);
         if !found {
             self.core.warning(SqlState::WARNING, &format!("PID {pid} is not a PostgreSQL backend process"));

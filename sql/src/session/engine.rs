@@ -157,6 +157,12 @@ impl Engine {
         }
     }
 
+    /// Whose session it is, as who connected.
+    pub(crate) fn user_of(&self, pid: i32) -> Option<Oid> {
+        let session = self.sessions.lock().by_pid.get(&pid).cloned();
+        session.map(|session| session.activity.lock().user)
+    }
+
     /// pg_cancel_backend, pg_terminate_backend: false if there is no such session.
     pub(crate) fn signal(&self, pid: i32, reason: Reason) -> bool {
         let session = self.sessions.lock().by_pid.get(&pid).cloned();

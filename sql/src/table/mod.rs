@@ -2,6 +2,7 @@
 //! step. `key.rs` and `row.rs` are pure; `reader.rs` and `writer.rs` go through the transaction.
 
 pub(crate) mod check;
+pub(crate) mod disclosure;
 pub mod key;
 pub(crate) mod loader;
 pub mod row;

@@ -6,6 +6,7 @@
 //! entry belongs to a row that we hold. Old entries are tombstoned at once, not left to a vacuum: a version chain keeps
 //! what older snapshots need.
 
+use super::disclosure::{may_show, shown_columns};
 use super::shape::{IndexShape, KeySource, Shape, to_text};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
@@ -13,6 +14,7 @@ use crate::exec::ExecContext;
 use crate::exec::eval::eval_row;
 use crate::types::Datum;
 use serin_txn::Inserted;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +54,8 @@ pub struct TableWriter {
     row: Vec<u8>,
     entry: Vec<u8>,
     old_entry: Vec<u8>,
+    /// Numbers of the columns that the statement names: it knows their values.
+    written: BTreeSet<i16>,
 }
 
 impl TableWriter {
@@ -62,7 +66,20 @@ impl TableWriter {
             false => None,
         };
         let table = table.clone();
-        Ok(TableWriter { table, shape, row_ids, row: Vec::new(), entry: Vec::new(), old_entry: Vec::new() })
+        Ok(TableWriter {
+            table,
+            shape,
+            row_ids,
+            row: Vec::new(),
+            entry: Vec::new(),
+            old_entry: Vec::new(),
+            written: BTreeSet::new(),
+        })
+    }
+
+    /// Columns (by number) that errors may show, whatever the role may select.
+    pub fn set_written(&mut self, columns: BTreeSet<i16>) {
+        self.written = columns;
     }
 
     /// Checks NOT NULL (23502) and CHECK (23514) of a new row version; generated columns are computed by `fill_generated`.
@@ -319,14 +336,24 @@ impl TableWriter {
     }
 
     fn failing_row(&self, error: Error, row: &[Datum], context: &ExecContext<'_>) -> Error {
-        let live = self.table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
+        let shown = shown_columns(&self.table, &self.written, context);
+        let live = self.table.columns.iter().zip(row).enumerate().filter(|(at, (column, _))| {
+            !column.dropped && shown.as_ref().is_none_or(|shown| shown.contains(at))
+        });
+        let mut names = Vec::new();
         let values: Vec<String> = live
-            .map(|(column, value)| {
+            .map(|(_, (column, value))| {
+                names.push(column.name.as_str());
                 let text = to_text(value, column.data_type(), &context.eval);
                 text.map_or_else(|| "null".to_string(), |text| shortened(&text))
             })
             .collect();
-        let error = error.detail(format!("Failing row contains ({}).", values.join(", ")));
+        let values = values.join(", ");
+        let error = match shown {
+            None => error.detail(format!("Failing row contains ({values}).")),
+            Some(_) if names.is_empty() => error,
+            Some(_) => error.detail(format!("Failing row contains ({}) = ({values}).", names.join(", "))),
+        };
         on_table(error, &self.table, context)
     }
 
@@ -372,6 +399,9 @@ pub(super) fn key_description(
     context: &ExecContext<'_>,
 ) -> Option<String> {
     let shape = Shape::of(table, context).ok()?;
+    if !may_show(table, table.indexes[index].keys.iter().map(|key| key.column), context) {
+        return None;
+    }
     let mut names = Vec::new();
     let mut values = Vec::new();
     for (key, part) in table.indexes[index].keys.iter().zip(&shape.indexes[index].parts) {

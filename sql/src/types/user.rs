@@ -4,7 +4,8 @@
 //! statement that is running sees it. Passing a catalog to everything that formats a value or names a type in an error would make each
 //! signature about it, so (as PostgreSQL does with its type cache) it is ambient: a session *enters* its catalog and search path
 //! on the thread that runs it, before it runs anything, and again whenever they change. What was entered last on a thread is the
-//! session that is running there; without it, only built-in types are known.
+//! session that is running there; without it, only built-in types are known. The thread does not own what it was told of: a
+//! session that ends takes its catalog (and the store under it) with it.
 
 use super::{Oid, Record, Type};
 use crate::catalog::user_type::{TypeInfo, TypeKind, UserType};
@@ -13,15 +14,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 struct Scope {
-    /// Weak: what a thread ran last must not keep a store open, or the trees of an old catalog.
     catalog: Weak<Catalog>,
     path: Arc<[String]>,
-}
-
-impl Scope {
-    fn has(&self, catalog: &Arc<Catalog>) -> bool {
-        std::ptr::eq(self.catalog.as_ptr(), Arc::as_ptr(catalog))
-    }
 }
 
 thread_local! {
@@ -31,7 +25,7 @@ thread_local! {
 /// Makes types be what this catalog says, on this thread, until another is entered.
 pub(crate) fn enter(catalog: &Arc<Catalog>, path: &Arc<[String]>) {
     SCOPE.with_borrow_mut(|scope| match scope {
-        Some(scope) if scope.has(catalog) && Arc::ptr_eq(&scope.path, path) => {}
+        Some(scope) if is(&scope.catalog, catalog) && Arc::ptr_eq(&scope.path, path) => {}
         scope => *scope = Some(Scope { catalog: Arc::downgrade(catalog), path: path.clone() }),
     });
 }
@@ -39,13 +33,17 @@ pub(crate) fn enter(catalog: &Arc<Catalog>, path: &Arc<[String]>) {
 /// A new catalog under the search path that was entered.
 pub(crate) fn enter_catalog(catalog: &Arc<Catalog>) {
     SCOPE.with_borrow_mut(|scope| match scope {
-        Some(scope) if scope.has(catalog) => {}
+        Some(scope) if is(&scope.catalog, catalog) => {}
         Some(scope) => scope.catalog = Arc::downgrade(catalog),
         None => *scope = Some(Scope { catalog: Arc::downgrade(catalog), path: Arc::from([]) }),
     });
 }
 
-/// The catalog and the search path that were entered.
+/// A weak reference keeps the address taken, so equal addresses are the same catalog.
+fn is(entered: &Weak<Catalog>, catalog: &Arc<Catalog>) -> bool {
+    std::ptr::eq(entered.as_ptr(), Arc::as_ptr(catalog))
+}
+
 fn with<R>(read: impl FnOnce(&Catalog, &[String]) -> Option<R>) -> Option<R> {
     SCOPE.with_borrow(|scope| {
         let scope = scope.as_ref()?;
@@ -139,6 +137,16 @@ impl Type {
         match self.0 < FIRST_USER_OID {
             true => false,
             false => !self.is_enum(),
+        }
+    }
+    /// A built-in type whose values are stored in the same way: what stays of a column's type when the column is dropped.
+    pub fn as_stored(self) -> Type {
+        match self.0 < FIRST_USER_OID {
+            true => self,
+            false if self.is_domain() => self.base().as_stored(),
+            false if self.is_enum() => Type::INT8,
+            // Of variable width, and not looked into.
+            false => Type::BYTEA,
         }
     }
     /// The name of a field of a composite type.

@@ -84,9 +84,8 @@ fn tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let kind = if kind == 'v' { "VIEW" } else { "BASE TABLE" };
         push(schema_name(&catalog, relation.schema), relation.name, kind, false);
     }
-    for table in
-        catalog.tables().filter(|table| !table.is_materialized() && is_shown(table, context, &catalog))
-    {
+    let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
+    for table in catalog.tables().filter(shown) {
         push(schema_name(&catalog, table.schema), &table.name, table_type(table), !table.is_view());
     }
     rows.finish()
@@ -165,9 +164,8 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             push_column(&mut rows, context, schema, relation.name, false, &column);
         }
     }
-    for table in
-        catalog.tables().filter(|table| !table.is_materialized() && is_shown(table, context, &catalog))
-    {
+    let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
+    for table in catalog.tables().filter(shown) {
         for column in table.columns.iter().filter(|column| !column.dropped) {
             let schema = schema_name(&catalog, table.schema);
             push_column(&mut rows, context, schema, &table.name, !table.is_view(), column);

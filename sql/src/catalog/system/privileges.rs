@@ -6,8 +6,8 @@
 use super::objects::list;
 use super::relations::{Producer, Rows, boolean, letter, oid, text, yes_no};
 use super::views::{role_name, schema_name};
-use crate::catalog::acl::PUBLIC_ROLE;
-use crate::catalog::{Acl, AclItem, Catalog, INFORMATION_SCHEMA, ObjectClass, Privileges, Table};
+use crate::catalog::acl::{DATABASE_OWNER, PUBLIC_ROLE};
+use crate::catalog::{Acl, AclItem, Catalog, INFORMATION_SCHEMA, Membership, ObjectClass, Privileges, Table};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::{Datum, Oid};
@@ -245,8 +245,12 @@ fn roles(context: &EvalContext<'_>, view: &str) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let viewer = Viewer::new(view, context, &catalog);
     let mut rows = rows(view);
+    let owner = catalog.database().owner;
     for member in catalog.roles().filter(|member| viewer.roles.contains(&member.oid)) {
-        for membership in &member.member_of {
+        let implicit =
+            Membership { role: DATABASE_OWNER, grantor: crate::catalog::ROLE_POSTGRES, admin: false };
+        let implicit = (member.oid == owner).then_some(implicit);
+        for membership in member.member_of.iter().chain(&implicit) {
             if view != "applicable_roles" && !membership.admin {
                 continue;
             }

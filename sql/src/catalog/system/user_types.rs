@@ -34,6 +34,7 @@ struct Row<'a> {
     modifier: i32,
     not_null: bool,
     default: Option<String>,
+    acl: Datum,
 }
 
 fn push(rows: &mut Rows, row: Row<'_>) {
@@ -73,6 +74,7 @@ fn push(rows: &mut Rows, row: Row<'_>) {
         ("typnotnull", boolean(row.not_null)),
         ("typbasetype", oid(row.base)),
         ("typtypmod", Datum::Int4(row.modifier)),
+        ("typacl", row.acl),
         ("typcollation", oid(facts.collation)),
         ("typdefault", optional(row.default)),
     ]);
@@ -97,6 +99,7 @@ fn push_array(rows: &mut Rows, array: Oid, element: Oid, name: &str, schema: Oid
             modifier: -1,
             not_null: false,
             default: None,
+            acl: Datum::Null,
         },
     );
 }
@@ -140,6 +143,7 @@ pub fn push_types(rows: &mut Rows, catalog: &Catalog) {
                 modifier: domain.map_or(-1, |domain| domain.modifier),
                 not_null: domain.is_some_and(|domain| domain.not_null),
                 default: domain.and_then(|domain| domain.default.clone()),
+                acl: super::objects::list(user_type.acl.as_ref(), catalog),
             },
         );
         push_array(rows, user_type.array, user_type.oid, &user_type.name, user_type.schema, user_type.owner);
@@ -162,6 +166,7 @@ pub fn push_types(rows: &mut Rows, catalog: &Catalog) {
                 modifier: -1,
                 not_null: false,
                 default: None,
+                acl: Datum::Null,
             },
         );
         push_array(rows, table.row_array_type, table.row_type, &table.name, table.schema, table.owner);

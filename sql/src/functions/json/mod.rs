@@ -9,7 +9,7 @@
 
 mod access;
 mod build;
-mod modify;
+pub(super) mod modify;
 mod record;
 
 use super::Registry;
