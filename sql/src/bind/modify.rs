@@ -492,8 +492,12 @@ impl Binder<'_> {
                     Some(index) => out.remove(index).1,
                     None => self.resolve_column(std::slice::from_ref(&column.name), assignment.position)?,
                 };
-                let value =
-                    self.assign_part(container, &assignment.subscripts, &assignment.value, assignment.position)?;
+                let value = self.assign_part(
+                    container,
+                    &assignment.subscripts,
+                    &assignment.value,
+                    assignment.position,
+                )?;
                 out.push((at, self.assign(value, column, assignment.position)?));
                 continue;
             }
@@ -584,8 +588,10 @@ impl Binder<'_> {
             };
             let names = template.names.as_deref().unwrap_or_default();
             let Some(index) = names.iter().position(|known| known == name) else {
-                let message =
-                    format!("cannot assign to field \"{name}\" because there is no such column in data type {}", display(data_type));
+                let message = format!(
+                    "cannot assign to field \"{name}\" because there is no such column in data type {}",
+                    display(data_type)
+                );
                 return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(position));
             };
             let result = template[index].0;

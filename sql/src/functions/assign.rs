@@ -48,7 +48,8 @@ fn assign_field(arguments: &[Datum], types: &CallTypes<'_>, _: &EvalContext<'_>)
         (None, Some(template)) => template.fields,
         (None, None) => return Err(Error::internal("a field of what has none")),
     };
-    let field = fields.get_mut(*index as usize).ok_or_else(|| Error::internal("a field that is not there"))?;
+    let field =
+        fields.get_mut(*index as usize).ok_or_else(|| Error::internal("a field that is not there"))?;
     field.1 = value.clone();
     Ok(Datum::record(fields))
 }
