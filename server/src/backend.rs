@@ -52,6 +52,9 @@ pub trait BackendSession: Send + 'static {
     fn close_statement(&mut self, name: &str);
     fn close_portal(&mut self, name: &str);
     fn sync(&mut self, out: &mut dyn Output) -> Result<()>;
+    /// Whether [`BackendSession::deliver_notifications`] would have something to say; the waker tells when it begins to.
+    fn has_notifications(&self) -> bool;
+    fn deliver_notifications(&mut self, out: &mut dyn Output);
     fn fail(&mut self);
     fn copy_in_data(&mut self, data: &[u8], out: &mut dyn Output) -> Result<()>;
     fn copy_in_done(&mut self, out: &mut dyn Output) -> Result<Progress>;
@@ -144,6 +147,12 @@ impl BackendSession for Session {
     }
     fn sync(&mut self, out: &mut dyn Output) -> Result<()> {
         self.sync(out)
+    }
+    fn has_notifications(&self) -> bool {
+        self.has_notifications()
+    }
+    fn deliver_notifications(&mut self, out: &mut dyn Output) {
+        self.deliver_notifications(out)
     }
     fn fail(&mut self) {
         self.fail()

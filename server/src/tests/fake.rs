@@ -183,6 +183,10 @@ impl BackendSession for FakeSession {
     fn pending_fatal(&self) -> Option<Error> {
         self.world.terminated.lock().contains(&self.pid).then(shutting_down)
     }
+    fn has_notifications(&self) -> bool {
+        false
+    }
+    fn deliver_notifications(&mut self, _: &mut dyn Output) {}
     fn transaction_status(&self) -> TransactionStatus {
         self.status
     }

@@ -28,6 +28,7 @@ mod sort;
 mod spill;
 pub(crate) mod sql_function;
 mod subquery;
+pub(crate) mod targets;
 pub(crate) mod trigger;
 mod unique;
 mod window;

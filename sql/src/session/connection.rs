@@ -116,6 +116,7 @@ impl Session {
             routine_stack: Cell::new(None),
             domains: Default::default(),
             deferred: RefCell::default(),
+            notify: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
         };
@@ -428,6 +429,9 @@ impl Session {
             State::Idle | State::InBlock | State::Failed => Ok(()),
         };
         self.settle(out);
+        if self.block.state == State::Idle {
+            self.core.deliver(out);
+        }
         self.went_idle();
         result.map_err(|error| self.explain(error))
     }
@@ -896,6 +900,7 @@ impl Drop for Session {
         self.rollback();
         self.drop_temporary_schema();
         self.core.engine.transactions.advisory_unlock_all(&self.core.registration.handle);
+        self.core.engine.notifications.forget(self.core.registration.pid);
         self.core.engine.unregister(self.core.registration.pid);
     }
 }
