@@ -170,7 +170,7 @@ impl Binder<'_> {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context")
                     .at(*position))
             }
-            E::Grouping(_, position) => Err(Error::unsupported("GROUPING").at(*position)),
+            E::Grouping(arguments, position) => self.grouping(arguments, *position),
         }
     }
 

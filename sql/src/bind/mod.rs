@@ -128,6 +128,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         name_visible: false,
         columns_visible: true,
         lockable: None,
+        table_oid: None,
     };
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, Some((Type::BOOL, -1)))

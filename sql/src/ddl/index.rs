@@ -57,6 +57,17 @@ impl Ddl<'_> {
                 Some(text.clone())
             }
         };
+        if create.unique {
+            self.check_unique_covers(
+                &table,
+                &keys.iter().map(|key| key.column).collect::<Vec<_>>(),
+                "UNIQUE",
+            )?;
+        }
+        if create.concurrently && table.is_partitioned() {
+            let message = format!("cannot create index on partitioned table \"{}\" concurrently", table.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let joined = name_parts(&table, &keys).join("_");
         let name = self.index_name(&table, create.name.as_deref(), Some(&joined), "idx")?;
         let oid = self.new_oid()?;
@@ -74,10 +85,15 @@ impl Ddl<'_> {
             deferrable: false,
             hidden: self.keeps_snapshot(),
             predicate,
+            parent: 0,
             comment: None,
         });
         self.build_index(&table, table.indexes.len() - 1)?;
-        self.put_table(table)?;
+        let table = self.put_table(table)?;
+        for &child in table.inheritance.children.iter().filter(|_| table.is_partitioned() && !create.only) {
+            self.lock(child, RelationLockMode::Share)?;
+            self.ensure_index(table.oid, oid, child)?;
+        }
         Ok(())
     }
 

@@ -55,8 +55,10 @@ impl Ddl<'_> {
             view_names: self.view_names(text)?,
             populated: None,
             statistics: None,
-            depends_on: plan.relations.iter().map(|&(relation, _)| relation).collect(),
+            depends_on: plan.relations[..plan.named].iter().map(|&(relation, _)| relation).collect(),
+            inheritance: Default::default(),
             shape: Default::default(),
+            routing: Default::default(),
             trees_since: 0,
         };
         for (position, field) in fields.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows.
+//! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows. Grouping sets have a table of groups
+//! each, all filled in one pass over the input.
 
 use super::basic::check_budget;
 use super::eval::{eval, operand_column};
@@ -31,81 +32,152 @@ impl HashAggregate {
     fn compute(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
         let aggregate = self.aggregate.clone();
         let width = aggregate.groups.len();
-        let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
-        let mut keys: Vec<Column> =
-            self.types[..width].iter().map(|t| Column::with_capacity(t.repr(), 0)).collect();
-        let mut states: Vec<Vec<State>> = Vec::new();
-        if width == 0 {
-            states.push(new_states(&aggregate.calls)?);
-        }
-        let mut key_bytes = 0;
-        let mut members: Vec<(u32, Vec<u32>)> = Vec::new();
+        let all: Vec<usize> = (0..width).collect();
+        let sets: Vec<&[usize]> = match aggregate.sets.is_empty() {
+            true => vec![&all],
+            false => aggregate.sets.iter().map(Vec::as_slice).collect(),
+        };
+        let mut tables = sets
+            .iter()
+            .map(|set| GroupTable::new(set, &self.types[..width], &aggregate.calls))
+            .collect::<Result<Vec<_>>>()?;
         while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             if batch.rows == 0 {
                 continue;
             }
-            members.clear();
-            if width == 0 {
-                members.push((0, (0..batch.rows as u32).collect()));
-            } else {
-                let columns = aggregate
-                    .groups
-                    .iter()
-                    .map(|expr| {
-                        let data_type = expr.data_type();
-                        let value = operand_column(eval(expr, &batch, rt)?, data_type.repr(), batch.rows);
-                        Ok((value, data_type, KeyOrder::ASCENDING))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let encoded = encode_columns(&columns, batch.rows);
-                let mut local: HashMap<u32, usize> = HashMap::new();
-                for row in 0..batch.rows {
-                    let key = encoded.get(row);
-                    let group = match groups.get(key) {
-                        Some(group) => *group,
-                        None => {
-                            let group = states.len() as u32;
-                            groups.insert(key.to_vec(), group);
-                            key_bytes += key.len() + 64;
-                            for (column, (values, ..)) in keys.iter_mut().zip(&columns) {
-                                column.push_from(values, row);
-                            }
-                            states.push(new_states(&aggregate.calls)?);
-                            group
-                        }
-                    };
-                    let at = *local.entry(group).or_insert_with(|| {
-                        members.push((group, Vec::new()));
-                        members.len() - 1
-                    });
-                    members[at].1.push(row as u32);
-                }
+            let columns = aggregate
+                .groups
+                .iter()
+                .map(|expr| {
+                    let data_type = expr.data_type();
+                    let value = operand_column(eval(expr, &batch, rt)?, data_type.repr(), batch.rows);
+                    Ok((value, data_type, KeyOrder::ASCENDING))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            for table in &mut tables {
+                table.assign(&columns, batch.rows, &aggregate.calls)?;
             }
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
-                for (group, rows) in &members {
-                    states[*group as usize][at].add(call, &prepared, rows, rt)?;
+                for table in &mut tables {
+                    for (group, rows) in &table.members {
+                        table.states[*group as usize][at].add(call, &prepared, rows, rt)?;
+                    }
                 }
             }
-            // Sizes of accumulators are asked only now and then: it is a walk over all of them.
-            if states.len() > BATCH_ROWS {
-                check_budget(key_bytes + states.len() * aggregate.calls.len() * 96, rt, "groups")?;
-            } else {
-                let held: usize = states.iter().flatten().map(State::bytes).sum();
-                check_budget(key_bytes + held, rt, "groups")?;
+            let mut held = 0;
+            for table in &tables {
+                // Sizes of accumulators are asked only now and then: it is a walk over all of them.
+                held += match table.states.len() > BATCH_ROWS {
+                    true => table.key_bytes + table.states.len() * aggregate.calls.len() * 96,
+                    false => table.key_bytes + table.states.iter().flatten().map(State::bytes).sum::<usize>(),
+                };
             }
+            check_budget(held, rt, "groups")?;
         }
-        let rows = states.len();
+        let rows = tables.iter().map(|table| table.states.len()).sum();
         let mut columns: Vec<Column> =
-            self.types[width..].iter().map(|t| Column::with_capacity(t.repr(), rows)).collect();
-        for state in &mut states {
-            for ((state, call), column) in state.iter_mut().zip(&aggregate.calls).zip(&mut columns) {
-                column.push_datum(&state.finish(call, rt)?);
+            self.types.iter().map(|t| Column::with_capacity(t.repr(), rows)).collect();
+        for table in &mut tables {
+            let (keys, rest) = columns.split_at_mut(width);
+            let count = table.states.len();
+            for (at, key) in keys.iter_mut().enumerate() {
+                for row in 0..count {
+                    match table.set.contains(&at) {
+                        true => key.push_from(&table.keys[at], row),
+                        false => key.push_datum(&Datum::Null),
+                    }
+                }
+            }
+            let (called, groupings) = rest.split_at_mut(aggregate.calls.len());
+            for states in &mut table.states {
+                for ((state, call), column) in states.iter_mut().zip(&aggregate.calls).zip(&mut *called) {
+                    column.push_datum(&state.finish(call, rt)?);
+                }
+            }
+            for (column, groups) in groupings.iter_mut().zip(&aggregate.groupings) {
+                let mask =
+                    groups.iter().fold(0, |mask, group| mask << 1 | i32::from(!table.set.contains(group)));
+                (0..count).for_each(|_| column.push_datum(&Datum::Int4(mask)));
             }
         }
-        let columns = keys.into_iter().chain(columns).map(Arc::new).collect();
-        Ok(Batch { columns, rows })
+        Ok(Batch { columns: columns.into_iter().map(Arc::new).collect(), rows })
+    }
+}
+
+/// The groups of one grouping set.
+struct GroupTable<'s> {
+    /// Which of the grouping expressions tell its groups apart.
+    set: &'s [usize],
+    groups: HashMap<Vec<u8>, u32>,
+    /// By grouping expression; those of the set are filled.
+    keys: Vec<Column>,
+    states: Vec<Vec<State>>,
+    key_bytes: usize,
+    /// The rows of the batch at hand, by group.
+    members: Vec<(u32, Vec<u32>)>,
+}
+
+impl<'s> GroupTable<'s> {
+    fn new(set: &'s [usize], types: &[Type], calls: &[Call]) -> Result<GroupTable<'s>> {
+        let mut states = Vec::new();
+        if set.is_empty() {
+            states.push(new_states(calls)?);
+        }
+        Ok(GroupTable {
+            set,
+            groups: HashMap::new(),
+            keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
+            states,
+            key_bytes: 0,
+            members: Vec::new(),
+        })
+    }
+
+    fn assign(
+        &mut self,
+        columns: &[(Arc<Column>, Type, KeyOrder)],
+        rows: usize,
+        calls: &[Call],
+    ) -> Result<()> {
+        self.members.clear();
+        if self.set.is_empty() {
+            self.members.push((0, (0..rows as u32).collect()));
+            return Ok(());
+        }
+        let own;
+        let columns_of_set = match self.set.len() == columns.len() {
+            true => columns,
+            false => {
+                own = self.set.iter().map(|at| columns[*at].clone()).collect::<Vec<_>>();
+                &own
+            }
+        };
+        let encoded = encode_columns(columns_of_set, rows);
+        let mut local: HashMap<u32, usize> = HashMap::new();
+        for row in 0..rows {
+            let key = encoded.get(row);
+            let group = match self.groups.get(key) {
+                Some(group) => *group,
+                None => {
+                    let group = self.states.len() as u32;
+                    self.groups.insert(key.to_vec(), group);
+                    self.key_bytes += key.len() + 64;
+                    for at in self.set {
+                        self.keys[*at].push_from(&columns[*at].0, row);
+                    }
+                    self.states.push(new_states(calls)?);
+                    group
+                }
+            };
+            let at = *local.entry(group).or_insert_with(|| {
+                self.members.push((group, Vec::new()));
+                self.members.len() - 1
+            });
+            self.members[at].1.push(row as u32);
+        }
+        Ok(())
     }
 }
 

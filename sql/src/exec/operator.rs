@@ -60,7 +60,9 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             left.types.clone(),
             right.types.clone(),
         )),
-        Operator::Append { inputs } => Box::new(set::Append::new(inputs.iter().map(child).collect())),
+        Operator::Append { inputs, prune } => {
+            Box::new(set::Append::new(inputs.iter().map(child).collect(), prune.clone()))
+        }
         Operator::SetOperation { left, right, operator, all } => {
             Box::new(set::SetOperation::new(child(left), child(right), *operator, *all, node.types.clone()))
         }

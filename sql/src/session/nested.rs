@@ -187,11 +187,14 @@ impl<'a> Nested<'a> {
             }
             StatementKind::LockTable { tables, mode, nowait } => {
                 let wait = if *nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
-                for name in tables {
+                for (name, only) in tables {
                     let path = self.core.search_path.borrow().clone();
                     let table = crate::ddl::names::find_table(&self.core.catalog(), &path, name)?;
                     self.core.check_lock(&table, *mode)?;
-                    self.context.transaction.borrow_mut().lock_relation(table.oid, *mode, wait)?;
+                    let children = if *only { Vec::new() } else { self.core.catalog().descendants(&table) };
+                    for table in [table].iter().chain(&children) {
+                        self.context.transaction.borrow_mut().lock_relation(table.oid, *mode, wait)?;
+                    }
                 }
                 return Ok(());
             }

@@ -509,24 +509,27 @@ impl Session {
 
     fn lock_tables(
         &mut self,
-        tables: &[ast::ObjectName],
+        tables: &[(ast::ObjectName, bool)],
         mode: RelationLockMode,
         nowait: bool,
     ) -> Result<()> {
         self.require_block("LOCK TABLE")?;
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
-        for name in tables {
+        for (name, only) in tables {
             let table = self.find_table(name)?;
             self.core.check_lock(&table, mode)?;
-            self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
-                match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
-                    true => Error::new(
-                        SqlState::LOCK_NOT_AVAILABLE,
-                        format!("could not obtain lock on relation \"{}\"", table.name),
-                    ),
-                    false => error,
-                }
-            })?;
+            let children = if *only { Vec::new() } else { self.core.catalog().descendants(&table) };
+            for table in [table].iter().chain(&children) {
+                self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
+                    match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
+                        true => Error::new(
+                            SqlState::LOCK_NOT_AVAILABLE,
+                            format!("could not obtain lock on relation \"{}\"", table.name),
+                        ),
+                        false => error,
+                    }
+                })?;
+            }
         }
         Ok(())
     }
