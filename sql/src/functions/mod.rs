@@ -164,6 +164,13 @@ pub trait Services {
     fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
         Err(crate::error::Error::internal("NOTIFY outside of a session"))
     }
+    /// pg_reload_conf.
+    fn reload(&self) -> bool {
+        false
+    }
+    fn hba_rules(&self) -> Vec<crate::session::HbaRule> {
+        Vec::new()
+    }
     fn listening_channels(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
