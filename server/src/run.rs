@@ -168,6 +168,10 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
     let certificate = certificate.map_err(|error| format!("could not read the TLS certificate: {error}"))?;
     let authentication = Authentication::open(config.hba_file.clone(), certificate)?;
     let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+    // A file that may not grow (`ulimit -f`) shall be an error of the write rather than the end of the process.
+    const SIGXFSZ: i32 = 25;
+    let _files_too_large =
+        signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| format!("signals: {error}"))?;
     // Sockets first: an address in use should not cost a recovery.
     let listeners = listen(&config)?;
     let (store, engine) = open(&config)?;
