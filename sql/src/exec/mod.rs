@@ -25,6 +25,7 @@ pub(crate) mod scan;
 mod set;
 mod short;
 mod sort;
+mod spill;
 pub(crate) mod sql_function;
 mod subquery;
 pub(crate) mod targets;

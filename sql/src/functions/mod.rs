@@ -25,10 +25,12 @@ mod datetime;
 mod differential;
 pub mod domain;
 mod enumeration;
+mod formatting;
 mod json;
 mod kernel;
 mod math;
 mod numeric;
+pub mod parameters;
 mod partition;
 mod pattern;
 pub(crate) mod privilege;
@@ -40,6 +42,7 @@ mod text;
 mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
+pub(crate) use pattern::compile_regex;
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
@@ -157,6 +160,23 @@ pub trait Services {
     fn setting(&self, name: &str) -> Option<String>;
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
     fn catalog(&self) -> Arc<crate::catalog::Catalog>;
+    /// pg_notify.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
+        Err(crate::error::Error::internal("NOTIFY outside of a session"))
+    }
+    /// pg_reload_conf.
+    fn reload(&self) -> bool {
+        false
+    }
+    fn hba_rules(&self) -> Vec<crate::session::HbaRule> {
+        Vec::new()
+    }
+    fn listening_channels(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+    fn notification_queue_usage(&self) -> f64 {
+        0.0
+    }
     fn nextval(&self, sequence: Oid) -> Result<i64>;
     /// As `nextval`, for an identity column: who may insert into the table needs no privilege on its sequence.
     fn next_identity(&self, sequence: Oid) -> Result<i64> {

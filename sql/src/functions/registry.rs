@@ -100,6 +100,7 @@ fn build() -> Library {
         super::array::register,
         super::series::register,
         super::json::register,
+        super::formatting::register,
         super::enumeration::register,
         super::aggregate::register,
         super::catalog::register,

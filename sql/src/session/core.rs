@@ -70,6 +70,8 @@ pub(crate) struct Core {
     pub routine_stack: Cell<Option<usize>>,
     /// Domains' checks, bound for a version of the catalog.
     pub domains: RefCell<crate::exec::domain::Cache>,
+    /// NOTIFY and LISTEN wait for the commit, too.
+    pub notify: RefCell<super::notify::Pending>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
 }
@@ -736,6 +738,21 @@ impl Services for StatementContext<'_> {
     }
     fn notice(&self, notice: Error) {
         self.core.notice(notice);
+    }
+    fn notify(&self, channel: &str, payload: &str) -> Result<()> {
+        self.core.notify(channel, payload)
+    }
+    fn reload(&self) -> bool {
+        self.core.engine.reload()
+    }
+    fn hba_rules(&self) -> Vec<super::HbaRule> {
+        self.core.engine.hba_rules()
+    }
+    fn listening_channels(&self) -> Vec<Arc<str>> {
+        self.core.engine.notifications.channels(self.core.registration.pid)
+    }
+    fn notification_queue_usage(&self) -> f64 {
+        self.core.engine.notifications.usage()
     }
     fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
         Ok(self.core.settings.borrow().rows())

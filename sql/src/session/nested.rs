@@ -198,7 +198,17 @@ impl<'a> Nested<'a> {
                 }
                 return Ok(());
             }
-            StatementKind::Notify(..) => return Err(Error::unsupported("NOTIFY")),
+            StatementKind::Notify(channel, payload) => {
+                return self.core.notify(channel, payload.as_deref().unwrap_or(""));
+            }
+            StatementKind::Listen(channel) => {
+                self.core.listen(channel);
+                return Ok(());
+            }
+            StatementKind::Unlisten(channel) => {
+                self.core.unlisten(channel.as_deref());
+                return Ok(());
+            }
             StatementKind::SetConstraints { .. } => return Ok(()),
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }

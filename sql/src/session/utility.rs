@@ -216,10 +216,18 @@ impl Session {
                     .backup(directory.as_ref(), previous.as_deref().map(AsRef::as_ref))?;
                 "BACKUP"
             }
-            StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
-            // Nothing is listened to.
-            StatementKind::Unlisten(_) => "UNLISTEN",
-            StatementKind::Notify(..) => return Err(Error::unsupported("NOTIFY")),
+            StatementKind::Listen(channel) => {
+                self.core.listen(channel);
+                "LISTEN"
+            }
+            StatementKind::Unlisten(channel) => {
+                self.core.unlisten(channel.as_deref());
+                "UNLISTEN"
+            }
+            StatementKind::Notify(channel, payload) => {
+                self.core.notify(channel, payload.as_deref().unwrap_or(""))?;
+                "NOTIFY"
+            }
             StatementKind::PrepareTransaction(_) => return Err(Error::unsupported("PREPARE TRANSACTION")),
             StatementKind::CommitPrepared(_) => return Err(Error::unsupported("COMMIT PREPARED")),
             StatementKind::RollbackPrepared(_) => return Err(Error::unsupported("ROLLBACK PREPARED")),
@@ -407,6 +415,7 @@ impl Session {
                 self.cache.clear();
                 self.core.engine.transactions.advisory_unlock_all(&self.core.registration.handle);
                 self.core.sequences.borrow_mut().clear();
+                self.core.unlisten(None);
                 self.discard_temporary()?;
                 Ok("DISCARD ALL")
             }
