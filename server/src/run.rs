@@ -153,6 +153,15 @@ fn serve(config: Config) -> Result<(), String> {
     outcome
 }
 
+/// Reads the HBA file again. With a mistake in it the rules stay as they were.
+fn reload(shared: &Shared<Sql>) -> bool {
+    match shared.authentication.reload() {
+        Ok(()) => tracing::info!("read pg_hba.conf again"),
+        Err(error) => tracing::error!("pg_hba.conf was not reloaded: {error}"),
+    }
+    true
+}
+
 async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), String> {
     let certificate = config.tls.as_ref().map(|(certificate, _)| certificate);
     let certificate = certificate.map(std::fs::read).transpose();
@@ -171,7 +180,15 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
         authentication_timeout: config.authentication_timeout,
         max_connections: config.max_connections,
     };
-    let shared = Shared::new(Sql(engine), limits, authentication, tls);
+    let shared = Shared::new(Sql(engine.clone()), limits, authentication, tls);
+    // The engine is not to keep the server alive.
+    let (for_reload, for_rules) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+    engine.set_host(
+        Box::new(move || for_reload.upgrade().is_some_and(|shared| reload(&shared))),
+        Box::new(move || {
+            for_rules.upgrade().map_or_else(Vec::new, |shared| shared.authentication.describe())
+        }),
+    );
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("signals: {error}"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("signals: {error}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("signals: {error}"))?;
@@ -189,10 +206,9 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => match shared.authentication.reload() {
-                Ok(()) => tracing::info!("read pg_hba.conf again"),
-                Err(error) => tracing::error!("pg_hba.conf was not reloaded: {error}"),
-            },
+            _ = hangup.recv() => {
+                reload(&shared);
+            }
         }
     }
     drop(shared);

@@ -455,6 +455,7 @@ impl Binder<'_> {
             binder.new_column(name, data_type, -1, (0, 0), label.clone())
         };
         if let ast::Expr::Function(call) = expr {
+            let call = &*self.placed_call(call)?;
             let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
                 call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
             })?;

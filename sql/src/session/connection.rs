@@ -8,8 +8,8 @@ use super::registry::{Activity, Reason};
 use super::statement::{Parsed, Prepared, StatementCache, parse_one};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
-use crate::catalog::CatalogView;
 use crate::catalog::system::Cursor;
+use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::StatementKind;
@@ -51,6 +51,12 @@ impl Session {
             let message = format!("role \"{}\" is not permitted to log in", startup.user);
             return Err(Error::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
         }
+        let held = catalog.held(role.oid, ObjectClass::Database, database.acl.as_ref(), database.owner);
+        if !held.0.contains(Privileges::CONNECT) {
+            let message = format!("permission denied for database \"{}\"", startup.database);
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+                .detail("User does not have CONNECT privilege."));
+        }
         let mut settings = Settings::new();
         engine.apply_settings(&mut settings)?;
         let both = |role: Oid| database.role_settings.iter().filter(move |(of, _, _)| *of == role);
@@ -67,21 +73,24 @@ impl Session {
             settings.set(name, Some(value), Source::Client, false)?;
         }
         let started = now();
-        let registration = engine.register(Activity {
-            running: None,
-            pid: 0,
-            database: database.oid,
-            user: role.oid,
-            application_name: settings.show("application_name").unwrap_or_default(),
-            client_address: startup.client_address,
-            backend_start: started,
-            transaction_start: None,
-            query_start: None,
-            state_change: started,
-            state: "idle",
-            wait: None,
-            query: "".into(),
-        })?;
+        let registration = engine.register(
+            Activity {
+                running: None,
+                pid: 0,
+                database: database.oid,
+                user: role.oid,
+                application_name: settings.show("application_name").unwrap_or_default(),
+                client_address: startup.client_address,
+                backend_start: started,
+                transaction_start: None,
+                query_start: None,
+                state_change: started,
+                state: "idle",
+                wait: None,
+                query: "".into(),
+            },
+            (!role.superuser).then_some((role.connection_limit, role.name.as_str())),
+        )?;
         let core = Core {
             registration,
             settings_base: Cell::new(None),

@@ -742,6 +742,12 @@ impl Services for StatementContext<'_> {
     fn notify(&self, channel: &str, payload: &str) -> Result<()> {
         self.core.notify(channel, payload)
     }
+    fn reload(&self) -> bool {
+        self.core.engine.reload()
+    }
+    fn hba_rules(&self) -> Vec<super::HbaRule> {
+        self.core.engine.hba_rules()
+    }
     fn listening_channels(&self) -> Vec<Arc<str>> {
         self.core.engine.notifications.channels(self.core.registration.pid)
     }

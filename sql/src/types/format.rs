@@ -182,6 +182,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
             Datum::text(text)
         }
         Type::JSONB => Datum::text(super::json::Json::parse(text)?.to_text()),
+        Type::JSONPATH => Datum::text(super::json::path::parse(text)?.to_text()),
         Type::REGTYPE => Datum::Oid(parse_regtype(text)?),
         Type::RECORD => {
             let message = "input of anonymous composite types is not implemented";

@@ -38,6 +38,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_stat_activity" => pg_stat_activity,
         "pg_locks" => pg_locks,
         "pg_prepared_statements" => pg_prepared_statements,
+        "pg_hba_file_rules" => pg_hba_file_rules,
         "pg_cursors" => pg_cursors,
         "serin_conflicts" => serin_conflicts,
         "serin_transactions" => serin_transactions,
@@ -46,6 +47,25 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_stat_wal" => pg_stat_wal,
         _ => return None,
     })
+}
+
+fn pg_hba_file_rules(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_hba_file_rules");
+    for rule in context.services.hba_rules() {
+        let good = rule.error.is_none();
+        let shown = |value: Datum| if good { value } else { Datum::Null };
+        rows.push([
+            ("line_number", if rule.line > 0 { Datum::Int4(rule.line) } else { Datum::Null }),
+            ("type", shown(text(&rule.kind))),
+            ("database", shown(super::relations::text_array(&rule.databases))),
+            ("user_name", shown(super::relations::text_array(&rule.users))),
+            ("address", optional(rule.address)),
+            ("netmask", optional(rule.mask)),
+            ("auth_method", shown(text(&rule.method))),
+            ("error", optional(rule.error)),
+        ]);
+    }
+    rows.finish()
 }
 
 fn pg_settings(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
