@@ -176,8 +176,8 @@ impl Ddl<'_> {
             S::CreateSchema { name, if_not_exists, authorization } => {
                 self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
             }
-            S::CreateView { name, columns, replace, temporary, query, text } => {
-                self.create_view(name, columns, *replace, *temporary, query, text)?;
+            S::CreateView { name, columns, replace, temporary, options, query, text } => {
+                self.create_view((name, columns), (*replace, *temporary), options, query, text)?;
             }
             S::CreateDatabase { name, options } => self.create_database(name, options)?,
             S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
