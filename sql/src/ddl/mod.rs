@@ -341,7 +341,13 @@ impl Ddl<'_> {
 
     /// Finds a relation and locks it; None if there is none. Looks again after each wait, as the name may mean something else by then.
     pub fn open_relation(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Option<Relation>> {
-        self.open_relation_if(name, mode, |_| Ok(()))
+        self.open_relation_if(name, mode, |found| self.require_owner_of(found))
+    }
+
+    fn require_owner_of(&self, found: &Relation) -> Result<()> {
+        let catalog = self.catalog();
+        let object = permissions::guarded(found, &catalog);
+        self.require_owner(object.owner, object.word, object.name)
     }
 
     /// `may` is asked before the lock: whom it refuses shall not keep others waiting.

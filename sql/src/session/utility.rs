@@ -413,6 +413,7 @@ impl Session {
             "all" => {
                 self.forbid_block("DISCARD ALL")?;
                 self.portals.close_all();
+                self.core.set_setting("session_authorization", None, false, None)?;
                 self.core.reset_settings();
                 self.core.statements.borrow_mut().clear();
                 self.cache.clear();
