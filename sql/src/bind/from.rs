@@ -302,7 +302,13 @@ impl Binder<'_> {
             lockable: None,
             table_oid: None,
         };
-        let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
+        let mut plan = bound.plan;
+        if view.is_security_barrier() {
+            // Conditions from outside stay above: a function in one could tell what the view hides.
+            plan =
+                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+        }
+        let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
     }
 
@@ -754,6 +760,11 @@ impl Binder<'_> {
         }
         Ok((plan, items))
     }
+}
+
+/// OFFSET 0
+fn no_offset() -> Expr {
+    Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
 
 pub fn cross(left: Logical, right: Logical) -> Logical {

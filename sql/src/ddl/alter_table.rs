@@ -26,7 +26,15 @@ impl Ddl<'_> {
             [Action::AttachPartition { .. }] => RelationLockMode::ShareUpdateExclusive,
             _ => RelationLockMode::AccessExclusive,
         };
-        let found = match self.open_relation(&alter.name, mode)? {
+        let may = |found: &Relation| match found {
+            Relation::Table(table) => {
+                let word = crate::plan::permissions::relation_word(table);
+                self.require_owner(table.owner, word, &table.name)
+            }
+            Relation::Sequence(sequence) => self.require_owner(sequence.owner, "sequence", &sequence.name),
+            _ => Ok(()),
+        };
+        let found = match self.open_relation_if(&alter.name, mode, may)? {
             Some(Relation::Table(table)) => table,
             Some(Relation::Sequence(sequence)) => return self.alter_other(&alter.actions, &sequence),
             Some(Relation::Index(table, position))
@@ -44,10 +52,15 @@ impl Ddl<'_> {
             }
             None => return Err(names::no_relation(&alter.name)),
         };
-        self.require_owner(found.owner, "table", &found.name)?;
         if found.view.is_some()
             && !alter.actions.iter().all(|action| {
-                matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
+                matches!(
+                    action,
+                    Action::RenameColumn { .. }
+                        | Action::SetSchema(_)
+                        | Action::OwnerTo(_)
+                        | Action::SetOptions(_)
+                )
             })
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
@@ -541,9 +554,11 @@ impl Ddl<'_> {
                 self.own_table(table, to)
             }
             Action::SetOptions(options) => {
+                let options =
+                    if table.is_view() { super::view::view_options(options)? } else { options.clone() };
                 for (name, value) in options {
-                    table.options.retain(|(existing, _)| existing != name);
-                    table.options.push((name.clone(), value.clone()));
+                    table.options.retain(|(existing, _)| *existing != name);
+                    table.options.push((name, value));
                 }
                 Ok(())
             }

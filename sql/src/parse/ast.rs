@@ -575,6 +575,8 @@ pub enum StatementKind {
         columns: Vec<Name>,
         replace: bool,
         temporary: bool,
+        /// WITH (security_invoker, …).
+        options: Vec<(String, Option<String>)>,
         query: Box<Query>,
         text: String,
     },

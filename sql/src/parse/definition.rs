@@ -831,9 +831,7 @@ impl Parser<'_> {
     fn create_view(&mut self, replace: bool, temporary: bool) -> Result<StatementKind> {
         let name = self.object_name()?;
         let columns = self.optional_columns()?;
-        if self.eat(K::With) {
-            self.storage_options()?;
-        }
+        let options = if self.eat(K::With) { self.storage_options()? } else { Vec::new() };
         self.expect(K::As)?;
         let from = self.at;
         let query = self.query()?;
@@ -841,7 +839,7 @@ impl Parser<'_> {
         if self.is(K::With) {
             return Err(Error::unsupported("WITH CHECK OPTION").at(self.position()));
         }
-        Ok(StatementKind::CreateView { name, columns, replace, temporary, query, text })
+        Ok(StatementKind::CreateView { name, columns, replace, temporary, options, query, text })
     }
 
     fn create_schema(&mut self) -> Result<StatementKind> {
