@@ -135,8 +135,13 @@ impl Binder<'_> {
                 }
                 self.need(relation.oid, Privileges::SELECT, &ids);
                 // Behind the relation's columns.
-                let table_oid =
-                    self.new_column("tableoid", Type::OID, -1, (relation.oid, TABLE_OID_NUMBER), label.clone());
+                let table_oid = self.new_column(
+                    "tableoid",
+                    Type::OID,
+                    -1,
+                    (relation.oid, TABLE_OID_NUMBER),
+                    label.clone(),
+                );
                 ids.push(table_oid);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
