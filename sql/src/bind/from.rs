@@ -134,6 +134,15 @@ impl Binder<'_> {
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
                 self.need(relation.oid, Privileges::SELECT, &ids);
+                // Behind the relation's columns.
+                let table_oid = self.new_column(
+                    "tableoid",
+                    Type::OID,
+                    -1,
+                    (relation.oid, TABLE_OID_NUMBER),
+                    label.clone(),
+                );
+                ids.push(table_oid);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
                     alias: label.clone(),
@@ -142,7 +151,7 @@ impl Binder<'_> {
                     name_visible: true,
                     columns_visible: true,
                     lockable: None,
-                    table_oid: None,
+                    table_oid: Some(table_oid),
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }

@@ -822,6 +822,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     for table in catalog.tables() {
         let this = (CLASS_RELATION, table.oid);
         push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for &parent in &table.inheritance.parents {
+            push(this, (CLASS_RELATION, parent), 0, if table.is_partition() { 'a' } else { 'n' });
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            push((CLASS_RELATION, index.oid), (CLASS_RELATION, index.parent), 0, 'P');
+            push((CLASS_RELATION, index.oid), this, 0, 'S');
+        }
         for column in &table.columns {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
