@@ -978,8 +978,8 @@ pub struct PartitionKeyPart {
 /// DEFAULT, or what follows FOR VALUES.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PartitionBoundSpec {
-    Default,
-    List(Vec<Expr>),
+    Default(Position),
+    List(Vec<Expr>, Position),
     /// MINVALUE and MAXVALUE are `Expr::Column`s of that name.
     Range {
         from: Vec<Expr>,

@@ -64,8 +64,8 @@ pub(crate) struct Core {
     pub role: Cell<Oid>,
     /// What `search_path` was resolved for: the role and the catalog's version.
     pub path_of: Cell<(Oid, u64)>,
-    /// What the client was last told about is_superuser.
-    pub told_superuser: Cell<bool>,
+    /// What the client was last told about is_superuser, and of which role.
+    pub told_superuser: Cell<(Oid, bool)>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
     /// Domains' checks, bound for a version of the catalog.

@@ -120,7 +120,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
         class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
-            class_of_index(&mut rows, table, index);
+            class_of_index(&mut rows, table, index, &catalog);
         }
     }
     super::user_types::push_classes(&mut rows, &catalog);
@@ -197,7 +197,11 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
     ]);
 }
 
-fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+fn class_of_index(rows: &mut Rows, table: &Table, index: &Index, catalog: &Catalog) {
+    let children = table.inheritance.children.iter().filter(|_| table.is_partitioned());
+    let has_parts = children
+        .filter_map(|oid| catalog.table(*oid))
+        .any(|child| child.indexes.iter().any(|part| part.parent == index.oid));
     let tuples = table.statistics.as_ref().map_or(0.0, |statistics| statistics.rows as f32);
     rows.push([
         ("oid", oid(index.oid)),
@@ -210,7 +214,7 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
         ("relpersistence", persistence(table)),
         ("relkind", letter(if table.is_partitioned() { 'I' } else { 'i' })),
         ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
-        ("relhassubclass", boolean(table.is_partitioned() && table.has_children())),
+        ("relhassubclass", boolean(has_parts)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter('n')),
         ("relispartition", boolean(index.parent != 0)),
