@@ -546,6 +546,9 @@ impl Binder<'_> {
             arguments.extend(self.jsonb_path(subscripts, position)?);
             return self.function_of("jsonb_extract_path", arguments, position);
         }
+        if data_type == Type::NAME {
+            return self.first_of_name(operand, subscripts, position);
+        }
         let element = data_type.element().ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -576,6 +579,25 @@ impl Binder<'_> {
         }
         let result = if bound.iter().any(|(_, _, slice)| *slice) { data_type } else { element };
         Ok(Expr::Subscript { operand: Box::new(operand), subscripts: bound, result })
+    }
+
+    /// A name is an array of bytes in PostgreSQL, from 0; its first is how clients tell array types (`typname[0] = '_'`).
+    fn first_of_name(
+        &mut self,
+        operand: Expr,
+        subscripts: &[ast::Subscript],
+        position: usize,
+    ) -> Result<Expr> {
+        let index = match subscripts {
+            [ast::Subscript::Index(index)] => self.expr(index)?,
+            _ => return Err(Error::unsupported("slices of names").at(position)),
+        };
+        if !matches!(index, Expr::Constant { value: Datum::Int4(0), .. }) {
+            return Err(Error::unsupported("subscripts of names other than 0").at(position));
+        }
+        let text = self.coerce_argument(operand, Type::TEXT, position)?;
+        self.coerce(text, Type::CHAR, -1, CastContext::Explicit, position)?
+            .ok_or_else(|| Error::internal("text is cast to \"char\""))
     }
 
     /// jsonb's subscripts as the texts of a path.
