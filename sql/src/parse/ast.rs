@@ -629,6 +629,11 @@ pub enum StatementKind {
         column: Option<Name>,
         text: Option<String>,
     },
+    CommentOnRoutine {
+        class: RoutineClass,
+        signature: RoutineSignature,
+        text: Option<String>,
+    },
     Grant(Box<Grant>),
     GrantRole(Box<GrantRole>),
     DefaultPrivileges(Box<DefaultPrivileges>),
