@@ -613,7 +613,7 @@ fn item(grantee: Oid, privileges: Privileges) -> AclItem {
 }
 
 /// A built-in object's list as a new database has it.
-fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
+pub(crate) fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
     static LISTS: OnceLock<[Acl; 4]> = OnceLock::new();
     let [public, secret, function, usage] = LISTS.get_or_init(|| {
         let owner = super::ROLE_POSTGRES;

@@ -380,7 +380,7 @@ impl Ddl<'_> {
                 self.alter_add_constraint(table, &pending, !not_valid)
             }
             Action::DropConstraint { name, .. } if place.inherited && keeps_check(table, name) => {
-                for own in table.constraints.iter_mut().filter(|own| own.name == *name) {
+                for own in table.constraints.iter_mut().filter(|own| own.name == *name && own.inherited > 0) {
                     own.inherited -= 1;
                 }
                 Ok(())
@@ -1279,7 +1279,7 @@ fn keeps_column(table: &Table, name: &str) -> bool {
 
 fn keeps_check(table: &Table, name: &str) -> bool {
     let mut own = table.constraints.iter().filter(|own| own.name == name);
-    own.next().is_none_or(|own| own.inherited > 1 || own.local)
+    own.next().is_none_or(|own| own.inherited != 1 || own.local)
 }
 
 fn is_in_key(table: &Table, name: &str) -> bool {
@@ -1290,6 +1290,12 @@ fn is_in_key(table: &Table, name: &str) -> bool {
             None => key.column == at,
             Some(text) => expression::names_column(text, name),
         })
+}
+
+/// Whether children have the constraint too, each for itself.
+fn is_passed_on(table: &Table, name: &str) -> bool {
+    let found = table.constraints.iter().find(|own| own.name == name);
+    found.is_some_and(|own| matches!(own.kind, ConstraintKind::Check(_)) && !own.no_inherit)
 }
 
 /// What children do as their parent (`table`, as it is by now) did.
@@ -1321,15 +1327,13 @@ fn passed_on(table: &Table, action: &Action, place: Place) -> Option<Action> {
             }
             _ => None,
         },
+        // Children keep what is theirs alone (`keeps_check`).
         Action::DropConstraint { name, cascade, .. } if !place.only => {
             // Parts of keys are gone by now.
             Some(Action::DropConstraint { name: name.clone(), if_exists: true, cascade: *cascade })
         }
-        Action::ValidateConstraint(_) if !place.only => Some(action.clone()),
-        Action::RenameConstraint { to, .. } => {
-            let renamed = table.constraints.iter().find(|own| own.name == *to);
-            renamed.is_some_and(|own| matches!(own.kind, ConstraintKind::Check(_))).then(|| action.clone())
-        }
+        Action::ValidateConstraint(name) if !place.only => is_passed_on(table, name).then(|| action.clone()),
+        Action::RenameConstraint { to, .. } => is_passed_on(table, to).then(|| action.clone()),
         _ => None,
     }
 }

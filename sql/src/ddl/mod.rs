@@ -105,7 +105,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
             _ => "DROP",
         },
         S::Truncate { .. } => "TRUNCATE TABLE",
-        S::Comment { .. } => "COMMENT",
+        S::Comment { .. } | S::CommentOnRoutine { .. } => "COMMENT",
         S::Grant(grant) if grant.grant => "GRANT",
         S::Grant(_) => "REVOKE",
         S::GrantRole(grant) if grant.grant => "GRANT ROLE",
@@ -194,6 +194,9 @@ impl Ddl<'_> {
             }
             S::Comment { object, name, column, text } => {
                 self.comment(*object, name, column.as_deref(), text.clone())?;
+            }
+            S::CommentOnRoutine { class, signature, text } => {
+                self.comment_on_routine(*class, signature, text.clone())?;
             }
             S::Grant(grant) => self.grant(grant)?,
             S::GrantRole(grant) => self.grant_role(grant)?,

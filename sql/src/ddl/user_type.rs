@@ -234,7 +234,7 @@ impl Ddl<'_> {
     }
 
     /// Finds a type, locks it so that nobody else uses or changes it, and looks again.
-    fn open_type(&self, name: &ObjectName, domain: bool) -> Result<UserType> {
+    pub(super) fn open_type(&self, name: &ObjectName, domain: bool) -> Result<UserType> {
         let missing = || {
             let message = format!("type \"{}\" does not exist", names::display(name));
             Error::new(SqlState::UNDEFINED_OBJECT, message)

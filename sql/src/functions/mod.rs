@@ -232,8 +232,7 @@ pub trait Services {
     fn cursors(&self) -> Result<Vec<crate::catalog::system::Cursor>> {
         Err(crate::error::Error::unsupported("pg_cursors"))
     }
-    /// The last value nextval() gave anyone; None: never called.
-    fn sequence_last_value(&self, _sequence: Oid) -> Result<Option<i64>> {
+    fn sequence_position(&self, _sequence: Oid) -> Result<crate::sequence::Position> {
         Err(crate::error::Error::unsupported("pg_sequences"))
     }
     /// Constraint checks that the transaction has put off. None: there is nowhere to put them.

@@ -629,6 +629,11 @@ pub enum StatementKind {
         column: Option<Name>,
         text: Option<String>,
     },
+    CommentOnRoutine {
+        class: RoutineClass,
+        signature: RoutineSignature,
+        text: Option<String>,
+    },
     Grant(Box<Grant>),
     GrantRole(Box<GrantRole>),
     DefaultPrivileges(Box<DefaultPrivileges>),
@@ -980,8 +985,8 @@ pub struct PartitionKeyPart {
 /// DEFAULT, or what follows FOR VALUES.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PartitionBoundSpec {
-    Default,
-    List(Vec<Expr>),
+    Default(Position),
+    List(Vec<Expr>, Position),
     /// MINVALUE and MAXVALUE are `Expr::Column`s of that name.
     Range {
         from: Vec<Expr>,

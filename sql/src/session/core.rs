@@ -819,9 +819,8 @@ impl Services for StatementContext<'_> {
         let listed = self.core.listed_cursors.borrow();
         Ok(listed.iter().filter_map(Weak::upgrade).map(|cursor| (*cursor).clone()).collect())
     }
-    fn sequence_last_value(&self, sequence: Oid) -> Result<Option<i64>> {
-        let position = self.core.engine.sequences.position(&*self.find_sequence(sequence)?)?;
-        Ok(position.is_called.then_some(position.value))
+    fn sequence_position(&self, sequence: Oid) -> Result<Position> {
+        self.core.engine.sequences.position(&*self.find_sequence(sequence)?)
     }
     fn deferred(&self) -> Option<&RefCell<crate::exec::constraint::Deferred>> {
         Some(&self.core.deferred)
