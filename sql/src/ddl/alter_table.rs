@@ -328,7 +328,7 @@ impl Ddl<'_> {
         for action in actions {
             match action {
                 Action::OwnerTo(role) => {
-                    let to = self.role_oid(role)?;
+                    let to = self.spec_role(role)?;
                     if to != sequence.owner {
                         if sequence.owned_by.is_some() {
                             let message = format!("cannot change owner of sequence \"{}\"", sequence.name);
@@ -546,7 +546,7 @@ impl Ddl<'_> {
             Action::RenameConstraint { from, to } => self.rename_constraint(table, from, to),
             Action::SetSchema(schema) => self.set_schema(table, schema),
             Action::OwnerTo(role) => {
-                let to = self.role_oid(role)?;
+                let to = self.spec_role(role)?;
                 if to == table.owner {
                     return Ok(());
                 }

@@ -174,7 +174,7 @@ impl Ddl<'_> {
                 self.alter_sequence(name, *if_exists, data_type, options, *restart, owned_by)?;
             }
             S::CreateSchema { name, if_not_exists, authorization } => {
-                self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
+                self.create_schema(name.as_deref(), *if_not_exists, authorization.as_ref())?;
             }
             S::CreateView { name, columns, replace, temporary, options, query, text } => {
                 self.create_view((name, columns), (*replace, *temporary), options, query, text)?;
@@ -182,7 +182,7 @@ impl Ddl<'_> {
             S::CreateDatabase { name, options } => self.create_database(name, options)?,
             S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
             S::CreateRole { name, options } => self.create_role(name, options)?,
-            S::AlterRole { name, options } => self.alter_role(name, options)?,
+            S::AlterRole { role, options } => self.alter_role(role, options)?,
             S::AlterSetting { target, name, value } => self.alter_setting(target, name, value.as_ref())?,
             S::AlterTable(alter) => self.alter_table(alter)?,
             S::Rename { object, name, if_exists, to } => self.rename(*object, name, *if_exists, to)?,

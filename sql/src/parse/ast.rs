@@ -568,7 +568,7 @@ pub enum StatementKind {
     CreateSchema {
         name: Option<Name>,
         if_not_exists: bool,
-        authorization: Option<Name>,
+        authorization: Option<RoleSpec>,
     },
     CreateView {
         name: ObjectName,
@@ -594,7 +594,7 @@ pub enum StatementKind {
         options: Vec<(String, Option<String>)>,
     },
     AlterRole {
-        name: Name,
+        role: RoleSpec,
         options: Vec<(String, Option<String>)>,
     },
     /// ALTER ROLE/DATABASE x SET name = value; ALTER SYSTEM SET (target None).
@@ -769,7 +769,7 @@ pub enum AlterType {
     },
     Rename(Name),
     SetSchema(Name),
-    Owner(Name),
+    Owner(RoleSpec),
     AddAttribute(ColumnDefinitionItem),
     DropAttribute {
         name: Name,
@@ -803,8 +803,8 @@ pub enum SettingTarget {
     System,
     Database(Name),
     /// None: ALL
-    Role(Option<Name>),
-    RoleInDatabase(Option<Name>, Name),
+    Role(Option<RoleSpec>),
+    RoleInDatabase(Option<RoleSpec>, Name),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1218,7 +1218,7 @@ pub enum AlterTableAction {
         to: Name,
     },
     SetSchema(Name),
-    OwnerTo(Name),
+    OwnerTo(RoleSpec),
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
     /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.
