@@ -15,6 +15,8 @@ pub trait Backend: Send + Sync + 'static {
     type Session: BackendSession;
 
     fn scram_verifier(&self, role: &str) -> Option<ScramVerifier>;
+    /// Whether a user belongs to a role, by itself or through others.
+    fn is_member(&self, user: &str, role: &str) -> bool;
     fn connect(&self, startup: Startup) -> Result<Self::Session>;
     fn cancel(&self, pid: i32, secret: i32);
     fn terminate_all(&self);
@@ -52,6 +54,9 @@ pub trait BackendSession: Send + 'static {
     fn close_statement(&mut self, name: &str);
     fn close_portal(&mut self, name: &str);
     fn sync(&mut self, out: &mut dyn Output) -> Result<()>;
+    /// Whether [`BackendSession::deliver_notifications`] would have something to say; the waker tells when it begins to.
+    fn has_notifications(&self) -> bool;
+    fn deliver_notifications(&mut self, out: &mut dyn Output);
     fn fail(&mut self);
     fn copy_in_data(&mut self, data: &[u8], out: &mut dyn Output) -> Result<()>;
     fn copy_in_done(&mut self, out: &mut dyn Output) -> Result<Progress>;
@@ -66,6 +71,9 @@ impl Backend for Sql {
 
     fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
         self.0.scram_verifier(role)
+    }
+    fn is_member(&self, user: &str, role: &str) -> bool {
+        self.0.is_member(user, role)
     }
     fn connect(&self, startup: Startup) -> Result<Session> {
         self.0.connect(startup)
@@ -144,6 +152,12 @@ impl BackendSession for Session {
     }
     fn sync(&mut self, out: &mut dyn Output) -> Result<()> {
         self.sync(out)
+    }
+    fn has_notifications(&self) -> bool {
+        self.has_notifications()
+    }
+    fn deliver_notifications(&mut self, out: &mut dyn Output) {
+        self.deliver_notifications(out)
     }
     fn fail(&mut self) {
         self.fail()

@@ -190,6 +190,13 @@ impl<B: Backend> Connection<B> {
             if let Err(end) = self.link.flush().await {
                 return end;
             }
+            if self.link.session.has_notifications() && self.link.mode == Mode::Normal {
+                // Waked while busy, or there were more than fit into the buffer.
+                if let Err(end) = self.link.deliver() {
+                    return end;
+                }
+                continue;
+            }
             self.make_room();
             tokio::select! {
                 biased;
@@ -577,6 +584,15 @@ impl<B: Backend> Link<B> {
 
     // ---- writing ----
 
+    /// Notifications for an idle client.
+    fn deliver(&mut self) -> Result<(), End> {
+        let delivered = self.call(|session, replies| {
+            session.deliver_notifications(replies);
+            Ok(())
+        });
+        delivered.map_err(|error| End::Fatal(error.fatal()))
+    }
+
     /// Waits until every commit whose answer is buffered is durable.
     async fn durable(&mut self) -> SqlResult<()> {
         match self.session.take_durable_at() {
@@ -595,15 +611,21 @@ impl<B: Backend> Link<B> {
     }
 
     async fn write(&mut self) -> io::Result<()> {
-        let written = async {
-            self.socket.write_all(&self.replies.buffer).await?;
-            self.socket.flush().await // TLS keeps records back; nothing for plain sockets
-        };
-        tokio::select! {
-            biased;
-            written = written => written?,
-            // A client that does not read can't be told, half a message being under way; but its session ends.
-            () = self.alarm.rings() => return Err(io::Error::other("terminated while the client did not read")),
+        let (socket, buffer) = (&mut self.socket, &self.replies.buffer);
+        let mut written = std::pin::pin!(async {
+            socket.write_all(buffer).await?;
+            socket.flush().await // TLS keeps records back; nothing for plain sockets
+        });
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut written => break written?,
+                // A client that does not read can't be told, half a message being under way; but its session ends. Notifications
+                // wait until it has read.
+                () = self.alarm.rings() => if self.session.pending_fatal().is_some() {
+                    return Err(io::Error::other("terminated while the client did not read"));
+                },
+            }
         }
         if self.replies.buffer.capacity() > IDLE_BUFFER_BYTES {
             self.replies.buffer = Vec::new();

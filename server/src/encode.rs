@@ -86,6 +86,10 @@ impl Output for Replies {
         wire::parameter_status(&mut self.buffer, name, value);
     }
 
+    fn notification(&mut self, pid: i32, channel: &str, payload: &str) {
+        wire::notification_response(&mut self.buffer, pid, channel, payload);
+    }
+
     fn buffered_bytes(&self) -> usize {
         self.buffer.len()
     }

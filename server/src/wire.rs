@@ -33,7 +33,8 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::{
     MESSAGE_TYPE_BYTE_COMMAND_COMPLETE, MESSAGE_TYPE_BYTE_EMPTY_QUERY_RESPONSE,
-    MESSAGE_TYPE_BYTE_ERROR_RESPONSE, MESSAGE_TYPE_BYTE_NOTICE_RESPONSE, MESSAGE_TYPE_BYTE_READY_FOR_QUERY,
+    MESSAGE_TYPE_BYTE_ERROR_RESPONSE, MESSAGE_TYPE_BYTE_NOTICE_RESPONSE,
+    MESSAGE_TYPE_BYTE_NOTIFICATION_RESPONSE, MESSAGE_TYPE_BYTE_READY_FOR_QUERY,
     READY_STATUS_FAILED_TRANSACTION_BLOCK, READY_STATUS_IDLE, READY_STATUS_TRANSACTION_BLOCK,
 };
 use pgwire::messages::simplequery::MESSAGE_TYPE_BYTE_QUERY;
@@ -515,6 +516,14 @@ pub const ENCRYPTION_REFUSED: u8 = b'N';
 
 pub fn error_response(out: &mut Vec<u8>, error: &Error) {
     message(out, MESSAGE_TYPE_BYTE_ERROR_RESPONSE, |out| error_fields(out, error))
+}
+
+pub fn notification_response(out: &mut Vec<u8>, pid: i32, channel: &str, payload: &str) {
+    message(out, MESSAGE_TYPE_BYTE_NOTIFICATION_RESPONSE, |out| {
+        out.put_i32(pid);
+        cstring(out, channel);
+        cstring(out, payload);
+    })
 }
 
 pub fn notice_response(out: &mut Vec<u8>, notice: &Error) {

@@ -5,7 +5,7 @@
 //! statement error 23505   … fail with this SQLSTATE; text after it must be in "message|detail|hint"
 //! query                   … answer the rows after `----` (columns separated by |, null as NULL)
 //! tag INSERT 0 1          … end with this command tag
-//! notice                  … raise the notices after `----`
+//! notice                  … raise the notices after `----`; notifications count as such, `channel: payload`
 //! connection b            switches to (or opens) a session
 //! restart                 closes the store and opens it again
 //! ```
@@ -46,6 +46,9 @@ impl Output for Recorder {
         self.notices.push(notice.message().to_string());
     }
     fn parameter_status(&mut self, _: &str, _: &str) {}
+    fn notification(&mut self, _: i32, channel: &str, payload: &str) {
+        self.notices.push(format!("{channel}: {payload}"));
+    }
     fn buffered_bytes(&self) -> usize {
         0
     }
@@ -241,4 +244,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { views functions merge plpgsql privileges transactions triggers window definitions sequences constraints alter cursors copy select change plans parameters foreign_keys deferrable_unique indexes }
+scripts! { partitions partition_definitions partition_changes inheritance grouping_sets views functions merge plpgsql privileges transactions triggers window definitions sequences constraints alter cursors copy select change plans parameters foreign_keys deferrable_unique indexes spill notify }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// Views within views deeper than this are taken for a cycle.
 const VIEW_DEPTH_MAX: usize = 64;
 
+/// TableOidAttributeNumber
+const TABLE_OID_NUMBER: i16 = -6;
 /// A function in FROM with the columns it is declared to have.
 type FromCall = (ast::Expr, Vec<ast::ColumnDefinitionItem>);
 
@@ -39,11 +41,11 @@ impl Binder<'_> {
     /// One item. `left` is what LATERAL may refer to.
     fn from_item(&mut self, item: &ast::TableRef, left: &[NamedItem]) -> Result<(Logical, Vec<NamedItem>)> {
         match item {
-            ast::TableRef::Table { name, alias, sample, .. } => {
+            ast::TableRef::Table { name, only, alias, sample } => {
                 if sample.is_some() {
                     return Err(Error::unsupported("TABLESAMPLE").at(name.position));
                 }
-                let (plan, item) = self.named_relation(name, alias.as_ref())?;
+                let (plan, item) = self.named_relation(name, alias.as_ref(), *only)?;
                 Ok((plan, vec![item]))
             }
             ast::TableRef::Subquery { query, lateral, alias } => {
@@ -91,6 +93,7 @@ impl Binder<'_> {
         &mut self,
         name: &ast::ObjectName,
         alias: Option<&ast::Alias>,
+        only: bool,
     ) -> Result<(Logical, NamedItem)> {
         if let [single] = name.parts.as_slice()
             && let Some(cte) = self.cte_names.iter().rev().find(|cte| cte.name == *single)
@@ -116,7 +119,7 @@ impl Binder<'_> {
                         format!("materialized view \"{}\" has not been populated", table.name),
                     )
                     .hint("Use the REFRESH MATERIALIZED VIEW command.")),
-                    _ => self.table(&table, label.into(), alias),
+                    _ => self.table(&table, label.into(), alias, only),
                 }
             }
             Relation::System(relation) => {
@@ -131,6 +134,15 @@ impl Binder<'_> {
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });
                 }
                 self.need(relation.oid, Privileges::SELECT, &ids);
+                // Behind the relation's columns.
+                let table_oid = self.new_column(
+                    "tableoid",
+                    Type::OID,
+                    -1,
+                    (relation.oid, TABLE_OID_NUMBER),
+                    label.clone(),
+                );
+                ids.push(table_oid);
                 rename(&mut columns, &label, alias)?;
                 let item = NamedItem {
                     alias: label.clone(),
@@ -139,6 +151,7 @@ impl Binder<'_> {
                     name_visible: true,
                     columns_visible: true,
                     lockable: None,
+                    table_oid: Some(table_oid),
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }
@@ -184,6 +197,7 @@ impl Binder<'_> {
         table: &Arc<Table>,
         label: Arc<str>,
         alias: Option<&ast::Alias>,
+        only: bool,
     ) -> Result<(Logical, NamedItem)> {
         let ids = self.table_columns(table, &label);
         self.need(table.oid, Privileges::SELECT, &ids);
@@ -194,11 +208,39 @@ impl Binder<'_> {
             true => Some(self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone())),
             false => None,
         };
+        let table_oid = self.table_oid(table, &label);
+        item.table_oid = Some(table_oid);
+        let children = self.children(table, only, &label);
         if let Some(key) = key {
-            item.lockable = Some(Lockable { table: table.clone(), ids: ids.clone(), key, nullable: false });
+            item.lockable = Some(Lockable {
+                table: table.clone(),
+                ids: ids.clone(),
+                key,
+                table_oid: children.map(|_| table_oid),
+                nullable: false,
+            });
         }
-        let scan = logical::Scan { table: table.clone(), alias: label, columns: ids, key, row: None };
+        let scan = logical::Scan {
+            table: table.clone(),
+            alias: label,
+            columns: ids,
+            key,
+            row: None,
+            table_oid: Some(table_oid),
+            children,
+        };
         Ok((Logical::Scan(scan), item))
+    }
+
+    pub fn table_oid(&mut self, table: &Table, label: &Arc<str>) -> ColumnId {
+        self.new_column("tableoid", Type::OID, -1, (table.oid, TABLE_OID_NUMBER), label.clone())
+    }
+
+    /// `Scan::children`.
+    pub fn children(&mut self, table: &Table, only: bool, label: &Arc<str>) -> Option<ColumnId> {
+        // A partitioned table without its partitions has no rows, and neither has its tree.
+        (!only && table.stands_for_others())
+            .then(|| self.new_column("", Type::TEXT, -1, (0, 0), label.clone()))
     }
 
     pub fn table_columns(&mut self, table: &Table, label: &Arc<str>) -> Vec<ColumnId> {
@@ -267,8 +309,15 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
-        let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
+        let mut plan = bound.plan;
+        if view.is_security_barrier() {
+            // Conditions from outside stay above: a function in one could tell what the view hides.
+            plan =
+                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+        }
+        let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
     }
 
@@ -296,6 +345,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         })
     }
 
@@ -356,6 +406,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         Ok((plan, item))
     }
@@ -399,6 +450,7 @@ impl Binder<'_> {
             name_visible: true,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
     }
@@ -469,6 +521,8 @@ impl Binder<'_> {
                 let mut ids = Vec::new();
                 let mut types = Vec::new();
                 let composite = resolved.result.row_template().filter(|_| columns.len() == 1);
+                // A single OUT parameter with a name gives it, before an alias does.
+                let is_named = columns.first().is_some_and(|(column, _)| *column != resolved.function.name);
                 if let Some(template) = composite {
                     // Rows of the type that the call has: its columns are this one's, and the function's last argument.
                     let names = template.names.clone().unwrap_or_else(|| Arc::from([]));
@@ -481,7 +535,7 @@ impl Binder<'_> {
                     if !resolved.function.strict {
                         arguments.push(Expr::Constant { value, data_type: Type::RECORD });
                     }
-                } else if columns.len() <= 1 {
+                } else if columns.is_empty() || (columns.len() == 1 && !is_named) {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {
@@ -694,6 +748,7 @@ impl Binder<'_> {
             name_visible: alias.is_some(),
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         let mut items = vec![own];
         if let Some(using_alias) = using_alias {
@@ -704,6 +759,7 @@ impl Binder<'_> {
                 name_visible: true,
                 columns_visible: false,
                 lockable: None,
+                table_oid: None,
             });
         }
         for mut item in left_items.into_iter().chain(right_items) {
@@ -713,6 +769,11 @@ impl Binder<'_> {
         }
         Ok((plan, items))
     }
+}
+
+/// OFFSET 0
+fn no_offset() -> Expr {
+    Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
 
 pub fn cross(left: Logical, right: Logical) -> Logical {

@@ -17,10 +17,13 @@ pub struct Groups {
 }
 
 impl Groups {
-    pub fn new(columns: Vec<(ColumnId, Expr)>, input: &Logical) -> Groups {
+    pub fn new(columns: Vec<(ColumnId, Expr)>, sets: &[Vec<usize>], input: &Logical) -> Groups {
+        // What determines others has to do so in every set.
         let grouped: ColumnSet = columns
             .iter()
-            .filter_map(|(_, expr)| match expr {
+            .enumerate()
+            .filter(|(at, _)| sets.iter().all(|set| set.contains(at)))
+            .filter_map(|(_, (_, expr))| match expr {
                 Expr::Column { index, .. } => Some(*index),
                 _ => None,
             })
@@ -28,6 +31,18 @@ impl Groups {
         let mut dependent = ColumnSet::new();
         functional_dependencies(input, &grouped, &mut dependent);
         Groups { columns, input: input.output_set(), dependent, used: ColumnSet::new() }
+    }
+
+    /// Which groups the arguments of GROUPING are.
+    pub fn positions(&self, arguments: &[Expr], position: usize) -> Result<Vec<usize>> {
+        let find = |argument: &Expr| {
+            self.columns.iter().position(|(_, group)| group.same(argument)).ok_or_else(|| {
+                let message =
+                    "arguments to GROUPING must be grouping expressions of the associated query level";
+                Error::new(SqlState::GROUPING_ERROR, message).at(position)
+            })
+        };
+        arguments.iter().map(find).collect()
     }
 }
 

@@ -36,7 +36,10 @@ impl Binder<'_> {
         let target_columns = self.target_columns(&table, &label);
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
-        let target = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
+        let table_oid = self.table_oid(&table, &label);
+        let children = self.children(&table, merge.only, &label);
+        let mut target = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
+        target.table_oid = Some(table_oid);
         let (source, source_items) = self.from_clause(std::slice::from_ref(&merge.source))?;
         if source_items.iter().any(|item| item.name_visible && item.alias == label) {
             let message = format!("name \"{label}\" specified more than once");
@@ -63,6 +66,8 @@ impl Binder<'_> {
             columns: target_columns.clone(),
             key: Some(key),
             row: Some(row),
+            table_oid: Some(table_oid),
+            children,
         });
         let inserts = clauses.iter().any(|clause| !clause.matched);
         let input = Logical::Join {
@@ -79,6 +84,7 @@ impl Binder<'_> {
             target_columns,
             key: Some(key),
             row: Some(row),
+            table_oid: children.map(|_| table_oid),
             recheck: conditions,
             assignments: Vec::new(),
             on_conflict: None,

@@ -24,6 +24,8 @@ mod scope;
 mod select;
 mod window;
 
+pub(crate) use modify::position_of;
+
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
@@ -128,6 +130,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         name_visible: false,
         columns_visible: true,
         lockable: None,
+        table_oid: None,
     };
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, Some((Type::BOOL, -1)))

@@ -173,6 +173,7 @@ impl Binder<'_> {
             target_columns,
             key: None,
             row: None,
+            table_oid: None,
             recheck: Vec::new(),
             assignments,
             on_conflict,
@@ -660,6 +661,7 @@ impl Binder<'_> {
             kind: ModifyKind::Update,
             with: update.with.as_ref(),
             table: &update.table,
+            only: update.only,
             alias: update.alias.as_deref(),
             from: &update.from,
             filter: update.filter.as_ref(),
@@ -675,6 +677,7 @@ impl Binder<'_> {
             kind: ModifyKind::Delete,
             with: delete.with.as_ref(),
             table: &delete.table,
+            only: delete.only,
             alias: delete.alias.as_deref(),
             from: &delete.using,
             filter: delete.filter.as_ref(),
@@ -699,15 +702,25 @@ impl Binder<'_> {
         let target_columns = self.target_columns(&table, &label);
         let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
         let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
+        let table_oid = self.table_oid(&table, &label);
+        let children = self.children(&table, change.only, &label);
         let mut item = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
-        item.lockable =
-            Some(Lockable { table: table.clone(), ids: target_columns.clone(), key, nullable: false });
+        item.table_oid = Some(table_oid);
+        item.lockable = Some(Lockable {
+            table: table.clone(),
+            ids: target_columns.clone(),
+            key,
+            table_oid: children.map(|_| table_oid),
+            nullable: false,
+        });
         let scan = logical::Scan {
             table: table.clone(),
             alias: label.clone(),
             columns: target_columns.clone(),
             key: Some(key),
             row: Some(row),
+            table_oid: Some(table_oid),
+            children,
         };
         let (from, from_items) = self.from_clause(change.from)?;
         let mut input = match change.from.is_empty() {
@@ -748,6 +761,7 @@ impl Binder<'_> {
             target_columns,
             key: Some(key),
             row: Some(row),
+            table_oid: children.map(|_| table_oid),
             recheck,
             assignments,
             on_conflict: None,
@@ -771,8 +785,13 @@ impl Binder<'_> {
         if targets.is_empty() {
             return Ok((None, Vec::new()));
         }
-        let columns = self.target_columns(table, label);
-        let mut items = vec![NamedItem::of_table(table, label.clone(), &columns, schema)];
+        let mut columns = self.target_columns(table, label);
+        let mut item = NamedItem::of_table(table, label.clone(), &columns, schema);
+        // Behind the row's columns: which table it is in.
+        let table_oid = self.table_oid(table, label);
+        item.table_oid = Some(table_oid);
+        columns.push(table_oid);
+        let mut items = vec![item];
         items.extend(others);
         self.scopes.push(Scope::new(items));
         let outputs = self.returning(targets);
@@ -786,6 +805,7 @@ struct Change<'q> {
     kind: ModifyKind,
     with: Option<&'q ast::With>,
     table: &'q ast::ObjectName,
+    only: bool,
     alias: Option<&'q str>,
     from: &'q [ast::TableRef],
     filter: Option<&'q ast::Expr>,
@@ -795,7 +815,7 @@ struct Change<'q> {
 }
 
 /// Where an expression starts, as far as the tree tells.
-fn position_of(expr: &ast::Expr) -> usize {
+pub fn position_of(expr: &ast::Expr) -> usize {
     match expr {
         ast::Expr::Literal(_, position)
         | ast::Expr::Parameter(_, position)

@@ -70,6 +70,7 @@ impl Binder<'_> {
             name_visible: false,
             columns_visible: true,
             lockable: None,
+            table_oid: None,
         };
         self.scopes.push(Scope::new(vec![item]));
         let mut keys = Vec::with_capacity(tail.order_by.len());

@@ -23,6 +23,8 @@ pub struct NamedItem {
     pub columns_visible: bool,
     /// A base table that FOR UPDATE can lock.
     pub lockable: Option<Lockable>,
+    /// The system column of that name.
+    pub table_oid: Option<ColumnId>,
 }
 
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct Lockable {
     pub table: Arc<Table>,
     pub ids: Vec<ColumnId>,
     pub key: ColumnId,
+    /// Of a table with children: which of them the row is in.
+    pub table_oid: Option<ColumnId>,
     /// On the nullable side of an outer join.
     pub nullable: bool,
 }
@@ -52,7 +56,15 @@ impl NamedItem {
                 expr: Expr::column(*id, column.data_type()),
             })
             .collect();
-        NamedItem { alias, schema, columns, name_visible: true, columns_visible: true, lockable: None }
+        NamedItem {
+            alias,
+            schema,
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+            table_oid: None,
+        }
     }
 }
 
@@ -65,6 +77,8 @@ pub struct Scope {
     pub aggregates: Vec<(ColumnId, AggregateCall)>,
     /// Set-returning calls of the target list.
     pub sets: Vec<(ColumnId, Expr)>,
+    /// GROUPING calls found so far, with where they stand.
+    pub groupings: Vec<(ColumnId, Vec<Expr>, usize)>,
     /// Window calls found so far.
     pub windows: Vec<(ColumnId, WindowCall)>,
     /// The WINDOW clause.
@@ -75,6 +89,7 @@ impl Scope {
     pub fn new(items: Vec<NamedItem>) -> Scope {
         let mut ids = ColumnSet::new();
         items.iter().flat_map(|item| &item.columns).for_each(|column| column.expr.columns(&mut ids));
+        items.iter().filter_map(|item| item.table_oid).for_each(|id| ids.insert(id));
         Scope { items, ids, ..Scope::default() }
     }
 }
@@ -146,6 +161,15 @@ impl Binder<'_> {
             }
             if let Some(expr) = found {
                 return Ok(Some(expr.clone()));
+            }
+            if name == "tableoid" {
+                let mut items = scope.items.iter().filter(|item| match qualifier {
+                    [] => item.columns_visible && item.table_oid.is_some(),
+                    _ => item.name_visible && self.qualifies(item, qualifier),
+                });
+                if let (Some(id), None) = (items.next().and_then(|item| item.table_oid), items.next()) {
+                    return Ok(Some(Expr::column(id, Type::OID)));
+                }
             }
             // `t` alone: the whole row, if nothing has a column of that name.
             if qualifier.is_empty()

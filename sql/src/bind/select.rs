@@ -9,8 +9,14 @@ use super::{Binder, BoundQuery, Clause};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr, conjuncts};
 use crate::parse::ast;
-use crate::plan::logical::{JoinKind, LockTarget, Logical, SortKey};
+use crate::plan::logical::{self, JoinKind, LockTarget, Logical, SortKey};
+use crate::types::Type;
 use serin_txn::RelationLockMode;
+
+/// As in PostgreSQL.
+const GROUPING_SETS_MAX: usize = 4096;
+const CUBE_MAX: usize = 12;
+const GROUPING_ARGUMENTS_MAX: usize = 31;
 
 /// The parts of a query around a SELECT that bind in its scope.
 pub struct Tail<'q> {
@@ -65,7 +71,7 @@ impl Binder<'_> {
         // What may hold aggregates.
         let targets_clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
         let mut targets = self.within(targets_clause, |binder| binder.targets(&select.targets))?;
-        let group_exprs = self.group_by(&select.group_by, &targets)?;
+        let (group_exprs, mut grouping_sets) = self.group_by(select, &targets)?;
         let mut having = Vec::new();
         if let Some(condition) = &select.having {
             let clause = Clause { name: "HAVING", aggregates: true, sets: false, windows: false };
@@ -95,12 +101,17 @@ impl Binder<'_> {
 
         // Grouping.
         let aggregates = std::mem::take(&mut self.scope().aggregates);
+        let groupings = std::mem::take(&mut self.scope().groupings);
         if !aggregates.is_empty()
+            || !groupings.is_empty()
             || !group_exprs.is_empty()
             || select.having.is_some()
             || !select.group_by.is_empty()
         {
-            let mut groups = Groups::new(group_exprs, &input);
+            let mut groups = Groups::new(group_exprs, &grouping_sets.sets, &input);
+            for (id, arguments, position) in groupings {
+                grouping_sets.calls.push((id, groups.positions(&arguments, position)?));
+            }
             for target in &mut targets {
                 target.expr = self.over_groups(target.expr.clone(), &mut groups)?;
             }
@@ -131,11 +142,15 @@ impl Binder<'_> {
             }
             let dependent: Vec<(ColumnId, Expr)> =
                 groups.used.iter().map(|id| (id, self.column(id))).collect();
+            // Determined by columns that are in every set.
+            for set in &mut grouping_sets.sets {
+                set.extend(groups.columns.len()..groups.columns.len() + dependent.len());
+            }
             groups.columns.extend(dependent);
             input = Logical::Aggregate {
                 input: Box::new(input),
                 groups: groups.columns,
-                sets: Vec::new(),
+                sets: grouping_sets,
                 calls: aggregates,
             };
             if !having.is_empty() {
@@ -296,30 +311,135 @@ impl Binder<'_> {
         Ok(out)
     }
 
-    fn group_by(&mut self, items: &[ast::GroupItem], targets: &[Target]) -> Result<Vec<(ColumnId, Expr)>> {
+    /// The grouping expressions, each once, and the sets of them if there is more than one set.
+    fn group_by(
+        &mut self,
+        select: &ast::Select,
+        targets: &[Target],
+    ) -> Result<(Vec<(ColumnId, Expr)>, logical::GroupingSets)> {
+        let has_sets = select.group_by.iter().any(|item| {
+            matches!(item, ast::GroupItem::Rollup(_) | ast::GroupItem::Cube(_) | ast::GroupItem::Sets(_))
+        });
         let mut groups: Vec<(ColumnId, Expr)> = Vec::new();
-        for item in items {
-            let exprs: &[ast::Expr] = match item {
-                ast::GroupItem::Expr(expr) => std::slice::from_ref(expr),
-                ast::GroupItem::Set(exprs) => exprs,
-                ast::GroupItem::Rollup(_) | ast::GroupItem::Cube(_) | ast::GroupItem::Sets(_) => {
-                    return Err(Error::unsupported("GROUPING SETS, ROLLUP and CUBE"));
-                }
+        let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
+        for item in &select.group_by {
+            let alternatives = self.grouping_item(item, targets, has_sets, &mut groups)?;
+            if sets.len().saturating_mul(alternatives.len()) > GROUPING_SETS_MAX {
+                let message = format!("too many grouping sets present (maximum {GROUPING_SETS_MAX})");
+                return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, message));
+            }
+            let both = |set: &Vec<usize>, more: &Vec<usize>| {
+                let mut set = set.clone();
+                more.iter().for_each(|group| {
+                    if !set.contains(group) {
+                        set.push(*group);
+                    }
+                });
+                set
             };
+            sets = sets.iter().flat_map(|set| alternatives.iter().map(move |more| both(set, more))).collect();
+        }
+        if !has_sets {
+            return Ok((groups, logical::GroupingSets::default()));
+        }
+        if select.group_distinct {
+            let mut seen: Vec<Vec<usize>> = Vec::new();
+            sets.retain(|set| {
+                let mut sorted = set.clone();
+                sorted.sort_unstable();
+                let is_new = !seen.contains(&sorted);
+                seen.push(sorted);
+                is_new
+            });
+        }
+        Ok((groups, logical::GroupingSets { sets, calls: Vec::new() }))
+    }
+
+    /// The sets that an item of GROUP BY stands for.
+    fn grouping_item(
+        &mut self,
+        item: &ast::GroupItem,
+        targets: &[Target],
+        keep_constants: bool,
+        groups: &mut Vec<(ColumnId, Expr)>,
+    ) -> Result<Vec<Vec<usize>>> {
+        let mut bind = |binder: &mut Self, exprs: &[ast::Expr]| -> Result<Vec<usize>> {
+            let mut set = Vec::with_capacity(exprs.len());
             for expr in exprs {
-                let bound = self.group_expr(expr, targets)?;
-                if bound.is_constant() || groups.iter().any(|(_, other)| other.same(&bound)) {
+                let bound = binder.group_expr(expr, targets)?;
+                if bound.is_constant() && !keep_constants {
                     continue;
                 }
-                // A plain column keeps its id: correlated subqueries above need no rewriting then.
-                let id = match &bound {
-                    Expr::Column { index, .. } => *index,
-                    _ => self.output_column(&super::naming::column_name(expr), &bound),
-                };
-                groups.push((id, bound));
+                let known = groups.iter().position(|(_, other)| other.same(&bound));
+                let at = known.unwrap_or_else(|| {
+                    // A plain column keeps its id: correlated subqueries above need no rewriting then.
+                    let id = match &bound {
+                        Expr::Column { index, .. } => *index,
+                        _ => binder.output_column(&super::naming::column_name(expr), &bound),
+                    };
+                    groups.push((id, bound));
+                    groups.len() - 1
+                });
+                if !set.contains(&at) {
+                    set.push(at);
+                }
             }
+            Ok(set)
+        };
+        let parts =
+            |binder: &mut Self,
+             lists: &[Vec<ast::Expr>],
+             bind: &mut dyn FnMut(&mut Self, &[ast::Expr]) -> Result<Vec<usize>>| {
+                lists.iter().map(|list| bind(binder, list)).collect::<Result<Vec<Vec<usize>>>>()
+            };
+        Ok(match item {
+            ast::GroupItem::Expr(expr) => vec![bind(self, std::slice::from_ref(expr))?],
+            ast::GroupItem::Set(exprs) => vec![bind(self, exprs)?],
+            ast::GroupItem::Rollup(lists) => {
+                let parts = parts(self, lists, &mut bind)?;
+                (0..=parts.len()).rev().map(|length| parts[..length].concat()).collect()
+            }
+            ast::GroupItem::Cube(lists) => {
+                if lists.len() > CUBE_MAX {
+                    let message = format!("CUBE is limited to {CUBE_MAX} elements");
+                    return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message));
+                }
+                let parts = parts(self, lists, &mut bind)?;
+                let last = parts.len().saturating_sub(1);
+                let chosen = |mask: usize| {
+                    let of = (0..parts.len()).filter(move |at| mask >> (last - at) & 1 == 1);
+                    of.flat_map(|at| parts[at].iter().copied()).collect::<Vec<usize>>()
+                };
+                (0..1usize << parts.len()).rev().map(chosen).collect()
+            }
+            ast::GroupItem::Sets(items) => {
+                let mut all = Vec::new();
+                for item in items {
+                    all.extend(self.grouping_item(item, targets, keep_constants, groups)?);
+                }
+                all
+            }
+        })
+    }
+
+    /// GROUPING(a, b): which of them the row's grouping set lacks. A column of the Aggregate to be.
+    pub(super) fn grouping(&mut self, arguments: &[ast::Expr], position: usize) -> Result<Expr> {
+        if !self.clause.aggregates {
+            let message = format!("grouping operations are not allowed in {}", self.clause.name);
+            return Err(Error::new(SqlState::GROUPING_ERROR, message).at(position));
         }
-        Ok(groups)
+        if arguments.len() > GROUPING_ARGUMENTS_MAX {
+            let message = "GROUPING must have fewer than 32 arguments";
+            return Err(Error::new(SqlState::TOO_MANY_ARGUMENTS, message).at(position));
+        }
+        let mut bound = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let expr = self.plain_expr(argument, "GROUPING")?;
+            bound.push(self.resolve_unknown(expr)?);
+        }
+        let id = self.new_column("grouping", Type::INT4, -1, (0, 0), "".into());
+        self.scope().groupings.push((id, bound, position));
+        Ok(Expr::column(id, Type::INT4))
     }
 
     fn group_expr(&mut self, expr: &ast::Expr, targets: &[Target]) -> Result<Expr> {
@@ -448,6 +568,7 @@ impl Binder<'_> {
                         table: lockable.table,
                         columns: lockable.ids,
                         key: lockable.key,
+                        table_oid: lockable.table_oid,
                         strength: clause.strength,
                         wait: clause.wait,
                         alias,

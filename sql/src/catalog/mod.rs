@@ -3,6 +3,7 @@
 //! snapshot that is rebuilt when its version changes.
 
 pub mod acl;
+mod inheritance;
 mod objects;
 mod publish;
 pub(crate) mod routine;
@@ -13,6 +14,7 @@ pub(crate) mod user_type;
 mod view;
 
 pub use acl::{Acl, AclItem, Membership, ObjectClass, Privileges};
+pub use inheritance::{Inheritance, PartitionBound, PartitionKey, Partitioning, RangeDatum, Strategy};
 pub(crate) use objects::{Change, Kind, Object, Objects};
 pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
@@ -149,12 +151,18 @@ pub struct Table {
     /// A view: the relations its query reads.
     #[serde(default)]
     pub depends_on: Vec<Oid>,
+    /// Parents, children, and how rows are divided among partitions.
+    #[serde(default)]
+    pub inheritance: Inheritance,
     /// None: the default of its class.
     #[serde(default)]
     pub acl: Option<Acl>,
     /// Trees, key orders and bound expressions, worked out on first use; a changed descriptor starts afresh.
     #[serde(skip)]
     pub(crate) shape: crate::table::ShapeCell,
+    /// Of a partitioned table, in the same way: which rows go where.
+    #[serde(skip)]
+    pub(crate) routing: crate::table::partition::RoutingCell,
     /// The catalog version that gave the table or one of its indexes a new tree (0: before this process started). A snapshot
     /// older than that would read the new trees as empty.
     #[serde(skip)]
@@ -182,8 +190,16 @@ impl Table {
     }
     /// A view that reads with the privileges of who uses it.
     pub fn is_security_invoker(&self) -> bool {
-        let on = |value: &Option<String>| value.as_deref().is_none_or(|value| value == "true");
-        self.options.iter().any(|(name, value)| name == "security_invoker" && on(value))
+        self.has_option("security_invoker")
+    }
+    /// A view whose conditions hide rows: nothing of the query around it may see a row before they do.
+    pub fn is_security_barrier(&self) -> bool {
+        self.has_option("security_barrier")
+    }
+    fn has_option(&self, wanted: &str) -> bool {
+        let on = |value: &str| crate::session::core::parse_bool(value) == Some(true);
+        let value = |value: &Option<String>| value.as_deref().is_none_or(on);
+        self.view.is_some() && self.options.iter().any(|(name, given)| name == wanted && value(given))
     }
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)
@@ -228,6 +244,12 @@ pub struct Column {
     pub missing: Option<String>,
     #[serde(default)]
     pub dropped: bool,
+    /// How many parents have it (attinhcount).
+    #[serde(default)]
+    pub inherited: i32,
+    /// Defined here, not only inherited (attislocal).
+    #[serde(default = "yes")]
+    pub local: bool,
     #[serde(default)]
     pub comment: Option<String>,
     /// None: the default of its class.
@@ -269,6 +291,9 @@ pub struct Index {
     /// SQL text of a partial index's WHERE.
     #[serde(default)]
     pub predicate: Option<String>,
+    /// The index of the partitioned table that this is a part of; 0: none.
+    #[serde(default)]
+    pub parent: Oid,
     #[serde(default)]
     pub comment: Option<String>,
 }
@@ -305,6 +330,17 @@ pub struct Constraint {
     /// False: NOT VALID, only new rows are known to satisfy it.
     #[serde(default = "yes")]
     pub validated: bool,
+    /// The constraint of the partitioned table that this is a part of (conparentid); 0: none.
+    #[serde(default)]
+    pub parent: Oid,
+    /// How many parents have it (coninhcount).
+    #[serde(default)]
+    pub inherited: i32,
+    #[serde(default = "yes")]
+    pub local: bool,
+    /// Of this table alone.
+    #[serde(default)]
+    pub no_inherit: bool,
     #[serde(default)]
     pub comment: Option<String>,
 }

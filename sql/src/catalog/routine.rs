@@ -224,6 +224,9 @@ pub struct Trigger {
     pub deferrable: bool,
     #[serde(default)]
     pub initially_deferred: bool,
+    /// The trigger of the partitioned table that this is a part of (tgparentid); 0: none.
+    #[serde(default)]
+    pub parent: Oid,
     /// pg_trigger.tgenabled: O(rigin), D(isabled), R(eplica), A(lways).
     pub enabled: char,
     #[serde(default)]

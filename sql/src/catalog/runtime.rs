@@ -17,11 +17,19 @@ pub struct Runtime {
     uncommitted: Mutex<HashMap<TreeId, Arc<Tree>>>,
     /// Sort runs go here; emptied at start.
     temporary: PathBuf,
+    /// Rows that went to another partition.
+    pub(crate) moved: crate::exec::targets::MovedRows,
 }
 
 impl Runtime {
     pub(crate) fn new(store: Arc<Store>, temporary: PathBuf) -> Arc<Runtime> {
-        Arc::new(Runtime { store, row_ids: Mutex::default(), uncommitted: Mutex::default(), temporary })
+        Arc::new(Runtime {
+            store,
+            row_ids: Mutex::default(),
+            uncommitted: Mutex::default(),
+            temporary,
+            moved: Default::default(),
+        })
     }
     pub fn store(&self) -> &Arc<Store> {
         &self.store

@@ -16,16 +16,34 @@ use crate::parse::ast::{
     AlterTable, AlterTableAction as Action, ColumnDefinition, Expr, ObjectKind, ObjectName, TypeName,
 };
 use crate::table::{Shape, loader, to_catalog_text};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Oid, Type};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn alter_table(&self, alter: &AlterTable) -> Result<()> {
-        let mode = RelationLockMode::AccessExclusive;
-        let found = match self.open_relation(&alter.name, mode)? {
+        let mode = match alter.actions[..] {
+            [Action::AttachPartition { .. }] => RelationLockMode::ShareUpdateExclusive,
+            _ => RelationLockMode::AccessExclusive,
+        };
+        let may = |found: &Relation| match found {
+            Relation::Table(table) => {
+                let word = crate::plan::permissions::relation_word(table);
+                self.require_owner(table.owner, word, &table.name)
+            }
+            Relation::Sequence(sequence) => self.require_owner(sequence.owner, "sequence", &sequence.name),
+            _ => Ok(()),
+        };
+        let found = match self.open_relation_if(&alter.name, mode, may)? {
             Some(Relation::Table(table)) => table,
             Some(Relation::Sequence(sequence)) => return self.alter_other(&alter.actions, &sequence),
+            Some(Relation::Index(table, position))
+                if matches!(alter.actions[..], [Action::AttachIndex(_)]) =>
+            {
+                self.require_owner(table.owner, "index", &table.indexes[position].name)?;
+                let [Action::AttachIndex(name)] = &alter.actions[..] else { return Ok(()) };
+                return self.attach_index(&table, position, name);
+            }
             Some(_) => return Err(names::wrong_kind(&alter.name, "a table")),
             None if alter.if_exists => {
                 let name = names::display(&alter.name);
@@ -34,18 +52,37 @@ impl Ddl<'_> {
             }
             None => return Err(names::no_relation(&alter.name)),
         };
-        self.require_owner(found.owner, "table", &found.name)?;
         if found.view.is_some()
             && !alter.actions.iter().all(|action| {
-                matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
+                matches!(
+                    action,
+                    Action::RenameColumn { .. }
+                        | Action::SetSchema(_)
+                        | Action::OwnerTo(_)
+                        | Action::SetOptions(_)
+                )
             })
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
         }
+        if let [action] = &alter.actions[..]
+            && self.alter_family(&found, action)?.is_some()
+        {
+            return Ok(());
+        }
+        let actions: Vec<&Action> = alter.actions.iter().collect();
+        let place = Place { inherited: false, only: alter.only };
+        self.alter_one(found, actions, place)
+    }
+
+    /// One table, then its children.
+    fn alter_one(&self, found: Arc<Table>, mut actions: Vec<&Action>, place: Place) -> Result<()> {
         self.refuse_pending(&found, "ALTER TABLE")?;
         let mut table = Table::clone(&found);
-        let mut actions: Vec<&Action> = alter.actions.iter().collect();
         actions.sort_by_key(|action| pass(action));
+        for action in &actions {
+            self.check_inherited(&table, action, place)?;
+        }
         // Bound before anything is dropped.
         let mut new_types = Vec::new();
         for action in &actions {
@@ -58,14 +95,230 @@ impl Ddl<'_> {
                 )?);
             }
         }
-        for action in actions {
+        for &action in &actions {
             match action {
                 Action::AlterType { .. } if new_types.is_empty() => {}
                 Action::AlterType { .. } => self.alter_types(&mut table, std::mem::take(&mut new_types))?,
-                action => self.alter(&mut table, action)?,
+                action => self.alter(&mut table, action, place)?,
             }
         }
-        self.put_table(table)?;
+        let table = self.put_table(table)?;
+        if !table.has_children() {
+            return Ok(());
+        }
+        let mut recursing: Vec<Action> = Vec::new();
+        for action in actions {
+            self.alter_children(&found, &table, action, place)?;
+            recursing.extend(passed_on(&table, action, place));
+        }
+        if recursing.iter().any(|action| matches!(action, Action::AddColumn { .. })) {
+            let of_column = table.constraints.iter().filter(|own| found.constraint(own.oid).is_none());
+            for own in of_column {
+                let ConstraintKind::Check(text) = &own.kind else { continue };
+                let name = Some(own.name.clone());
+                let is_known = |action: &Action| matches!(action, Action::AddConstraint { constraint, .. } if constraint.name == name);
+                if own.no_inherit || recursing.iter().any(is_known) {
+                    continue;
+                }
+                let expr = crate::parse::parse_expression(text)?;
+                let kind = crate::parse::ast::TableConstraintKind::Check {
+                    expr,
+                    text: text.clone(),
+                    no_inherit: false,
+                };
+                let constraint = crate::parse::ast::TableConstraint { name, kind, position: 0 };
+                recursing.push(Action::AddConstraint { constraint, not_valid: !own.validated });
+            }
+        }
+        let whole = Place { inherited: true, only: false };
+        for &child in table.inheritance.children.iter().filter(|_| !recursing.is_empty()) {
+            self.lock(child, RelationLockMode::AccessExclusive)?;
+            if let Some(child) = self.catalog().table(child) {
+                self.alter_one(child, recursing.iter().collect(), whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a table has from its parents is for them to change.
+    fn check_inherited(&self, table: &Table, action: &Action, place: Place) -> Result<()> {
+        if place.inherited {
+            return Ok(());
+        }
+        let refuse = |message: String| Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        let is_inherited =
+            |name: &str| table.column_index(name).is_some_and(|at| table.columns[at].inherited > 0);
+        let with_children = table.has_children();
+        match action {
+            Action::DropColumn { name, .. } if is_inherited(name) => {
+                refuse(format!("cannot drop inherited column \"{name}\""))
+            }
+            Action::AlterType { column, .. } if is_inherited(column) => {
+                refuse(format!("cannot alter inherited column \"{column}\""))
+            }
+            Action::RenameColumn { from, .. } if is_inherited(from) => {
+                refuse(format!("cannot rename inherited column \"{from}\""))
+            }
+            Action::RenameColumn { from, .. } if place.only && with_children => {
+                refuse(format!("inherited column \"{from}\" must be renamed in child tables too"))
+            }
+            Action::AlterType { column, .. } if place.only && with_children => {
+                refuse(format!("type of inherited column \"{column}\" must be changed in child tables too"))
+            }
+            Action::AddColumn { .. } if place.only && with_children => {
+                refuse("column must be added to child tables too".into())
+            }
+            Action::AddColumn { .. } if table.is_partition() => {
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot add column to a partition"))
+            }
+            Action::DropColumn { name, .. } | Action::AlterType { column: name, .. }
+                if is_in_key(table, name) =>
+            {
+                let verb = if matches!(action, Action::DropColumn { .. }) { "drop" } else { "alter" };
+                refuse(format!(
+                    "cannot {verb} column \"{name}\" because it is part of the partition key of relation \"{}\"",
+                    table.name
+                ))
+            }
+            Action::DropColumn { .. } if place.only && table.is_partitioned() && with_children => {
+                Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    "cannot drop column from only the partitioned table when partitions exist",
+                )
+                .hint("Do not specify the ONLY keyword."))
+            }
+            Action::SetNotNull(_) if place.only && table.is_partitioned() && with_children => {
+                let at = match action {
+                    Action::SetNotNull(name) => table.column_index(name),
+                    _ => None,
+                };
+                match at.is_some_and(|at| table.columns[at].not_null) {
+                    true => Ok(()),
+                    false => Err(Error::new(
+                        SqlState::INVALID_TABLE_DEFINITION,
+                        "constraint must be added to child tables too",
+                    )
+                    .hint("Do not specify the ONLY keyword.")),
+                }
+            }
+            Action::DropNotNull(name) if table.is_partition() => {
+                let parent = table.inheritance.parents.first().and_then(|oid| self.catalog().table(*oid));
+                let above =
+                    parent.and_then(|parent| Some(parent.columns[parent.column_index(name)?].not_null));
+                match above {
+                    Some(true) => refuse(format!("column \"{name}\" is marked NOT NULL in parent table")),
+                    _ => Ok(()),
+                }
+            }
+            Action::AddConstraint { constraint, .. }
+                if place.only
+                    && with_children
+                    && matches!(
+                        constraint.kind,
+                        crate::parse::ast::TableConstraintKind::Check { no_inherit: false, .. }
+                    ) =>
+            {
+                refuse("constraint must be added to child tables too".into())
+            }
+            Action::AddConstraint { constraint, .. }
+                if place.only
+                    && table.is_partitioned()
+                    && matches!(
+                        constraint.kind,
+                        crate::parse::ast::TableConstraintKind::ForeignKey { .. }
+                    ) =>
+            {
+                let message = format!(
+                    "cannot use ONLY for foreign key on partitioned table \"{}\" referencing relation",
+                    table.name
+                );
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+            }
+            Action::DropConstraint { name, .. } | Action::RenameConstraint { from: name, .. } => {
+                let found = table.constraints.iter().find(|constraint| constraint.name == *name);
+                let verb = if matches!(action, Action::DropConstraint { .. }) { "drop" } else { "rename" };
+                match found.is_some_and(|constraint| constraint.inherited > 0) {
+                    true => {
+                        let of = match verb {
+                            "drop" => format!(" of relation \"{}\"", table.name),
+                            _ => String::new(),
+                        };
+                        refuse(format!("cannot {verb} inherited constraint \"{name}\"{of}"))
+                    }
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What an action does to children beyond what they do themselves (`passed_on`): indexes and foreign keys of partitioned tables, counts of who
+    /// inherits what.
+    fn alter_children(
+        &self,
+        before: &Table,
+        table: &Arc<Table>,
+        action: &Action,
+        place: Place,
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        match action {
+            Action::AddConstraint { .. } | Action::AddColumn { .. } if table.is_partitioned() => {
+                let is_new = |oid: Oid| before.constraint(oid).is_none();
+                for constraint in table.constraints.iter().filter(|constraint| is_new(constraint.oid)) {
+                    for &child in &table.inheritance.children {
+                        self.lock(child, RelationLockMode::AccessExclusive)?;
+                        match constraint.kind {
+                            ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index)
+                                if !place.only =>
+                            {
+                                self.ensure_index(table.oid, index, child)?;
+                            }
+                            ConstraintKind::ForeignKey(_) => {
+                                self.ensure_foreign_key(table.oid, constraint.oid, child)?;
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            Action::DropConstraint { name, .. } => {
+                let Some(gone) = before.constraints.iter().find(|constraint| constraint.name == *name) else {
+                    return Ok(());
+                };
+                match gone.kind {
+                    ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index) => {
+                        self.remove_index_parts(table.oid, index)?;
+                    }
+                    ConstraintKind::ForeignKey(_) => self.remove_foreign_key_parts(table.oid, gone.oid)?,
+                    // With ONLY, the children keep it as their own.
+                    ConstraintKind::Check(_) if place.only => {
+                        for &child in &table.inheritance.children {
+                            let Some(child) = catalog.table(child) else { continue };
+                            let mut changed = Table::clone(&child);
+                            for own in changed.constraints.iter_mut().filter(|own| own.name == *name) {
+                                own.inherited = (own.inherited - 1).max(0);
+                                own.local = true;
+                            }
+                            self.put_table(changed)?;
+                        }
+                    }
+                    ConstraintKind::Check(_) => {}
+                }
+            }
+            Action::DropColumn { name, .. } if place.only => {
+                for &child in &table.inheritance.children {
+                    let Some(child) = catalog.table(child) else { continue };
+                    let mut changed = Table::clone(&child);
+                    if let Some(at) = changed.column_index(name) {
+                        changed.columns[at].inherited = (changed.columns[at].inherited - 1).max(0);
+                        changed.columns[at].local = true;
+                        self.put_table(changed)?;
+                    }
+                }
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -104,17 +357,33 @@ impl Ddl<'_> {
         self.put_sequence(sequence)
     }
 
-    fn alter(&self, table: &mut Table, action: &Action) -> Result<()> {
+    fn alter(&self, table: &mut Table, action: &Action, place: Place) -> Result<()> {
         match action {
+            Action::AddColumn { column, .. } if place.inherited => self.inherit_new_column(table, column),
             Action::AddColumn { column, if_not_exists } => {
                 self.alter_add_column(table, column, *if_not_exists)
+            }
+            Action::DropColumn { name, .. } if place.inherited && keeps_column(table, name) => {
+                if let Some(position) = table.column_index(name) {
+                    table.columns[position].inherited -= 1;
+                }
+                Ok(())
             }
             Action::DropColumn { name, if_exists, cascade } => {
                 self.alter_drop_column(table, name, *if_exists, *cascade)
             }
+            Action::AddConstraint { constraint, not_valid } if place.inherited => {
+                self.inherit_new_check(table, constraint, !not_valid)
+            }
             Action::AddConstraint { constraint, not_valid } => {
                 let pending = Pending { constraint: constraint.clone(), column: None };
                 self.alter_add_constraint(table, &pending, !not_valid)
+            }
+            Action::DropConstraint { name, .. } if place.inherited && keeps_check(table, name) => {
+                for own in table.constraints.iter_mut().filter(|own| own.name == *name && own.inherited > 0) {
+                    own.inherited -= 1;
+                }
+                Ok(())
             }
             Action::DropConstraint { name, if_exists, cascade } => {
                 self.alter_drop_constraint(table, name, *if_exists, *cascade)
@@ -285,17 +554,93 @@ impl Ddl<'_> {
                 self.own_table(table, to)
             }
             Action::SetOptions(options) => {
+                let options =
+                    if table.is_view() { super::view::view_options(options)? } else { options.clone() };
                 for (name, value) in options {
-                    table.options.retain(|(existing, _)| existing != name);
-                    table.options.push((name.clone(), value.clone()));
+                    table.options.retain(|(existing, _)| *existing != name);
+                    table.options.push((name, value));
                 }
                 Ok(())
+            }
+            Action::AttachPartition { .. }
+            | Action::DetachPartition { .. }
+            | Action::AttachIndex(_)
+            | Action::Inherit(_)
+            | Action::NoInherit(_) => {
+                let message = "ATTACH, DETACH and INHERIT together with other actions";
+                Err(Error::unsupported(message))
             }
             Action::Other(what) => Err(Error::unsupported(format!("ALTER TABLE {what}"))),
         }
     }
 
     // ---- columns ----
+
+    /// A parent has got a column.
+    fn inherit_new_column(&self, table: &mut Table, definition: &ColumnDefinition) -> Result<()> {
+        let name = &definition.name;
+        if let Some(at) = table.column_index(name) {
+            let (data_type, modifier) = self.column_type(name, &definition.data_type)?;
+            let own = &mut table.columns[at];
+            if (own.data_type(), own.modifier) != (data_type, modifier) {
+                let message =
+                    format!("child table \"{}\" has different type for column \"{name}\"", table.name);
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+            }
+            own.inherited += 1;
+            self.notice(format!("merging definition of column \"{name}\" for child \"{}\"", table.name));
+            return Ok(());
+        }
+        // Its constraints come down from the parent's, under their names.
+        let mut definition = definition.clone();
+        definition.constraints.retain(|constraint| {
+            use crate::parse::ast::ColumnConstraintKind as Kind;
+            !matches!(
+                constraint.kind,
+                Kind::PrimaryKey { .. } | Kind::Unique { .. } | Kind::References(_) | Kind::Check(..)
+            )
+        });
+        self.alter_add_column(table, &definition, false)?;
+        let at = column(table, name)?;
+        table.columns[at].inherited = 1;
+        table.columns[at].local = false;
+        Ok(())
+    }
+
+    /// A parent has got a CHECK.
+    fn inherit_new_check(
+        &self,
+        table: &mut Table,
+        constraint: &crate::parse::ast::TableConstraint,
+        validate: bool,
+    ) -> Result<()> {
+        let crate::parse::ast::TableConstraintKind::Check { text, .. } = &constraint.kind else {
+            return Ok(());
+        };
+        let name = constraint.name.as_deref().unwrap_or_default();
+        if let Some(at) = table.constraints.iter().position(|own| own.name == name) {
+            if !self.is_same_check(table, &table.constraints[at].kind, text) {
+                let message = format!("constraint \"{name}\" for relation \"{}\" already exists", table.name);
+                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+            }
+            if table.constraints[at].no_inherit {
+                let message = format!(
+                    "constraint \"{name}\" conflicts with non-inherited constraint on relation \"{}\"",
+                    table.name
+                );
+                return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+            }
+            self.notice(format!("merging constraint \"{name}\" with inherited definition"));
+            table.constraints[at].inherited += 1;
+            return Ok(());
+        }
+        let pending = Pending { constraint: constraint.clone(), column: None };
+        self.alter_add_constraint(table, &pending, validate)?;
+        if let Some(own) = table.constraints.iter_mut().find(|own| own.name == name) {
+            (own.inherited, own.local) = (1, false);
+        }
+        Ok(())
+    }
 
     fn alter_add_column(
         &self,
@@ -660,7 +1005,7 @@ impl Ddl<'_> {
     }
 
     /// A primary key makes its columns NOT NULL.
-    fn validate_newly_not_null(&self, old: &Table, new: &Table) -> Result<()> {
+    pub(super) fn validate_newly_not_null(&self, old: &Table, new: &Table) -> Result<()> {
         let newly = |at: &usize| new.columns[*at].not_null && !old.columns[*at].not_null;
         let columns: Vec<usize> = (0..old.columns.len()).filter(newly).collect();
         match columns.is_empty() {
@@ -916,6 +1261,80 @@ impl Ddl<'_> {
             Relation::System(_) => return Err(names::wrong_kind(name, "a table")),
         }
         Ok(())
+    }
+}
+
+/// Where in a family an ALTER TABLE has arrived.
+#[derive(Clone, Copy)]
+struct Place {
+    /// At a child of the table that is named.
+    inherited: bool,
+    only: bool,
+}
+
+/// Whether the column is the child's own, or another parent's, beside the one that loses it.
+fn keeps_column(table: &Table, name: &str) -> bool {
+    table.column_index(name).is_none_or(|at| table.columns[at].inherited > 1 || table.columns[at].local)
+}
+
+fn keeps_check(table: &Table, name: &str) -> bool {
+    let mut own = table.constraints.iter().filter(|own| own.name == name);
+    own.next().is_none_or(|own| own.inherited != 1 || own.local)
+}
+
+fn is_in_key(table: &Table, name: &str) -> bool {
+    let keys = table.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
+    let at = table.column_index(name);
+    at.is_some()
+        && keys.into_iter().any(|key| match &key.expression {
+            None => key.column == at,
+            Some(text) => expression::names_column(text, name),
+        })
+}
+
+/// Whether children have the constraint too, each for itself.
+fn is_passed_on(table: &Table, name: &str) -> bool {
+    let found = table.constraints.iter().find(|own| own.name == name);
+    found.is_some_and(|own| matches!(own.kind, ConstraintKind::Check(_)) && !own.no_inherit)
+}
+
+/// What children do as their parent (`table`, as it is by now) did.
+fn passed_on(table: &Table, action: &Action, place: Place) -> Option<Action> {
+    use crate::parse::ast::TableConstraintKind as Kind;
+    match action {
+        Action::AddColumn { .. }
+        | Action::AlterType { .. }
+        | Action::RenameColumn { .. }
+        | Action::DropExpression { .. } => Some(action.clone()),
+        Action::SetNotNull(_) | Action::DropNotNull(_) | Action::SetDefault(..) | Action::DropDefault(_)
+            if !place.only =>
+        {
+            Some(action.clone())
+        }
+        Action::DropColumn { name, cascade, .. } if !place.only => {
+            Some(Action::DropColumn { name: name.clone(), if_exists: true, cascade: *cascade })
+        }
+        Action::SetTrigger { .. } if !place.only && table.is_partitioned() => Some(action.clone()),
+        Action::AddConstraint { constraint, not_valid } => match &constraint.kind {
+            Kind::Check { text, no_inherit: false, .. } => {
+                let mut constraint = constraint.clone();
+                // Under the name that it got.
+                if constraint.name.is_none() {
+                    let same = |own: &&crate::catalog::Constraint| matches!(&own.kind, ConstraintKind::Check(other) if other == text);
+                    constraint.name = table.constraints.iter().rev().find(same).map(|own| own.name.clone());
+                }
+                Some(Action::AddConstraint { constraint, not_valid: *not_valid })
+            }
+            _ => None,
+        },
+        // Children keep what is theirs alone (`keeps_check`).
+        Action::DropConstraint { name, cascade, .. } if !place.only => {
+            // Parts of keys are gone by now.
+            Some(Action::DropConstraint { name: name.clone(), if_exists: true, cascade: *cascade })
+        }
+        Action::ValidateConstraint(name) if !place.only => is_passed_on(table, name).then(|| action.clone()),
+        Action::RenameConstraint { to, .. } => is_passed_on(table, to).then(|| action.clone()),
+        _ => None,
     }
 }
 

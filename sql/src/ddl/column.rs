@@ -74,6 +74,8 @@ impl Ddl<'_> {
             sequence: None,
             missing: None,
             dropped: false,
+            inherited: 0,
+            local: true,
             comment: None,
             acl: None,
         });
@@ -84,6 +86,54 @@ impl Ddl<'_> {
             table.columns[position].sequence = Some(sequence.oid);
         }
         for constraint in &definition.constraints {
+            self.column_constraint(table, position, &constraint.name, &constraint.kind, pending)?;
+        }
+        Ok(())
+    }
+
+    /// A column that a parent has is defined again.
+    pub(super) fn merge_column(
+        &self,
+        table: &mut Table,
+        position: usize,
+        definition: &ColumnDefinition,
+        pending: &mut Vec<Pending>,
+    ) -> Result<()> {
+        let name = &definition.name;
+        self.notice(format!("merging column \"{name}\" with inherited definition"));
+        let (data_type, modifier) = match serial_type(&definition.data_type) {
+            Some(data_type) => (data_type, -1),
+            None => self.column_type(name, &definition.data_type)?,
+        };
+        let inherited = &table.columns[position];
+        if (inherited.data_type(), inherited.modifier) != (data_type, modifier) {
+            let message = format!("column \"{name}\" has a type conflict");
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
+                "{} versus {}",
+                crate::types::format_type(inherited.data_type(), inherited.modifier),
+                crate::types::format_type(data_type, modifier)
+            )));
+        }
+        table.columns[position].local = true;
+        self.column_constraints(table, position, &definition.constraints, pending)
+    }
+
+    /// What is said of a column that was inherited; a default takes the place of the parent's.
+    pub(super) fn column_constraints(
+        &self,
+        table: &mut Table,
+        position: usize,
+        constraints: &[crate::parse::ast::ColumnConstraint],
+        pending: &mut Vec<Pending>,
+    ) -> Result<()> {
+        for constraint in constraints {
+            let column = &mut table.columns[position];
+            if matches!(constraint.kind, ColumnConstraintKind::Default(..)) && !column.generated {
+                column.default = None;
+            }
+            if column.generated && matches!(constraint.kind, ColumnConstraintKind::Generated(..)) {
+                column.default = None;
+            }
             self.column_constraint(table, position, &constraint.name, &constraint.kind, pending)?;
         }
         Ok(())
@@ -141,11 +191,11 @@ impl Ddl<'_> {
             ColumnConstraintKind::Identity { always, options } => {
                 self.set_identity(table, position, *always, options)?;
             }
-            ColumnConstraintKind::Check(expr, text) => {
+            ColumnConstraintKind::Check(expr, text, no_inherit) => {
                 queue(TableConstraintKind::Check {
                     expr: expr.clone(),
                     text: text.clone(),
-                    no_inherit: false,
+                    no_inherit: *no_inherit,
                 });
             }
             ColumnConstraintKind::PrimaryKey { deferrable } => queue(TableConstraintKind::PrimaryKey {

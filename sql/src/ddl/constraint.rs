@@ -25,6 +25,17 @@ impl Ddl<'_> {
     /// Adds a constraint to the (new or copied) descriptor. An index gets a fresh, empty tree; the clustered one is the table's.
     pub(super) fn add_constraint(&self, table: &mut Table, pending: &Pending) -> Result<Added> {
         let given = pending.constraint.name.as_deref();
+        if let (Some(name), TableConstraintKind::Check { text, no_inherit, .. }) =
+            (given, &pending.constraint.kind)
+            && let Some(at) =
+                table.constraints.iter().position(|own| own.name == name && own.inherited > 0 && !own.local)
+            && !no_inherit
+            && self.is_same_check(table, &table.constraints[at].kind, text)
+        {
+            self.notice(format!("merging constraint \"{name}\" with inherited definition"));
+            table.constraints[at].local = true;
+            return Ok(Added::Nothing);
+        }
         if let Some(name) = given
             && table.constraints.iter().any(|constraint| constraint.name == name)
         {
@@ -32,7 +43,12 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
         }
         match &pending.constraint.kind {
-            TableConstraintKind::Check { expr, text, .. } => {
+            TableConstraintKind::Check { expr, text, no_inherit } => {
+                if *no_inherit && table.is_partitioned() {
+                    let message =
+                        format!("cannot add NO INHERIT constraint to partitioned table \"{}\"", table.name);
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+                }
                 self.with_plan_context(|context| {
                     crate::bind::table_expression(expr, table, Some((Type::BOOL, -1)), context)
                 })?;
@@ -48,6 +64,10 @@ impl Ddl<'_> {
                     deferrable: false,
                     initially_deferred: false,
                     validated: true,
+                    parent: 0,
+                    inherited: 0,
+                    local: true,
+                    no_inherit: *no_inherit,
                     comment: None,
                 });
                 Ok(Added::Check(table.constraints.len() - 1))
@@ -63,6 +83,11 @@ impl Ddl<'_> {
                 }
                 let columns = key_columns(table, columns, "primary key")?;
                 let include = key_columns(table, include, "primary key")?;
+                self.check_unique_covers(
+                    table,
+                    &columns.iter().copied().map(Some).collect::<Vec<_>>(),
+                    "PRIMARY KEY",
+                )?;
                 for &column in &columns {
                     table.columns[column].not_null = true;
                 }
@@ -89,6 +114,11 @@ impl Ddl<'_> {
                 }
                 let columns = key_columns(table, columns, "unique")?;
                 let include = key_columns(table, include, "unique")?;
+                self.check_unique_covers(
+                    table,
+                    &columns.iter().copied().map(Some).collect::<Vec<_>>(),
+                    "UNIQUE",
+                )?;
                 let name = self.index_name(table, given, Some(&joined(table, &columns)), "key")?;
                 let tree = self.create_tree()?.id();
                 let position = self.push_index(table, name.clone(), &columns, include, true)?;
@@ -190,6 +220,10 @@ impl Ddl<'_> {
             deferrable: is_deferrable(deferrable),
             initially_deferred: deferrable.initially_deferred,
             validated: true,
+            parent: 0,
+            inherited: 0,
+            local: true,
+            no_inherit: false,
             comment: None,
         });
         Ok(())
@@ -248,6 +282,7 @@ impl Ddl<'_> {
             deferrable: false,
             hidden: self.keeps_snapshot(),
             predicate: None,
+            parent: 0,
             comment: None,
         });
         Ok(table.indexes.len() - 1)

@@ -2,13 +2,15 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
+use crate::catalog::{
+    ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table,
+};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::{
-    CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind, TableConstraint,
-    TableConstraintKind,
+    ColumnConstraintKind, CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind,
+    TableConstraint, TableConstraintKind,
 };
 use crate::plan::Plan;
 use crate::table::loader::TableLoader;
@@ -19,12 +21,6 @@ use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
-        if let Some(partitioning) = &create.partitioning {
-            return Err(Error::unsupported(partitioning));
-        }
-        if !create.inherits.is_empty() {
-            return Err(Error::unsupported("INHERITS"));
-        }
         if let Some(action) = &create.on_commit
             && !action.to_ascii_lowercase().contains("preserve")
         {
@@ -34,13 +30,55 @@ impl Ddl<'_> {
             return Ok(());
         };
         table.options.clone_from(&create.options);
+        let parents = self.open_parents(create)?;
+        let mut conflicts = self.inherit_columns(&mut table, &parents)?;
         let mut pending = Vec::new();
         let mut indexes = Vec::new();
         for (source, options) in &create.like {
             self.copy_columns(&mut table, source, options, &mut pending, &mut indexes)?;
         }
         for column in &create.columns {
-            self.add_column(&mut table, column, &mut pending).map_err(|error| error.at(column.position))?;
+            match table
+                .column_index(&column.name)
+                .filter(|at| table.columns[*at].inherited > 0 && !table.columns[*at].local)
+            {
+                Some(at) => self.merge_column(&mut table, at, column, &mut pending),
+                None => self.add_column(&mut table, column, &mut pending),
+            }
+            .map_err(|error| error.at(column.position))?;
+        }
+        for (name, constraints, position) in &create.partition_columns {
+            let at = table.column_index(name).ok_or_else(|| {
+                let message = format!("column \"{name}\" does not exist");
+                Error::new(SqlState::UNDEFINED_COLUMN, message).at(*position)
+            })?;
+            self.column_constraints(&mut table, at, constraints, &mut pending)?;
+        }
+        conflicts.retain(|at| {
+            let column = &table.columns[*at];
+            let given = create.columns.iter().filter(|definition| definition.name == column.name);
+            let mut constraints = given.flat_map(|definition| &definition.constraints);
+            !constraints.any(|constraint| matches!(constraint.kind, ColumnConstraintKind::Default(..)))
+        });
+        if let Some(at) = conflicts.first() {
+            let message =
+                format!("column \"{}\" inherits conflicting default values", table.columns[*at].name);
+            return Err(Error::new(SqlState::INVALID_COLUMN_DEFINITION, message)
+                .hint("To resolve the conflict, specify a default explicitly."));
+        }
+        self.inherit_checks(&mut table, &parents)?;
+        if let Some(by) = &create.partition_by {
+            if !create.inherits.is_empty() {
+                let message = "cannot create partitioned table as inheritance child";
+                return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+            }
+            table.inheritance.partitioning = Some(self.partitioning(&table, by)?);
+        }
+        table.inheritance.parents = parents.iter().map(|parent| parent.oid).collect();
+        if let (Some((_, spec)), [parent]) = (&create.partition_of, &parents[..]) {
+            let bound = self.partition_bound(parent, &table.name, spec)?;
+            self.check_default_partition(parent, table.oid, &bound)?;
+            table.inheritance.bound = Some(bound);
         }
         pending.extend(
             create
@@ -60,7 +98,13 @@ impl Ddl<'_> {
         for index in indexes {
             self.add_copied_index(&mut table, index)?;
         }
-        self.put_table(table)?;
+        let table = self.put_table(table)?;
+        for parent in &parents {
+            self.link(parent.oid, table.oid)?;
+        }
+        if let (true, [parent]) = (table.is_partition(), &parents[..]) {
+            self.carry_down(parent.oid, table.oid)?;
+        }
         Ok(())
     }
 
@@ -108,7 +152,9 @@ impl Ddl<'_> {
             view_names: Vec::new(),
             populated: None,
             depends_on: Vec::new(),
+            inheritance: Default::default(),
             shape: ShapeCell::default(),
+            routing: Default::default(),
             trees_since: 0,
         }))
     }
@@ -142,7 +188,11 @@ impl Ddl<'_> {
         pending: &mut Vec<Pending>,
         indexes: &mut Vec<Index>,
     ) -> Result<()> {
+        if let [.., schema, _] = &source.parts[..] {
+            crate::plan::permissions::check_schema(schema, self.core.role.get(), &self.catalog())?;
+        }
         let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
+        self.require_privilege(&Relation::Table(source.clone()), Privileges::SELECT, &[])?;
         self.lock(source.oid, RelationLockMode::AccessShare)?;
         let including = |wanted: &str| {
             options
@@ -161,6 +211,8 @@ impl Ddl<'_> {
             copy.missing = None;
             copy.identity = None;
             copy.sequence = None;
+            copy.inherited = 0;
+            copy.local = true;
             if !including(if copy.generated { "generated" } else { "defaults" }) {
                 copy.default = None;
                 copy.generated = false;
@@ -237,6 +289,7 @@ impl Ddl<'_> {
         self.take_relation_name(table.schema, &index.name, index.oid)?;
         index.tree = self.create_tree()?.id();
         index.hidden = false;
+        index.parent = 0;
         table.indexes.push(index);
         Ok(())
     }
@@ -324,6 +377,8 @@ pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, 
         sequence: None,
         missing: None,
         dropped: false,
+        inherited: 0,
+        local: true,
         comment: None,
         acl: None,
     });

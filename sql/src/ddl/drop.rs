@@ -102,11 +102,21 @@ impl Ddl<'_> {
             }
             doomed.push(found);
         }
-        let tables = doomed.iter().filter_map(|relation| match relation {
-            Relation::Table(table) => Some(table.oid),
-            _ => None,
-        });
-        self.clear_dependents(&tables.collect::<Vec<_>>(), cascade)?;
+        // Partitions go with their table.
+        let mut tables: Vec<Oid> = Vec::new();
+        let mut partitions: Vec<Oid> = Vec::new();
+        for relation in &doomed {
+            let Relation::Table(table) = relation else { continue };
+            tables.push(table.oid);
+            if table.is_partitioned() {
+                for partition in self.catalog().descendants(table) {
+                    self.lock(partition.oid, RelationLockMode::AccessExclusive)?;
+                    partitions.push(partition.oid);
+                }
+            }
+        }
+        partitions.retain(|oid| !tables.contains(oid));
+        self.clear_dependents_with(&tables, &partitions, cascade)?;
         for relation in &doomed {
             if let Relation::Table(table) = relation
                 && table.row_type != 0
@@ -115,9 +125,19 @@ impl Ddl<'_> {
                 self.clear_type_users(table.row_type, table.row_array_type, &what, cascade)?;
             }
         }
+        for oid in partitions.into_iter().rev() {
+            if let Some(partition) = self.catalog().table(oid) {
+                self.remove_table(&partition)?;
+            }
+        }
         for relation in doomed {
             match relation {
-                Relation::Table(table) => self.remove_table(&table)?,
+                // It may have lost children since it was looked up, or have gone with another of the list.
+                Relation::Table(table) => {
+                    if let Some(table) = self.catalog().table(table.oid) {
+                        self.remove_table(&table)?;
+                    }
+                }
                 Relation::Sequence(sequence) => self.drop_sequence(&sequence, cascade)?,
                 Relation::Index(table, position) => self.drop_index(table.indexes[position].oid, cascade)?,
                 Relation::System(_) => {}
@@ -144,13 +164,22 @@ impl Ddl<'_> {
 
     /// Views on these relations (and views on those, …) go too with CASCADE, or stand in the way.
     pub(super) fn clear_dependents(&self, relations: &[Oid], cascade: bool) -> Result<()> {
+        self.clear_dependents_with(relations, &[], cascade)
+    }
+
+    /// The same, where `others` go with them.
+    fn clear_dependents_with(&self, named: &[Oid], others: &[Oid], cascade: bool) -> Result<()> {
+        let relations: &[Oid] = &[named, others].concat();
         let catalog = self.catalog();
         let mut dependents: Vec<(Arc<Table>, Oid)> = Vec::new();
         let mut at = 0;
         let mut seen = relations.to_vec();
         while at < seen.len() {
             let relation = seen[at];
-            for view in catalog.tables().filter(|view| view.depends_on.contains(&relation)) {
+            let depends = |table: &&Arc<Table>| {
+                table.depends_on.contains(&relation) || table.inheritance.parents.contains(&relation)
+            };
+            for view in catalog.tables().filter(depends) {
                 if !seen.contains(&view.oid) {
                     seen.push(view.oid);
                     dependents.push((view.clone(), relation));
@@ -173,6 +202,10 @@ impl Ddl<'_> {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
             format!("constraint {name} on table {}", table.name)
         };
+        // Parts of a foreign key go with the whole.
+        keys.retain(|(table, constraint, _)| {
+            table.constraint(*constraint).is_none_or(|constraint| constraint.parent == 0)
+        });
         let views = dependents.iter().map(|(view, on)| (format!("{} {}", view.word(), view.name), *on));
         let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
         let found: Vec<(String, Oid)> = views.chain(constraints).collect();
@@ -183,7 +216,9 @@ impl Ddl<'_> {
             self.report_cascade(found.iter().map(|(what, _)| what.clone()).collect());
             for (view, _) in dependents {
                 self.lock(view.oid, RelationLockMode::AccessExclusive)?;
-                self.remove_table(&view)?;
+                if let Some(table) = self.catalog().table(view.oid) {
+                    self.remove_table(&table)?;
+                }
             }
             for (table, constraint, _) in keys {
                 self.remove_constraint(table.oid, constraint)?;
@@ -194,7 +229,7 @@ impl Ddl<'_> {
             .iter()
             .take(REPORTED_MAX)
             .map(|(what, on)| format!("{what} depends on {}", describe(&catalog, *on)));
-        let what = match relations {
+        let what = match named {
             [one] => describe(&catalog, *one),
             _ => "desired object(s)".to_string(),
         };
@@ -225,7 +260,7 @@ impl Ddl<'_> {
         let mut changed = Table::clone(&found);
         changed.constraints.retain(|other| other.oid != constraint);
         self.put_table(changed)?;
-        Ok(())
+        self.remove_foreign_key_parts(table, constraint)
     }
 
     /// Foreign keys that reference these indexes of `table` go with CASCADE, or stand in the way of dropping `what`.
@@ -283,6 +318,18 @@ impl Ddl<'_> {
         {
             self.remove_sequence(sequence)?;
         }
+        for &parent in &table.inheritance.parents {
+            self.lock(parent, RelationLockMode::AccessExclusive)?;
+            self.unlink(parent, table.oid)?;
+        }
+        for &child in &table.inheritance.children {
+            if let Some(child) = self.catalog().table(child) {
+                let mut orphan = Table::clone(&child);
+                orphan.inheritance.parents.retain(|parent| *parent != table.oid);
+                orphan.inheritance.bound = None;
+                self.put_table(orphan)?;
+            }
+        }
         for index in &table.indexes {
             self.give_relation_name(table.schema, &index.name)?;
         }
@@ -329,6 +376,14 @@ impl Ddl<'_> {
         // Looked up anew: an earlier DROP of the same statement may have changed the table.
         let Some(Relation::Index(table, position)) = self.catalog().relation(index) else { return Ok(()) };
         let found = &table.indexes[position];
+        if let Some(Relation::Index(above, at)) =
+            self.catalog().relation(found.parent).filter(|_| found.parent != 0)
+        {
+            let above = &above.indexes[at].name;
+            let message = format!("cannot drop index {} because index {above} requires it", found.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .hint(format!("You can drop index {above} instead.")));
+        }
         let constraint = table.constraints.iter().find(|constraint| match constraint.kind {
             ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => oid == index,
             ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
@@ -344,6 +399,7 @@ impl Ddl<'_> {
         let removed = changed.indexes.remove(position);
         self.give_relation_name(table.schema, &removed.name)?;
         self.drop_tree(removed.tree)?;
+        self.remove_index_parts(table.oid, index)?;
         self.put_table(changed)?;
         Ok(())
     }

@@ -93,6 +93,10 @@ impl Ddl<'_> {
             deferrable: reference.deferrable.deferrable || reference.deferrable.initially_deferred,
             initially_deferred: reference.deferrable.initially_deferred,
             validated: true,
+            parent: 0,
+            inherited: 0,
+            local: true,
+            no_inherit: false,
             comment: None,
         });
         Ok(Added::ForeignKey(table.constraints.len() - 1))

@@ -57,6 +57,17 @@ impl Ddl<'_> {
                 Some(text.clone())
             }
         };
+        if create.unique {
+            self.check_unique_covers(
+                &table,
+                &keys.iter().map(|key| key.column).collect::<Vec<_>>(),
+                "UNIQUE",
+            )?;
+        }
+        if create.concurrently && table.is_partitioned() {
+            let message = format!("cannot create index on partitioned table \"{}\" concurrently", table.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let joined = name_parts(&table, &keys).join("_");
         let name = self.index_name(&table, create.name.as_deref(), Some(&joined), "idx")?;
         let oid = self.new_oid()?;
@@ -74,10 +85,15 @@ impl Ddl<'_> {
             deferrable: false,
             hidden: self.keeps_snapshot(),
             predicate,
+            parent: 0,
             comment: None,
         });
         self.build_index(&table, table.indexes.len() - 1)?;
-        self.put_table(table)?;
+        let table = self.put_table(table)?;
+        for &child in table.inheritance.children.iter().filter(|_| table.is_partitioned() && !create.only) {
+            self.lock(child, RelationLockMode::Share)?;
+            self.ensure_index(table.oid, oid, child)?;
+        }
         Ok(())
     }
 
@@ -87,9 +103,15 @@ impl Ddl<'_> {
         let given = names::display(name);
         let schema = match object {
             ObjectKind::Schema => {
-                Some(catalog.find_schema(&given).ok_or_else(|| names::no_schema(&given))?.oid)
+                let schema = catalog.find_schema(&given).ok_or_else(|| names::no_schema(&given))?;
+                self.require_owner(schema.owner, "schema", &given)?;
+                Some(schema.oid)
             }
-            _ if given.is_empty() || given == catalog.database().name => None,
+            _ if given.is_empty() || given == catalog.database().name => {
+                let database = catalog.database();
+                self.require_owner(database.owner, "database", &database.name)?;
+                None
+            }
             _ => {
                 let message = "can only reindex the currently open database";
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));

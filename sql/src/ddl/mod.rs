@@ -16,9 +16,11 @@ mod expression;
 mod extension;
 mod foreign_key;
 mod index;
+mod inheritance;
 mod membership;
 pub(crate) mod names;
 mod owner;
+mod partition;
 mod privilege;
 mod rewrite;
 mod role;
@@ -174,8 +176,8 @@ impl Ddl<'_> {
             S::CreateSchema { name, if_not_exists, authorization } => {
                 self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
             }
-            S::CreateView { name, columns, replace, temporary, query, text } => {
-                self.create_view(name, columns, *replace, *temporary, query, text)?;
+            S::CreateView { name, columns, replace, temporary, options, query, text } => {
+                self.create_view((name, columns), (*replace, *temporary), options, query, text)?;
             }
             S::CreateDatabase { name, options } => self.create_database(name, options)?,
             S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
@@ -339,7 +341,13 @@ impl Ddl<'_> {
 
     /// Finds a relation and locks it; None if there is none. Looks again after each wait, as the name may mean something else by then.
     pub fn open_relation(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Option<Relation>> {
-        self.open_relation_if(name, mode, |_| Ok(()))
+        self.open_relation_if(name, mode, |found| self.require_owner_of(found))
+    }
+
+    fn require_owner_of(&self, found: &Relation) -> Result<()> {
+        let catalog = self.catalog();
+        let object = permissions::guarded(found, &catalog);
+        self.require_owner(object.owner, object.word, object.name)
     }
 
     /// `may` is asked before the lock: whom it refuses shall not keep others waiting.

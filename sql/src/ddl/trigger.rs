@@ -83,6 +83,7 @@ impl Ddl<'_> {
             constraint: create.constraint,
             deferrable: create.deferrable,
             initially_deferred: create.initially_deferred,
+            parent: 0,
             enabled: 'O',
             comment: None,
         };
@@ -92,6 +93,7 @@ impl Ddl<'_> {
             })?;
         }
         let mut changed = Table::clone(&table);
+        let name = trigger.name.clone();
         match changed.triggers.iter().position(|other| other.name == trigger.name) {
             Some(at) if create.replace => {
                 trigger.oid = changed.triggers[at].oid;
@@ -109,7 +111,14 @@ impl Ddl<'_> {
                 changed.triggers.sort_by(|a, b| a.name.cmp(&b.name));
             }
         }
-        self.put_table(changed)?;
+        let table = self.put_table(changed)?;
+        let made = table.triggers.iter().find(|trigger| trigger.name == name);
+        if let (Some(trigger), true) = (made, table.is_partitioned() && create.each_row) {
+            for &child in &table.inheritance.children {
+                self.lock(child, RelationLockMode::ShareRowExclusive)?;
+                self.ensure_trigger(table.oid, trigger.oid, child)?;
+            }
+        }
         Ok(())
     }
 
@@ -171,6 +180,18 @@ impl Ddl<'_> {
         };
         self.require_owner(found.owner, "relation", &found.name)?;
         let mut changed = Table::clone(&found);
+        let dropped = found.triggers.iter().find(|trigger| trigger.name == *name);
+        let oid = dropped.map(|trigger| trigger.oid);
+        if dropped.is_some_and(|trigger| trigger.parent != 0)
+            && let Some(parent) = found.inheritance.parents.first().and_then(|oid| self.catalog().table(*oid))
+        {
+            let message = format!(
+                "cannot drop trigger {name} on table {} because trigger {name} on table {} requires it",
+                found.name, parent.name
+            );
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .hint(format!("You can drop trigger {name} on table {} instead.", parent.name)));
+        }
         let before = changed.triggers.len();
         changed.triggers.retain(|trigger| trigger.name != *name);
         if changed.triggers.len() == before {
@@ -183,7 +204,7 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
         self.put_table(changed)?;
-        Ok(())
+        oid.map_or(Ok(()), |trigger| self.remove_trigger_parts(found.oid, trigger))
     }
 
     pub(super) fn rename_trigger(&self, name: &Name, table: &ObjectName, to: &Name) -> Result<()> {

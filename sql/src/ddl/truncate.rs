@@ -12,20 +12,35 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(super) fn truncate(
         &self,
-        tables: &[ObjectName],
+        tables: &[(ObjectName, bool)],
         restart_identity: bool,
         cascade: bool,
     ) -> Result<()> {
         let mut chosen: Vec<Arc<Table>> = Vec::new();
-        for name in tables {
+        for (name, only) in tables {
             let may = |found: &Relation| self.require_privilege(found, Privileges::TRUNCATE, &[]);
             let table = match self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? {
                 None => return Err(names::no_relation(name)),
                 Some(Relation::Table(table)) if table.view.is_none() => table,
                 Some(_) => return Err(names::wrong_kind(name, "a table")),
             };
-            if chosen.iter().all(|other| other.oid != table.oid) {
-                chosen.push(table);
+            if *only && table.is_partitioned() {
+                let message = "cannot truncate only a partitioned table";
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).hint(
+                    "Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly.",
+                ));
+            }
+            let mut family = vec![table.oid];
+            if !only {
+                family.extend(self.catalog().descendants(&table).iter().map(|child| child.oid));
+            }
+            for oid in family {
+                self.lock(oid, RelationLockMode::AccessExclusive)?;
+                // As it is now that nobody else can change it.
+                let Some(table) = self.catalog().table(oid) else { continue };
+                if chosen.iter().all(|other| other.oid != table.oid) {
+                    chosen.push(table);
+                }
             }
         }
         self.add_referencing(&mut chosen, cascade)?;
@@ -87,6 +102,12 @@ impl Ddl<'_> {
                 self.lock(referencing, RelationLockMode::AccessExclusive)?;
                 // As it is now that nobody else can change it.
                 chosen.extend(self.catalog().table(referencing));
+                for child in self.catalog().descendants(&found) {
+                    self.lock(child.oid, RelationLockMode::AccessExclusive)?;
+                    if chosen.iter().all(|other| other.oid != child.oid) {
+                        chosen.extend(self.catalog().table(child.oid));
+                    }
+                }
             }
         }
         Ok(())

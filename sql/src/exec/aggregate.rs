@@ -1,15 +1,17 @@
-//! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows.
+//! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows. Grouping sets have a table of groups
+//! each, all filled in one pass over the input. Rows of groups that there is no memory for wait in temporary files (`spill.rs`).
 
 use super::basic::check_budget;
 use super::eval::{eval, operand_column};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns, encode_keys};
+use super::spill::{DEPTH_MAX, Parting, should_spill};
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result};
 use crate::functions::{Accumulator, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
-use crate::table::key::KeyOrder;
+use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,94 +20,244 @@ pub struct HashAggregate {
     input: Executor,
     aggregate: Arc<Aggregate>,
     types: Vec<Type>,
+    input_types: Vec<Type>,
     result: Option<Batch>,
     at: usize,
     done: bool,
+    /// Aggregates over the rows that were put into files, one after the other.
+    parts: Vec<HashAggregate>,
+    /// How often rows were parted to come here.
+    depth: u32,
 }
 
 impl HashAggregate {
-    pub fn new(input: Executor, aggregate: Arc<Aggregate>, types: Vec<Type>) -> HashAggregate {
-        HashAggregate { input, aggregate, types, result: None, at: 0, done: false }
+    pub fn new(
+        input: Executor,
+        aggregate: Arc<Aggregate>,
+        types: Vec<Type>,
+        input_types: Vec<Type>,
+    ) -> HashAggregate {
+        let (result, at, done, parts, depth) = (None, 0, false, Vec::new(), 0);
+        HashAggregate { input, aggregate, types, input_types, result, at, done, parts, depth }
     }
 
     fn compute(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
         let aggregate = self.aggregate.clone();
         let width = aggregate.groups.len();
-        let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
-        let mut keys: Vec<Column> =
-            self.types[..width].iter().map(|t| Column::with_capacity(t.repr(), 0)).collect();
-        let mut states: Vec<Vec<State>> = Vec::new();
-        if width == 0 {
-            states.push(new_states(&aggregate.calls)?);
-        }
-        let mut key_bytes = 0;
-        let mut members: Vec<(u32, Vec<u32>)> = Vec::new();
+        let all: Vec<usize> = (0..width).collect();
+        let sets: Vec<&[usize]> = match aggregate.sets.is_empty() {
+            true => vec![&all],
+            false => aggregate.sets.iter().map(Vec::as_slice).collect(),
+        };
+        let mut tables = sets
+            .iter()
+            .map(|set| GroupTable::new(set, &self.types[..width], &aggregate.calls))
+            .collect::<Result<Vec<_>>>()?;
+        // Of several grouping sets each would have to part the rows for itself.
+        let may_spill = matches!(&sets[..], [set] if !set.is_empty()) && self.depth < DEPTH_MAX;
+        let mut parting: Option<Parting> = None;
         while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             if batch.rows == 0 {
                 continue;
             }
-            members.clear();
-            if width == 0 {
-                members.push((0, (0..batch.rows as u32).collect()));
-            } else {
-                let columns = aggregate
-                    .groups
-                    .iter()
-                    .map(|expr| {
-                        let data_type = expr.data_type();
-                        let value = operand_column(eval(expr, &batch, rt)?, data_type.repr(), batch.rows);
-                        Ok((value, data_type, KeyOrder::ASCENDING))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let encoded = encode_columns(&columns, batch.rows);
-                let mut local: HashMap<u32, usize> = HashMap::new();
-                for row in 0..batch.rows {
-                    let key = encoded.get(row);
-                    let group = match groups.get(key) {
-                        Some(group) => *group,
-                        None => {
-                            let group = states.len() as u32;
-                            groups.insert(key.to_vec(), group);
-                            key_bytes += key.len() + 64;
-                            for (column, (values, ..)) in keys.iter_mut().zip(&columns) {
-                                column.push_from(values, row);
-                            }
-                            states.push(new_states(&aggregate.calls)?);
-                            group
-                        }
-                    };
-                    let at = *local.entry(group).or_insert_with(|| {
-                        members.push((group, Vec::new()));
-                        members.len() - 1
-                    });
-                    members[at].1.push(row as u32);
-                }
+            let columns = aggregate
+                .groups
+                .iter()
+                .map(|expr| {
+                    let data_type = expr.data_type();
+                    let value = operand_column(eval(expr, &batch, rt)?, data_type.repr(), batch.rows);
+                    Ok((value, data_type, KeyOrder::ASCENDING))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            for table in &mut tables {
+                table.assign(&columns, &batch, &aggregate.calls, &mut parting, rt)?;
             }
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
-                for (group, rows) in &members {
-                    states[*group as usize][at].add(call, &prepared, rows, rt)?;
+                for table in &mut tables {
+                    for (group, rows) in &table.members {
+                        table.states[*group as usize][at].add(call, &prepared, rows, rt)?;
+                    }
                 }
             }
-            // Sizes of accumulators are asked only now and then: it is a walk over all of them.
-            if states.len() > BATCH_ROWS {
-                check_budget(key_bytes + states.len() * aggregate.calls.len() * 96, rt, "groups")?;
-            } else {
-                let held: usize = states.iter().flatten().map(State::bytes).sum();
-                check_budget(key_bytes + held, rt, "groups")?;
+            let mut held = 0;
+            for table in &tables {
+                // Sizes of accumulators are asked only now and then: it is a walk over all of them.
+                held += match table.states.len() > BATCH_ROWS {
+                    true => table.key_bytes + table.states.len() * aggregate.calls.len() * 96,
+                    false => table.key_bytes + table.states.iter().flatten().map(State::bytes).sum::<usize>(),
+                };
             }
+            if parting.is_none() && may_spill && should_spill(held, &self.input_types, rt) {
+                parting = Some(Parting::new(&self.input_types, self.depth));
+            }
+            check_budget(held, rt, "groups")?;
         }
-        let rows = states.len();
+        if let Some(parting) = parting {
+            let part = |rows| {
+                let (types, input_types) = (self.types.clone(), self.input_types.clone());
+                let mut part = HashAggregate::new(Box::new(rows), aggregate.clone(), types, input_types);
+                part.depth = self.depth + 1;
+                part
+            };
+            self.parts = parting.finish()?.into_iter().filter(|rows| !rows.is_empty()).map(part).collect();
+        }
+        let rows = tables.iter().map(|table| table.states.len()).sum();
         let mut columns: Vec<Column> =
-            self.types[width..].iter().map(|t| Column::with_capacity(t.repr(), rows)).collect();
-        for state in &mut states {
-            for ((state, call), column) in state.iter_mut().zip(&aggregate.calls).zip(&mut columns) {
-                column.push_datum(&state.finish(call, rt)?);
+            self.types.iter().map(|t| Column::with_capacity(t.repr(), rows)).collect();
+        for table in &mut tables {
+            let (keys, rest) = columns.split_at_mut(width);
+            let count = table.states.len();
+            for (at, key) in keys.iter_mut().enumerate() {
+                for row in 0..count {
+                    match table.set.contains(&at) {
+                        true => key.push_from(&table.keys[at], row),
+                        false => key.push_datum(&Datum::Null),
+                    }
+                }
+            }
+            let (called, groupings) = rest.split_at_mut(aggregate.calls.len());
+            for states in &mut table.states {
+                for ((state, call), column) in states.iter_mut().zip(&aggregate.calls).zip(&mut *called) {
+                    column.push_datum(&state.finish(call, rt)?);
+                }
+            }
+            for (column, groups) in groupings.iter_mut().zip(&aggregate.groupings) {
+                let mask =
+                    groups.iter().fold(0, |mask, group| mask << 1 | i32::from(!table.set.contains(group)));
+                (0..count).for_each(|_| column.push_datum(&Datum::Int4(mask)));
             }
         }
-        let columns = keys.into_iter().chain(columns).map(Arc::new).collect();
-        Ok(Batch { columns, rows })
+        let batch = Batch { columns: columns.into_iter().map(Arc::new).collect(), rows };
+        Ok(match nesting(&sets) {
+            None => batch,
+            Some(order) => in_order(&batch, &tables, &order),
+        })
+    }
+}
+
+/// Sets each of which lies within another, as ROLLUP makes them: the groups in the order in which a sort would find them, so that totals follow what
+/// they are totals of. (Nothing promises it; PostgreSQL's plans mostly yield it.)
+fn nesting(sets: &[&[usize]]) -> Option<Vec<usize>> {
+    if sets.len() < 2 {
+        return None;
+    }
+    let mut by_size = sets.to_vec();
+    by_size.sort_by_key(|set| set.len());
+    let mut order: Vec<usize> = Vec::new();
+    for set in by_size {
+        if !order.iter().all(|group| set.contains(group)) {
+            return None;
+        }
+        order.extend(set.iter().filter(|group| !order.contains(group)).copied().collect::<Vec<_>>());
+    }
+    Some(order)
+}
+
+fn in_order(batch: &Batch, tables: &[GroupTable<'_>], order: &[usize]) -> Batch {
+    /// Above every value, and above null.
+    const ABSENT: u8 = 0xff;
+    let mut keys: Vec<(Vec<u8>, u32)> = Vec::with_capacity(batch.rows);
+    for table in tables {
+        for row in 0..table.states.len() {
+            let mut key = Vec::new();
+            for at in order {
+                match table.set.contains(at) {
+                    true => {
+                        encode(&table.keys[*at].get(row), table.types[*at], KeyOrder::ASCENDING, &mut key)
+                    }
+                    false => key.push(ABSENT),
+                }
+            }
+            keys.push((key, keys.len() as u32));
+        }
+    }
+    keys.sort();
+    batch.gather(&keys.into_iter().map(|(_, row)| row).collect::<Vec<u32>>())
+}
+
+/// The groups of one grouping set.
+struct GroupTable<'s> {
+    /// Which of the grouping expressions tell its groups apart.
+    set: &'s [usize],
+    groups: HashMap<Vec<u8>, u32>,
+    /// By grouping expression; those of the set are filled.
+    keys: Vec<Column>,
+    types: Vec<Type>,
+    states: Vec<Vec<State>>,
+    key_bytes: usize,
+    /// The rows of the batch at hand, by group.
+    members: Vec<(u32, Vec<u32>)>,
+}
+
+impl<'s> GroupTable<'s> {
+    fn new(set: &'s [usize], types: &[Type], calls: &[Call]) -> Result<GroupTable<'s>> {
+        let mut states = Vec::new();
+        if set.is_empty() {
+            states.push(new_states(calls)?);
+        }
+        Ok(GroupTable {
+            set,
+            groups: HashMap::new(),
+            keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
+            types: types.to_vec(),
+            states,
+            key_bytes: 0,
+            members: Vec::new(),
+        })
+    }
+
+    fn assign(
+        &mut self,
+        columns: &[(Arc<Column>, Type, KeyOrder)],
+        batch: &Batch,
+        calls: &[Call],
+        parting: &mut Option<Parting>,
+        rt: &Runtime<'_>,
+    ) -> Result<()> {
+        let rows = batch.rows;
+        self.members.clear();
+        if self.set.is_empty() {
+            self.members.push((0, (0..rows as u32).collect()));
+            return Ok(());
+        }
+        let own;
+        let columns_of_set = match self.set.len() == columns.len() {
+            true => columns,
+            false => {
+                own = self.set.iter().map(|at| columns[*at].clone()).collect::<Vec<_>>();
+                &own
+            }
+        };
+        let encoded = encode_columns(columns_of_set, rows);
+        let mut local: HashMap<u32, usize> = HashMap::new();
+        for row in 0..rows {
+            let key = encoded.get(row);
+            let group = match self.groups.get(key) {
+                Some(group) => *group,
+                None if let Some(parting) = parting => {
+                    parting.push(Some(key), batch, row, rt)?;
+                    continue;
+                }
+                None => {
+                    let group = self.states.len() as u32;
+                    self.groups.insert(key.to_vec(), group);
+                    self.key_bytes += key.len() + 64;
+                    for at in self.set {
+                        self.keys[*at].push_from(&columns[*at].0, row);
+                    }
+                    self.states.push(new_states(calls)?);
+                    group
+                }
+            };
+            let at = *local.entry(group).or_insert_with(|| {
+                self.members.push((group, Vec::new()));
+                self.members.len() - 1
+            });
+            self.members[at].1.push(row as u32);
+        }
+        Ok(())
     }
 }
 
@@ -116,10 +268,16 @@ impl Execute for HashAggregate {
             self.done = true;
             self.at = 0;
         }
-        let Some(result) = &self.result else { return Ok(None) };
-        if self.at >= result.rows {
+        let Some(result) = self.result.as_ref().filter(|result| self.at < result.rows) else {
+            self.result = None;
+            while let Some(part) = self.parts.last_mut() {
+                if let Some(batch) = part.next(rt, max)? {
+                    return Ok(Some(batch));
+                }
+                self.parts.pop();
+            }
             return Ok(None);
-        }
+        };
         let end = result.rows.min(self.at + max.clamp(1, BATCH_ROWS));
         let batch = match (self.at, end == result.rows) {
             (0, true) => result.clone(),
@@ -131,6 +289,7 @@ impl Execute for HashAggregate {
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.done = false;
         self.result = None;
+        self.parts.clear();
         self.input.rescan(rt)
     }
 }

@@ -27,6 +27,7 @@ use super::unique;
 use crate::catalog::{Constraint, ConstraintKind, Table};
 use crate::error::Result;
 use crate::plan::logical::ModifyKind;
+use crate::table::partition::places;
 use crate::types::{Datum, Oid};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -116,7 +117,14 @@ impl Watcher {
         kind: ModifyKind,
         context: &ExecContext<'_>,
     ) -> Result<Option<Box<Watcher>>> {
-        let incoming = context.catalog.references_to(table.oid);
+        let catalog = context.catalog;
+        // A partition's rows are referenced through its ancestors as well.
+        let ancestors = catalog.partition_ancestors(table);
+        let above = ancestors.iter().flat_map(|ancestor| {
+            catalog.references_to(ancestor.oid).iter().map(move |found| (Some(ancestor), *found))
+        });
+        let incoming: Vec<_> =
+            catalog.references_to(table.oid).iter().map(|found| (None, *found)).chain(above).collect();
         let concerns = |constraint: &Constraint| match constraint.kind {
             ConstraintKind::Check(_) => false,
             ConstraintKind::ForeignKey(_) => kind != ModifyKind::Delete,
@@ -141,8 +149,14 @@ impl Watcher {
                 None => watcher.unique.push(position),
             }
         }
-        for &(referencing, constraint) in incoming {
-            watcher.referenced.extend(foreign_key::Incoming::new(referencing, constraint, context));
+        for (ancestor, (referencing, constraint)) in incoming {
+            let Some(mut incoming) = foreign_key::Incoming::new(referencing, constraint, context) else {
+                continue;
+            };
+            if let Some(ancestor) = ancestor {
+                incoming.carry(&places(ancestor, table));
+            }
+            watcher.referenced.push(incoming);
         }
         Ok(Some(Box::new(watcher)))
     }
@@ -210,6 +224,15 @@ impl Watcher {
             }
         }
         Ok(())
+    }
+
+    /// A row goes to another partition: to those who reference the partitioned table, it is an update.
+    pub fn moved(&self, old: &[Datum], new: &[Datum], rt: &Runtime<'_>) {
+        for incoming in &self.referenced {
+            if let Some((old, new)) = incoming.updated(old, new) {
+                self.queue_referenced(incoming, old, Some(new), rt);
+            }
+        }
     }
 
     pub fn deleted(&mut self, old: &[Datum], rt: &Runtime<'_>) {

@@ -37,6 +37,7 @@ use crate::plan::logical::ModifyKind;
 use crate::plan::{PlanContext, PlannerSettings, node};
 use crate::table::disclosure::may_show;
 use crate::table::key::{KeyOrder, encode};
+use crate::table::partition::{Places, Routing, place, places};
 use crate::table::{Shape, row, to_text};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::{Direction, KeyRange, Value};
@@ -198,6 +199,31 @@ fn referenced_entry(
     Ok((position, entry))
 }
 
+/// The partition that has the row with these values, if there is such a row (a unique key has the whole partition key in it), and the
+/// foreign key as if it referenced that.
+fn referenced_partition(
+    referenced: &Table,
+    key: &ForeignKey,
+    values: &[Datum],
+    context: &ExecContext<'_>,
+) -> Result<Option<(Arc<Table>, ForeignKey)>> {
+    let mut row = vec![Datum::Null; referenced.columns.len()];
+    for (value, &column) in values.iter().zip(&key.referenced_columns) {
+        row[column] = value.clone();
+    }
+    let routing = Routing::of(referenced, context)?;
+    let Some(at) = routing.route(&row, context)? else { return Ok(None) };
+    let Some(partition) = context.catalog.table(routing.children[at]) else { return Ok(None) };
+    let map = places(referenced, &partition);
+    let mut key = key.clone();
+    for column in &mut key.referenced_columns {
+        *column = place(&map, *column).unwrap_or(*column);
+    }
+    let part = partition.indexes.iter().find(|index| index.parent == key.index);
+    key.index = part.map_or(key.index, |index| index.oid);
+    Ok(Some((partition, key)))
+}
+
 /// Finds the referenced row in the latest state and locks it FOR KEY SHARE; false: there is none.
 fn lock_referenced(
     referenced: &Arc<Table>,
@@ -205,6 +231,12 @@ fn lock_referenced(
     values: &[Datum],
     context: &ExecContext<'_>,
 ) -> Result<bool> {
+    if referenced.is_partitioned() {
+        return match referenced_partition(referenced, key, values, context)? {
+            Some((partition, key)) => lock_referenced(&partition, &key, values, context),
+            None => Ok(false),
+        };
+    }
     let shape = Shape::of(referenced, context)?;
     let (position, entry) = referenced_entry(&shape, referenced, key, values)?;
     let index = &shape.indexes[position];
@@ -233,9 +265,16 @@ fn lock_referenced(
             if latest.is_some() {
                 return Ok(true);
             }
+            drop(transaction);
+            if referenced.is_partition() {
+                context.catalog.runtime().moved.check(shape.tree.id(), place)?;
+            }
             continue;
         }
         drop(transaction);
+        if latest.is_none() && referenced.is_partition() {
+            context.catalog.runtime().moved.check(shape.tree.id(), place)?;
+        }
         if let Some(bytes) = latest {
             let row = shape.decode_row(&bytes)?;
             let columns = &key.referenced_columns;
@@ -312,6 +351,15 @@ pub fn check_all(
         let has_null = key.columns.iter().any(|&column| row[column].is_null());
         let values = as_referenced(key, &row, &shape.types, &target.types, &context.eval)?;
         if let (false, Some(values)) = (has_null, values) {
+            let mut found = (referenced.clone(), key.clone());
+            while found.0.is_partitioned() {
+                match referenced_partition(&found.0, &found.1, &values, context)? {
+                    Some(deeper) => found = deeper,
+                    None => return Err(not_present(table, constraint, key, referenced, &row, context)),
+                }
+            }
+            let (referenced, key) = (&found.0, &found.1);
+            let target = Shape::of(referenced, context)?;
             let (position, entry) = referenced_entry(&target, referenced, key, &values)?;
             let tree = &target.indexes[position].tree;
             if context.transaction.borrow_mut().catalog_get(tree, &entry)?.is_some() {
@@ -319,6 +367,46 @@ pub fn check_all(
             }
         }
         Err(not_present(table, constraint, key, referenced, &row, context))
+    })
+}
+
+/// DETACH PARTITION: 23503 if a row references one of the leaf, which is leaving the referenced (partitioned) table.
+pub fn check_none_references(
+    table: &Arc<Table>,
+    constraint: Oid,
+    referenced: &Arc<Table>,
+    leaf: &Arc<Table>,
+    context: &ExecContext<'_>,
+) -> Result<()> {
+    let Some(constraint) = table.constraint(constraint) else { return Ok(()) };
+    let Some(key) = constraint.foreign_key() else { return Ok(()) };
+    let shape = Shape::of(table, context)?;
+    let types = referenced.types();
+    crate::table::loader::scan_all(&shape.tree, context, |_, value| {
+        let row = shape.decode_row(value)?;
+        if key.columns.iter().any(|&column| row[column].is_null()) {
+            return Ok(());
+        }
+        let Some(values) = as_referenced(key, &row, &shape.types, &types, &context.eval)? else {
+            return Ok(());
+        };
+        let mut found = (referenced.clone(), key.clone());
+        while found.0.is_partitioned() {
+            match referenced_partition(&found.0, &found.1, &values, context)? {
+                Some(deeper) => found = deeper,
+                None => return Ok(()),
+            }
+        }
+        if found.0.oid != leaf.oid {
+            return Ok(());
+        }
+        let message = format!(
+            "removing partition \"{}\" violates foreign key constraint \"{}\"",
+            leaf.name, constraint.name
+        );
+        let shown = description(referenced, &key.referenced_columns, values.into_iter(), context);
+        Err(violation(message, table, constraint, context)
+            .detail(format!("Key {shown} is still referenced from table \"{}\".", table.name)))
     })
 }
 
@@ -338,12 +426,22 @@ pub struct Incoming {
 impl Incoming {
     pub fn new(table: Oid, constraint: Oid, context: &ExecContext<'_>) -> Option<Incoming> {
         let table = context.catalog.table(table)?;
+        // Its partitions have the constraint too, and the rows.
+        if table.is_partitioned() {
+            return None;
+        }
         let position = table.constraints.iter().position(|other| other.oid == constraint)?;
         let key = table.constraints[position].foreign_key()?.clone();
         Some(Incoming { table, constraint: position, key })
     }
     pub fn constraint(&self) -> &Constraint {
         &self.table.constraints[self.constraint]
+    }
+    /// The referenced rows are those of a partition that has the columns at other places.
+    pub fn carry(&mut self, places: &Places) {
+        for column in &mut self.key.referenced_columns {
+            *column = place(places, *column).unwrap_or(*column);
+        }
     }
     /// Only NO ACTION can be deferred.
     pub fn can_wait(&self, is_update: bool) -> bool {
@@ -388,6 +486,7 @@ pub fn act(
         ReferentialAction::Cascade | ReferentialAction::SetNull | ReferentialAction::SetDefault => {
             let modify = Arc::new(change(table, key, action, new, &referenced, context)?);
             let mut changer = Changer::new(&modify, rt)?;
+            changer.moves = table.is_partition();
             let input: Vec<Datum> = new.map(<[Datum]>::to_vec).unwrap_or_default();
             changer.begin(rt)?;
             search.each(context, |place, _| {
@@ -452,6 +551,10 @@ fn cascade(
     {
         let row = search.shape.decode_row(&bytes)?;
         changer.apply(place, row, input, rt)?;
+        if let Some(moved) = changer.moved.take() {
+            let leaf = changer.modify.table.clone();
+            super::targets::relocate_from(&leaf, moved, rt)?;
+        }
     }
     Ok(())
 }
@@ -491,6 +594,8 @@ fn change(
         alias: table.name.as_str().into(),
         key: 0,
         row: 0,
+        table_oid: None,
+        targets_others: false,
         columns: Vec::new(),
         recheck: Vec::new(),
         assignments,
@@ -731,6 +836,12 @@ pub fn relations(
         for key in table.constraints.iter().filter_map(|constraint| constraint.foreign_key()) {
             if touches(&key.columns) {
                 lock(key.referenced, RelationLockMode::RowShare);
+                if let Some(referenced) = catalog.table(key.referenced).filter(|table| table.is_partitioned())
+                {
+                    for partition in catalog.descendants(&referenced) {
+                        lock(partition.oid, RelationLockMode::RowShare);
+                    }
+                }
             }
         }
     }
@@ -738,10 +849,26 @@ pub fn relations(
         return;
     }
     let mut next = Vec::new();
-    for &(oid, constraint) in catalog.references_to(table.oid) {
+    let ancestors = catalog.partition_ancestors(table);
+    let above = ancestors.iter().flat_map(|ancestor| {
+        catalog.references_to(ancestor.oid).iter().map(move |found| (Some(ancestor), *found))
+    });
+    let incoming = catalog.references_to(table.oid).iter().map(|found| (None, *found));
+    for (ancestor, (oid, constraint)) in incoming.chain(above) {
         let Some(referencing) = catalog.table(oid) else { continue };
+        // Its partitions have the constraint too.
+        if referencing.is_partitioned() {
+            continue;
+        }
         let Some(key) = referencing.constraint(constraint).and_then(|c| c.foreign_key()) else { continue };
-        if !touches(&key.referenced_columns) {
+        let carried: Vec<usize> = match ancestor {
+            None => key.referenced_columns.clone(),
+            Some(ancestor) => {
+                let map = places(ancestor, table);
+                key.referenced_columns.iter().filter_map(|column| place(&map, *column)).collect()
+            }
+        };
+        if !touches(&carried) {
             continue;
         }
         let action = if matches!(effect, Effect::Delete) { key.on_delete } else { key.on_update };
@@ -752,6 +879,12 @@ pub fn relations(
             }
             _ => (RelationLockMode::RowExclusive, Some(Some(key.columns.clone()))),
         };
+        // To check again, after NO ACTION, whether another row has the key.
+        if ancestor.is_some() {
+            for partition in ancestors.iter().flat_map(|ancestor| catalog.descendants(ancestor)) {
+                lock(partition.oid, RelationLockMode::RowShare);
+            }
+        }
         // What was known already has been followed, and so cycles end.
         if lock(oid, mode)
             && let Some(effect) = effect
@@ -812,6 +945,18 @@ fn not_present(
     error.detail(format!("Key {shown} is not present in table \"{}\".", referenced.name))
 }
 
+/// The constraint of the partitioned table that this one is a part of.
+fn topmost(table: &Table, constraint: &Constraint, context: &ExecContext<'_>) -> Option<(Arc<Table>, usize)> {
+    let mut parent = constraint.parent;
+    let mut found = None;
+    for ancestor in context.catalog.partition_ancestors(table) {
+        let Some(at) = ancestor.constraints.iter().position(|above| above.oid == parent) else { break };
+        parent = ancestor.constraints[at].parent;
+        found = Some((ancestor, at));
+    }
+    found
+}
+
 fn still_referenced(
     table: &Table,
     constraint: &Constraint,
@@ -820,6 +965,9 @@ fn still_referenced(
     old: &[Datum],
     context: &ExecContext<'_>,
 ) -> Error {
+    let top = topmost(table, constraint, context);
+    let (table, constraint) =
+        top.as_ref().map_or((table, constraint), |(table, at)| (&**table, &table.constraints[*at]));
     let message = format!(
         "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
         referenced.name, constraint.name, table.name

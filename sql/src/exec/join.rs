@@ -1,10 +1,11 @@
-//! Joins: hash join (the right side is built, the left probes) and nested loop.
+//! Joins: hash join (the right side is built, the left probes; in parts where that is too much for memory, see `spill.rs`) and nested loop.
 
 use super::basic::check_budget;
 use super::eval::{eval, filter, operand_column, row_value};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns};
+use super::spill::{DEPTH_MAX, Parting, can_spill, should_spill};
 use crate::column::{BATCH_ROWS, Batch, Bitmap, Column, NO_ROW};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -37,6 +38,10 @@ pub struct HashJoin {
     left_types: Vec<Type>,
     right_types: Vec<Type>,
     table: Option<Table>,
+    /// The right side was too much for memory: joins of parts of both sides, in turn.
+    parts: Option<Vec<HashJoin>>,
+    /// How often the sides were parted to come here.
+    depth: u32,
     /// A left batch whose matches are being handed out.
     probing: Option<Probing>,
     /// FULL: where the unmatched right rows are handed out from.
@@ -76,12 +81,15 @@ impl HashJoin {
             left_types,
             right_types,
             table: None,
+            parts: None,
+            depth: 0,
             probing: None,
             unmatched_at: None,
         }
     }
 
-    fn build(&mut self, rt: &Runtime<'_>) -> Result<Table> {
+    /// `None`: it is too much for memory, and was put into parts.
+    fn build(&mut self, rt: &Runtime<'_>) -> Result<Option<Table>> {
         let mut rows = Collected::new(&self.right_types);
         let mut heads: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut next: Vec<u32> = Vec::new();
@@ -109,11 +117,51 @@ impl HashJoin {
                 next.push(previous);
             }
             rows.append(&batch);
-            check_budget(rows.bytes() + key_bytes + next.len() * 4, rt, "hash table")?;
+            let held = rows.bytes() + key_bytes + next.len() * 4;
+            if self.depth < DEPTH_MAX
+                && should_spill(held, &self.right_types, rt)
+                && can_spill(&self.left_types)
+            {
+                drop((heads, next));
+                self.parts = Some(self.part(rows.finish(), rt)?);
+                return Ok(None);
+            }
+            check_budget(held, rt, "hash table")?;
         }
         let rows = rows.finish();
         let matched = Bitmap::new(rows.rows);
-        Ok(Table { rows, heads, next, matched })
+        Ok(Some(Table { rows, heads, next, matched }))
+    }
+
+    /// Parts both sides by the hash of their keys; the right one goes on from the rows that were read.
+    fn part(&mut self, read: Batch, rt: &Runtime<'_>) -> Result<Vec<HashJoin>> {
+        let mut right = Parting::new(&self.right_types, self.depth);
+        let mut next = Some(read);
+        while let Some(batch) = next {
+            rt.check_interrupt()?;
+            let (keys, has_null) = encode_join_keys(self.join.keys.iter().map(|(_, key)| key), &batch, rt)?;
+            for (row, null) in has_null.iter().enumerate() {
+                right.push((!null).then(|| keys.get(row)), &batch, row, rt)?;
+            }
+            next = self.right.next(rt, BATCH_ROWS)?;
+        }
+        let mut left = Parting::new(&self.left_types, self.depth);
+        while let Some(batch) = self.left.next(rt, BATCH_ROWS)? {
+            rt.check_interrupt()?;
+            let (keys, has_null) = encode_join_keys(self.join.keys.iter().map(|(key, _)| key), &batch, rt)?;
+            for (row, null) in has_null.iter().enumerate() {
+                left.push((!null).then(|| keys.get(row)), &batch, row, rt)?;
+            }
+        }
+        let pairs = left.finish()?.into_iter().zip(right.finish()?);
+        let needed = pairs.filter(|(left, right)| !left.is_empty() || !right.is_empty());
+        let join = |(left, right)| {
+            let (types, join) = ((self.left_types.clone(), self.right_types.clone()), self.join.clone());
+            let mut part = HashJoin::new(Box::new(left), Box::new(right), join, types.0, types.1);
+            part.depth = self.depth + 1;
+            part
+        };
+        Ok(needed.map(join).collect())
     }
 
     /// Pairs of the current left batch, up to a batch's worth; None when it is used up.
@@ -236,8 +284,17 @@ fn encode_join_keys<'k>(
 
 impl Execute for HashJoin {
     fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
-        if self.table.is_none() {
-            self.table = Some(self.build(rt)?);
+        if self.table.is_none() && self.parts.is_none() {
+            self.table = self.build(rt)?;
+        }
+        if let Some(parts) = &mut self.parts {
+            while let Some(part) = parts.last_mut() {
+                if let Some(batch) = part.next(rt, BATCH_ROWS)? {
+                    return Ok(Some(batch));
+                }
+                parts.pop();
+            }
+            return Ok(None);
         }
         loop {
             rt.check_interrupt()?;
@@ -269,6 +326,7 @@ impl Execute for HashJoin {
     }
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.table = None;
+        self.parts = None;
         self.probing = None;
         self.unmatched_at = None;
         self.left.rescan(rt)?;

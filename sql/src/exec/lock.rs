@@ -12,6 +12,7 @@ use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::node;
 use crate::table::Shape;
+use crate::table::partition::{place, places};
 use crate::types::{Datum, Type};
 use serin_txn::RowLock;
 use std::sync::Arc;
@@ -40,7 +41,16 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
     let mut changed: Option<Vec<Datum>> = None;
     for target in &lock.targets {
         let Datum::Bytea(key) = batch.columns[target.key].get(row) else { continue };
-        let shape = Shape::of(&target.table, rt.context)?;
+        let (table, map) = match target.table_oid.map(|at| batch.columns[at].get(row)) {
+            Some(Datum::Oid(oid)) if oid != target.table.oid => {
+                let child = rt.context.catalog.table(oid);
+                let child = child.ok_or_else(|| Error::internal("a row of a table that is gone"))?;
+                let map = places(&target.table, &child);
+                (child, map)
+            }
+            _ => (target.table.clone(), None),
+        };
+        let shape = Shape::of(&table, rt.context)?;
         let locked = rt
             .context
             .transaction
@@ -49,18 +59,24 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
             .map_err(|error| match error {
                 serin_txn::Error::LockNotAvailable(_) => Error::new(
                     SqlState::LOCK_NOT_AVAILABLE,
-                    format!("could not obtain lock on row in relation \"{}\"", target.table.name),
+                    format!("could not obtain lock on row in relation \"{}\"", table.name),
                 ),
                 error => error.into(),
             })?;
         match locked {
             RowLock::Unchanged => {}
-            RowLock::Skipped | RowLock::Changed(None) => return Ok(Locked::Gone),
+            RowLock::Skipped => return Ok(Locked::Gone),
+            RowLock::Changed(None) => {
+                if table.is_partition() {
+                    rt.context.catalog.runtime().moved.check(shape.tree.id(), &key)?;
+                }
+                return Ok(Locked::Gone);
+            }
             RowLock::Changed(Some(value)) => {
                 let new = shape.decode_row(&value)?;
                 let row = changed.get_or_insert_with(|| batch.row(row));
                 for (input, column) in &target.columns {
-                    row[*input] = new[*column].clone();
+                    row[*input] = place(&map, *column).map_or(Datum::Null, |column| new[column].clone());
                 }
             }
         }
@@ -77,8 +93,14 @@ impl Execute for LockRows {
         let wanted = max.clamp(1, BATCH_ROWS);
         // Under two-phase locking the reads below lock the rows for what is wanted of them at once.
         for target in &self.lock.targets {
-            let shape = Shape::of(&target.table, rt.context)?;
-            rt.context.transaction.borrow_mut().intend_to_lock(&shape.tree, target.strength);
+            let children = match target.table_oid {
+                None => Vec::new(),
+                Some(_) => rt.context.catalog.descendants(&target.table),
+            };
+            for table in children.iter().chain([&target.table]) {
+                let shape = Shape::of(table, rt.context)?;
+                rt.context.transaction.borrow_mut().intend_to_lock(&shape.tree, target.strength);
+            }
         }
         let mut out = Collected::new(&self.types);
         while out.rows < wanted {

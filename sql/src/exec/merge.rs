@@ -6,8 +6,9 @@
 //! this command has changed already is an error (21000).
 
 use super::eval::row_passes;
-use super::modify::Changer;
+use super::modify::{Changer, announce_all, new_row};
 use super::runtime::Runtime;
+use super::targets::Targets;
 use super::trigger::Event;
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
@@ -20,21 +21,31 @@ pub struct Merger {
     modify: Arc<node::Modify>,
     /// By `node::Merge::kinds`.
     changers: Vec<Changer>,
+    /// Where the rows are in children or partitions.
+    targets: Option<Targets>,
 }
 
 impl Merger {
     pub fn new(modify: &Arc<node::Modify>, merge: &node::Merge, rt: &Runtime<'_>) -> Result<Merger> {
         let changers = merge.kinds.iter().map(|kind| Changer::new(kind, rt)).collect::<Result<Vec<_>>>()?;
-        Ok(Merger { modify: modify.clone(), changers })
+        let targets =
+            (modify.targets_others || modify.table.is_partitioned()).then(|| Targets::new(&modify.table));
+        Ok(Merger { modify: modify.clone(), changers, targets })
     }
 
     pub fn begin(&self, rt: &Runtime<'_>) -> Result<()> {
         self.changers.iter().try_for_each(|changer| changer.begin(rt))?;
+        if self.targets.is_some() {
+            return announce_all(&self.modify, rt);
+        }
         self.changers.iter().for_each(|changer| changer.announce(rt));
         Ok(())
     }
 
     pub fn end(&mut self, rt: &Runtime<'_>) {
+        if let Some(targets) = &mut self.targets {
+            targets.end(rt);
+        }
         // AFTER triggers fire in the opposite order.
         self.changers.iter_mut().rev().for_each(|changer| changer.end(rt));
     }
@@ -74,8 +85,22 @@ impl Merger {
             let Some((at, action)) = chosen.and_then(|clause| clause.action.as_ref()) else {
                 return Ok(Some(false));
             };
-            let changer = &mut self.changers[*at];
-            changer.modify = action.clone();
+            let table = modify.table_oid.map(|at| input[at].clone());
+            let changer = match (&mut self.targets, table) {
+                (Some(targets), Some(Datum::Oid(table))) => {
+                    let action = targets.action(action, table, rt)?;
+                    let changer = targets.changer(&merge.kinds[*at], table, rt)?;
+                    changer.modify = action;
+                    changer
+                }
+                _ => {
+                    let changer = &mut self.changers[*at];
+                    changer.modify = action.clone();
+                    changer
+                }
+            };
+            // What the input has of the row, by the columns of the row's own table.
+            let columns = changer.modify.columns.clone();
             let current = match locked.take() {
                 Some(current) => current,
                 None => {
@@ -89,6 +114,7 @@ impl Merger {
                         RowLock::Unchanged => changer.shape.decode_row(old)?,
                         RowLock::Skipped => return Err(twice()),
                         RowLock::Changed(None) => {
+                            changer.gone(key, rt)?;
                             for (place, _) in &modify.columns {
                                 input[*place] = Datum::Null;
                             }
@@ -96,7 +122,7 @@ impl Merger {
                         }
                         RowLock::Changed(Some(latest)) => {
                             let latest = changer.shape.decode_row(&latest)?;
-                            for (place, column) in &modify.columns {
+                            for (place, column) in &columns {
                                 input[*place] = latest[*column].clone();
                             }
                             if !row_passes(&modify.recheck, input, rt)? {
@@ -111,7 +137,14 @@ impl Merger {
                     }
                 }
             };
-            return Ok(Some(changer.apply(key, current, input, rt)?.is_some()));
+            let applied = changer.apply(key, current, input, rt)?.is_some();
+            let from = changer.modify.table.oid;
+            return match (changer.moved.take(), &mut self.targets) {
+                (Some(moved), Some(targets)) => {
+                    Ok(Some(targets.relocate(&merge.kinds[*at], from, moved, input, rt)?.is_some()))
+                }
+                _ => Ok(Some(applied)),
+            };
         }
     }
 
@@ -121,6 +154,10 @@ impl Merger {
                 continue;
             }
             let Some((at, action)) = &clause.action else { return Ok(false) };
+            if let Some(targets) = &mut self.targets {
+                let row = new_row(action, input, rt)?;
+                return Ok(targets.insert(&merge.kinds[*at], row, input, rt)?.is_some());
+            }
             let changer = &mut self.changers[*at];
             changer.modify = action.clone();
             return Ok(changer.insert(input, rt)?.is_some());

@@ -16,12 +16,15 @@ use super::merge::{Merger, event_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::Collected;
+use super::targets::Targets;
 use super::trigger::{After, Event, Triggers, changed_by_trigger};
+use crate::catalog::Table;
 use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
 use crate::table::key::encode;
+use crate::table::partition::{Places, carried};
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Type};
 use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
@@ -41,10 +44,31 @@ pub struct Changer {
     /// For AFTER triggers: the statement's event, and ON CONFLICT's updates.
     after: Option<After>,
     after_conflict: Option<After>,
+    /// Where the table has the columns of the one that the statement names.
+    places: Places,
+    /// Of a partition that is changed through its root: a row that is to be elsewhere is put in `moved`, for the caller to relocate.
+    pub moves: bool,
+    pub moved: Option<Moved>,
+}
+
+/// A row on its way to another partition.
+pub struct Moved {
+    key: Box<[u8]>,
+    old: Vec<Datum>,
+    pub new: Vec<Datum>,
 }
 
 impl Changer {
     pub fn new(modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Changer> {
+        Changer::make(modify, None, false, rt)
+    }
+
+    /// For a table that is changed through another one (`targets.rs`), which alone fires statement triggers.
+    pub fn of_child(modify: &Arc<node::Modify>, places: Places, rt: &Runtime<'_>) -> Result<Changer> {
+        Changer::make(modify, places, true, rt)
+    }
+
+    fn make(modify: &Arc<node::Modify>, places: Places, is_child: bool, rt: &Runtime<'_>) -> Result<Changer> {
         let mut writer = TableWriter::new(&modify.table, rt.context)?;
         let uses = rt.plan.iter().flat_map(|plan| &plan.permissions.relations);
         let of_target = uses.filter(|used| used.relation == modify.table.oid);
@@ -82,7 +106,11 @@ impl Changer {
         };
         let triggers = match modify.table.triggers.is_empty() {
             true => None,
-            false => Triggers::of(&modify.table, assigned.iter().map(|(at, _)| *at).collect(), rt)?,
+            false => {
+                let assigned = assigned.iter().map(|(at, _)| *at).collect();
+                Triggers::of(&modify.table, assigned, rt)?
+                    .and_then(|triggers| triggers.for_rows_only(is_child))
+            }
         };
         let event = event_of(modify.kind);
         let after = triggers.as_ref().map(|triggers| triggers.after(event));
@@ -99,6 +127,9 @@ impl Changer {
             triggers,
             after,
             after_conflict,
+            places,
+            moves: false,
+            moved: None,
         })
     }
 
@@ -172,7 +203,17 @@ impl Changer {
         };
         let lock = |mode| {
             let mut transaction = rt.context.transaction.borrow_mut();
-            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block)
+            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block).map_err(
+                |error| match error {
+                    // What looks like a deletion is an update if the row is in another partition.
+                    serin_txn::Error::ConcurrentUpdate { deleted: true, conflict }
+                        if self.modify.table.is_partition() && self.gone(key, rt).is_err() =>
+                    {
+                        serin_txn::Error::ConcurrentUpdate { deleted: false, conflict }
+                    }
+                    error => error,
+                },
+            )
         };
         let mut locked = lock(mode)?;
         if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
@@ -185,8 +226,33 @@ impl Changer {
                 self.apply(key, old, input, rt)
             }
             RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
-            RowLock::Skipped | RowLock::Changed(None) => Ok(None),
+            RowLock::Skipped => Ok(None),
+            RowLock::Changed(None) => self.gone(key, rt).map(|()| None),
         }
+    }
+
+    /// A row that was to be changed has been deleted, or moved to another partition.
+    pub fn gone(&self, key: &[u8], rt: &Runtime<'_>) -> Result<()> {
+        match self.modify.table.is_partition() {
+            true => rt.context.catalog.runtime().moved.check(self.shape.tree.id(), key),
+            false => Ok(()),
+        }
+    }
+
+    /// Deletes a row that goes to another partition; false if a trigger keeps it.
+    pub fn delete_moved(&mut self, moved: &Moved, rt: &Runtime<'_>) -> Result<bool> {
+        if self.before_change(Event::Delete, &moved.key, &moved.old, None, rt)?.is_none() {
+            return Ok(false);
+        }
+        rt.context.catalog.runtime().moved.add(self.shape.tree.id(), &moved.key);
+        self.writer.delete(&moved.key, &moved.old, rt.context)?;
+        if let Some(watcher) = &mut self.watcher {
+            watcher.moved(&moved.old, &moved.new, rt);
+        }
+        if let Some(after) = &mut self.after {
+            after.row(Some(&moved.old), None, rt)?;
+        }
+        Ok(true)
     }
 
     /// Whether an update that assigns key columns leaves them as they are (`SET id = id`): then those who reference the row need not wait.
@@ -263,6 +329,10 @@ impl Changer {
             return Ok(None);
         };
         self.writer.fill_generated(&mut new, rt.context)?;
+        if self.moves && !self.writer.fits(&new, rt.context)? {
+            self.moved = Some(Moved { key: key.into(), old, new });
+            return Ok(None);
+        }
         self.writer.check(&new, rt.context)?;
         self.writer.update(key, &old, &new, rt.context)?;
         self.watch_update(key, &old, &new, rt)?;
@@ -284,17 +354,23 @@ impl Changer {
 
     /// Inserts one row; None if ON CONFLICT left things as they are.
     pub fn insert(&mut self, input: &[Datum], rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
+        let row = new_row(&self.modify, input, rt)?;
+        self.insert_row(row, rt)
+    }
+
+    pub fn insert_row(&mut self, mut row: Vec<Datum>, rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
         let modify = self.modify.clone();
-        let mut row = vec![Datum::Null; modify.table.columns.len()];
-        for (at, expr) in &modify.assignments {
-            row[*at] = row_value(expr, input, rt)?;
-        }
         if let Some(triggers) = &self.triggers
             && triggers.has_before_row(Event::Insert)
         {
             match triggers.before_row(Event::Insert, None, Some(row), rt)? {
                 Some(Some(returned)) => row = returned,
                 _ => return Ok(None),
+            }
+            if let Some(trigger) = triggers.inherited_before_row(Event::Insert)
+                && !self.writer.fits(&row, rt.context)?
+            {
+                return Err(moved_by_trigger(&modify.table, trigger, rt));
             }
         }
         self.writer.fill_generated(&mut row, rt.context)?;
@@ -347,7 +423,10 @@ impl Changer {
             };
             let Some(existing) = existing else { continue };
             let existing = self.shape.decode_row(&existing)?;
-            let both: Vec<Datum> = existing.iter().chain(&row).cloned().collect();
+            let both: Vec<Datum> = match &self.places {
+                None => existing.iter().chain(&row).cloned().collect(),
+                places => [carried(&existing, places), carried(&row, places)].concat(),
+            };
             if !row_passes(&update.filter, &both, rt)? {
                 return Ok(None);
             }
@@ -360,6 +439,12 @@ impl Changer {
                 return Ok(None);
             };
             self.writer.fill_generated(&mut new, rt.context)?;
+            if modify.table.is_partition() && !self.writer.fits(&new, rt.context)? {
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "invalid ON UPDATE specification")
+                    .detail(
+                        "The result tuple would appear in a different partition than the original tuple.",
+                    ));
+            }
             self.writer.check(&new, rt.context)?;
             self.writer.update(&key, &existing, &new, rt.context)?;
             self.watch_update(&key, &existing, &new, rt)?;
@@ -373,10 +458,32 @@ impl Changer {
     /// RETURNING's values for an affected row.
     pub fn returned(&self, row: Vec<Datum>, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
         let Some(returning) = &self.modify.returning else { return Ok(Vec::new()) };
-        let mut over = row;
+        let mut over = match &self.places {
+            None => row,
+            places => carried(&row, places),
+        };
+        over.push(Datum::Oid(self.modify.table.oid));
         over.extend_from_slice(input);
         returning.iter().map(|expr| row_value(expr, &over, rt)).collect()
     }
+}
+
+/// The row that an INSERT makes of an input row.
+pub fn new_row(modify: &node::Modify, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
+    let mut row = vec![Datum::Null; modify.table.columns.len()];
+    for (at, expr) in &modify.assignments {
+        row[*at] = row_value(expr, input, rt)?;
+    }
+    Ok(row)
+}
+
+fn moved_by_trigger(table: &Table, trigger: &str, rt: &Runtime<'_>) -> Error {
+    let schema = rt.context.catalog.schema(table.schema).map_or("", |schema| &schema.name);
+    let message = "moving row to another partition during a BEFORE FOR EACH ROW trigger is not supported";
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(format!(
+        "Before executing trigger \"{trigger}\", the row was to be in partition \"{schema}.{}\".",
+        table.name
+    ))
 }
 
 fn twice() -> Error {
@@ -385,6 +492,18 @@ fn twice() -> Error {
         "ON CONFLICT DO UPDATE command cannot affect row a second time",
     )
     .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+}
+
+/// As [`Changer::announce`], for a table and its children.
+pub fn announce_all(modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<()> {
+    if modify.kind == ModifyKind::Insert && modify.on_conflict.is_none() {
+        return Ok(());
+    }
+    for table in rt.context.catalog.descendants(&modify.table).iter().chain([&modify.table]) {
+        let shape = Shape::of(table, rt.context)?;
+        rt.context.transaction.borrow_mut().intend_to_lock(&shape.tree, RowLockMode::Update);
+    }
+    Ok(())
 }
 
 pub struct Modify {
@@ -408,6 +527,9 @@ impl Modify {
         let modify = self.modify.clone();
         if let Some(merge) = &modify.merge {
             return self.merge(merge, rt);
+        }
+        if modify.targets_others {
+            return self.run_on_others(rt);
         }
         let mut changer = Changer::new(&self.modify, rt)?;
         changer.begin(rt)?;
@@ -448,6 +570,63 @@ impl Modify {
             }
         }
         changer.end(rt);
+        self.finish(affected, rt)?;
+        Ok(out.finish())
+    }
+
+    /// The same where the rows are in children or partitions, or go there.
+    fn run_on_others(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
+        let modify = self.modify.clone();
+        let mut named = Changer::new(&modify, rt)?;
+        named.begin(rt)?;
+        let mut targets = Targets::new(&modify.table);
+        announce_all(&modify, rt)?;
+        let mut out = Collected::new(&self.types);
+        let mut affected = 0;
+        let ahead = if named.triggers.is_some() { 1 } else { BATCH_ROWS };
+        while let Some(batch) = self.input.next(rt, ahead)? {
+            let mut returned = Vec::new();
+            for at in 0..batch.rows {
+                if at % 256 == 0 {
+                    rt.check_interrupt()?;
+                }
+                let mut input = batch.row(at);
+                let values = match modify.kind {
+                    ModifyKind::Insert => {
+                        let row = new_row(&modify, &input, rt)?;
+                        targets.insert(&modify, row, &input, rt)?
+                    }
+                    _ => {
+                        let (Datum::Bytea(key), Datum::Bytea(old), Some(Datum::Oid(table))) = (
+                            input[modify.key].clone(),
+                            input[modify.row].clone(),
+                            modify.table_oid.map(|at| input[at].clone()),
+                        ) else {
+                            return Err(Error::internal("a row to change without its key"));
+                        };
+                        let changer = targets.changer(&modify, table, rt)?;
+                        let changed = changer.change(&key, &old, &mut input, rt)?;
+                        match (changed, changer.moved.take()) {
+                            (_, Some(moved)) => targets.relocate(&modify, table, moved, &input, rt)?,
+                            (Some(row), None) => Some(changer.returned(row, &input, rt)?),
+                            (None, None) => None,
+                        }
+                    }
+                };
+                if let Some(values) = values {
+                    affected += 1;
+                    if modify.returning.is_some() {
+                        returned.push(values);
+                    }
+                }
+            }
+            if !returned.is_empty() {
+                out.append(&super::basic::datums_to_batch(&returned, &self.types));
+                check_budget(out.bytes(), rt, "RETURNING rows")?;
+            }
+        }
+        targets.end(rt);
+        named.end(rt);
         self.finish(affected, rt)?;
         Ok(out.finish())
     }

@@ -38,7 +38,8 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             Box::new(sort::Sort::new(child(input), keys.clone(), top.clone(), input.types.clone()))
         }
         Operator::Aggregate { input, aggregate } => {
-            Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), node.types.clone()))
+            let (types, input_types) = (node.types.clone(), input.types.clone());
+            Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), types, input_types))
         }
         Operator::Window { input, calls } => {
             Box::new(window::Window::new(child(input), calls.clone(), input.types.clone()))
@@ -60,7 +61,9 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             left.types.clone(),
             right.types.clone(),
         )),
-        Operator::Append { inputs } => Box::new(set::Append::new(inputs.iter().map(child).collect())),
+        Operator::Append { inputs, prune } => {
+            Box::new(set::Append::new(inputs.iter().map(child).collect(), prune.clone()))
+        }
         Operator::SetOperation { left, right, operator, all } => {
             Box::new(set::SetOperation::new(child(left), child(right), *operator, *all, node.types.clone()))
         }

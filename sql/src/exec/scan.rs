@@ -14,7 +14,7 @@ use crate::plan::node::{self, Access, Bounds, Equal};
 use crate::table::key::{KeyOrder, VALUE_TAG, encode, prefix_successor, skip};
 use crate::table::row::RowDecoder;
 use crate::table::{KeyPart, Shape};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Oid, Type};
 use serin_storage::{Direction, KeyRange};
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -99,6 +99,8 @@ impl Execute for TableScan {
 struct Extra {
     keys: Option<Strings>,
     rows: Option<Strings>,
+    /// To be put behind every row.
+    table_oid: Option<Oid>,
 }
 
 impl Extra {
@@ -106,6 +108,7 @@ impl Extra {
         Extra {
             keys: scan.key.then(|| Strings::with_capacity(16)),
             rows: scan.row.then(|| Strings::with_capacity(16)),
+            table_oid: scan.table_oid.then_some(scan.table.oid),
         }
     }
     fn push(&mut self, key: &[u8], row: &[u8]) {
@@ -214,6 +217,11 @@ fn finish(open: &mut Open, extra: Extra) -> Batch {
     for strings in [extra.keys, extra.rows].into_iter().flatten() {
         columns.push(Arc::new(Column::new(Values::Bytea(strings))));
     }
+    if let Some(oid) = extra.table_oid {
+        let mut column = Column::with_capacity(Type::OID.repr(), rows);
+        (0..rows).for_each(|_| column.push_datum(&Datum::Oid(oid)));
+        columns.push(Arc::new(column));
+    }
     Batch { columns, rows }
 }
 
@@ -230,7 +238,7 @@ pub(crate) fn table_key<'e>(key: &'e [u8], value: &'e [u8], parts: &[KeyPart]) -
 }
 
 /// A bound's value as a key of the column's type.
-enum KeyValue {
+pub(crate) enum KeyValue {
     Value(Datum),
     /// An integer that the column's type can't hold.
     Below,
@@ -238,7 +246,7 @@ enum KeyValue {
     Null,
 }
 
-fn key_value(value: Datum, data_type: Type) -> KeyValue {
+pub(crate) fn key_value(value: Datum, data_type: Type) -> KeyValue {
     let Some(wide) = integer(&value) else {
         return if value.is_null() { KeyValue::Null } else { KeyValue::Value(value) };
     };
@@ -395,7 +403,11 @@ impl Execute for SystemScan {
         let mut count = 0;
         for row in rows.take(BATCH_ROWS) {
             for (column, at) in columns.iter_mut().zip(&self.scan.columns) {
-                column.push_datum(&row[*at]);
+                // Behind the relation's columns: its OID.
+                match row.get(*at) {
+                    Some(value) => column.push_datum(value),
+                    None => column.push_datum(&Datum::Oid(self.scan.relation.oid)),
+                }
             }
             count += 1;
         }

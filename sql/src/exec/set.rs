@@ -1,7 +1,7 @@
 //! Append, DISTINCT, INTERSECT and EXCEPT: rows told apart by their encoded columns, so that nulls are alike.
 
 use super::basic::check_budget;
-use super::eval::{eval, operand_column};
+use super::eval::{eval, operand_column, row_value};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Encoded, encode_columns};
@@ -9,6 +9,7 @@ use crate::column::{BATCH_ROWS, Batch};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::parse::ast::SetOperator;
+use crate::plan::prune;
 use crate::table::key::KeyOrder;
 use crate::types::Type;
 use hashbrown::{HashMap, HashSet};
@@ -27,18 +28,38 @@ pub fn encode_rows(batch: &Batch, types: &[Type]) -> Encoded {
 pub struct Append {
     inputs: Vec<Executor>,
     at: usize,
+    /// Which inputs partition pruning leaves, once that is known.
+    prune: Arc<[prune::Step]>,
+    alive: Option<Vec<bool>>,
 }
 
 impl Append {
-    pub fn new(inputs: Vec<Executor>) -> Append {
-        Append { inputs, at: 0 }
+    pub fn new(inputs: Vec<Executor>, prune: Arc<[prune::Step]>) -> Append {
+        Append { inputs, at: 0, prune, alive: None }
+    }
+
+    fn pruned(&self, rt: &Runtime<'_>) -> Result<Vec<bool>> {
+        let mut alive = vec![true; self.inputs.len()];
+        for step in self.prune.iter() {
+            let selected =
+                step.prune.select(&step.routing, &mut |expr| row_value(expr, &[], rt).map(Some))?;
+            for (inputs, selected) in step.inputs.iter().zip(selected) {
+                inputs.iter().for_each(|input| alive[*input] &= selected);
+            }
+        }
+        Ok(alive)
     }
 }
 
 impl Execute for Append {
     fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        if self.alive.is_none() && !self.prune.is_empty() {
+            self.alive = Some(self.pruned(rt)?);
+        }
         while let Some(input) = self.inputs.get_mut(self.at) {
-            if let Some(batch) = input.next(rt, max)? {
+            if self.alive.as_ref().is_none_or(|alive| alive[self.at])
+                && let Some(batch) = input.next(rt, max)?
+            {
                 return Ok(Some(batch));
             }
             self.at += 1;
@@ -47,6 +68,7 @@ impl Execute for Append {
     }
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.at = 0;
+        self.alive = None;
         self.inputs.iter_mut().try_for_each(|input| input.rescan(rt))
     }
 }

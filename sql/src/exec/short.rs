@@ -96,7 +96,8 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
             input = with_key(decode(point, &shape, &latest)?);
             changer.change_latest(&key, &latest, &mut input, rt)?
         }
-        RowLock::Skipped | RowLock::Changed(None) => return Ok(None),
+        RowLock::Skipped => return Ok(None),
+        RowLock::Changed(None) => return changer.gone(&key, rt).map(|()| None),
     };
     affected(&changer, row, &input, rt)
 }

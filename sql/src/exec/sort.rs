@@ -1,15 +1,22 @@
-//! Sorting by encoded keys: each row's sort columns become one byte string that compares as SQL orders them.
+//! Sorting by encoded keys: each row's sort columns become one byte string that compares as SQL orders them. What is too much for memory
+//! is sorted in temporary files (`spill.rs`).
 
 use super::basic::{check_budget, limits};
 use super::eval::{eval, operand_column};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
+use super::spill::{decoder, encode_row, should_spill, take_batch};
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::Result;
 use crate::plan::node::{Key, Limit};
 use crate::table::key::{KeyOrder, encode};
+use crate::table::row::RowDecoder;
+use crate::table::sorter::{Sorted, Sorter};
 use crate::types::Type;
 use std::sync::Arc;
+
+/// A sort in files uses this much memory at least.
+const SORTER_BYTES_MIN: usize = 1 << 20;
 
 /// Keys of a batch's rows, back to back.
 #[derive(Default)]
@@ -95,17 +102,23 @@ pub struct Sort {
     keys: Arc<[Key]>,
     top: Option<Arc<Limit>>,
     types: Vec<Type>,
-    /// The rows and their order, once read.
-    sorted: Option<(Batch, Vec<u32>)>,
-    at: usize,
+    /// Once the input is read.
+    sorted: Option<Ordered>,
+}
+
+enum Ordered {
+    /// The rows, their order, and how far they were handed out.
+    Memory { rows: Batch, order: Vec<u32>, at: usize },
+    /// How many are wanted still.
+    Files { sorted: Sorted, decoder: RowDecoder, wanted: usize },
 }
 
 impl Sort {
     pub fn new(input: Executor, keys: Arc<[Key]>, top: Option<Arc<Limit>>, types: Vec<Type>) -> Sort {
-        Sort { input, keys, top, types, sorted: None, at: 0 }
+        Sort { input, keys, top, types, sorted: None }
     }
 
-    fn sort(&mut self, rt: &Runtime<'_>) -> Result<(Batch, Vec<u32>)> {
+    fn sort(&mut self, rt: &Runtime<'_>) -> Result<Ordered> {
         let keep = match &self.top {
             Some(limit) => {
                 let (offset, count) = limits(limit, rt)?;
@@ -131,11 +144,49 @@ impl Sort {
                 rows = Collected::new(&self.types);
                 rows.append(&kept);
             }
-            check_budget(rows.bytes() + keys.bytes(), rt, "rows to sort")?;
+            let held = rows.bytes() + keys.bytes();
+            if should_spill(held, &self.types, rt) {
+                return self.sort_in_files(rows.finish(), keys, keep, rt);
+            }
+            check_budget(held, rt, "rows to sort")?;
         }
         let mut order = order(&keys, rows.rows);
         order.truncate(keep);
-        Ok((rows.finish(), order))
+        Ok(Ordered::Memory { rows: rows.finish(), order, at: 0 })
+    }
+
+    /// Goes on from the rows that were read.
+    fn sort_in_files(
+        &mut self,
+        rows: Batch,
+        keys: Encoded,
+        keep: usize,
+        rt: &Runtime<'_>,
+    ) -> Result<Ordered> {
+        let dir = rt.context.catalog.runtime().temporary_dir();
+        let mut sorter = Sorter::new(rt.context.work_mem_bytes.max(SORTER_BYTES_MIN), dir);
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let mut number = 0u64;
+        let mut push = |rows: &Batch, keys: &Encoded| -> Result<()> {
+            for row in 0..rows.rows {
+                key.clear();
+                key.extend_from_slice(keys.get(row));
+                // Rows of equal keys keep their order. (No key is a prefix of another one.)
+                key.extend_from_slice(&number.to_be_bytes());
+                number += 1;
+                value.clear();
+                encode_row(rows, row, &self.types, &mut value);
+                sorter.push(&key, &value)?;
+            }
+            Ok(())
+        };
+        push(&rows, &keys)?;
+        drop((rows, keys));
+        while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
+            rt.check_interrupt()?;
+            push(&batch, &encode_keys(&self.keys, &batch, rt)?)?;
+        }
+        Ok(Ordered::Files { sorted: sorter.finish()?, decoder: decoder(&self.types), wanted: keep })
     }
 }
 
@@ -150,16 +201,28 @@ impl Execute for Sort {
     fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
         if self.sorted.is_none() {
             self.sorted = Some(self.sort(rt)?);
-            self.at = 0;
         }
-        let (rows, order) = self.sorted.as_ref().expect("it was just sorted");
-        if self.at >= order.len() {
-            return Ok(None);
+        let max = max.clamp(1, BATCH_ROWS);
+        match self.sorted.as_mut().expect("it was just sorted") {
+            Ordered::Memory { rows, order, at } => {
+                if *at >= order.len() {
+                    return Ok(None);
+                }
+                let end = order.len().min(*at + max);
+                let batch = rows.gather(&order[*at..end]);
+                *at = end;
+                Ok(Some(batch))
+            }
+            Ordered::Files { sorted, decoder, wanted } => {
+                while decoder.rows() < max.min(*wanted) {
+                    let Some((_, row)) = sorted.next()? else { break };
+                    decoder.append(row)?;
+                }
+                let batch = take_batch(decoder);
+                *wanted -= batch.rows;
+                Ok((batch.rows > 0).then_some(batch))
+            }
         }
-        let end = order.len().min(self.at + max.clamp(1, BATCH_ROWS));
-        let batch = rows.gather(&order[self.at..end]);
-        self.at = end;
-        Ok(Some(batch))
     }
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.sorted = None;

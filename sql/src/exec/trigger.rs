@@ -214,6 +214,16 @@ impl Triggers {
         Ok(Some(Triggers { table: table.clone(), shape, ready: Arc::new(ready), assigned }))
     }
 
+    /// `true`: statement triggers are another table's. None: there are no others.
+    pub fn for_rows_only(self, only: bool) -> Option<Triggers> {
+        if !only || self.ready.iter().all(|ready| ready.trigger.each_row) {
+            return Some(self);
+        }
+        let ready: Vec<Ready> =
+            Arc::into_inner(self.ready)?.into_iter().filter(|ready| ready.trigger.each_row).collect();
+        Some(Triggers { ready: Arc::new(ready), ..self })
+    }
+
     fn share(&self) -> Triggers {
         Triggers {
             table: self.table.clone(),
@@ -330,6 +340,12 @@ impl Triggers {
 
     pub fn has_before_row(&self, event: Event) -> bool {
         self.matching(TriggerTiming::Before, event, true).next().is_some()
+    }
+
+    /// The first BEFORE … ROW trigger that a partition has from above.
+    pub fn inherited_before_row(&self, event: Event) -> Option<&str> {
+        let mut matching = self.matching(TriggerTiming::Before, event, true);
+        matching.find(|ready| ready.trigger.parent != 0).map(|ready| ready.trigger.name.as_str())
     }
 
     /// The row to write (DELETE: any); None: leave this row out.

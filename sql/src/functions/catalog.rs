@@ -15,6 +15,7 @@ pub(super) fn register(r: &mut Registry) {
     comments(r);
     visibility(r);
     absent(r);
+    super::partition::register(r);
 }
 
 fn relation_named(name: &str, context: &EvalContext<'_>) -> Result<Oid> {
@@ -236,6 +237,10 @@ fn index_definition(index: Oid, column: i32, pretty: bool, context: &EvalContext
 }
 
 fn expression_text(text: &str, relation: Oid, pretty: bool, context: &EvalContext<'_>) -> String {
+    // A partition's bound is in pg_class as it is shown.
+    if text == "DEFAULT" || text.starts_with("FOR VALUES ") {
+        return text.to_owned();
+    }
     match context.services.catalog().table(relation) {
         Some(table) => deparse::expression(text, &table, pretty, context),
         None => text.to_string(),
@@ -412,14 +417,11 @@ fn visibility(r: &mut Registry) {
 fn absent(r: &mut Registry) {
     for name in [
         "pg_get_function_sqlbody",
-        "pg_get_partition_constraintdef",
-        "pg_get_partkeydef",
         "pg_get_ruledef",
         "pg_get_ruledef_ext",
         "pg_get_statisticsobjdef",
         "pg_get_statisticsobjdef_columns",
         "pg_get_statisticsobjdef_expressions",
-        "pg_partition_root",
         "pg_statistics_obj_is_visible",
         "pg_ts_config_is_visible",
         "pg_ts_dict_is_visible",
@@ -430,5 +432,4 @@ fn absent(r: &mut Registry) {
         r.scalar(name, |_, _| Ok(Datum::Null));
     }
     r.scalar("pg_tablespace_location", |_, _| Ok(Datum::text("")));
-    r.set("pg_partition_ancestors", |_, _| Ok(Box::new(std::iter::empty())));
 }

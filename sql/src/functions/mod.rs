@@ -33,6 +33,7 @@ mod math;
 mod network;
 mod numeric;
 pub mod parameters;
+mod partition;
 mod pattern;
 pub(crate) mod privilege;
 mod registry;
@@ -161,6 +162,23 @@ pub trait Services {
     fn setting(&self, name: &str) -> Option<String>;
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
     fn catalog(&self) -> Arc<crate::catalog::Catalog>;
+    /// pg_notify.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
+        Err(crate::error::Error::internal("NOTIFY outside of a session"))
+    }
+    /// pg_reload_conf.
+    fn reload(&self) -> bool {
+        false
+    }
+    fn hba_rules(&self) -> Vec<crate::session::HbaRule> {
+        Vec::new()
+    }
+    fn listening_channels(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+    fn notification_queue_usage(&self) -> f64 {
+        0.0
+    }
     fn nextval(&self, sequence: Oid) -> Result<i64>;
     /// As `nextval`, for an identity column: who may insert into the table needs no privilege on its sequence.
     fn next_identity(&self, sequence: Oid) -> Result<i64> {

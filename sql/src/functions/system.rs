@@ -224,6 +224,15 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "pg_advisory_unlock_shared_int4", |context; a: i32, b: i32| unlock(pair(a, b), true, context));
     scalar!(r, "pg_advisory_unlock_all", |context;| context.services.advisory_unlock(None, false).map(|_| ()));
 
+    scalar!(r, "pg_reload_conf", |context;| context.services.reload());
+    scalar!(r, "pg_notify", |context; channel: Option<&str>, payload: Option<&str>| {
+        context.services.notify(channel.unwrap_or(""), payload.unwrap_or(""))
+    });
+    r.set("pg_listening_channels", |_, context| {
+        let channels = context.services.listening_channels();
+        Ok(Box::new(channels.into_iter().map(|channel| Ok(vec![Datum::Text(channel)]))))
+    });
+    scalar!(r, "pg_notification_queue_usage", |context;| context.services.notification_queue_usage());
     scalar!(r, "pg_size_pretty", |size: i64| size_pretty(size));
     scalar!(r, "pg_size_pretty_numeric", |size: &Numeric| {
         size.to_i64().map(size_pretty).ok_or_else(|| super::math::out_of_range("bigint"))

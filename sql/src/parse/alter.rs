@@ -176,15 +176,21 @@ impl Parser<'_> {
             return self.unsupported("ALTER … ALL IN TABLESPACE");
         }
         let if_exists = self.eat_if_exists()?;
-        let (name, _) = self.relation()?;
+        let (name, only) = self.relation()?;
         if self.eat(K::Rename) {
-            return self.rename(object, name, if_exists);
+            return self.rename(object, name, only, if_exists);
         }
         let actions = self.comma_list(Parser::alter_action)?;
-        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions })))
+        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, only, if_exists, actions })))
     }
 
-    fn rename(&mut self, object: ObjectKind, name: ObjectName, if_exists: bool) -> Result<StatementKind> {
+    fn rename(
+        &mut self,
+        object: ObjectKind,
+        name: ObjectName,
+        only: bool,
+        if_exists: bool,
+    ) -> Result<StatementKind> {
         if self.eat(K::To) {
             return Ok(StatementKind::Rename { object, name, if_exists, to: self.column_id()? });
         }
@@ -198,7 +204,7 @@ impl Parser<'_> {
             self.expect(K::To)?;
             AlterTableAction::RenameColumn { from, to: self.column_id()? }
         };
-        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, actions: vec![action] })))
+        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, only, if_exists, actions: vec![action] })))
     }
 
     /// ENABLE [ALWAYS | REPLICA] TRIGGER, DISABLE TRIGGER.
@@ -236,6 +242,9 @@ impl Parser<'_> {
 
     fn alter_action(&mut self) -> Result<AlterTableAction> {
         let from = self.at;
+        if let Some(action) = self.alter_inheritance()? {
+            return Ok(action);
+        }
         match self.keyword() {
             Some(K::Enable | K::Disable) if self.trigger_switch_ahead() => self.trigger_switch(),
             Some(K::Add) => {

@@ -516,7 +516,8 @@ pub enum StatementKind {
         deferred: bool,
     },
     LockTable {
-        tables: Vec<ObjectName>,
+        /// With ONLY or without.
+        tables: Vec<(ObjectName, bool)>,
         mode: serin_txn::RelationLockMode,
         nowait: bool,
     },
@@ -574,6 +575,8 @@ pub enum StatementKind {
         columns: Vec<Name>,
         replace: bool,
         temporary: bool,
+        /// WITH (security_invoker, …).
+        options: Vec<(String, Option<String>)>,
         query: Box<Query>,
         text: String,
     },
@@ -615,7 +618,8 @@ pub enum StatementKind {
         concurrently: bool,
     },
     Truncate {
-        tables: Vec<ObjectName>,
+        /// With ONLY or without.
+        tables: Vec<(ObjectName, bool)>,
         restart_identity: bool,
         cascade: bool,
     },
@@ -947,10 +951,48 @@ pub struct CreateTable {
     pub constraints: Vec<TableConstraint>,
     pub like: Vec<(ObjectName, Vec<(String, bool)>)>,
     pub inherits: Vec<ObjectName>,
-    /// PARTITION BY / PARTITION OF: kept to be refused by name.
-    pub partitioning: Option<String>,
+    pub partition_by: Option<PartitionBy>,
+    pub partition_of: Option<(ObjectName, PartitionBoundSpec)>,
+    /// Of PARTITION OF: what is said of columns that the parent has.
+    pub partition_columns: Vec<(Name, Vec<ColumnConstraint>, Position)>,
     pub options: Vec<(String, Option<String>)>,
     pub on_commit: Option<String>,
+}
+
+/// PARTITION BY strategy (key, …).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionBy {
+    pub strategy: Name,
+    pub keys: Vec<PartitionKeyPart>,
+    pub position: Position,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionKeyPart {
+    /// A plain column is `Expr::Column` with one part.
+    pub expr: Expr,
+    pub text: String,
+    pub collation: Option<ObjectName>,
+    pub operator_class: Option<ObjectName>,
+    pub position: Position,
+}
+
+/// DEFAULT, or what follows FOR VALUES.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PartitionBoundSpec {
+    Default(Position),
+    List(Vec<Expr>, Position),
+    /// MINVALUE and MAXVALUE are `Expr::Column`s of that name.
+    Range {
+        from: Vec<Expr>,
+        to: Vec<Expr>,
+        position: Position,
+    },
+    Hash {
+        modulus: i64,
+        remainder: i64,
+        position: Position,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -974,7 +1016,8 @@ pub enum ColumnConstraintKind {
     Null,
     /// With its text, for pg_get_expr.
     Default(Expr, String),
-    Check(Expr, String),
+    /// With its text, and NO INHERIT.
+    Check(Expr, String, bool),
     Unique {
         nulls_not_distinct: bool,
         deferrable: Deferrable,
@@ -1065,6 +1108,7 @@ pub struct SequenceOptions {
 pub struct CreateIndex {
     pub name: Option<Name>,
     pub table: ObjectName,
+    pub only: bool,
     pub unique: bool,
     pub concurrently: bool,
     pub if_not_exists: bool,
@@ -1096,6 +1140,7 @@ pub enum TriggerName {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterTable {
     pub name: ObjectName,
+    pub only: bool,
     pub if_exists: bool,
     pub actions: Vec<AlterTableAction>,
 }
@@ -1176,6 +1221,19 @@ pub enum AlterTableAction {
         name: TriggerName,
         enabled: char,
     },
+    AttachPartition {
+        name: ObjectName,
+        bound: PartitionBoundSpec,
+    },
+    DetachPartition {
+        name: ObjectName,
+        concurrently: bool,
+        finalize: bool,
+    },
+    /// ALTER INDEX … ATTACH PARTITION.
+    AttachIndex(ObjectName),
+    Inherit(ObjectName),
+    NoInherit(ObjectName),
     /// Refused by name.
     Other(String),
 }

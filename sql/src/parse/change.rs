@@ -179,7 +179,7 @@ impl Parser<'_> {
         let with = self.with()?;
         self.expect(K::Merge)?;
         self.expect(K::Into)?;
-        let (table, _) = self.relation()?;
+        let (table, only) = self.relation()?;
         let alias = match self.eat(K::As) || (!self.is(K::Using) && self.is_column_id(0)) {
             true => Some(Alias { name: self.column_id()?, columns: Vec::new() }),
             false => None,
@@ -195,7 +195,7 @@ impl Parser<'_> {
         if clauses.is_empty() {
             return Err(self.unexpected());
         }
-        Ok(StatementKind::Merge(Box::new(Merge { with, table, alias, source, condition, clauses })))
+        Ok(StatementKind::Merge(Box::new(Merge { with, table, only, alias, source, condition, clauses })))
     }
 
     fn merge_clause(&mut self) -> Result<MergeClause> {

@@ -109,14 +109,16 @@ impl Parser<'_> {
             constraints: Vec::new(),
             like: Vec::new(),
             inherits: Vec::new(),
-            partitioning: None,
+            partition_by: None,
+            partition_of: None,
+            partition_columns: Vec::new(),
             options: Vec::new(),
             on_commit: None,
         };
         if self.is(K::Partition) && self.keyword_ahead(1) == Some(K::Of) {
-            let from = self.at;
-            self.unsupported("")?;
-            table.partitioning = Some(self.text_from(from));
+            self.partition_of(&mut table)?;
+            table.partition_by = self.partition_by()?;
+            self.storage_clauses(&mut table)?;
             return Ok(StatementKind::CreateTable(Box::new(table)));
         }
         // A list of bare names can only belong to CREATE TABLE … AS.
@@ -139,27 +141,9 @@ impl Parser<'_> {
         if self.eat(K::Inherits) {
             table.inherits = self.parenthesised(Parser::object_name)?;
         }
-        if self.is(K::Partition) {
-            let from = self.at;
-            self.advance();
-            self.expect(K::By)?;
-            self.label()?;
-            self.parenthesised(Parser::partition_column)?;
-            table.partitioning = Some(self.text_from(from));
-        }
+        table.partition_by = self.partition_by()?;
         self.storage_clauses(&mut table)?;
         Ok(StatementKind::CreateTable(Box::new(table)))
-    }
-
-    fn partition_column(&mut self) -> Result<()> {
-        self.index_expr()?;
-        if self.eat(K::Collate) {
-            self.object_name()?;
-        }
-        if !self.is_symbol(b',') && !self.is_symbol(b')') {
-            self.any_object_name()?;
-        }
-        Ok(())
     }
 
     /// USING method, WITH (…), ON COMMIT …, TABLESPACE …
@@ -345,7 +329,7 @@ impl Parser<'_> {
         }
     }
 
-    fn column_constraint(&mut self) -> Result<Option<ColumnConstraint>> {
+    pub fn column_constraint(&mut self) -> Result<Option<ColumnConstraint>> {
         let name = if self.eat(K::Constraint) { Some(self.column_id()?) } else { None };
         let kind = match self.keyword() {
             Some(K::Not) => {
@@ -366,8 +350,8 @@ impl Parser<'_> {
             Some(K::Check) => {
                 self.advance();
                 let (expr, text) = self.parenthesised_text()?;
-                self.eat_two(K::No, K::Inherit);
-                ColumnConstraintKind::Check(expr, text)
+                let no_inherit = self.eat_two(K::No, K::Inherit);
+                ColumnConstraintKind::Check(expr, text, no_inherit)
             }
             Some(K::Unique) => {
                 self.advance();
@@ -688,7 +672,7 @@ impl Parser<'_> {
             return Err(self.unexpected());
         }
         self.expect(K::On)?;
-        let (table, _) = self.relation()?;
+        let (table, only) = self.relation()?;
         let method = if self.eat(K::Using) { Some(self.column_id()?) } else { None };
         let columns = self.parenthesised(Parser::index_column)?;
         let include = if self.eat(K::Include) { self.parenthesised(Parser::column_id)? } else { Vec::new() };
@@ -707,6 +691,7 @@ impl Parser<'_> {
         Ok(StatementKind::CreateIndex(Box::new(CreateIndex {
             name,
             table,
+            only,
             unique,
             concurrently,
             if_not_exists,
@@ -846,9 +831,7 @@ impl Parser<'_> {
     fn create_view(&mut self, replace: bool, temporary: bool) -> Result<StatementKind> {
         let name = self.object_name()?;
         let columns = self.optional_columns()?;
-        if self.eat(K::With) {
-            self.storage_options()?;
-        }
+        let options = if self.eat(K::With) { self.storage_options()? } else { Vec::new() };
         self.expect(K::As)?;
         let from = self.at;
         let query = self.query()?;
@@ -856,7 +839,7 @@ impl Parser<'_> {
         if self.is(K::With) {
             return Err(Error::unsupported("WITH CHECK OPTION").at(self.position()));
         }
-        Ok(StatementKind::CreateView { name, columns, replace, temporary, query, text })
+        Ok(StatementKind::CreateView { name, columns, replace, temporary, options, query, text })
     }
 
     fn create_schema(&mut self) -> Result<StatementKind> {

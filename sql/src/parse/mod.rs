@@ -28,6 +28,7 @@ mod expression;
 mod keywords;
 pub(crate) mod lexer;
 mod object;
+mod partition;
 mod privilege;
 pub mod privilege_ast;
 mod query;

@@ -117,6 +117,8 @@ pub struct CreateTrigger {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merge {
+    /// Of the target.
+    pub only: bool,
     pub with: Option<With>,
     pub table: ObjectName,
     pub alias: Option<Alias>,

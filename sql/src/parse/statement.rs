@@ -242,7 +242,7 @@ impl Parser<'_> {
     fn lock(&mut self) -> Result<StatementKind> {
         self.advance();
         self.eat(K::Table);
-        let tables = self.comma_list(|parser| Ok(parser.relation()?.0))?;
+        let tables = self.comma_list(Parser::relation)?;
         let mode = if self.eat(K::In) {
             let mode = self.lock_mode()?;
             self.expect(K::Mode)?;
@@ -615,7 +615,7 @@ impl Parser<'_> {
     fn truncate(&mut self) -> Result<StatementKind> {
         self.advance();
         self.eat(K::Table);
-        let tables = self.comma_list(|parser| Ok(parser.relation()?.0))?;
+        let tables = self.comma_list(Parser::relation)?;
         let restart_identity = if self.eat(K::Restart) {
             self.expect(K::Identity)?;
             true

@@ -202,7 +202,7 @@ fn definitions_keep_their_text() {
     };
     assert_eq!(text, "1 + 2");
     assert_eq!(table.columns[0].constraints.len(), 2);
-    let ColumnConstraintKind::Check(_, text) = &table.columns[1].constraints[0].kind else {
+    let ColumnConstraintKind::Check(_, text, ..) = &table.columns[1].constraints[0].kind else {
         panic!("a check");
     };
     assert_eq!(text, "b > /* x */ 0");

@@ -42,6 +42,9 @@ pub struct Request<'r> {
 }
 
 pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<'_>) -> Path {
+    if request.scan.children.is_some() {
+        return of_children(request, knowledge, context);
+    }
     let Request { scan, conditions, order, limit } = request;
     let table = &scan.table;
     let table_rows = cost::table_rows(table, context);
@@ -134,19 +137,46 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
     best.expect("the whole table is always on offer").1
 }
 
+/// All children together, each by its own best path. The index and the conditions that it uses are the first child's: they only tell
+/// that there are some.
+fn of_children(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<'_>) -> Path {
+    let mut all = Path {
+        index: None,
+        used: Vec::new(),
+        rows: 0.0,
+        startup: 0.0,
+        total: cost::ROW,
+        backward: false,
+        ordered: false,
+    };
+    // What fails here fails again when the scan is planned, and is reported then.
+    let Ok(expanded) = super::prune::expand(request.scan, request.conditions, context) else { return all };
+    for scan in &expanded.scans {
+        let path = best(&Request { scan, order: None, ..*request }, knowledge, context);
+        all.rows += path.rows;
+        all.total += path.total;
+        if all.index.is_none() {
+            all.index = path.index;
+            all.used = path.used;
+        }
+    }
+    all.rows = all.rows.max(1.0);
+    all
+}
+
 struct Matched {
     bounds: Bounds,
     used: Vec<usize>,
 }
 
 /// What an index's key is of, over the statement's columns.
-enum Target {
+pub enum Target {
     Column(ColumnId, Type, bool),
     Expression(Expr),
 }
 
 impl Target {
-    fn data_type(&self) -> Type {
+    pub fn data_type(&self) -> Type {
         match self {
             Target::Column(_, data_type, _) => *data_type,
             Target::Expression(expr) => expr.data_type(),
@@ -156,7 +186,7 @@ impl Target {
         matches!(self, Target::Column(_, _, true))
     }
     /// Itself, perhaps under a cast that keeps its order: varchar as text, a wider integer.
-    fn is(&self, expr: &Expr) -> bool {
+    pub fn is(&self, expr: &Expr) -> bool {
         let itself = match (self, expr) {
             (Target::Column(id, ..), Expr::Column { index, .. }) => index == id,
             (Target::Expression(target), expr) => target.same(expr),
@@ -266,7 +296,7 @@ fn is_outside(expr: &Expr, own: &ColumnSet) -> bool {
     !cost::columns(expr).intersects(own) && !expr.is_volatile()
 }
 
-fn equality(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<Equal> {
+pub fn equality(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<Equal> {
     let data_type = target.data_type();
     match condition {
         Expr::Call { .. } => match range(condition, target, own)? {
@@ -299,7 +329,7 @@ fn equality(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<Equal>
 }
 
 /// `column op value`, whichever way round it was written.
-fn range(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<(Comparison, Expr)> {
+pub fn range(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<(Comparison, Expr)> {
     let Expr::Call { function, arguments, .. } = condition else { return None };
     let [a, b] = arguments.as_slice() else { return None };
     let comparison = Comparison::of(function)?;

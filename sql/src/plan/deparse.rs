@@ -132,7 +132,8 @@ impl Names for PlanNames<'_> {
     }
     fn slot(&self, index: usize) -> String {
         match self.plan.slot_columns.get(&index) {
-            Some(id) => self.name(*id),
+            // It comes from another relation, which is to be seen.
+            Some(id) => PlanNames { qualified: true, ..*self }.name(*id),
             None => format!("${index}"),
         }
     }

@@ -179,6 +179,11 @@ impl<'p> Printer<'p> {
             Operator::ProjectSet { .. } => "ProjectSet".into(),
             Operator::Limit { .. } => "Limit".into(),
             Operator::Sort { .. } => "Sort".into(),
+            Operator::Aggregate { aggregate, .. }
+                if aggregate.sets.len() > 1 && aggregate.sets.iter().any(Vec::is_empty) =>
+            {
+                "MixedAggregate".into()
+            }
             Operator::Aggregate { aggregate, .. } if aggregate.groups.is_empty() => "Aggregate".into(),
             Operator::Aggregate { .. } | Operator::Distinct { on: None, .. } => "HashAggregate".into(),
             Operator::Distinct { .. } => "Unique".into(),
@@ -248,8 +253,16 @@ impl<'p> Printer<'p> {
         }
         let text = deparse(&conjunction(conditions), &self.names(columns));
         // PostgreSQL encloses a condition, unless it has its parentheses already.
-        let text = if text.starts_with('(') || text == "true" { text } else { format!("({text})") };
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+        let text = if text.starts_with('(') || is_word { text } else { format!("({text})") };
         self.push(indent, format!("{label}: {text}"));
+    }
+
+    /// A scan's filter is about that scan: its columns need no qualifier.
+    fn scan_condition(&mut self, conditions: Vec<Expr>, columns: &[ColumnId], indent: usize) {
+        let qualified = std::mem::replace(&mut self.qualified, false);
+        self.condition("Filter", conditions, columns, indent);
+        self.qualified = qualified;
     }
 
     fn removed(&mut self, node: &Node, indent: usize) {
@@ -307,14 +320,26 @@ impl<'p> Printer<'p> {
                 if let Access::Index { index, bounds } = &scan.access {
                     self.subquery_bounds(scan, *index, bounds, indent);
                 }
-                self.condition("Filter", scan.filter.clone(), &node.columns, indent);
+                self.scan_condition(scan.filter.clone(), &node.columns, indent);
                 self.removed(node, indent);
                 self.subqueries(scan.filter.iter(), indent);
             }
-            Operator::System(scan) => self.condition("Filter", scan.filter.clone(), &node.columns, indent),
+            Operator::System(scan) => self.scan_condition(scan.filter.clone(), &node.columns, indent),
             Operator::Sort { input, keys, .. } => {
                 let text = self.keys(keys, &input.columns);
                 self.push(indent, format!("Sort Key: {text}"));
+            }
+            Operator::Aggregate { input, aggregate } if !aggregate.sets.is_empty() => {
+                for set in &aggregate.sets {
+                    let groups: Vec<Expr> = set.iter().map(|at| aggregate.groups[*at].clone()).collect();
+                    match groups.is_empty() {
+                        true => self.push(indent, "Group Key: ()".into()),
+                        false => {
+                            let text = self.list(&groups, &input.columns);
+                            self.push(indent, format!("Hash Key: {text}"));
+                        }
+                    }
+                }
             }
             Operator::Aggregate { input, aggregate } if !aggregate.groups.is_empty() => {
                 let text = self.list(&aggregate.groups, &input.columns);
@@ -406,10 +431,7 @@ struct TableScanNames<'a, 'p> {
 impl Names for TableScanNames<'_, '_> {
     fn column(&self, index: usize) -> String {
         let column = self.scan.table.columns.get(index).map_or("?", |column| column.name.as_str());
-        match self.printer.qualified {
-            true => format!("{}.{}", quote_identifier(&self.scan.alias), quote_identifier(column)),
-            false => quote_identifier(column),
-        }
+        quote_identifier(column)
     }
     fn slot(&self, index: usize) -> String {
         self.printer.names(&[]).slot(index)

@@ -63,8 +63,7 @@ pub enum Logical {
     Aggregate {
         input: Box<Logical>,
         groups: Vec<(ColumnId, Expr)>,
-        /// Indexes into `groups` per grouping set; empty: one set of all of them.
-        sets: Vec<Vec<usize>>,
+        sets: GroupingSets,
         calls: Vec<(ColumnId, AggregateCall)>,
     },
     Window {
@@ -143,6 +142,10 @@ pub struct Scan {
     pub key: Option<ColumnId>,
     /// The whole encoded row, as bytea.
     pub row: Option<ColumnId>,
+    /// The OID of the table that the row is in.
+    pub table_oid: Option<ColumnId>,
+    /// Set: with the rows of its children or partitions (`prune.rs`). The id stands for columns that only they have.
+    pub children: Option<ColumnId>,
 }
 
 #[derive(Clone)]
@@ -165,6 +168,15 @@ pub enum JoinKind {
     Semi,
     /// Left rows without one.
     Anti,
+}
+
+/// GROUPING SETS, ROLLUP and CUBE.
+#[derive(Clone, Default)]
+pub struct GroupingSets {
+    /// Indexes into the groups; none at all: one set of all of them.
+    pub sets: Vec<Vec<usize>>,
+    /// GROUPING(…) of these groups.
+    pub calls: Vec<(ColumnId, Vec<usize>)>,
 }
 
 #[derive(Clone)]
@@ -261,6 +273,8 @@ pub struct LockTarget {
     pub table: Arc<Table>,
     pub columns: Vec<ColumnId>,
     pub key: ColumnId,
+    /// Set: the table is the one with this OID, it or one of its children.
+    pub table_oid: Option<ColumnId>,
     pub strength: RowLockMode,
     pub wait: WaitPolicy,
     pub alias: Arc<str>,
@@ -307,6 +321,8 @@ pub struct Modify {
     pub target_columns: Vec<ColumnId>,
     pub key: Option<ColumnId>,
     pub row: Option<ColumnId>,
+    /// Set: the row is in the table with this OID, `table` or one of its children.
+    pub table_oid: Option<ColumnId>,
     /// Re-evaluated on the latest version of a changed row.
     pub recheck: Vec<Expr>,
     /// Update: (column position, new value over the input). Insert: (column position, value over the input) for every live column.
@@ -319,7 +335,7 @@ pub struct Modify {
     pub returning_columns: Vec<ColumnId>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ModifyKind {
     Insert,
     Update,
@@ -363,6 +379,7 @@ impl Logical {
                 out.extend(&scan.columns);
                 out.extend(scan.key);
                 out.extend(scan.row);
+                out.extend(scan.table_oid);
             }
             Logical::System { columns, .. }
             | Logical::Values { columns, .. }
@@ -390,9 +407,10 @@ impl Logical {
                     right.output(out);
                 }
             }
-            Logical::Aggregate { groups, calls, .. } => {
+            Logical::Aggregate { groups, calls, sets, .. } => {
                 out.extend(groups.iter().map(|(id, _)| *id));
                 out.extend(calls.iter().map(|(id, _)| *id));
+                out.extend(sets.calls.iter().map(|(id, _)| *id));
             }
             Logical::Window { input, calls } => {
                 input.output(out);

@@ -19,6 +19,7 @@ pub mod logical;
 pub mod node;
 pub mod permissions;
 mod physical;
+pub mod prune;
 mod rules;
 pub mod short;
 
@@ -96,6 +97,8 @@ pub struct Plan {
     pub parameter_types: Vec<Type>,
     /// Relations to lock before the snapshot is taken, strongest mode each.
     pub relations: Vec<(Oid, serin_txn::RelationLockMode)>,
+    /// How many of them, from the first, the statement names (what follows are children, and what foreign keys lead to).
+    pub named: usize,
     pub catalog_version: u64,
     pub permissions: permissions::Permissions,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.

@@ -84,6 +84,8 @@ pub enum Operator {
     },
     Append {
         inputs: Vec<Arc<Node>>,
+        /// Of a partitioned table: which inputs can be left out, once values are known.
+        prune: Arc<[super::prune::Step]>,
     },
     SetOperation {
         left: Arc<Node>,
@@ -125,13 +127,14 @@ pub enum Operator {
     },
 }
 
-/// Reads a table through its own tree or an index. Output: `decode`d columns, then key, then row, if wanted.
+/// Reads a table through its own tree or an index. Output: `decode`d columns, then key, row and table OID, if wanted.
 pub struct TableScan {
     pub table: Arc<Table>,
     pub alias: Arc<str>,
     pub decode: Vec<usize>,
     pub key: bool,
     pub row: bool,
+    pub table_oid: bool,
     pub access: Access,
     pub backward: bool,
     /// Conditions that the access does not guarantee, over the output.
@@ -231,6 +234,8 @@ pub struct Aggregate {
     /// Which groups each grouping set has; empty: one set of all.
     pub sets: Vec<Vec<usize>>,
     pub calls: Vec<Call>,
+    /// GROUPING of these groups: columns behind those of `calls`.
+    pub groupings: Vec<Vec<usize>>,
 }
 
 pub struct Call {
@@ -278,6 +283,8 @@ pub struct LockTarget {
     pub columns: Vec<(usize, usize)>,
     /// Input column of the row's key.
     pub key: usize,
+    /// Input column of the OID of the row's table; None: it is `table`.
+    pub table_oid: Option<usize>,
     pub strength: RowLockMode,
     pub wait: WaitPolicy,
 }
@@ -289,6 +296,10 @@ pub struct Modify {
     /// Update, delete: input columns of the target's key and encoded row.
     pub key: usize,
     pub row: usize,
+    /// Input column of the OID of the row's table, where that may be a child of `table`.
+    pub table_oid: Option<usize>,
+    /// The rows may be in, or go to, children or partitions of `table` (`exec/targets.rs`).
+    pub targets_others: bool,
     /// (input column, table column) of what the input has of the old row.
     pub columns: Vec<(usize, usize)>,
     pub recheck: Vec<Expr>,
@@ -350,7 +361,7 @@ impl Node {
             | Operator::NestedLoop { left, right, .. }
             | Operator::SetOperation { left, right, .. }
             | Operator::Recursive { start: left, step: right, .. } => vec![left, right],
-            Operator::Append { inputs } => inputs.iter().collect(),
+            Operator::Append { inputs, .. } => inputs.iter().collect(),
         }
     }
 }

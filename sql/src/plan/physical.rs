@@ -8,13 +8,15 @@ use super::logical::{
     SublinkKind,
 };
 use super::node::{self, Access, Bounds, Equal, Estimate, Key, Node, Operator};
-use super::{Cte, Plan, PlanContext, PlanKind, Subquery, rules, short};
+use super::{Cte, Plan, PlanContext, PlanKind, Subquery, prune, rules, short};
 use crate::error::{Error, Result};
 use crate::exec::foreign_key::{self, Effect};
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::parse::ast;
 use crate::session::Field;
-use crate::types::{Datum, Type};
+use crate::table::partition::{place, places};
+use crate::types::{Datum, Oid, Type};
+use serin_txn::RelationLockMode;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ pub fn plan(
         slots,
         work_tables,
     } = bound;
+    let named = relations.len();
     foreign_key_relations(&logical, context, &mut relations);
     ctes.iter().for_each(|cte| foreign_key_relations(&cte.plan, context, &mut relations));
     rules::count_readers(&logical, &mut ctes);
@@ -65,6 +68,7 @@ pub fn plan(
         ctes: Vec::new(),
         cte_columns: Vec::new(),
         work_rows: HashMap::new(),
+        children: Vec::new(),
     };
     planner.plan_ctes(ctes)?;
     let kind = match statement {
@@ -101,6 +105,11 @@ pub fn plan(
             })
             .collect()
     });
+    for &child in &planner.children {
+        if relations.iter().all(|(known, _)| *known != child) {
+            relations.push((child, RelationLockMode::AccessShare));
+        }
+    }
     let no_ctes = planner.ctes.is_empty();
     let short = if no_ctes && !has_triggers(&root) { short::recognise(&root) } else { None };
     let is_short = short.is_some() || (no_ctes && planner.subqueries.is_empty() && reads_points_only(&root));
@@ -109,6 +118,7 @@ pub fn plan(
         kind,
         parameter_types,
         relations,
+        named,
         catalog_version: context.catalog.version,
         permissions,
         is_short,
@@ -148,8 +158,28 @@ fn foreign_key_relations(
     out: &mut Vec<(crate::types::Oid, serin_txn::RelationLockMode)>,
 ) {
     if let Logical::Modify(modify) = plan {
-        let mut add =
-            |effect: Effect<'_>| foreign_key::relations(context.catalog, &modify.table, effect, out);
+        let others = match modify.table_oid.is_some() || modify.table.is_partitioned() {
+            true => context.catalog.descendants(&modify.table),
+            false => Vec::new(),
+        };
+        for other in &others {
+            out.push((other.oid, RelationLockMode::RowExclusive));
+        }
+        let mut add = |effect: Effect<'_>| {
+            foreign_key::relations(context.catalog, &modify.table, effect, out);
+            for other in &others {
+                let own: Vec<usize>;
+                let effect = match effect {
+                    Effect::Update(columns) => {
+                        let map = places(&modify.table, other);
+                        own = columns.iter().filter_map(|at| place(&map, *at)).collect();
+                        Effect::Update(&own)
+                    }
+                    effect => effect,
+                };
+                foreign_key::relations(context.catalog, other, effect, out);
+            }
+        };
         let columns =
             |assignments: &[(usize, Expr)]| assignments.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         match modify.kind {
@@ -224,6 +254,8 @@ pub struct Planner<'a> {
     cte_columns: Vec<Option<(usize, Vec<ColumnId>)>>,
     /// Estimated rows of working tables.
     work_rows: HashMap<usize, f64>,
+    /// Tables that are read in place of their parents.
+    children: Vec<Oid>,
 }
 
 impl<'a> Planner<'a> {
@@ -430,7 +462,14 @@ impl<'a> Planner<'a> {
     }
 
     fn learn(&mut self, scan: &Scan) {
-        let rows = cost::table_rows(&scan.table, self.context);
+        let rows = match scan.children {
+            None => cost::table_rows(&scan.table, self.context),
+            Some(_) => {
+                let children = self.context.catalog.descendants(&scan.table);
+                let all = children.iter().chain([&scan.table]).filter(|table| !table.is_partitioned());
+                all.map(|table| cost::table_rows(table, self.context)).sum::<f64>().max(1.0)
+            }
+        };
         self.knowledge.add_table(&scan.table, &scan.columns, rows);
     }
 
@@ -611,11 +650,17 @@ impl<'a> Planner<'a> {
                     for side in [left, right] {
                         // Chains of UNION ALL are one Append.
                         match &side.operator {
-                            Operator::Append { inputs: inner } if all => inputs.extend(inner.iter().cloned()),
+                            Operator::Append { inputs: inner, prune } if all && prune.is_empty() => {
+                                inputs.extend(inner.iter().cloned());
+                            }
                             _ => inputs.push(side),
                         }
                     }
-                    let append = self.node(Operator::Append { inputs }, columns.clone(), estimate);
+                    let append = self.node(
+                        Operator::Append { inputs, prune: Arc::default() },
+                        columns.clone(),
+                        estimate,
+                    );
                     if all {
                         return Ok(append);
                     }
@@ -700,6 +745,9 @@ impl<'a> Planner<'a> {
             _ => return Err(Error::internal("not a scan")),
         };
         self.learn(&scan);
+        if scan.children.is_some() {
+            return self.scan_children(&scan, conditions, required, limit).map(|node| (node, false));
+        }
         let path = access::best(
             &Request { scan: &scan, conditions: &conditions, order, limit },
             &self.knowledge,
@@ -724,8 +772,10 @@ impl<'a> Planner<'a> {
         let mut columns: Vec<ColumnId> = decode.iter().map(|position| scan.columns[*position]).collect();
         let key = scan.key.filter(|id| needed.contains(*id));
         let row = scan.row.filter(|id| needed.contains(*id));
+        let table_oid = scan.table_oid.filter(|id| needed.contains(*id));
         columns.extend(key);
         columns.extend(row);
+        columns.extend(table_oid);
         let filter = self.place_all(filter, &columns)?;
         let access = match path.index {
             None => Access::Full,
@@ -738,11 +788,77 @@ impl<'a> Planner<'a> {
             decode,
             key: key.is_some(),
             row: row.is_some(),
+            table_oid: table_oid.is_some(),
             access,
             backward: path.backward,
             filter,
         }));
         Ok((self.node(operator, columns, estimate), path.ordered))
+    }
+
+    /// A table and its children, or a partitioned table: an Append of what the conditions leave of them.
+    fn scan_children(
+        &mut self,
+        scan: &Scan,
+        conditions: Vec<Expr>,
+        required: &ColumnSet,
+        limit: Option<f64>,
+    ) -> Result<Arc<Node>> {
+        let expanded = prune::expand(scan, &conditions, self.context)?;
+        self.children.extend(&expanded.tables);
+        // Conditions with subqueries are evaluated above, so that these are planned once.
+        let (above, conditions): (Vec<Expr>, Vec<Expr>) =
+            conditions.into_iter().partition(|condition| condition.has_subquery());
+        let mut needed = required.clone();
+        above.iter().for_each(|condition| condition.columns(&mut needed));
+        let mut columns: Vec<ColumnId> = (0..scan.columns.len())
+            .filter(|at| !scan.table.columns[*at].dropped)
+            .map(|at| scan.columns[at])
+            .chain(scan.key)
+            .chain(scan.row)
+            .chain(scan.table_oid)
+            .filter(|id| needed.contains(*id))
+            .collect();
+        columns.dedup();
+        let mut inputs = Vec::with_capacity(expanded.scans.len());
+        let mut estimate = Estimate::default();
+        for child in expanded.scans {
+            let child = Logical::Scan(child);
+            let child = match conditions.is_empty() {
+                true => child,
+                false => Logical::Filter { input: Box::new(child), conditions: conditions.clone() },
+            };
+            let (node, _) = self.scan(child, &needed, None, limit)?;
+            let node = self.with_columns(node, &columns)?;
+            estimate = sum(&estimate, &node.estimate);
+            inputs.push(node);
+        }
+        self.learn(scan);
+        let mut steps = expanded.steps;
+        for step in &mut steps {
+            step.prune.values_mut(&mut |expr| {
+                let taken = std::mem::replace(expr, Expr::bool(true));
+                *expr = self.place(taken, &[])?;
+                Ok(())
+            })?;
+        }
+        let node = match inputs.len() {
+            0 => {
+                let none = self.one_row(vec![Expr::bool(false)]);
+                let outputs = columns.iter().map(|id| Expr::null(self.infos[*id].data_type)).collect();
+                let estimate = none.estimate;
+                self.node(Operator::Project { input: none, outputs }, columns, estimate)
+            }
+            1 if steps.is_empty() => inputs.remove(0),
+            _ => self.node(Operator::Append { inputs, prune: steps.into() }, columns, estimate),
+        };
+        match above.is_empty() {
+            true => Ok(node),
+            false => {
+                let selectivity = self.knowledge.selectivity_of_all(&above);
+                self.filter(node, above, selectivity)
+            }
+        }
     }
 
     /// Bound values read nothing of the table; the conditions kept for EXPLAIN are over all of its columns.
@@ -918,10 +1034,13 @@ impl<'a> Planner<'a> {
         &mut self,
         input: Logical,
         groups: Vec<(ColumnId, Expr)>,
-        sets: Vec<Vec<usize>>,
+        sets: super::logical::GroupingSets,
         calls: Vec<(ColumnId, super::logical::AggregateCall)>,
     ) -> Result<Arc<Node>> {
-        let input = self.first_or_last(input, &groups, &calls)?;
+        let input = match sets.sets.is_empty() {
+            true => self.first_or_last(input, &groups, &calls)?,
+            false => input,
+        };
         let mut below = ColumnSet::new();
         groups.iter().for_each(|(_, expr)| expr.columns(&mut below));
         for (_, call) in &calls {
@@ -935,13 +1054,19 @@ impl<'a> Planner<'a> {
         estimate.total += input.estimate.rows * (calls.len() + groups.len()) as f64 * cost::OPERATOR
             + estimate.rows * cost::ROW;
         estimate.startup = estimate.total - estimate.rows * cost::ROW;
-        let columns = groups.iter().map(|(id, _)| *id).chain(calls.iter().map(|(id, _)| *id)).collect();
+        let called = calls.iter().map(|(id, _)| *id).chain(sets.calls.iter().map(|(id, _)| *id));
+        let columns = groups.iter().map(|(id, _)| *id).chain(called).collect();
         let groups = self.place_all(groups.into_iter().map(|(_, expr)| expr).collect(), &input.columns)?;
         let calls = calls
             .into_iter()
             .map(|(_, call)| node::Call::place(call, &mut |expr| self.place(expr, &input.columns)))
             .collect::<Result<_>>()?;
-        let aggregate = Arc::new(node::Aggregate { groups, sets, calls });
+        let aggregate = Arc::new(node::Aggregate {
+            groups,
+            sets: sets.sets,
+            calls,
+            groupings: sets.calls.into_iter().map(|(_, groups)| groups).collect(),
+        });
         Ok(self.node(Operator::Aggregate { input, aggregate }, columns, estimate))
     }
 
@@ -1073,7 +1198,11 @@ impl<'a> Planner<'a> {
     ) -> Result<Arc<Node>> {
         let mut below = required.clone();
         recheck.iter().for_each(|condition| condition.columns(&mut below));
-        targets.iter().for_each(|target| below.insert(target.key));
+        targets
+            .iter()
+            .flat_map(|target| [Some(target.key), target.table_oid])
+            .flatten()
+            .for_each(|id| below.insert(id));
         let input = match input {
             Logical::Sort { input, keys } => self.sort(*input, keys, &below, limit)?,
             input => self.plan(input, &below)?,
@@ -1094,6 +1223,7 @@ impl<'a> Planner<'a> {
                 table: target.table,
                 columns,
                 key,
+                table_oid: target.table_oid.as_ref().and_then(position),
                 strength: target.strength,
                 wait: target.wait,
             });
@@ -1119,6 +1249,8 @@ impl<'a> Planner<'a> {
                 alias: alias.clone(),
                 key: 0,
                 row: 0,
+                table_oid: None,
+                targets_others: false,
                 columns: columns.to_vec(),
                 recheck: Vec::new(),
                 assignments,
@@ -1168,8 +1300,13 @@ impl<'a> Planner<'a> {
         }
         modify.returning.iter().flatten().for_each(|(_, expr)| expr.columns(&mut below));
         below.remove_all(&modify.returning_columns.iter().copied().collect());
-        modify.key.iter().chain(&modify.row).for_each(|id| below.insert(*id));
+        modify.key.iter().chain(&modify.row).chain(&modify.table_oid).for_each(|id| below.insert(*id));
         let input = self.plan(modify.input, &below)?;
+        let targets_others = match modify.kind {
+            ModifyKind::Insert => modify.table.is_partitioned(),
+            ModifyKind::Merge => modify.table_oid.is_some() || modify.table.is_partitioned(),
+            _ => modify.table_oid.is_some(),
+        };
         let position = |id: ColumnId| input.columns.iter().position(|column| *column == id);
         let missing = || Error::internal("a changed table without its key");
         let (key, row) = match (modify.kind, modify.key, modify.row) {
@@ -1242,6 +1379,8 @@ impl<'a> Planner<'a> {
             alias: modify.alias,
             key,
             row,
+            table_oid: modify.table_oid.and_then(position),
+            targets_others,
             columns,
             recheck,
             assignments,

@@ -284,10 +284,11 @@ fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> 
         }
         Logical::Aggregate { input, groups, sets, calls } => {
             let grouped: ColumnSet = groups.iter().map(|(id, _)| *id).collect();
-            let called: ColumnSet = calls.iter().map(|(id, _)| *id).collect();
+            let called: ColumnSet =
+                calls.iter().map(|(id, _)| *id).chain(sets.calls.iter().map(|(id, _)| *id)).collect();
             let movable = |condition: &Expr| {
                 let used = columns_of(condition);
-                sets.is_empty()
+                sets.sets.is_empty()
                     && used.intersects(&grouped)
                     && !used.intersects(&called)
                     && !condition.has_subquery()

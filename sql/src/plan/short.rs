@@ -33,12 +33,14 @@ pub fn recognise(root: &Node) -> Option<Short> {
             let point = point(input)?;
             // Rows are decoded without key and row here.
             match &input.operator {
-                Operator::TableScan(scan) if !scan.key && !scan.row => {
+                Operator::TableScan(scan) if !scan.key && !scan.row && !scan.table_oid => {
                     Some(Short::Select { point, outputs: outputs.clone() })
                 }
                 _ => None,
             }
         }
+        // Partitions take the rows, or have them.
+        Operator::Modify { modify, .. } if modify.targets_others => None,
         Operator::Modify { input, modify } => {
             let exprs = modify.assignments.iter().map(|(_, expr)| expr).chain(&modify.recheck);
             if exprs.chain(modify.returning.iter().flatten()).any(Expr::has_subquery) {
@@ -49,7 +51,7 @@ pub fn recognise(root: &Node) -> Option<Short> {
                     Some(Short::Insert { modify: modify.clone() })
                 }
                 (Operator::TableScan(scan), ModifyKind::Update | ModifyKind::Delete)
-                    if scan.key && scan.row =>
+                    if scan.key && scan.row && !scan.table_oid =>
                 {
                     Some(Short::Change { point: point(input)?, modify: modify.clone() })
                 }

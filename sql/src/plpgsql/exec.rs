@@ -650,6 +650,7 @@ impl<'a> Frame<'a> {
         let changes = core.view.borrow().changes().len();
         let settings = core.settings_savepoint();
         let deferred = core.deferred.borrow().mark();
+        let notify = core.notify.borrow().mark();
         let (acting, stack) = (core.acting.borrow().len(), core.routine_stack.get());
         let suspended = transaction.borrow().suspend();
         let error = match self.statements(&block.body) {
@@ -675,6 +676,7 @@ impl<'a> Frame<'a> {
         core.view.borrow_mut().truncate(&core.engine.publisher, changes);
         core.settings_rollback_to(settings);
         core.deferred.borrow_mut().rollback_to(&deferred);
+        core.notify.borrow_mut().rollback_to(notify);
         core.stop_acting(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);

@@ -57,6 +57,7 @@ struct SavepointEntry {
     changes: usize,
     settings: Option<usize>,
     deferred: DeferredMark,
+    notify: super::notify::Mark,
 }
 
 impl Block {
@@ -181,13 +182,21 @@ impl Session {
         let transaction = transaction.into_inner();
         let engine = self.core.engine.clone();
         let synchronous = self.core.synchronous_commit.get();
+        let pending = self.core.notify.take();
         let result: Result<Committed> = {
             let view = self.core.view.borrow();
-            match view.changes() {
+            let commit = || match view.changes() {
                 [] => transaction.commit().map_err(|error| self.explain_error(error)),
                 changes => engine
                     .publisher
                     .commit(changes, || transaction.commit().map_err(|error| self.explain_error(error))),
+            };
+            match pending.is_empty() {
+                true => commit(),
+                false => {
+                    let durable_at = |committed: &Committed| committed.durable_at.filter(|_| synchronous);
+                    engine.notifications.commit(pending, &self.core, commit, durable_at)
+                }
             }
         };
         self.end_transaction(result.is_ok());
@@ -278,6 +287,7 @@ impl Session {
         self.block.savepoints.clear();
         self.block.locks.clear();
         self.core.deferred.borrow_mut().clear();
+        self.core.notify.borrow_mut().clear();
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction(committed);
@@ -336,6 +346,7 @@ impl Session {
         self.core.view.borrow_mut().truncate(&self.core.engine.publisher, entry.changes);
         self.core.settings_rollback_to(entry.settings);
         self.core.deferred.borrow_mut().rollback_to(&entry.deferred);
+        self.core.notify.borrow_mut().rollback_to(entry.notify);
         self.portals.drop_above(index);
         Ok(())
     }
@@ -424,6 +435,7 @@ impl Session {
             changes: self.core.view.borrow().changes().len(),
             settings: self.core.settings_savepoint(),
             deferred: self.core.deferred.borrow().mark(),
+            notify: self.core.notify.borrow().mark(),
         });
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::exec::constraint::{self, Watcher};
 use crate::exec::eval::eval_row;
 use crate::exec::foreign_key::{self, Effect};
 use crate::exec::runtime::{RunState, Runtime};
+use crate::exec::targets::Inserter;
 use crate::exec::{ExecContext, Execution};
 use crate::expr::Expr;
 use crate::parse::ast::{self, CopySource, CopyTarget};
@@ -78,12 +79,14 @@ struct Sink {
     sort_bytes: usize,
     /// Of constraints that reach beyond the row, and what they have put off to the end.
     watcher: Option<Box<Watcher>>,
+    /// Set: the rows go to partitions, or past triggers.
+    inserter: Option<Box<Inserter>>,
     state: RunState,
 }
 
 impl Sink {
     fn write(&mut self, row: &[Datum], line: u64, context: &ExecContext<'_>) -> Result<()> {
-        if self.decided {
+        if self.decided || self.inserter.is_some() {
             return self.write_now(row, line, context);
         }
         self.held.push((row.to_vec(), line));
@@ -106,6 +109,10 @@ impl Sink {
         Ok(())
     }
     fn write_now(&mut self, row: &[Datum], line: u64, context: &ExecContext<'_>) -> Result<()> {
+        if let Some(inserter) = &mut self.inserter {
+            let rt = Runtime { context, state: &self.state, plan: None };
+            return inserter.insert(row.to_vec(), &rt).map(drop);
+        }
         if let Some(runs) = &mut self.runs {
             return runs.append(row, line, context);
         }
@@ -121,6 +128,9 @@ impl Sink {
         }
     }
     fn finish(&mut self, context: &ExecContext<'_>) -> Result<()> {
+        if let Some(mut inserter) = self.inserter.take() {
+            return inserter.finish(&Runtime { context, state: &self.state, plan: None });
+        }
         self.release(context)?;
         self.loader.take().map_or(Ok(()), |loader| loader.finish(context))?;
         self.runs.take().map_or(Ok(()), |runs| runs.finish(context))?;
@@ -197,7 +207,9 @@ impl Loading {
         {
             return Ok(());
         }
-        self.sink.writer.check(row, context)?;
+        if self.sink.inserter.is_none() {
+            self.sink.writer.check(row, context)?;
+        }
         self.sink.write(row, input.line, context)?;
         self.count += 1;
         if self.count.is_multiple_of(INTERRUPT_ROWS) {
@@ -283,7 +295,14 @@ impl Session {
             let again = self.find_table(name)?;
             if again.oid == table.oid {
                 let mut others = Vec::new();
-                foreign_key::relations(&self.core.catalog(), &again, Effect::Insert, &mut others);
+                let catalog = self.core.catalog();
+                foreign_key::relations(&catalog, &again, Effect::Insert, &mut others);
+                if again.is_partitioned() {
+                    for partition in catalog.descendants(&again) {
+                        others.push((partition.oid, RelationLockMode::RowExclusive));
+                        foreign_key::relations(&catalog, &partition, Effect::Insert, &mut others);
+                    }
+                }
                 for (relation, mode) in others {
                     self.block.lock_relation(relation, mode, WaitPolicy::Block)?;
                 }
@@ -293,9 +312,6 @@ impl Session {
         if table.view.is_some() {
             let message = format!("cannot copy to {} \"{}\"", table.word(), table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-        }
-        if table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled()) {
-            return Err(Error::unsupported("COPY FROM into a table with INSERT triggers"));
         }
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
@@ -309,6 +325,9 @@ impl Session {
         let sort_bytes = self.core.settings.borrow().typed().work_mem_bytes.max(16 << 20);
         let writer = self.with_exec(|context| TableWriter::new(&table, context))?;
         let watcher = self.with_exec(|context| Watcher::new(&table, ModifyKind::Insert, context))?;
+        let state = RunState::default();
+        let inserter =
+            self.with_exec(|context| Inserter::new(&table, &Runtime { context, state: &state, plan: None }))?;
         let sink = Sink {
             table: table.clone(),
             writer,
@@ -318,7 +337,8 @@ impl Session {
             runs: None,
             sort_bytes,
             watcher,
-            state: RunState::default(),
+            inserter: inserter.map(Box::new),
+            state,
         };
         let loading = Loading { binary, columns, row, sink, values: Vec::new(), count: 0 };
         let mut copying = CopyIn { reader, loading };
@@ -486,6 +506,11 @@ impl Session {
     /// COPY t (a, b) TO is COPY (SELECT a, b FROM t) TO.
     fn table_query(&self, name: &ast::ObjectName, columns: &[String]) -> Result<ast::StatementKind> {
         let table = self.find_table(name)?;
+        if table.is_partitioned() {
+            let message = format!("cannot copy from partitioned table \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Try the COPY (SELECT ...) TO variant."));
+        }
         if table.is_view() {
             let message = format!("cannot copy from view \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
@@ -507,7 +532,7 @@ impl Session {
         };
         let select = ast::Select {
             targets: columns.into_iter().map(target).collect(),
-            from: vec![ast::TableRef::Table { name: name.clone(), only: false, alias: None, sample: None }],
+            from: vec![ast::TableRef::Table { name: name.clone(), only: true, alias: None, sample: None }],
             ..ast::Select::default()
         };
         Ok(ast::StatementKind::Query(Box::new(ast::Query {

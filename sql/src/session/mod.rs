@@ -16,9 +16,10 @@ mod copy;
 pub(crate) mod core;
 mod cursor;
 pub(crate) mod engine;
-mod explain;
+pub(crate) mod explain;
 mod maintenance;
 pub(crate) mod nested;
+pub(crate) mod notify;
 mod portal;
 mod registry;
 mod statement;
@@ -27,7 +28,7 @@ mod utility;
 
 pub use check::{CheckReport, check};
 pub use connection::Session;
-pub use engine::Engine;
+pub use engine::{Engine, HbaRule};
 pub use registry::Activity;
 pub use statement::Parsed;
 pub(crate) use statement::make_plan as plan_statement;
@@ -81,6 +82,8 @@ pub trait Output {
     fn notice(&mut self, notice: Error);
     /// A reported setting changed (ParameterStatus).
     fn parameter_status(&mut self, name: &str, value: &str);
+    /// What the session listens to was notified (NotificationResponse). `pid` is the sender's.
+    fn notification(&mut self, _pid: i32, _channel: &str, _payload: &str) {}
     /// Bytes buffered so far; the executor pauses (`Progress::Paused`) when it exceeds [`OUTPUT_BYTES_MAX`].
     fn buffered_bytes(&self) -> usize;
 }

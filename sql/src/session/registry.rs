@@ -6,7 +6,7 @@ use crate::types::Oid;
 use parking_lot::Mutex;
 use serin_txn::SessionHandle;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// A session, for pg_stat_activity. Times are microseconds since 2000-01-01 UTC.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub(crate) struct Registration {
     pub secret: i32,
     pub handle: Arc<SessionHandle>,
     reason: AtomicU8,
+    /// There is something that the session listens to.
+    notified: AtomicBool,
     pub activity: Mutex<Activity>,
     /// Which of its timers is armed: a firing timer with another number comes too late.
     pub timer: [AtomicU64; 2],
@@ -96,6 +98,7 @@ impl Registration {
             secret,
             handle: SessionHandle::new(pid),
             reason: AtomicU8::new(0),
+            notified: AtomicBool::new(false),
             activity: Mutex::new(activity),
             timer: Default::default(),
             waker: Mutex::new(None),
@@ -111,6 +114,21 @@ impl Registration {
         {
             wake();
         }
+    }
+
+    /// Notes that something was notified and wakes the connection, should it wait.
+    pub fn notified(&self) {
+        // The flag goes first: whoever is waked finds it.
+        self.notified.store(true, Ordering::Release);
+        if let Some(wake) = &*self.waker.lock() {
+            wake();
+        }
+    }
+    pub fn is_notified(&self) -> bool {
+        self.notified.load(Ordering::Acquire)
+    }
+    pub fn take_notified(&self) -> bool {
+        self.is_notified() && self.notified.swap(false, Ordering::AcqRel)
     }
 
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send>) {

@@ -216,10 +216,18 @@ impl Session {
                     .backup(directory.as_ref(), previous.as_deref().map(AsRef::as_ref))?;
                 "BACKUP"
             }
-            StatementKind::Listen(_) => return Err(Error::unsupported("LISTEN")),
-            // Nothing is listened to.
-            StatementKind::Unlisten(_) => "UNLISTEN",
-            StatementKind::Notify(..) => return Err(Error::unsupported("NOTIFY")),
+            StatementKind::Listen(channel) => {
+                self.core.listen(channel);
+                "LISTEN"
+            }
+            StatementKind::Unlisten(channel) => {
+                self.core.unlisten(channel.as_deref());
+                "UNLISTEN"
+            }
+            StatementKind::Notify(channel, payload) => {
+                self.core.notify(channel, payload.as_deref().unwrap_or(""))?;
+                "NOTIFY"
+            }
             StatementKind::PrepareTransaction(_) => return Err(Error::unsupported("PREPARE TRANSACTION")),
             StatementKind::CommitPrepared(_) => return Err(Error::unsupported("COMMIT PREPARED")),
             StatementKind::RollbackPrepared(_) => return Err(Error::unsupported("ROLLBACK PREPARED")),
@@ -347,7 +355,10 @@ impl Session {
                 text_batches([vec![Some(value.as_str())]].into_iter(), 1)
             }
             None => {
-                let all = self.core.settings.borrow().show_all();
+                let mut all = self.core.settings.borrow().show_all();
+                if !self.core.sees_settings() {
+                    all.retain(|(name, ..)| !super::core::is_secret_setting(name));
+                }
                 let rows = all.iter().map(|(name, value, description)| {
                     vec![Some(name.as_str()), Some(value.as_str()), Some(description.as_str())]
                 });
@@ -402,11 +413,13 @@ impl Session {
             "all" => {
                 self.forbid_block("DISCARD ALL")?;
                 self.portals.close_all();
+                self.core.set_setting("session_authorization", None, false, None)?;
                 self.core.reset_settings();
                 self.core.statements.borrow_mut().clear();
                 self.cache.clear();
                 self.core.engine.transactions.advisory_unlock_all(&self.core.registration.handle);
                 self.core.sequences.borrow_mut().clear();
+                self.core.unlisten(None);
                 self.discard_temporary()?;
                 Ok("DISCARD ALL")
             }
@@ -500,24 +513,27 @@ impl Session {
 
     fn lock_tables(
         &mut self,
-        tables: &[ast::ObjectName],
+        tables: &[(ast::ObjectName, bool)],
         mode: RelationLockMode,
         nowait: bool,
     ) -> Result<()> {
         self.require_block("LOCK TABLE")?;
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
-        for name in tables {
+        for (name, only) in tables {
             let table = self.find_table(name)?;
             self.core.check_lock(&table, mode)?;
-            self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
-                match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
-                    true => Error::new(
-                        SqlState::LOCK_NOT_AVAILABLE,
-                        format!("could not obtain lock on relation \"{}\"", table.name),
-                    ),
-                    false => error,
-                }
-            })?;
+            let children = if *only { Vec::new() } else { self.core.catalog().descendants(&table) };
+            for table in [table].iter().chain(&children) {
+                self.block.lock_relation(table.oid, mode, wait).map_err(|error| {
+                    match error.state() == SqlState::LOCK_NOT_AVAILABLE && nowait {
+                        true => Error::new(
+                            SqlState::LOCK_NOT_AVAILABLE,
+                            format!("could not obtain lock on relation \"{}\"", table.name),
+                        ),
+                        false => error,
+                    }
+                })?;
+            }
         }
         Ok(())
     }

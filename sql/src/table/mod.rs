@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod disclosure;
 pub mod key;
 pub(crate) mod loader;
+pub(crate) mod partition;
 pub mod row;
 pub(crate) mod runs;
 mod shape;

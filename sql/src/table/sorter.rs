@@ -137,20 +137,33 @@ impl Sorted {
 }
 
 pub struct Merge {
-    runs: BinaryHeap<Reverse<Run>>,
+    runs: BinaryHeap<Reverse<RunReader>>,
     /// The run whose head was handed out by the last call: it moves on at the next.
-    current: Option<Run>,
+    current: Option<RunReader>,
 }
 
-struct Run {
+/// Reads a run, or any other file of pairs, from its beginning.
+pub struct RunReader {
     reader: BufReader<File>,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
-impl Run {
+impl RunReader {
+    /// A reader with a position of its own, though only one at a time may be in use: the file's is moved.
+    pub fn open(file: &File) -> Result<RunReader> {
+        let mut file = file.try_clone().map_err(|error| io_error("read", &error))?;
+        file.rewind().map_err(|error| io_error("read", &error))?;
+        let reader = BufReader::with_capacity(BUFFER_BYTES, file);
+        Ok(RunReader { reader, key: Vec::new(), value: Vec::new() })
+    }
+
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
     /// Reads the next pair; false at the end.
-    fn advance(&mut self) -> Result<bool> {
+    pub fn advance(&mut self) -> Result<bool> {
         let mut lengths = [0; 8];
         match self.reader.read_exact(&mut lengths) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
@@ -165,30 +178,28 @@ impl Run {
     }
 }
 
-impl Ord for Run {
-    fn cmp(&self, other: &Run) -> Ordering {
+impl Ord for RunReader {
+    fn cmp(&self, other: &RunReader) -> Ordering {
         self.key.cmp(&other.key)
     }
 }
-impl PartialOrd for Run {
-    fn partial_cmp(&self, other: &Run) -> Option<Ordering> {
+impl PartialOrd for RunReader {
+    fn partial_cmp(&self, other: &RunReader) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
-impl PartialEq for Run {
-    fn eq(&self, other: &Run) -> bool {
+impl PartialEq for RunReader {
+    fn eq(&self, other: &RunReader) -> bool {
         self.key == other.key
     }
 }
-impl Eq for Run {}
+impl Eq for RunReader {}
 
 impl Merge {
     fn new(files: Vec<File>) -> Result<Merge> {
         let mut runs = BinaryHeap::with_capacity(files.len());
-        for mut file in files {
-            file.rewind().map_err(|error| io_error("read", &error))?;
-            let reader = BufReader::with_capacity(BUFFER_BYTES, file);
-            let mut run = Run { reader, key: Vec::new(), value: Vec::new() };
+        for file in files {
+            let mut run = RunReader::open(&file)?;
             if run.advance()? {
                 runs.push(Reverse(run));
             }
@@ -207,10 +218,11 @@ impl Merge {
     }
 }
 
-struct RunWriter(BufWriter<File>);
+/// Writes a file of pairs that has no name.
+pub struct RunWriter(BufWriter<File>);
 
 impl RunWriter {
-    fn create(dir: &Path) -> Result<RunWriter> {
+    pub fn create(dir: &Path) -> Result<RunWriter> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, AtomicOrdering::Relaxed);
         let path = dir.join(format!("sort.{}.{number}", std::process::id()));
@@ -220,7 +232,7 @@ impl RunWriter {
         std::fs::remove_file(&path).map_err(|error| io_error("remove", &error))?;
         Ok(RunWriter(BufWriter::with_capacity(BUFFER_BYTES, file)))
     }
-    fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+    pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         // `Sorter::push` checked that both lengths fit.
         let lengths = [(key.len() as u32).to_le_bytes(), (value.len() as u32).to_le_bytes()].concat();
         for part in [&lengths, key, value] {
@@ -228,14 +240,16 @@ impl RunWriter {
         }
         Ok(())
     }
-    fn finish(self) -> Result<File> {
+    pub fn finish(self) -> Result<File> {
         self.0.into_inner().map_err(|error| io_error("write", error.error()))
     }
 }
 
 fn io_error(operation: &str, error: &std::io::Error) -> Error {
     let state = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => SqlState::DISK_FULL,
         _ => SqlState::IO_ERROR,
     };
     Error::new(state, format!("could not {operation} temporary file: {error}"))

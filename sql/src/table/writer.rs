@@ -7,6 +7,7 @@
 //! what older snapshots need.
 
 use super::disclosure::{may_show, shown_columns};
+use super::partition::Lineage;
 use super::shape::{IndexShape, KeySource, Shape, to_text};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
@@ -50,6 +51,8 @@ pub struct TableWriter {
     table: Arc<Table>,
     shape: Arc<Shape>,
     row_ids: Option<Arc<AtomicU64>>,
+    /// Of a partition: what its rows must satisfy.
+    lineage: Option<Lineage>,
     /// Reused from row to row.
     row: Vec<u8>,
     entry: Vec<u8>,
@@ -65,11 +68,11 @@ impl TableWriter {
             true => Some(context.catalog.runtime().row_ids(&shape.tree)?),
             false => None,
         };
-        let table = table.clone();
         Ok(TableWriter {
-            table,
+            table: table.clone(),
             shape,
             row_ids,
+            lineage: Lineage::of(table, context)?,
             row: Vec::new(),
             entry: Vec::new(),
             old_entry: Vec::new(),
@@ -100,7 +103,24 @@ impl TableWriter {
                 return Err(self.failing_row(error, row, context));
             }
         }
-        Ok(())
+        self.check_partition(row, context)
+    }
+
+    /// 23514 if the row is outside of the partition's bounds.
+    pub fn check_partition(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<()> {
+        if self.fits(row, context)? {
+            return Ok(());
+        }
+        let message = format!("new row for relation \"{}\" violates partition constraint", self.table.name);
+        Err(self.failing_row(Error::new(SqlState::CHECK_VIOLATION, message), row, context))
+    }
+
+    /// Whether the row is within the partition's bounds.
+    pub fn fits(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {
+        match &self.lineage {
+            None => Ok(true),
+            Some(lineage) => lineage.fits(row, context),
+        }
     }
 
     pub fn fill_generated(&self, row: &mut [Datum], context: &ExecContext<'_>) -> Result<()> {
@@ -369,7 +389,7 @@ impl TableWriter {
     }
 }
 
-fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
+pub(super) fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
     let schema = context.catalog.schema(table.schema).map_or("", |schema| &schema.name);
     error.on_table(schema, &table.name)
 }

@@ -2,8 +2,8 @@
 //! PostgreSQL's normal form.
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, ReferentialAction, Relation,
-    Table,
+    Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, PartitionBound, RangeDatum,
+    ReferentialAction, Relation, Strategy, Table,
 };
 use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
@@ -169,6 +169,8 @@ pub fn index_definition(
         true => qualified_name(catalog, table.schema, &table.name),
         false => quote_identifier(&table.name),
     };
+    // Its parts in the partitions are statements of their own.
+    let name = if table.is_partitioned() { format!("ONLY {name}") } else { name };
     let mut text = format!(
         "CREATE {}INDEX {} ON {name} USING btree ({})",
         if index.unique { "UNIQUE " } else { "" },
@@ -271,6 +273,9 @@ pub fn constraint_definition(
             foreign_key_definition(catalog, &context.services.search_path(), table, key)
         }
     };
+    if constraint.no_inherit {
+        text.push_str(" NO INHERIT");
+    }
     if constraint.deferrable {
         text.push_str(" DEFERRABLE");
         if constraint.initially_deferred {
@@ -307,5 +312,231 @@ pub fn column_default(column: &Column) -> Option<&str> {
     match column {
         Column { dropped: true, .. } | Column { identity: Some(_), .. } => None,
         Column { default, .. } => default.as_deref(),
+    }
+}
+
+/// A constant in a partition bound (`get_const_expr` without a cast).
+fn bound_constant(text: &str, data_type: Type) -> String {
+    let is_plain = match data_type {
+        Type::BOOL => return if text.starts_with('t') { "true".into() } else { "false".into() },
+        Type::INT4 => !text.starts_with('-'),
+        Type::NUMERIC | Type::FLOAT4 | Type::FLOAT8 => {
+            text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        }
+        _ => false,
+    };
+    if is_plain { text.to_owned() } else { crate::parse::quote_literal(text) }
+}
+
+/// `(1, MAXVALUE)`
+pub fn range_end(end: &[RangeDatum], types: &[Type]) -> String {
+    let shown = end.iter().zip(types).map(|(datum, data_type)| match datum {
+        RangeDatum::MinValue => "MINVALUE".to_owned(),
+        RangeDatum::MaxValue => "MAXVALUE".to_owned(),
+        RangeDatum::Value(text) => bound_constant(text, *data_type),
+    });
+    format!("({})", shown.collect::<Vec<_>>().join(", "))
+}
+
+/// `FOR VALUES …` or `DEFAULT`.
+pub fn partition_bound(bound: &PartitionBound, parent: &Table) -> String {
+    let keys = parent.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
+    let types: Vec<Type> = keys.map(|key| Type(key.data_type)).collect();
+    match bound {
+        PartitionBound::Default => "DEFAULT".to_owned(),
+        PartitionBound::List(values) => {
+            let data_type = types.first().copied().unwrap_or(Type::TEXT);
+            let shown = values.iter().map(|value| match value {
+                Some(text) => bound_constant(text, data_type),
+                None => "NULL".to_owned(),
+            });
+            format!("FOR VALUES IN ({})", shown.collect::<Vec<_>>().join(", "))
+        }
+        PartitionBound::Range { from, to } => {
+            format!("FOR VALUES FROM {} TO {}", range_end(from, &types), range_end(to, &types))
+        }
+        PartitionBound::Hash { modulus, remainder } => {
+            format!("FOR VALUES WITH (modulus {modulus}, remainder {remainder})")
+        }
+    }
+}
+
+/// `RANGE (a, (b + 1))`
+pub fn partition_key(table: &Table, context: &EvalContext<'_>) -> Option<String> {
+    let partitioning = table.inheritance.partitioning.as_ref()?;
+    let keys = partition_columns(table, context);
+    Some(format!("{} ({})", partitioning.strategy.name().to_ascii_uppercase(), keys.join(", ")))
+}
+
+/// The partition key's columns and expressions.
+pub fn partition_columns(table: &Table, context: &EvalContext<'_>) -> Vec<String> {
+    let keys = table.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
+    keys.map(|key| match (key.column, &key.expression) {
+        (Some(column), _) => column_name(table, column),
+        (None, text) => {
+            let text = text.as_deref().unwrap_or_default();
+            let shown = shown(text, table, None, false, context);
+            if is_call(text) { shown } else { format!("({shown})") }
+        }
+    })
+    .collect()
+}
+
+/// pg_get_partition_constraintdef: what a partition's rows satisfy, its ancestors' bounds included.
+pub fn partition_constraint(catalog: &Catalog, table: &Table, context: &EvalContext<'_>) -> Option<String> {
+    let mut conditions: Vec<String> = Vec::new();
+    let mut child = table.clone();
+    for parent in catalog.partition_ancestors(table) {
+        let bound = child.inheritance.bound.clone()?;
+        let own = bound_conditions(catalog, &parent, &child, &bound);
+        conditions.splice(0..0, own);
+        child = Table::clone(&parent);
+    }
+    if conditions.is_empty() {
+        return None;
+    }
+    Some(shown(&conditions.join(" AND "), table, Some((Type::BOOL, -1)), false, context))
+}
+
+/// A bound as conditions that hold together.
+fn bound_conditions(catalog: &Catalog, parent: &Table, child: &Table, bound: &PartitionBound) -> Vec<String> {
+    let Some(partitioning) = &parent.inheritance.partitioning else { return Vec::new() };
+    let keys: Vec<(String, Type)> = partitioning
+        .keys
+        .iter()
+        .map(|key| {
+            let text = match (key.column, &key.expression) {
+                (Some(column), _) => column_name(parent, column),
+                (None, text) => format!("({})", text.as_deref().unwrap_or_default()),
+            };
+            (text, Type(key.data_type))
+        })
+        .collect();
+    let constant = |text: &str, data_type: Type| match bound_constant(text, data_type) {
+        quoted if quoted.starts_with('\'') => format!("{quoted}::{}", data_type.display()),
+        plain => plain,
+    };
+    match bound {
+        PartitionBound::List(values) => {
+            let (key, data_type) = &keys[0];
+            let listed: Vec<String> =
+                values.iter().flatten().map(|text| constant(text, *data_type)).collect();
+            let among = match &listed[..] {
+                [] => None,
+                [one] => Some(format!("({key} = {one})")),
+                many => Some(format!("({key} = ANY (ARRAY[{}]))", many.join(", "))),
+            };
+            match (values.contains(&None), among) {
+                (true, None) => vec![format!("({key} IS NULL)")],
+                (true, Some(among)) => vec![format!("(({key} IS NULL) OR {among})")],
+                (false, Some(among)) => vec![format!("({key} IS NOT NULL)"), among],
+                (false, None) => Vec::new(),
+            }
+        }
+        PartitionBound::Range { from, to } => {
+            let mut conditions: Vec<String> =
+                keys.iter().map(|(key, _)| format!("({key} IS NOT NULL)")).collect();
+            let mut first = 0;
+            while let (Some(RangeDatum::Value(low)), Some(RangeDatum::Value(high))) =
+                (from.get(first), to.get(first))
+            {
+                if low != high || first + 1 == keys.len() {
+                    break;
+                }
+                conditions.push(format!("({} = {})", keys[first].0, constant(low, keys[first].1)));
+                first += 1;
+            }
+            for (end, strict, loose) in [(from, ">", ">="), (to, "<", "<")] {
+                let mut alternatives = Vec::new();
+                for last in first..keys.len() {
+                    let RangeDatum::Value(value) = &end[last] else { break };
+                    let mut parts: Vec<String> = (first..last)
+                        .filter_map(|at| match &end[at] {
+                            RangeDatum::Value(value) => {
+                                Some(format!("({} = {})", keys[at].0, constant(value, keys[at].1)))
+                            }
+                            _ => None,
+                        })
+                        .collect();
+                    let is_end = last + 1 == keys.len()
+                        || (end[last + 1] == RangeDatum::MinValue && strict == ">")
+                        || (end[last + 1] == RangeDatum::MaxValue && strict == "<");
+                    let operator = match (is_end, strict) {
+                        (true, ">") => loose,
+                        (true, _) if last + 1 < keys.len() => "<=",
+                        _ => strict,
+                    };
+                    parts.push(format!("({} {operator} {})", keys[last].0, constant(value, keys[last].1)));
+                    alternatives.push(match parts.len() {
+                        1 => parts.remove(0),
+                        _ => format!("({})", parts.join(" AND ")),
+                    });
+                    if is_end {
+                        break;
+                    }
+                }
+                match alternatives.len() {
+                    0 => {}
+                    1 => conditions.append(&mut alternatives),
+                    _ => conditions.push(format!("({})", alternatives.join(" OR "))),
+                }
+            }
+            conditions
+        }
+        PartitionBound::Hash { modulus, remainder } => {
+            let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+            vec![format!(
+                "satisfies_hash_partition('{}'::oid, {modulus}, {remainder}, {})",
+                parent.oid,
+                names.join(", ")
+            )]
+        }
+        PartitionBound::Default => {
+            let siblings = parent.inheritance.children.iter().filter_map(|oid| catalog.table(*oid));
+            let others = siblings.filter(|other| other.oid != child.oid).filter_map(|other| {
+                let bound = other.inheritance.bound.as_ref()?;
+                Some(bound_conditions(catalog, parent, &other, bound))
+            });
+            let joined: Vec<String> = match partitioning.strategy {
+                // PostgreSQL shows one list of all values, and says once that keys are not null.
+                Strategy::List => {
+                    let all: Vec<Option<String>> = parent
+                        .inheritance
+                        .children
+                        .iter()
+                        .filter_map(|oid| match catalog.table(*oid)?.inheritance.bound.clone()? {
+                            PartitionBound::List(values) => Some(values),
+                            _ => None,
+                        })
+                        .flatten()
+                        .collect();
+                    match all.is_empty() {
+                        true => return Vec::new(),
+                        false => {
+                            let all = bound_conditions(catalog, parent, child, &PartitionBound::List(all));
+                            return vec![format!("(NOT ({}))", all.join(" AND "))];
+                        }
+                    }
+                }
+                _ => others
+                    .map(|conditions| {
+                        let rest = &conditions[keys.len().min(conditions.len())..];
+                        match rest {
+                            [one] => one.clone(),
+                            rest => format!("({})", rest.join(" AND ")),
+                        }
+                    })
+                    .collect(),
+            };
+            if joined.is_empty() {
+                return Vec::new();
+            }
+            let known: Vec<String> = keys.iter().map(|(key, _)| format!("({key} IS NOT NULL)")).collect();
+            let or = match &joined[..] {
+                [one] => one.clone(),
+                many => format!("({})", many.join(" OR ")),
+            };
+            vec![format!("(NOT ({} AND {or}))", known.join(" AND "))]
+        }
     }
 }

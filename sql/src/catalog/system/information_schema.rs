@@ -157,6 +157,8 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 sequence: None,
                 missing: None,
                 dropped: false,
+                inherited: 0,
+                local: true,
                 comment: None,
                 acl: None,
             };

@@ -28,6 +28,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_attrdef" => pg_attrdef,
         "pg_index" => pg_index,
         "pg_constraint" => pg_constraint,
+        "pg_inherits" => pg_inherits,
+        "pg_partitioned_table" => pg_partitioned_table,
         "pg_sequence" => pg_sequence,
         "pg_database" => pg_database,
         "pg_authid" => pg_authid,
@@ -118,7 +120,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
         class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
-            class_of_index(&mut rows, table, index);
+            class_of_index(&mut rows, table, index, &catalog);
         }
     }
     super::user_types::push_classes(&mut rows, &catalog);
@@ -147,12 +149,19 @@ fn relation_kind(table: &Table) -> char {
     match table {
         _ if table.is_materialized() => 'm',
         _ if table.is_view() => 'v',
+        _ if table.is_partitioned() => 'p',
         _ => 'r',
     }
 }
 
 fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &Catalog) {
     let view = table.is_view();
+    // It has neither rows nor an access method.
+    let partitioned = table.is_partitioned();
+    let bound = table.inheritance.bound.as_ref().and_then(|bound| {
+        let parent = catalog.table(*table.inheritance.parents.first()?)?;
+        Some(deparse::partition_bound(bound, &parent))
+    });
     let checks = table
         .constraints
         .iter()
@@ -168,8 +177,8 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relnamespace", oid(table.schema)),
         ("reltype", oid(table.row_type)),
         ("relowner", oid(table.owner)),
-        ("relam", oid(if view { 0 } else { HEAP })),
-        ("relfilenode", oid(if view { 0 } else { table.oid })),
+        ("relam", oid(if view || partitioned { 0 } else { HEAP })),
+        ("relfilenode", oid(if view || partitioned { 0 } else { table.oid })),
         ("relpages", Datum::Int4(pages)),
         ("reltuples", Datum::Float4(if view { 0.0 } else { tuples })),
         ("relhasindex", boolean(!table.indexes.is_empty())),
@@ -178,14 +187,21 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
+        ("relhassubclass", boolean(table.has_children())),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
+        ("relispartition", boolean(table.is_partition())),
         ("relacl", list(table.acl.as_ref(), catalog)),
         ("reloptions", options(&table.options)),
+        ("relpartbound", optional(bound)),
     ]);
 }
 
-fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+fn class_of_index(rows: &mut Rows, table: &Table, index: &Index, catalog: &Catalog) {
+    let children = table.inheritance.children.iter().filter(|_| table.is_partitioned());
+    let has_parts = children
+        .filter_map(|oid| catalog.table(*oid))
+        .any(|child| child.indexes.iter().any(|part| part.parent == index.oid));
     let tuples = table.statistics.as_ref().map_or(0.0, |statistics| statistics.rows as f32);
     rows.push([
         ("oid", oid(index.oid)),
@@ -196,11 +212,65 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
         ("relfilenode", oid(index.oid)),
         ("reltuples", Datum::Float4(tuples)),
         ("relpersistence", persistence(table)),
-        ("relkind", letter('i')),
+        ("relkind", letter(if table.is_partitioned() { 'I' } else { 'i' })),
         ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
+        ("relhassubclass", boolean(has_parts)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter('n')),
+        ("relispartition", boolean(index.parent != 0)),
     ]);
+}
+
+fn pg_inherits(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_inherits");
+    for table in context.services.catalog().tables() {
+        for (number, &parent) in table.inheritance.parents.iter().enumerate() {
+            rows.push([
+                ("inhrelid", oid(table.oid)),
+                ("inhparent", oid(parent)),
+                ("inhseqno", Datum::Int4(number as i32 + 1)),
+                ("inhdetachpending", boolean(table.inheritance.detaching)),
+            ]);
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            rows.push([
+                ("inhrelid", oid(index.oid)),
+                ("inhparent", oid(index.parent)),
+                ("inhseqno", Datum::Int4(1)),
+            ]);
+        }
+    }
+    rows.finish()
+}
+
+fn pg_partitioned_table(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_partitioned_table");
+    let catalog = context.services.catalog();
+    for table in catalog.tables() {
+        let Some(partitioning) = &table.inheritance.partitioning else { continue };
+        let is_default = |oid: &Oid| {
+            catalog
+                .table(*oid)
+                .is_some_and(|child| child.inheritance.bound == Some(crate::catalog::PartitionBound::Default))
+        };
+        let default = table.inheritance.children.iter().copied().find(is_default).unwrap_or(0);
+        let keys = &partitioning.keys;
+        let numbers = keys.iter().map(|key| key.column.map_or(0, |at| table.columns[at].number));
+        let expressions: Vec<&str> = keys.iter().filter_map(|key| key.expression.as_deref()).collect();
+        let classes = keys.iter().map(|key| Datum::Oid(operator_class(key.data_type)));
+        let collations = keys.iter().map(|key| Datum::Oid(type_facts(key.data_type).collation));
+        rows.push([
+            ("partrelid", oid(table.oid)),
+            ("partstrat", letter(partitioning.strategy.letter())),
+            ("partnatts", Datum::Int2(keys.len() as i16)),
+            ("partdefid", oid(default)),
+            ("partattrs", vector(Type::INT2VECTOR, numbers.map(Datum::Int2).collect())),
+            ("partclass", vector(Type::OIDVECTOR, classes.collect())),
+            ("partcollation", vector(Type::OIDVECTOR, collations.collect())),
+            ("partexprs", optional((!expressions.is_empty()).then(|| expressions.join(", ")))),
+        ]);
+    }
+    rows.finish()
 }
 
 // ---- columns ----
@@ -219,6 +289,8 @@ pub(super) struct Attribute<'a> {
     pub identity: Option<bool>,
     pub generated: bool,
     pub dropped: bool,
+    pub inherited: i32,
+    pub not_local: bool,
     pub acl: Option<(&'a Acl, &'a Catalog)>,
 }
 
@@ -249,7 +321,8 @@ pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
         ),
         ("attgenerated", text(if attribute.generated { "s" } else { "" })),
         ("attisdropped", boolean(attribute.dropped)),
-        ("attislocal", boolean(true)),
+        ("attislocal", boolean(!attribute.not_local)),
+        ("attinhcount", Datum::Int4(attribute.inherited)),
         ("attcollation", oid(facts.collation)),
         ("attacl", attribute.acl.map_or(Datum::Null, |(acl, catalog)| list(Some(acl), catalog))),
     ]);
@@ -317,6 +390,8 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog:
         identity: column.identity.filter(|_| !column.dropped),
         generated: column.generated && !column.dropped,
         dropped: column.dropped,
+        inherited: column.inherited,
+        not_local: !column.local,
         acl: column.acl.as_ref().filter(|_| !column.dropped).map(|acl| (acl, catalog)),
     };
     push_attribute(rows, &attribute);
@@ -413,7 +488,8 @@ fn numbers(table: &Table, positions: impl Iterator<Item = Option<usize>>) -> Vec
 
 fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_index");
-    for table in context.services.catalog().tables() {
+    let catalog = context.services.catalog();
+    for table in catalog.tables() {
         for index in &table.indexes {
             let columns = index.keys.iter().map(|key| key.column);
             let included = index.include.iter().map(|&position| Some(position));
@@ -449,7 +525,7 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("indnullsnotdistinct", boolean(index.nulls_not_distinct)),
                 ("indisprimary", boolean(index.primary)),
                 ("indimmediate", boolean(!index.deferrable)),
-                ("indisvalid", boolean(true)),
+                ("indisvalid", boolean(is_complete(table, index, &catalog))),
                 ("indisready", boolean(true)),
                 ("indislive", boolean(true)),
                 ("indkey", vector(Type::INT2VECTOR, numbers(table, columns.chain(included)))),
@@ -462,6 +538,14 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         }
     }
     rows.finish()
+}
+
+/// Whether an index of a partitioned table has a part in every partition.
+fn is_complete(table: &Table, index: &Index, catalog: &Catalog) -> bool {
+    !table.is_partitioned()
+        || table.inheritance.children.iter().filter_map(|oid| catalog.table(*oid)).all(|child| {
+            child.indexes.iter().any(|part| part.parent == index.oid && is_complete(&child, part, catalog))
+        })
 }
 
 /// Type letter, index, column numbers and expression of a constraint.
@@ -530,14 +614,20 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("convalidated", boolean(constraint.validated)),
                 ("conrelid", oid(table.oid)),
                 ("conindid", oid(index)),
+                ("conparentid", oid(constraint.parent)),
                 ("confrelid", oid(key.map_or(0, |key| key.referenced))),
                 ("confupdtype", letters(key.map(|key| key.on_update))),
                 ("confdeltype", letters(key.map(|key| key.on_delete))),
                 ("confmatchtype", text(matched)),
                 ("confkey", referenced_columns),
                 ("confdelsetcols", key.map_or(Datum::Null, |key| some_numbers(table, &key.delete_columns))),
-                ("conislocal", boolean(true)),
-                ("connoinherit", boolean(kind != 'c')),
+                ("conislocal", boolean(constraint.local)),
+                ("coninhcount", Datum::Int4(constraint.inherited)),
+                // As PostgreSQL has it: a key is not inherited, unless it was.
+                (
+                    "connoinherit",
+                    boolean(if kind == 'c' { constraint.no_inherit } else { constraint.parent == 0 }),
+                ),
                 ("conkey", if columns.is_empty() { Datum::Null } else { array(Type::INT2, columns) }),
                 ("conbin", optional(expression)),
             ]);
@@ -732,6 +822,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     for table in catalog.tables() {
         let this = (CLASS_RELATION, table.oid);
         push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for &parent in &table.inheritance.parents {
+            push(this, (CLASS_RELATION, parent), 0, if table.is_partition() { 'a' } else { 'n' });
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            push((CLASS_RELATION, index.oid), (CLASS_RELATION, index.parent), 0, 'P');
+            push((CLASS_RELATION, index.oid), this, 0, 'S');
+        }
         for column in &table.columns {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));

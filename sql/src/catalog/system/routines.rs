@@ -114,6 +114,7 @@ pub fn pg_trigger(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             rows.push([
                 ("oid", oid(trigger.oid)),
                 ("tgrelid", oid(table.oid)),
+                ("tgparentid", oid(trigger.parent)),
                 ("tgname", text(&trigger.name)),
                 ("tgfoid", oid(trigger.function)),
                 ("tgtype", Datum::Int2(trigger_type(trigger))),
