@@ -154,6 +154,12 @@ pub struct Table {
     /// Parents, children, and how rows are divided among partitions.
     #[serde(default)]
     pub inheritance: Inheritance,
+    /// ENABLE ROW LEVEL SECURITY: there are no policies, so that it keeps everybody out whom it applies to.
+    #[serde(default)]
+    pub row_security: bool,
+    /// FORCE ROW LEVEL SECURITY: it applies to the owner too.
+    #[serde(default)]
+    pub force_row_security: bool,
     /// None: the default of its class.
     #[serde(default)]
     pub acl: Option<Acl>,

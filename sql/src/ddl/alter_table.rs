@@ -13,7 +13,7 @@ use crate::exec::eval::eval_row;
 use crate::expr::Expr as Bound;
 use crate::functions::Volatility;
 use crate::parse::ast::{
-    AlterTable, AlterTableAction as Action, ColumnDefinition, Expr, ObjectKind, ObjectName, TypeName,
+    self, AlterTable, AlterTableAction as Action, ColumnDefinition, Expr, ObjectKind, ObjectName, TypeName,
 };
 use crate::table::{Shape, loader, to_catalog_text};
 use crate::types::{Datum, Oid, Type};
@@ -406,6 +406,13 @@ impl Ddl<'_> {
                     }
                 }
                 table.constraints[found].validated = true;
+                Ok(())
+            }
+            Action::SetRowSecurity(switch) => {
+                match switch {
+                    ast::RowSecurity::Enabled(on) => table.row_security = *on,
+                    ast::RowSecurity::Forced(on) => table.force_row_security = *on,
+                }
                 Ok(())
             }
             Action::SetTrigger { name, enabled } => self.set_trigger(table, name, *enabled),

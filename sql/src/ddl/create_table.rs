@@ -151,6 +151,8 @@ impl Ddl<'_> {
             populated: None,
             depends_on: Vec::new(),
             inheritance: Default::default(),
+            row_security: false,
+            force_row_security: false,
             shape: ShapeCell::default(),
             routing: Default::default(),
             trees_since: 0,

@@ -56,6 +56,8 @@ impl Ddl<'_> {
             statistics: None,
             depends_on: plan.relations[..plan.named].iter().map(|&(relation, _)| relation).collect(),
             inheritance: Default::default(),
+            row_security: false,
+            force_row_security: false,
             shape: Default::default(),
             routing: Default::default(),
             trees_since: 0,

@@ -216,6 +216,19 @@ impl Parser<'_> {
         }
     }
 
+    fn row_security(&mut self) -> Result<Option<RowSecurity>> {
+        let (switch, words) = match (self.keyword(), self.keyword_ahead(1)) {
+            (Some(K::Enable), Some(K::Row)) => (RowSecurity::Enabled(true), 1),
+            (Some(K::Disable), Some(K::Row)) => (RowSecurity::Enabled(false), 1),
+            (Some(K::Force), Some(K::Row)) => (RowSecurity::Forced(true), 1),
+            (Some(K::No), Some(K::Force)) => (RowSecurity::Forced(false), 2),
+            _ => return Ok(None),
+        };
+        (0..words).for_each(|_| self.advance());
+        [K::Row, K::Level, K::Security].into_iter().try_for_each(|word| self.expect(word))?;
+        Ok(Some(switch))
+    }
+
     fn trigger_switch(&mut self) -> Result<AlterTableAction> {
         let disable = self.is(K::Disable);
         self.advance();
@@ -247,6 +260,9 @@ impl Parser<'_> {
         }
         match self.keyword() {
             Some(K::Enable | K::Disable) if self.trigger_switch_ahead() => self.trigger_switch(),
+            Some(K::Enable | K::Disable | K::Force | K::No) if let Some(switch) = self.row_security()? => {
+                Ok(AlterTableAction::SetRowSecurity(switch))
+            }
             Some(K::Add) => {
                 self.advance();
                 self.alter_add()

@@ -1150,6 +1150,12 @@ pub struct AlterTable {
     pub actions: Vec<AlterTableAction>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowSecurity {
+    Enabled(bool),
+    Forced(bool),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlterTableAction {
     AddColumn {
@@ -1222,6 +1228,8 @@ pub enum AlterTableAction {
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
     /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.
+    /// ENABLE, DISABLE, FORCE and NO FORCE ROW LEVEL SECURITY.
+    SetRowSecurity(RowSecurity),
     SetTrigger {
         name: TriggerName,
         enabled: char,

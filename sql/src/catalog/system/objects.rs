@@ -191,6 +191,8 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relhassubclass", boolean(table.has_children())),
+        ("relrowsecurity", boolean(table.row_security)),
+        ("relforcerowsecurity", boolean(table.force_row_security)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
         ("relispartition", boolean(table.is_partition())),

@@ -59,7 +59,7 @@ fn pg_tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("hasindexes", boolean(!table.indexes.is_empty())),
             ("hasrules", boolean(false)),
             ("hastriggers", boolean(false)),
-            ("rowsecurity", boolean(false)),
+            ("rowsecurity", boolean(table.row_security)),
         ]);
     }
     rows.finish()
