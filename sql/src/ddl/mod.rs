@@ -143,17 +143,15 @@ impl Ddl<'_> {
         match kind {
             S::CreateTable(create) => self.create_table(create)?,
             S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } => {
-                let materialized = materialized.as_deref();
-                let (temporary, with_data) = (*temporary, *with_data);
-                return self.create_table_as(
+                return self.create_table_as(&create_table::CreateTableAs {
                     name,
                     columns,
-                    *if_not_exists,
-                    temporary,
-                    with_data,
-                    materialized,
+                    if_not_exists: *if_not_exists,
+                    temporary: *temporary,
+                    with_data: *with_data,
+                    materialized: materialized.as_deref(),
                     query,
-                );
+                });
             }
             S::RefreshMaterializedView { name, concurrently, with_data } => {
                 self.refresh_materialized_view(name, *concurrently, *with_data)?;
