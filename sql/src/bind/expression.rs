@@ -189,7 +189,10 @@ impl Binder<'_> {
                 self.literals.push((text.clone(), position));
                 Expr::Constant { value: Datum::Text(text), data_type: Type::UNKNOWN }
             }
-            ast::Literal::Bits(_) => return Err(Error::unsupported("type bit")),
+            ast::Literal::Bits(digits) => Expr::Constant {
+                value: Datum::text(crate::types::bits::parse(digits)?),
+                data_type: Type::BIT,
+            },
         })
     }
 

@@ -573,6 +573,8 @@ const SECRET_RELATIONS: &[&str] = &[
     "pg_statistic",
     "pg_subscription",
     "pg_user_mapping",
+    // Keys of rows, and statements.
+    "serin_conflicts",
 ];
 
 /// Built-in functions that not everybody may call, with whom they are granted to.
