@@ -2,9 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{
-    ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table,
-};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
