@@ -691,7 +691,7 @@ impl Ddl<'_> {
                 });
                 let at = table.constraints.len() - 1;
                 if wanted.validated && !table.is_partitioned() {
-                    self.validate_foreign_key(&mut table, at)?;
+                    self.validate_foreign_key(&table, at)?;
                 }
                 at
             }

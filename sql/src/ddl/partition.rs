@@ -295,14 +295,14 @@ impl Ddl<'_> {
                 .detail(detail))
         };
         if let Some((below, name)) = others.iter().rfind(|(other, _)| *other <= modulus)
-            && modulus % below != 0
+            && !modulus.is_multiple_of(*below)
         {
             return error(format!(
                 "The new modulus {modulus} is not divisible by {below}, the modulus of existing partition \"{name}\"."
             ));
         }
         if let Some((above, name)) = others.iter().find(|(other, _)| *other >= modulus)
-            && above % modulus != 0
+            && !above.is_multiple_of(modulus)
         {
             return error(format!(
                 "The new modulus {modulus} is not a factor of {above}, the modulus of existing partition \"{name}\"."

@@ -70,6 +70,10 @@ impl Session {
             settings.set(name, Some(value), Source::RoleInDatabase, false)?;
         }
         for (name, value) in &startup.parameters {
+            if Settings::requires_superuser(name) && !role.superuser {
+                let message = format!("permission denied to set parameter \"{name}\"");
+                return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
             settings.set(name, Some(value), Source::Client, false)?;
         }
         let started = now();

@@ -15,6 +15,9 @@ pub const CLASS_RELATION: Oid = 1259;
 pub const CLASS_NAMESPACE: Oid = 2615;
 pub const CLASS_CONSTRAINT: Oid = 2606;
 pub const CLASS_ATTRDEF: Oid = 2604;
+const CLASS_PROC: Oid = 1255;
+const CLASS_TYPE: Oid = 1247;
+const CLASS_TRIGGER: Oid = 2620;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
@@ -188,6 +191,8 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relhassubclass", boolean(table.has_children())),
+        ("relrowsecurity", boolean(table.row_security)),
+        ("relforcerowsecurity", boolean(table.force_row_security)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
         ("relispartition", boolean(table.is_partition())),
@@ -768,6 +773,15 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
         for constraint in &table.constraints {
             add(constraint.oid, CLASS_CONSTRAINT, 0, constraint.comment.as_ref());
         }
+        for trigger in &table.triggers {
+            add(trigger.oid, CLASS_TRIGGER, 0, trigger.comment.as_ref());
+        }
+    }
+    for routine in catalog.routines() {
+        add(routine.oid, CLASS_PROC, 0, routine.comment.as_ref());
+    }
+    for user_type in catalog.user_types() {
+        add(user_type.oid, CLASS_TYPE, 0, user_type.comment.as_ref());
     }
     for sequence in catalog.sequences() {
         add(sequence.oid, CLASS_RELATION, 0, sequence.comment.as_ref());
@@ -822,6 +836,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     for table in catalog.tables() {
         let this = (CLASS_RELATION, table.oid);
         push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for &parent in &table.inheritance.parents {
+            push(this, (CLASS_RELATION, parent), 0, if table.is_partition() { 'a' } else { 'n' });
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            push((CLASS_RELATION, index.oid), (CLASS_RELATION, index.parent), 0, 'P');
+            push((CLASS_RELATION, index.oid), this, 0, 'S');
+        }
         for column in &table.columns {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
