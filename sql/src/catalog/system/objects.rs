@@ -837,7 +837,12 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
                 push(default, this, column.number, 'a');
-                if let Some(sequence) = column.sequence {
+                // A restored serial column has a written default, and the sequence is made its own afterwards.
+                let owned = |sequence: &&std::sync::Arc<crate::catalog::Sequence>| {
+                    sequence.owned_by == Some((table.oid, column.number)) && column.default.is_some()
+                };
+                let sequence = column.sequence.or_else(|| catalog.sequences().find(owned).map(|s| s.oid));
+                if let Some(sequence) = sequence {
                     push(default, (CLASS_RELATION, sequence), 0, 'n');
                 }
             }
