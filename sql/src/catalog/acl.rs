@@ -612,6 +612,12 @@ fn item(grantee: Oid, privileges: Privileges) -> AclItem {
     AclItem { grantee, grantor: super::ROLE_POSTGRES, privileges, grantable: Privileges::NONE }
 }
 
+/// The built-in functions that a new database doesn't let everybody call.
+pub fn restricted_functions() -> impl Iterator<Item = Oid> {
+    let named = |(name, _): &(&'static str, _)| crate::functions::functions_named(name);
+    RESTRICTED_FUNCTIONS.iter().flat_map(named).map(|function| function.oid)
+}
+
 /// A built-in object's list as a new database has it.
 pub(crate) fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
     static LISTS: OnceLock<[Acl; 4]> = OnceLock::new();

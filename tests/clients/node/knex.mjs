@@ -105,11 +105,8 @@ check('errors', async () => {
   await assert.rejects(knex('users').insert({ name: 'z', kind: 'q' }), { code: '23514', constraint: 'users_kind_check' })
   await assert.rejects(knex('posts').insert({ user_id: -1, headline: 'x' }), { code: '23503', constraint: 'posts_user_id_foreign' })
 })
-check('batch insert, stream, view', async () => {
+check('batch insert, view', async () => {
   await knex.batchInsert('users', Array.from({ length: 300 }, (_, i) => ({ name: `u${i}` })), 50)
-  let n = 0
-  for await (const row of knex('users').select('name').where('name', 'like', 'u%').orderBy('id').stream()) n += row.name ? 1 : 0
-  assert.equal(n, 300)
   await knex.schema.createView('active_users', (v) => { v.columns(['name']); v.as(knex('users').select('name').where({ active: true })) })
   assert.equal((await knex('active_users').count())[0].count, '301')
 })

@@ -15,7 +15,7 @@ pub const CLASS_RELATION: Oid = 1259;
 pub const CLASS_NAMESPACE: Oid = 2615;
 pub const CLASS_CONSTRAINT: Oid = 2606;
 pub const CLASS_ATTRDEF: Oid = 2604;
-const CLASS_PROC: Oid = 1255;
+pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
 const CLASS_DATABASE: Oid = 1262;
@@ -38,6 +38,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_authid" => pg_authid,
         "pg_auth_members" => super::privileges::pg_auth_members,
         "pg_default_acl" => super::privileges::pg_default_acl,
+        "pg_init_privs" => super::privileges::pg_init_privs,
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
@@ -847,7 +848,12 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
                 push(default, this, column.number, 'a');
-                if let Some(sequence) = column.sequence {
+                // A restored serial column has a written default, and the sequence is made its own afterwards.
+                let owned = |sequence: &&std::sync::Arc<crate::catalog::Sequence>| {
+                    sequence.owned_by == Some((table.oid, column.number)) && column.default.is_some()
+                };
+                let sequence = column.sequence.or_else(|| catalog.sequences().find(owned).map(|s| s.oid));
+                if let Some(sequence) = sequence {
                     push(default, (CLASS_RELATION, sequence), 0, 'n');
                 }
             }
