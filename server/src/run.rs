@@ -245,6 +245,7 @@ fn open(config: &Config) -> Result<(Arc<Store>, Arc<Engine>), String> {
     options.wal_bytes_soft = config.wal_bytes_soft;
     options.fold_interval_ms = config.fold_interval.as_millis() as u64;
     options.blocking = Arc::new(BlockInPlace);
+    options.give_up_old_snapshots = config.give_up_old_snapshots;
     if let Some(place) = &config.archive {
         options.archiving = Archiving::To { target: archive::open(place)?, timeout: config.archive_timeout };
     }

@@ -71,6 +71,9 @@ impl Binder<'_> {
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
+        if let Some(cast) = self.call_as_cast(call, &arguments)? {
+            return Ok(cast);
+        }
         let found = self.resolve_call(call, &types)?;
         let name = call.name.parts.last().cloned().unwrap_or_default();
         let resolved = match &found.callee {
@@ -141,6 +144,19 @@ impl Binder<'_> {
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
         }
+    }
+
+    /// `cidr('…')`: an untyped literal given to a type's name is read as that type, rather than as what a function of the name takes.
+    fn call_as_cast(&mut self, call: &ast::FunctionCall, arguments: &[Expr]) -> Result<Option<Expr>> {
+        let ([argument @ Expr::Constant { data_type: Type::UNKNOWN, .. }], false) = (arguments, call.star)
+        else {
+            return Ok(None);
+        };
+        let plain = call.over.is_none() && !call.distinct && call.arguments[0].name.is_none();
+        let ([name], true) = (&call.name.parts[..], plain) else { return Ok(None) };
+        let named = crate::types::BUILTIN_NAMES.get(name.as_str()).copied();
+        let Some(to) = named.filter(|to| !to.is_pseudo() && *to != Type::UNKNOWN) else { return Ok(None) };
+        self.coerce(argument.clone(), to, -1, CastContext::Explicit, call.position)
     }
 
     fn refuse_aggregate_clauses(&self, call: &ast::FunctionCall, name: &str) -> Result<()> {

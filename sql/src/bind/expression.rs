@@ -189,7 +189,10 @@ impl Binder<'_> {
                 self.literals.push((text.clone(), position));
                 Expr::Constant { value: Datum::Text(text), data_type: Type::UNKNOWN }
             }
-            ast::Literal::Bits(_) => return Err(Error::unsupported("type bit")),
+            ast::Literal::Bits(digits) => Expr::Constant {
+                value: Datum::text(crate::types::bits::parse(digits)?),
+                data_type: Type::BIT,
+            },
         })
     }
 
@@ -545,6 +548,15 @@ impl Binder<'_> {
             let mut arguments = vec![operand];
             arguments.extend(self.jsonb_path(subscripts, position)?);
             return self.function_of("jsonb_extract_path", arguments, position);
+        }
+        if let (Type::NAME, [ast::Subscript::Index(index)]) = (data_type, subscripts) {
+            // An array of its characters, from 0.
+            let index = self.expr(index)?;
+            let one = |value| Expr::Constant { value: Datum::Int4(value), data_type: Type::INT4 };
+            let place = self.operator("+", vec![index, one(1)], position)?;
+            let text = self.coerce_argument(operand, Type::TEXT, position)?;
+            let character = self.function_of("substr", vec![text, place, one(1)], position)?;
+            return self.coerce_argument(character, Type::CHAR, position);
         }
         let element = data_type.element().ok_or_else(|| {
             Error::new(

@@ -2,7 +2,7 @@
 
 use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
 use super::{Binder, Clause, CteBinding};
-use crate::catalog::{Privileges, Relation, Table};
+use crate::catalog::{Privileges, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::{Body, Callee, Resolved, ResolvedCall, resolve_function};
@@ -135,6 +135,12 @@ impl Binder<'_> {
                 }
                 self.need(relation.oid, Privileges::SELECT, &ids);
                 rename(&mut columns, &label, alias)?;
+                // pg_dump names objects by the catalog they are in and their OID there.
+                let table_oid = (!crate::catalog::system::is_view(relation.oid)).then(|| {
+                    let origin = (relation.oid, TABLE_OID_NUMBER);
+                    self.new_column("tableoid", Type::OID, -1, origin, label.clone())
+                });
+                ids.extend(table_oid);
                 let item = NamedItem {
                     alias: label.clone(),
                     schema: alias.is_none().then_some(relation.schema),
@@ -142,15 +148,11 @@ impl Binder<'_> {
                     name_visible: true,
                     columns_visible: true,
                     lockable: None,
-                    table_oid: None,
+                    table_oid,
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }
-            Relation::Sequence(sequence) => {
-                // `SELECT … FROM sequence` is how pg_dump and ORMs read one.
-                Err(Error::unsupported(format!("reading sequence \"{}\" as a relation", sequence.name))
-                    .at(name.position))
-            }
+            Relation::Sequence(sequence) => self.sequence(&sequence, alias),
             Relation::Index(table, index) => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot open relation \"{}\"", table.indexes[index].name),
@@ -245,6 +247,39 @@ impl Binder<'_> {
             .collect()
     }
 
+    /// A sequence as the table of one row that it is in PostgreSQL: pg_dump and ORMs read its position so.
+    fn sequence(&mut self, sequence: &Sequence, alias: Option<&ast::Alias>) -> Result<(Logical, NamedItem)> {
+        let relation = crate::catalog::system::sequence_positions();
+        let label: Arc<str> = alias.map_or(&sequence.name, |alias| &alias.name).as_str().into();
+        let mut ids = Vec::with_capacity(relation.columns.len());
+        for (at, (column, data_type)) in relation.columns.iter().enumerate() {
+            // The first column says which sequence a row is of; the others are the sequence's own.
+            let origin = if at == 0 { (0, 0) } else { (sequence.oid, at as i16) };
+            ids.push(self.new_column(column, *data_type, -1, origin, label.clone()));
+        }
+        self.need(sequence.oid, Privileges::SELECT, &ids[1..]);
+        let mut columns: Vec<NamedColumn> = (1..ids.len())
+            .map(|at| {
+                let (name, data_type) = relation.columns[at];
+                NamedColumn { name: name.to_owned(), expr: Expr::column(ids[at], data_type) }
+            })
+            .collect();
+        rename(&mut columns, &label, alias)?;
+        let item = NamedItem {
+            alias: label.clone(),
+            schema: alias.is_none().then_some(sequence.schema),
+            columns,
+            name_visible: true,
+            columns_visible: true,
+            lockable: None,
+            table_oid: None,
+        };
+        let this = Expr::Constant { value: Datum::Oid(sequence.oid), data_type: Type::OID };
+        let condition = self.operator("=", vec![Expr::column(ids[0], Type::OID), this], 0)?;
+        let positions = Logical::System { relation, alias: label, columns: ids };
+        Ok((Logical::Filter { input: Box::new(positions), conditions: vec![condition] }, item))
+    }
+
     /// A view is its definition, bound where it sees none of the names around it.
     fn view(
         &mut self,
@@ -302,7 +337,13 @@ impl Binder<'_> {
             lockable: None,
             table_oid: None,
         };
-        let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
+        let mut plan = bound.plan;
+        if view.is_security_barrier() {
+            // Conditions from outside stay above: a function in one could tell what the view hides.
+            plan =
+                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+        }
+        let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
     }
 
@@ -754,6 +795,11 @@ impl Binder<'_> {
         }
         Ok((plan, items))
     }
+}
+
+/// OFFSET 0
+fn no_offset() -> Expr {
+    Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
 
 pub fn cross(left: Logical, right: Logical) -> Logical {

@@ -24,6 +24,8 @@ mod scope;
 mod select;
 mod window;
 
+pub(crate) use modify::position_of;
+
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
@@ -110,7 +112,8 @@ pub fn table_expression_as_written(
         .iter()
         .map(|c| binder.new_column(&c.name, c.data_type(), c.modifier, (table.oid, c.number), alias.clone()))
         .collect();
-    let item = NamedItem::of_table(table, alias, &ids, None);
+    // Its columns may be written with the table's name, and that with its schema.
+    let item = NamedItem::of_table(table, alias, &ids, Some(table.schema));
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, target)
 }

@@ -573,6 +573,8 @@ const SECRET_RELATIONS: &[&str] = &[
     "pg_statistic",
     "pg_subscription",
     "pg_user_mapping",
+    // Keys of rows, and statements.
+    "serin_conflicts",
 ];
 
 /// Built-in functions that not everybody may call, with whom they are granted to.
@@ -610,8 +612,14 @@ fn item(grantee: Oid, privileges: Privileges) -> AclItem {
     AclItem { grantee, grantor: super::ROLE_POSTGRES, privileges, grantable: Privileges::NONE }
 }
 
+/// The built-in functions that a new database doesn't let everybody call.
+pub fn restricted_functions() -> impl Iterator<Item = Oid> {
+    let named = |(name, _): &(&'static str, _)| crate::functions::functions_named(name);
+    RESTRICTED_FUNCTIONS.iter().flat_map(named).map(|function| function.oid)
+}
+
 /// A built-in object's list as a new database has it.
-fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
+pub(crate) fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
     static LISTS: OnceLock<[Acl; 4]> = OnceLock::new();
     let [public, secret, function, usage] = LISTS.get_or_init(|| {
         let owner = super::ROLE_POSTGRES;

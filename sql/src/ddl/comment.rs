@@ -1,10 +1,11 @@
 //! COMMENT ON.
 
 use super::{Ddl, names};
-use crate::catalog::{Relation, Schema, Sequence, Table};
+use crate::catalog::{Change, Object, Relation, Routine, Schema, Sequence, Table, UserType};
 use crate::error::{Error, Result, SqlState};
-use crate::parse::ast::{ObjectKind, ObjectName};
+use crate::parse::ast::{ObjectKind, ObjectName, RoutineClass, RoutineSignature};
 use serin_txn::RelationLockMode;
+use std::sync::Arc;
 
 impl Ddl<'_> {
     /// `column` names the column or constraint of the table `name`. An empty text removes the comment.
@@ -30,8 +31,14 @@ impl Ddl<'_> {
                 database.comment = text;
                 return self.put_database(database);
             }
+            ObjectKind::Type | ObjectKind::Domain => {
+                let found = self.open_type(name, object == ObjectKind::Domain)?;
+                return self.put_type(UserType { comment: text, ..found });
+            }
             ObjectKind::Table
             | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Trigger
             | ObjectKind::Index
             | ObjectKind::Sequence
             | ObjectKind::Column
@@ -56,6 +63,14 @@ impl Ddl<'_> {
                         Error::new(SqlState::UNDEFINED_OBJECT, message)
                     };
                     constraint.ok_or_else(missing)?.comment = text;
+                } else if object == ObjectKind::Trigger {
+                    let trigger = changed.triggers.iter_mut().find(|trigger| trigger.name == part);
+                    let missing = || {
+                        let message =
+                            format!("trigger \"{part}\" for table \"{}\" does not exist", table.name);
+                        Error::new(SqlState::UNDEFINED_OBJECT, message)
+                    };
+                    trigger.ok_or_else(missing)?.comment = text;
                 } else {
                     let position =
                         changed.column_index(part).ok_or_else(|| names::no_column(&table, part))?;
@@ -74,5 +89,18 @@ impl Ddl<'_> {
             (Relation::System(_), _) => return Err(names::wrong_kind(name, "a table")),
         }
         Ok(())
+    }
+
+    pub(super) fn comment_on_routine(
+        &self,
+        class: RoutineClass,
+        signature: &RoutineSignature,
+        text: Option<String>,
+    ) -> Result<()> {
+        let found = self.find_routine(class, signature)?;
+        self.require_owner(found.owner, found.word(), &found.name)?;
+        self.lock(found.oid, RelationLockMode::ShareUpdateExclusive)?;
+        let comment = text.filter(|text| !text.is_empty());
+        self.write(Change::put(Object::Routine(Arc::new(Routine { comment, ..Routine::clone(&found) }))))
     }
 }

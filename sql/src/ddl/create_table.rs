@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -16,6 +16,18 @@ use crate::table::{Arbiter, ShapeCell, TableWriter};
 use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
+
+/// CREATE TABLE … AS, SELECT INTO, CREATE MATERIALIZED VIEW.
+pub(super) struct CreateTableAs<'a> {
+    pub name: &'a ObjectName,
+    pub columns: &'a [Name],
+    pub if_not_exists: bool,
+    pub temporary: bool,
+    pub with_data: bool,
+    /// Of a materialized view: the query's text.
+    pub materialized: Option<&'a str>,
+    pub query: &'a StatementKind,
+}
 
 impl Ddl<'_> {
     pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
@@ -151,6 +163,8 @@ impl Ddl<'_> {
             populated: None,
             depends_on: Vec::new(),
             inheritance: Default::default(),
+            row_security: false,
+            force_row_security: false,
             shape: ShapeCell::default(),
             routing: Default::default(),
             trees_since: 0,
@@ -186,7 +200,11 @@ impl Ddl<'_> {
         pending: &mut Vec<Pending>,
         indexes: &mut Vec<Index>,
     ) -> Result<()> {
+        if let [.., schema, _] = &source.parts[..] {
+            crate::plan::permissions::check_schema(schema, self.core.role.get(), &self.catalog())?;
+        }
         let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
+        self.require_privilege(&Relation::Table(source.clone()), Privileges::SELECT, &[])?;
         self.lock(source.oid, RelationLockMode::AccessShare)?;
         let including = |wanted: &str| {
             options
@@ -295,19 +313,20 @@ impl Ddl<'_> {
         let (name, temporary) =
             take_into(&mut query.body).ok_or_else(|| Error::internal("SELECT INTO without a target"))?;
         let statement = StatementKind::Query(Box::new(query));
-        self.create_table_as(&name, &[], false, temporary, true, None, &statement)
+        self.create_table_as(&CreateTableAs {
+            name: &name,
+            columns: &[],
+            if_not_exists: false,
+            temporary,
+            with_data: true,
+            materialized: None,
+            query: &statement,
+        })
     }
 
-    pub(super) fn create_table_as(
-        &self,
-        name: &ObjectName,
-        columns: &[Name],
-        if_not_exists: bool,
-        temporary: bool,
-        with_data: bool,
-        materialized: Option<&str>,
-        query: &StatementKind,
-    ) -> Result<String> {
+    pub(super) fn create_table_as(&self, create: &CreateTableAs<'_>) -> Result<String> {
+        let &CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } =
+            create;
         let command = if materialized.is_some() { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
         let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
         let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;

@@ -234,7 +234,7 @@ impl Ddl<'_> {
     }
 
     /// Finds a type, locks it so that nobody else uses or changes it, and looks again.
-    fn open_type(&self, name: &ObjectName, domain: bool) -> Result<UserType> {
+    pub(super) fn open_type(&self, name: &ObjectName, domain: bool) -> Result<UserType> {
         let missing = || {
             let message = format!("type \"{}\" does not exist", names::display(name));
             Error::new(SqlState::UNDEFINED_OBJECT, message)
@@ -254,7 +254,7 @@ impl Ddl<'_> {
         let mut changed = self.open_type(name, domain)?;
         match action {
             AlterType::Owner(role) => {
-                let to = self.role_oid(role)?;
+                let to = self.spec_role(role)?;
                 if to != changed.owner {
                     self.check_new_owner(&Target::Type(Arc::new(changed.clone())), to)?;
                     changed.acl = changed.acl.as_ref().map(|acl| acl.with_owner(changed.owner, to));

@@ -11,7 +11,7 @@ use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result};
 use crate::functions::{Accumulator, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
-use crate::table::key::KeyOrder;
+use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
@@ -129,8 +129,52 @@ impl HashAggregate {
                 (0..count).for_each(|_| column.push_datum(&Datum::Int4(mask)));
             }
         }
-        Ok(Batch { columns: columns.into_iter().map(Arc::new).collect(), rows })
+        let batch = Batch { columns: columns.into_iter().map(Arc::new).collect(), rows };
+        Ok(match nesting(&sets) {
+            None => batch,
+            Some(order) => in_order(&batch, &tables, &order),
+        })
     }
+}
+
+/// Sets each of which lies within another, as ROLLUP makes them: the groups in the order in which a sort would find them, so that totals follow what
+/// they are totals of. (Nothing promises it; PostgreSQL's plans mostly yield it.)
+fn nesting(sets: &[&[usize]]) -> Option<Vec<usize>> {
+    if sets.len() < 2 {
+        return None;
+    }
+    let mut by_size = sets.to_vec();
+    by_size.sort_by_key(|set| set.len());
+    let mut order: Vec<usize> = Vec::new();
+    for set in by_size {
+        if !order.iter().all(|group| set.contains(group)) {
+            return None;
+        }
+        order.extend(set.iter().filter(|group| !order.contains(group)).copied().collect::<Vec<_>>());
+    }
+    Some(order)
+}
+
+fn in_order(batch: &Batch, tables: &[GroupTable<'_>], order: &[usize]) -> Batch {
+    /// Above every value, and above null.
+    const ABSENT: u8 = 0xff;
+    let mut keys: Vec<(Vec<u8>, u32)> = Vec::with_capacity(batch.rows);
+    for table in tables {
+        for row in 0..table.states.len() {
+            let mut key = Vec::new();
+            for at in order {
+                match table.set.contains(at) {
+                    true => {
+                        encode(&table.keys[*at].get(row), table.types[*at], KeyOrder::ASCENDING, &mut key)
+                    }
+                    false => key.push(ABSENT),
+                }
+            }
+            keys.push((key, keys.len() as u32));
+        }
+    }
+    keys.sort();
+    batch.gather(&keys.into_iter().map(|(_, row)| row).collect::<Vec<u32>>())
 }
 
 /// The groups of one grouping set.
@@ -140,6 +184,7 @@ struct GroupTable<'s> {
     groups: HashMap<Vec<u8>, u32>,
     /// By grouping expression; those of the set are filled.
     keys: Vec<Column>,
+    types: Vec<Type>,
     states: Vec<Vec<State>>,
     key_bytes: usize,
     /// The rows of the batch at hand, by group.
@@ -156,6 +201,7 @@ impl<'s> GroupTable<'s> {
             set,
             groups: HashMap::new(),
             keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
+            types: types.to_vec(),
             states,
             key_bytes: 0,
             members: Vec::new(),

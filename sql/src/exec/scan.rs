@@ -403,7 +403,11 @@ impl Execute for SystemScan {
         let mut count = 0;
         for row in rows.take(BATCH_ROWS) {
             for (column, at) in columns.iter_mut().zip(&self.scan.columns) {
-                column.push_datum(&row[*at]);
+                // Behind the relation's columns: its OID.
+                match row.get(*at) {
+                    Some(value) => column.push_datum(value),
+                    None => column.push_datum(&Datum::Oid(self.scan.relation.oid)),
+                }
             }
             count += 1;
         }

@@ -205,6 +205,11 @@ fn definitions(r: &mut Registry) {
             None => super::function_by_oid(function.0).map(arguments_text),
         }
     });
+    scalar!(r, "pg_get_function_sqlbody", |context; function: OidValue| {
+        let catalog = context.services.catalog();
+        let routine = catalog.objects().routine(function.0);
+        routine.filter(|routine| routine.sql_body).map(|routine| routine.body.clone())
+    });
     scalar!(r, "pg_get_functiondef", |context; function: OidValue| {
         routines::routine_definition(function.0, context)
     });
@@ -416,7 +421,6 @@ fn visibility(r: &mut Registry) {
 /// Questions about kinds of objects that don't exist here have the answer they have for an OID that isn't there.
 fn absent(r: &mut Registry) {
     for name in [
-        "pg_get_function_sqlbody",
         "pg_get_ruledef",
         "pg_get_ruledef_ext",
         "pg_get_statisticsobjdef",

@@ -17,6 +17,7 @@ mod aggregate;
 mod arguments;
 mod array;
 pub mod assign;
+mod bits;
 mod cast;
 mod catalog;
 mod comparison;
@@ -29,6 +30,7 @@ mod formatting;
 mod json;
 mod kernel;
 mod math;
+mod network;
 mod numeric;
 pub mod parameters;
 mod partition;
@@ -235,8 +237,7 @@ pub trait Services {
     fn cursors(&self) -> Result<Vec<crate::catalog::system::Cursor>> {
         Err(crate::error::Error::unsupported("pg_cursors"))
     }
-    /// The last value nextval() gave anyone; None: never called.
-    fn sequence_last_value(&self, _sequence: Oid) -> Result<Option<i64>> {
+    fn sequence_position(&self, _sequence: Oid) -> Result<crate::sequence::Position> {
         Err(crate::error::Error::unsupported("pg_sequences"))
     }
     /// Constraint checks that the transaction has put off. None: there is nowhere to put them.

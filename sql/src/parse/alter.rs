@@ -135,18 +135,18 @@ impl Parser<'_> {
     fn alter_role(&mut self) -> Result<StatementKind> {
         self.advance();
         let position = self.position();
-        let name = if self.eat(K::All) { None } else { Some(self.role()?) };
+        let role = if self.eat(K::All) { None } else { Some(self.role_spec()?) };
         if self.eat_two(K::In, K::Database) {
             let database = self.column_id()?;
-            return self.alter_setting(SettingTarget::RoleInDatabase(name, database));
+            return self.alter_setting(SettingTarget::RoleInDatabase(role, database));
         }
         if matches!(self.keyword(), Some(K::Set | K::Reset)) {
-            return self.alter_setting(SettingTarget::Role(name));
+            return self.alter_setting(SettingTarget::Role(role));
         }
-        let name = name.ok_or_else(|| self.unexpected())?;
+        let role = role.ok_or_else(|| self.unexpected())?;
         if self.eat_two(K::Rename, K::To) {
-            let name = ObjectName { parts: vec![name], position };
-            let to = self.column_id()?;
+            let name = ObjectName { parts: vec![role.plain("ALTER ROLE")?], position };
+            let to = self.new_role()?;
             return Ok(StatementKind::Rename { object: ObjectKind::Role, name, if_exists: false, to });
         }
         if matches!(self.keyword(), Some(K::Add | K::Drop)) {
@@ -157,7 +157,7 @@ impl Parser<'_> {
             let grantees = self.role_specs()?;
             let statement = super::privilege_ast::GrantRole {
                 grant,
-                roles: vec![name],
+                roles: vec![role.plain("ALTER GROUP")?],
                 grantees,
                 admin: false,
                 grantor: None,
@@ -166,7 +166,7 @@ impl Parser<'_> {
             return Ok(StatementKind::GrantRole(Box::new(statement)));
         }
         self.eat(K::With);
-        Ok(StatementKind::AlterRole { name, options: self.role_options()? })
+        Ok(StatementKind::AlterRole { role, options: self.role_options()? })
     }
 
     // ---- relations ----
@@ -216,6 +216,19 @@ impl Parser<'_> {
         }
     }
 
+    fn row_security(&mut self) -> Result<Option<RowSecurity>> {
+        let (switch, words) = match (self.keyword(), self.keyword_ahead(1)) {
+            (Some(K::Enable), Some(K::Row)) => (RowSecurity::Enabled(true), 1),
+            (Some(K::Disable), Some(K::Row)) => (RowSecurity::Enabled(false), 1),
+            (Some(K::Force), Some(K::Row)) => (RowSecurity::Forced(true), 1),
+            (Some(K::No), Some(K::Force)) => (RowSecurity::Forced(false), 2),
+            _ => return Ok(None),
+        };
+        (0..words).for_each(|_| self.advance());
+        [K::Row, K::Level, K::Security].into_iter().try_for_each(|word| self.expect(word))?;
+        Ok(Some(switch))
+    }
+
     fn trigger_switch(&mut self) -> Result<AlterTableAction> {
         let disable = self.is(K::Disable);
         self.advance();
@@ -247,6 +260,9 @@ impl Parser<'_> {
         }
         match self.keyword() {
             Some(K::Enable | K::Disable) if self.trigger_switch_ahead() => self.trigger_switch(),
+            Some(K::Enable | K::Disable | K::Force | K::No) if let Some(switch) = self.row_security()? => {
+                Ok(AlterTableAction::SetRowSecurity(switch))
+            }
             Some(K::Add) => {
                 self.advance();
                 self.alter_add()
@@ -299,7 +315,7 @@ impl Parser<'_> {
             Some(K::Owner) => {
                 self.advance();
                 self.expect(K::To)?;
-                Ok(AlterTableAction::OwnerTo(self.role()?))
+                Ok(AlterTableAction::OwnerTo(self.role_spec()?))
             }
             Some(K::Set) if self.keyword_ahead(1) == Some(K::Schema) => {
                 self.advance();

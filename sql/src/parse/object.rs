@@ -62,7 +62,7 @@ impl Parser<'_> {
         let names = match object {
             ObjectKind::Role => self.comma_list(|parser| {
                 let position = parser.position();
-                Ok(ObjectName { parts: vec![parser.role()?], position })
+                Ok(ObjectName { parts: vec![parser.plain_role("DROP ROLE")?], position })
             })?,
             ObjectKind::Type | ObjectKind::Domain => {
                 self.comma_list(|parser| Ok(parser.type_name()?.name))?
@@ -100,6 +100,19 @@ impl Parser<'_> {
             Some(K::Column) => ObjectKind::Column,
             Some(K::Constraint) => ObjectKind::Constraint,
             Some(K::Extension) => ObjectKind::Extension,
+            Some(K::Materialized) => {
+                self.advance();
+                ObjectKind::MaterializedView
+            }
+            Some(K::Type) => ObjectKind::Type,
+            Some(K::Domain) => ObjectKind::Domain,
+            Some(K::Trigger) => ObjectKind::Trigger,
+            Some(K::Function | K::Procedure | K::Routine) => {
+                let class = self.routine_class();
+                let signature = self.routine_signature()?;
+                let text = self.comment_text()?;
+                return Ok(StatementKind::CommentOnRoutine { class, signature, text });
+            }
             Some(_) => return self.unsupported("COMMENT"),
             None => return Err(self.unexpected()),
         };
@@ -117,8 +130,8 @@ impl Parser<'_> {
                 }
                 (ObjectName { parts, position }, column)
             }
-            ObjectKind::Constraint => {
-                // The table as `name`, the constraint as `column`.
+            ObjectKind::Constraint | ObjectKind::Trigger => {
+                // The table as `name`, the constraint or trigger as `column`.
                 let constraint = self.column_id()?;
                 self.expect(K::On)?;
                 if self.is(K::Domain) {
@@ -128,8 +141,12 @@ impl Parser<'_> {
             }
             _ => (self.object_name()?, None),
         };
-        self.expect(K::Is)?;
-        let text = if self.eat(K::Null) { None } else { Some(self.string()?) };
+        let text = self.comment_text()?;
         Ok(StatementKind::Comment { object, name, column, text })
+    }
+
+    fn comment_text(&mut self) -> Result<Option<String>> {
+        self.expect(K::Is)?;
+        Ok(if self.eat(K::Null) { None } else { Some(self.string()?) })
     }
 }

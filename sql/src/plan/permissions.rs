@@ -12,7 +12,7 @@
 
 use crate::catalog::acl::denied;
 use crate::catalog::{Acl, Catalog, ObjectClass, Privileges, ROLE_POSTGRES, Relation, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::Oid;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -180,6 +180,9 @@ pub(crate) fn has_on_columns(
 pub(crate) fn check_relation(used: &RelationUse, role: Oid, catalog: &Catalog) -> Result<()> {
     // It can only have gone together with the catalog's version.
     let Some(relation) = catalog.relation(used.relation) else { return Ok(()) };
+    if let Relation::Table(table) = &relation {
+        check_row_security(table, role, catalog)?;
+    }
     let object = guarded(&relation, catalog);
     let missing = used.required & !object.held(role, catalog).0;
     if missing.is_empty() {
@@ -199,6 +202,18 @@ pub(crate) fn check_relation(used: &RelationUse, role: Oid, catalog: &Catalog) -
     match allowed {
         true => Ok(()),
         false => Err(denied(object.word, object.name)),
+    }
+}
+
+/// Row-level security without policies shows no rows; until there are policies, whom it applies to is told so.
+fn check_row_security(table: &Table, role: Oid, catalog: &Catalog) -> Result<()> {
+    let exempt = || {
+        let known = catalog.role(role).is_some_and(|role| role.superuser || role.bypass_rls);
+        known || (!table.force_row_security && catalog.privileges_of(role).contains(&table.owner))
+    };
+    match table.row_security && !exempt() {
+        true => Err(Error::unsupported(format!("row-level security of table \"{}\"", table.name))),
+        false => Ok(()),
     }
 }
 

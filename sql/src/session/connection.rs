@@ -70,6 +70,10 @@ impl Session {
             settings.set(name, Some(value), Source::RoleInDatabase, false)?;
         }
         for (name, value) in &startup.parameters {
+            if Settings::requires_superuser(name) && !role.superuser {
+                let message = format!("permission denied to set parameter \"{name}\"");
+                return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
             settings.set(name, Some(value), Source::Client, false)?;
         }
         let started = now();
@@ -121,7 +125,7 @@ impl Session {
             identity: RefCell::new(Identity { session: (role.name.as_str().into(), role.oid), role: None }),
             role: Cell::new(role.oid),
             path_of: Cell::new((0, 0)),
-            told_superuser: Cell::new(role.superuser),
+            told_superuser: Cell::new((role.oid, role.superuser)),
             routine_stack: Cell::new(None),
             domains: Default::default(),
             deferred: RefCell::default(),
@@ -133,7 +137,7 @@ impl Session {
         // ALTER ROLE … SET role and its like are subject to the rules of SET ROLE.
         let chosen = core.settings.borrow().show("role")?;
         core.check_role_setting("role", Some(&chosen))?;
-        core.told_superuser.set(core.is_superuser());
+        core.told_superuser.set(core.acting_role());
         core.settings.borrow_mut().take_changed_reports();
         Ok(Session {
             core,
@@ -880,17 +884,18 @@ impl Session {
             out.notice(notice);
         }
         let reports = self.core.settings.borrow_mut().take_changed_reports();
-        let changed_role = !reports.is_empty() || self.core.identity.borrow().role.is_some();
         for (name, value) in reports {
             match name {
                 "session_authorization" => out.parameter_status(name, &self.core.identity.borrow().session.0),
                 name => out.parameter_status(name, &value),
             }
         }
-        if changed_role || !self.core.told_superuser.get() {
-            let superuser = self.core.is_superuser();
-            if self.core.told_superuser.replace(superuser) != superuser {
-                out.parameter_status("is_superuser", if superuser { "on" } else { "off" });
+        let (role, told) = self.core.told_superuser.get();
+        if role != self.core.role.get() {
+            let now = self.core.acting_role();
+            self.core.told_superuser.set(now);
+            if now.1 != told {
+                out.parameter_status("is_superuser", if now.1 { "on" } else { "off" });
             }
         }
     }

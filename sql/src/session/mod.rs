@@ -16,7 +16,7 @@ mod copy;
 pub(crate) mod core;
 mod cursor;
 pub(crate) mod engine;
-mod explain;
+pub(crate) mod explain;
 mod maintenance;
 pub(crate) mod nested;
 pub(crate) mod notify;

@@ -225,8 +225,22 @@ fn skip_payload(bytes: &[u8], data_type: Type, invert: u8) -> Option<usize> {
             let end = position + 2 + dimensions * 8;
             (bytes.len() >= end).then_some(end)
         }
-        // The fields' types are not known here, and no column is of type record.
-        Repr::Record => None,
+        // Of an anonymous record the fields' types are not known here, and no column is of one.
+        Repr::Record => {
+            let mut position = 0;
+            for (field, _) in data_type.row_template()?.iter() {
+                if bytes.get(position)? ^ invert != 1 {
+                    return None;
+                }
+                position += 1;
+                match bytes.get(position)? ^ invert {
+                    VALUE_TAG => position += 1 + skip_payload(&bytes[position + 1..], *field, invert)?,
+                    NULL_LAST => position += 1,
+                    _ => return None,
+                }
+            }
+            (bytes.get(position)? ^ invert == 0).then_some(position + 1)
+        }
     }
 }
 

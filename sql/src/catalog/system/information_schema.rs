@@ -193,6 +193,11 @@ fn push_column(
     };
     let default = deparse::column_default(column);
     let generated = column.generated;
+    let catalog = context.services.catalog();
+    let udt_schema = match catalog.type_name(data_type.0) {
+        Some((schema, _)) => super::views::schema_name(&catalog, schema),
+        None => text("pg_catalog"),
+    };
     rows.push([
         ("table_catalog", database(context)),
         ("table_schema", schema),
@@ -209,7 +214,7 @@ fn push_column(
         ("numeric_scale", integer(measures.scale)),
         ("datetime_precision", integer(measures.fraction)),
         ("udt_catalog", database(context)),
-        ("udt_schema", text("pg_catalog")),
+        ("udt_schema", udt_schema),
         ("udt_name", text(data_type.name())),
         ("dtd_identifier", text(column.number.to_string())),
         ("is_self_referencing", yes_no(false)),

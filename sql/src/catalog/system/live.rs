@@ -111,8 +111,23 @@ fn pg_stat_activity(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let locks = context.services.locks()?;
         locks.iter().filter(|lock| !lock.granted).map(|lock| (lock.pid, lock.kind)).collect()
     };
+    let role = context.services.acting_role();
+    let sees_all = catalog.has_privileges_of(role, crate::catalog::acl::READ_ALL_STATS);
     for session in context.services.activities()? {
         let database = catalog.databases().find(|database| database.oid == session.database);
+        // What others do is for them, and for who watches over all.
+        if !sees_all && !catalog.has_privileges_of(role, session.user) {
+            rows.push([
+                ("datid", oid(session.database)),
+                ("datname", optional(database.map(|database| &database.name))),
+                ("pid", Datum::Int4(session.pid)),
+                ("usesysid", oid(session.user)),
+                ("usename", optional(catalog.role(session.user).map(|role| &role.name))),
+                ("application_name", text(&session.application_name)),
+                ("query", text("<insufficient privilege>")),
+            ]);
+            continue;
+        }
         let event = waiting.iter().find(|(pid, _)| *pid == session.pid).map(|(_, kind)| *kind);
         let class = event.map(|_| "Lock");
         rows.push([

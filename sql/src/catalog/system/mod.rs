@@ -34,7 +34,7 @@ pub mod deparse;
 mod tests;
 
 use super::SystemRelation;
-use crate::types::Oid;
+use crate::types::{Oid, Type};
 
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement, PreparedTransaction};
@@ -54,6 +54,23 @@ pub fn by_oid(oid: Oid) -> Option<&'static SystemRelation> {
 /// Whether a system relation is a view in PostgreSQL.
 pub fn is_view(oid: Oid) -> bool {
     relations::all().any(|(relation, kind)| relation.oid == oid && kind == 'v')
+}
+
+/// What `SELECT … FROM sequence` reads: a row for every sequence, the sequence's OID before its columns.
+pub fn sequence_positions() -> &'static SystemRelation {
+    static POSITIONS: SystemRelation = SystemRelation {
+        oid: 0,
+        schema: super::PG_CATALOG,
+        name: "sequence",
+        columns: &[
+            ("oid", Type::OID),
+            ("last_value", Type::INT8),
+            ("log_cnt", Type::INT8),
+            ("is_called", Type::BOOL),
+        ],
+        rows: views::sequence_positions,
+    };
+    &POSITIONS
 }
 
 /// What computes a relation's rows; None: it is always empty.

@@ -15,6 +15,9 @@ pub const CLASS_RELATION: Oid = 1259;
 pub const CLASS_NAMESPACE: Oid = 2615;
 pub const CLASS_CONSTRAINT: Oid = 2606;
 pub const CLASS_ATTRDEF: Oid = 2604;
+pub const CLASS_PROC: Oid = 1255;
+const CLASS_TYPE: Oid = 1247;
+const CLASS_TRIGGER: Oid = 2620;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
@@ -35,6 +38,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_authid" => pg_authid,
         "pg_auth_members" => super::privileges::pg_auth_members,
         "pg_default_acl" => super::privileges::pg_default_acl,
+        "pg_init_privs" => super::privileges::pg_init_privs,
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
@@ -120,7 +124,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
         class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
-            class_of_index(&mut rows, table, index);
+            class_of_index(&mut rows, table, index, &catalog);
         }
     }
     super::user_types::push_classes(&mut rows, &catalog);
@@ -188,6 +192,8 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relchecks", Datum::Int2(checks as i16)),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relhassubclass", boolean(table.has_children())),
+        ("relrowsecurity", boolean(table.row_security)),
+        ("relforcerowsecurity", boolean(table.force_row_security)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter(if view { 'n' } else { 'd' })),
         ("relispartition", boolean(table.is_partition())),
@@ -197,7 +203,11 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
     ]);
 }
 
-fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+fn class_of_index(rows: &mut Rows, table: &Table, index: &Index, catalog: &Catalog) {
+    let children = table.inheritance.children.iter().filter(|_| table.is_partitioned());
+    let has_parts = children
+        .filter_map(|oid| catalog.table(*oid))
+        .any(|child| child.indexes.iter().any(|part| part.parent == index.oid));
     let tuples = table.statistics.as_ref().map_or(0.0, |statistics| statistics.rows as f32);
     rows.push([
         ("oid", oid(index.oid)),
@@ -210,7 +220,7 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
         ("relpersistence", persistence(table)),
         ("relkind", letter(if table.is_partitioned() { 'I' } else { 'i' })),
         ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
-        ("relhassubclass", boolean(table.is_partitioned() && table.has_children())),
+        ("relhassubclass", boolean(has_parts)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter('n')),
         ("relispartition", boolean(index.parent != 0)),
@@ -764,6 +774,15 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
         for constraint in &table.constraints {
             add(constraint.oid, CLASS_CONSTRAINT, 0, constraint.comment.as_ref());
         }
+        for trigger in &table.triggers {
+            add(trigger.oid, CLASS_TRIGGER, 0, trigger.comment.as_ref());
+        }
+    }
+    for routine in catalog.routines() {
+        add(routine.oid, CLASS_PROC, 0, routine.comment.as_ref());
+    }
+    for user_type in catalog.user_types() {
+        add(user_type.oid, CLASS_TYPE, 0, user_type.comment.as_ref());
     }
     for sequence in catalog.sequences() {
         add(sequence.oid, CLASS_RELATION, 0, sequence.comment.as_ref());
@@ -818,11 +837,23 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     for table in catalog.tables() {
         let this = (CLASS_RELATION, table.oid);
         push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for &parent in &table.inheritance.parents {
+            push(this, (CLASS_RELATION, parent), 0, if table.is_partition() { 'a' } else { 'n' });
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            push((CLASS_RELATION, index.oid), (CLASS_RELATION, index.parent), 0, 'P');
+            push((CLASS_RELATION, index.oid), this, 0, 'S');
+        }
         for column in &table.columns {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));
                 push(default, this, column.number, 'a');
-                if let Some(sequence) = column.sequence {
+                // A restored serial column has a written default, and the sequence is made its own afterwards.
+                let owned = |sequence: &&std::sync::Arc<crate::catalog::Sequence>| {
+                    sequence.owned_by == Some((table.oid, column.number)) && column.default.is_some()
+                };
+                let sequence = column.sequence.or_else(|| catalog.sequences().find(owned).map(|s| s.oid));
+                if let Some(sequence) = sequence {
                     push(default, (CLASS_RELATION, sequence), 0, 'n');
                 }
             }

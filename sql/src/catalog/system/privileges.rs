@@ -3,11 +3,14 @@
 //! The views come in pairs: `…_privileges` shows what is granted by, or to, a role that is enabled for the user, or to PUBLIC;
 //! `role_…_grants` the same without what is granted to PUBLIC. A role is enabled if the user could become it.
 
-use super::objects::list;
+use super::objects::{CLASS_NAMESPACE, CLASS_PROC, CLASS_RELATION, list};
 use super::relations::{Producer, Rows, boolean, letter, oid, text, yes_no};
 use super::views::{role_name, schema_name};
-use crate::catalog::acl::{DATABASE_OWNER, PUBLIC_ROLE};
-use crate::catalog::{Acl, AclItem, Catalog, INFORMATION_SCHEMA, Membership, ObjectClass, Privileges, Table};
+use crate::catalog::acl::{DATABASE_OWNER, PUBLIC_ROLE, initial_acl, restricted_functions};
+use crate::catalog::{
+    Acl, AclItem, Catalog, INFORMATION_SCHEMA, Membership, ObjectClass, PG_CATALOG, Privileges,
+    ROLE_POSTGRES, Table,
+};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::{Datum, Oid};
@@ -27,6 +30,32 @@ pub fn producer(name: &str) -> Option<Producer> {
         "enabled_roles" => enabled_roles,
         _ => return None,
     })
+}
+
+/// What built-in objects' lists are in a new database: pg_dump writes only how they differ from it.
+pub fn pg_init_privs(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_init_privs");
+    let mut push = |object: Oid, class: Oid, acl: &Acl| {
+        rows.push([
+            ("objoid", oid(object)),
+            ("classoid", oid(class)),
+            ("objsubid", Datum::Int4(0)),
+            ("privtype", letter('i')),
+            ("initprivs", super::objects::list(Some(acl), &catalog)),
+        ]);
+    };
+    for (relation, _) in super::all() {
+        push(relation.oid, CLASS_RELATION, initial_acl(ObjectClass::Table, relation.oid));
+    }
+    for function in restricted_functions() {
+        push(function, CLASS_PROC, initial_acl(ObjectClass::Function, function));
+    }
+    let schema = Acl::of_schema(ROLE_POSTGRES);
+    for built_in in [PG_CATALOG, INFORMATION_SCHEMA] {
+        push(built_in, CLASS_NAMESPACE, &schema);
+    }
+    rows.finish()
 }
 
 pub fn pg_auth_members(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {

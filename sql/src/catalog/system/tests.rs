@@ -109,8 +109,8 @@ impl Services for CatalogOnly {
     fn cursors(&self) -> Result<Vec<Cursor>> {
         Ok(Vec::new())
     }
-    fn sequence_last_value(&self, _: Oid) -> Result<Option<i64>> {
-        Ok(Some(3))
+    fn sequence_position(&self, _: Oid) -> Result<crate::sequence::Position> {
+        Ok(crate::sequence::Position { value: 3, is_called: true })
     }
     fn notice(&self, _: Error) {}
     fn check_interrupt(&self) -> Result<()> {

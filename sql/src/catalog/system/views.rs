@@ -3,10 +3,11 @@
 use super::deparse;
 use super::objects::settings_array;
 use super::relations::{Producer, Rows, array, boolean, oid, optional, text};
-use crate::catalog::{Catalog, Role};
+use crate::catalog::{Catalog, Role, Sequence};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::{Datum, Oid, Type};
+use std::sync::Arc;
 
 pub fn producer(name: &str) -> Option<Producer> {
     Some(match name {
@@ -58,7 +59,7 @@ fn pg_tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("hasindexes", boolean(!table.indexes.is_empty())),
             ("hasrules", boolean(false)),
             ("hastriggers", boolean(false)),
-            ("rowsecurity", boolean(false)),
+            ("rowsecurity", boolean(table.row_security)),
         ]);
     }
     rows.finish()
@@ -118,11 +119,23 @@ fn pg_indexes(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
+/// `super::sequence_positions`.
+pub fn sequence_positions(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let row = |sequence: &Arc<Sequence>| {
+        let position = context.services.sequence_position(sequence.oid)?;
+        let called = Datum::Bool(position.is_called);
+        // PostgreSQL logs 32 values ahead and counts them down here; Serin reserves in its own way.
+        Ok(vec![oid(sequence.oid), Datum::Int8(position.value), Datum::Int8(0), called])
+    };
+    context.services.catalog().sequences().map(row).collect()
+}
+
 fn pg_sequences(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = Rows::catalog("pg_sequences");
     for sequence in catalog.sequences() {
-        let last = context.services.sequence_last_value(sequence.oid)?;
+        let position = context.services.sequence_position(sequence.oid)?;
+        let last = position.is_called.then_some(position.value);
         rows.push([
             ("schemaname", schema_name(&catalog, sequence.schema)),
             ("sequencename", text(&sequence.name)),

@@ -357,13 +357,11 @@ impl Writer<'_> {
             Item::Minus => self.out.extend(blank_or(self.negative, '-')),
             Item::Plus => self.out.extend(blank_or(!self.negative, '+')),
             Item::SignBoth => self.out.push(self.sign()),
-            Item::Ordinal { upper } => {
-                if self.byte(0) != b'#' && !self.negative && !self.shape.point {
-                    let suffix = ordinal(std::str::from_utf8(&self.number).unwrap_or(""));
-                    match upper {
-                        true => self.out.push_str(&suffix.to_uppercase()),
-                        false => self.out.push_str(suffix),
-                    }
+            Item::Ordinal { upper } if self.byte(0) != b'#' && !self.negative && !self.shape.point => {
+                let suffix = ordinal(std::str::from_utf8(&self.number).unwrap_or(""));
+                match upper {
+                    true => self.out.push_str(&suffix.to_uppercase()),
+                    false => self.out.push_str(suffix),
                 }
             }
             Item::Text(c) => self.out.push(c),
@@ -651,7 +649,7 @@ impl Reader<'_> {
         // A sign after the last digit.
         if self.sign.is_none() && self.before + self.after > 0 {
             match self.peek() {
-                Some(c @ ('-' | '+')) if (self.shape.sign.is_some() && read) || !read => {
+                Some(c @ ('-' | '+')) if self.shape.sign.is_some() || !read => {
                     self.sign = Some(c);
                     self.skip();
                 }
@@ -689,11 +687,7 @@ fn to_number(text: &str, picture: &str) -> Result<Option<Numeric>> {
         }
         match item {
             Item::Nine | Item::Zero | Item::Point => r.digit(item),
-            Item::Comma | Item::Group => {
-                if r.peek() == Some(',') && (r.begun || !shape.fill) {
-                    r.skip();
-                }
-            }
+            Item::Comma | Item::Group if r.peek() == Some(',') && (r.begun || !shape.fill) => r.skip(),
             Item::Currency => r.skip_others(1),
             Item::Ordinal { .. } => r.skip_others(2),
             Item::Minus | Item::Plus | Item::SignBoth => match (item, r.peek()) {

@@ -8,9 +8,13 @@
 //! ```
 //! Predicates and expressions share a grammar here; what is a value where a condition is wanted (or the other way round) is refused.
 
-use super::{DEPTH_MAX, write_string};
+use super::write_string;
 use crate::error::{Error, Result, SqlState};
 use crate::types::Numeric;
+
+/// Parentheses within parentheses, at most, and operators in all: walks over a path recurse.
+const NESTING_MAX: usize = 60;
+const OPERATORS_MAX: usize = 1000;
 
 #[derive(Clone, Debug)]
 pub struct JsonPath {
@@ -309,10 +313,11 @@ struct Parser<'a> {
     tokens: Vec<(Token, usize, usize)>,
     at: usize,
     depth: usize,
+    operators: usize,
 }
 
 pub fn parse(text: &str) -> Result<JsonPath> {
-    let mut parser = Parser { text, tokens: Vec::new(), at: 0, depth: 0 };
+    let mut parser = Parser { text, tokens: Vec::new(), at: 0, depth: 0, operators: 0 };
     parser.lex()?;
     if parser.tokens.len() == 1 {
         let message = format!("invalid input syntax for type jsonpath: \"{text}\"");
@@ -605,22 +610,27 @@ impl Parser<'_> {
         found
     }
 
-    fn or(&mut self) -> Result<Node> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX / 8 {
-            return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+    fn count_operator(&mut self) -> Result<()> {
+        self.operators += 1;
+        match self.operators > OPERATORS_MAX {
+            true => Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")),
+            false => Ok(()),
         }
+    }
+
+    fn or(&mut self) -> Result<Node> {
         let mut left = self.and()?;
         while self.eat("||") {
+            self.count_operator()?;
             left = Node::Binary(Operator::Or, Box::new(left), Box::new(self.and()?));
         }
-        self.depth -= 1;
         Ok(left)
     }
 
     fn and(&mut self) -> Result<Node> {
         let mut left = self.not()?;
         while self.eat("&&") {
+            self.count_operator()?;
             left = Node::Binary(Operator::And, Box::new(left), Box::new(self.not()?));
         }
         Ok(left)
@@ -700,6 +710,7 @@ impl Parser<'_> {
                 _ => return Ok(left),
             };
             self.at += 1;
+            self.count_operator()?;
             left = Node::Binary(operator, Box::new(left), Box::new(self.product()?));
         }
     }
@@ -714,6 +725,7 @@ impl Parser<'_> {
                 _ => return Ok(left),
             };
             self.at += 1;
+            self.count_operator()?;
             left = Node::Binary(operator, Box::new(left), Box::new(self.sign()?));
         }
     }
@@ -727,7 +739,7 @@ impl Parser<'_> {
                 _ => break,
             }
             self.at += 1;
-            if signs.len() > DEPTH_MAX / 8 {
+            if signs.len() > NESTING_MAX {
                 return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
             }
         }
@@ -742,7 +754,18 @@ impl Parser<'_> {
         Ok(operand)
     }
 
+    /// Every way down leads through here.
     fn primary(&mut self) -> Result<Node> {
+        self.depth += 1;
+        if self.depth > NESTING_MAX {
+            return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+        }
+        let node = self.primary_inner()?;
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn primary_inner(&mut self) -> Result<Node> {
         let token = self.peek().clone();
         let node = match token {
             Token::Symbol("$") => Node::Root,
