@@ -544,10 +544,18 @@ impl Finishing {
         let waiting = self.waiting.as_mut().expect("taken only at the end");
         let tree = self.manager.prepared.tree.get().ok_or(Error::PreparedDisabled)?;
         let writer = waiting.transaction.writer.as_mut().expect("made by `prepare`");
-        for number in 0..waiting.rows {
-            install(writer, tree, &row_key(&self.gid, number), None)?;
-        }
-        let committed = waiting.transaction.commit_in_place()?;
+        let mark = writer.mark();
+        let delete = |writer: &mut Writer| {
+            (0..waiting.rows).try_for_each(|number| install(writer, tree, &row_key(&self.gid, number), None))
+        };
+        let deleted = delete(writer);
+        let committed = deleted
+            .map_err(Error::from)
+            .and_then(|()| waiting.transaction.commit_in_place())
+            .inspect_err(|_| {
+                // Off the record again: it may be a rollback that deletes it next.
+                waiting.transaction.writer.iter_mut().for_each(|writer| writer.rollback_to(mark));
+            })?;
         committed.durable_at.iter().for_each(|at| caller.raise_must_see(*at));
         self.forget();
         Ok(committed)

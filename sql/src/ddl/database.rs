@@ -97,11 +97,14 @@ impl Ddl<'_> {
 
     fn require_unused(&self, database: &Database) -> Result<()> {
         let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid);
-        if others == 0 {
+        let prepared = crate::session::prepared_of(self.core, database.oid)?;
+        if others == 0 && prepared == 0 {
             return Ok(());
         }
         let message = format!("database \"{}\" is being accessed by other users", database.name);
         let detail = match others {
+            0 if prepared == 1 => "There is 1 prepared transaction using the database.".to_string(),
+            0 => format!("There are {prepared} prepared transactions using the database."),
             1 => "There is 1 other session using the database.".to_string(),
             many => format!("There are {many} other sessions using the database."),
         };

@@ -30,6 +30,7 @@ mod utility;
 pub use check::{CheckReport, check};
 pub use connection::Session;
 pub use engine::{Engine, HbaRule};
+pub(crate) use prepared::prepared_of;
 pub use registry::Activity;
 pub use statement::Parsed;
 pub(crate) use statement::make_plan as plan_statement;

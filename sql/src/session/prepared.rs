@@ -57,6 +57,11 @@ pub(super) fn list(core: &Core) -> Result<Vec<PreparedTransaction>> {
     prepared.into_iter().map(row).collect()
 }
 
+/// How many belong to a database.
+pub(crate) fn prepared_of(core: &Core, database: Oid) -> Result<usize> {
+    Ok(list(core)?.iter().filter(|prepared| prepared.database == database).count())
+}
+
 fn unsupported(what: &str) -> Error {
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot PREPARE a transaction that has {what}"))
 }
