@@ -306,8 +306,8 @@ impl Portals {
     }
     /// Names of the cursors that are to outlive their transaction.
     pub fn to_hold(&self) -> Vec<String> {
-        let new = |portal: &&Box<Portal>| portal.is_holdable() && !portal.is_held;
-        self.named.values().filter(new).map(|portal| portal.name.clone()).collect()
+        let new = |portal: &&Portal| portal.is_holdable() && !portal.is_held;
+        self.named.values().map(|portal| &**portal).filter(new).map(|portal| portal.name.clone()).collect()
     }
     /// ROLLBACK TO the savepoint at this position: what was made after it goes.
     pub fn drop_above(&mut self, level: usize) {
