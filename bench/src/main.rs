@@ -6,6 +6,7 @@
 //! transactions say more about a small machine, where the client takes a core of its own, than throughput does.
 //! PostgreSQL is stock but for `shared_buffers = 1GB`; fsync and synchronous_commit are on on both sides.
 
+mod latency;
 mod pgbench;
 mod target;
 mod workloads;
@@ -24,6 +25,24 @@ struct Arguments {
 enum Command {
     /// Run the workloads and print a Markdown table
     Compare(Compare),
+    /// Percentiles of latencies over minutes of TPC-B, with folds going on
+    Latency(Latency),
+}
+
+#[derive(clap::Args)]
+struct Latency {
+    #[arg(long, default_value_t = 10)]
+    minutes: u32,
+    /// pgbench's scale factor
+    #[arg(long, default_value_t = 20)]
+    scale: u32,
+    #[arg(long, default_value_t = 16)]
+    clients: u32,
+    /// More flags for serin
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    #[arg(long)]
+    side: Option<target::Side>,
 }
 
 #[derive(clap::Args)]
@@ -52,8 +71,11 @@ struct Compare {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command: Command::Compare(options) } = Arguments::parse();
-    match workloads::compare(&options) {
+    let outcome = match Arguments::parse().command {
+        Command::Compare(options) => workloads::compare(&options),
+        Command::Latency(options) => latency::latency(&options),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("serin-bench: {error}");

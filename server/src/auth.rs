@@ -1,13 +1,16 @@
 //! How clients prove who they are: the rules of `hba.rs`, and SCRAM-SHA-256 with channel binding on TLS, whose messages
 //! and checks are pgwire's.
 
-use crate::hba::{Method, Origin, Rules};
-use parking_lot::RwLock;
+use crate::hba::{self, Match, Method, Origin, Rules};
+use parking_lot::{Mutex, RwLock};
 use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth, ScramServerAuthWaitingForClientFinal};
 use pgwire::error::PgWireError;
-use serin_sql::{Error, Result, ScramVerifier, SqlState};
+use serin_sql::{Error, HbaRule, Result, ScramVerifier, SqlState};
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub const SCRAM: &str = "SCRAM-SHA-256";
 /// With the server's certificate bound in: nobody in between can pass the exchange on.
@@ -20,7 +23,22 @@ pub struct Authentication {
     certificate: Option<Vec<u8>>,
     /// What the answers for roles without a password are made of.
     secret: [u8; 32],
+    failures: Mutex<HashMap<(Option<IpAddr>, String), Failures>>,
 }
+
+/// Wrong passwords in a row.
+#[derive(Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+/// Failures are forgotten after this.
+const FAILURES_FORGOTTEN: Duration = Duration::from_secs(60);
+/// More than this many who fail at a time are not told apart.
+const FAILURES_MAX: usize = 4096;
+const DELAY_FIRST: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(3);
 
 impl Authentication {
     /// Rules from a file, or those built in. `certificate`: PEM, when the server speaks TLS.
@@ -37,7 +55,13 @@ impl Authentication {
             checked
                 .map_err(|error| format!("could not use the TLS certificate for channel binding: {error}"))?;
         }
-        Ok(Authentication { rules: RwLock::new(Arc::new(rules)), file, certificate, secret: rand::random() })
+        Ok(Authentication {
+            rules: RwLock::new(Arc::new(rules)),
+            file,
+            certificate,
+            secret: rand::random(),
+            failures: Mutex::default(),
+        })
     }
 
     /// Reads the file again. With a mistake in it the rules stay as they were.
@@ -48,9 +72,54 @@ impl Authentication {
         Ok(())
     }
 
+    /// The file's lines as they are now.
+    pub fn describe(&self) -> Vec<HbaRule> {
+        let Some(file) = &self.file else { return hba::describe(hba::DEFAULT, Path::new("")) };
+        match std::fs::read_to_string(file) {
+            Ok(text) => hba::describe(&text, file.parent().unwrap_or(Path::new(""))),
+            Err(error) => {
+                let error = format!("could not open file \"{}\": {error}", file.display());
+                vec![HbaRule { error: Some(error), ..HbaRule::default() }]
+            }
+        }
+    }
+
+    /// The method of the first rule that matches. `is_member` says whether a user belongs to a role.
+    async fn method(
+        &self,
+        origin: &Origin<'_>,
+        is_member: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Option<Method> {
+        let rules = self.rules.read().clone();
+        // Looked at one by one: a name's addresses are looked up only if the rules before it have not decided.
+        for at in 0.. {
+            let is_member = |user: &str, role: &str| is_member(user, role);
+            match rules.at(at, origin, &is_member)? {
+                Match::No => {}
+                Match::Yes(method) => return Some(method),
+                Match::IfHost(name, method) => {
+                    let client = origin.address?.ip().to_canonical();
+                    match tokio::net::lookup_host((name, 0)).await {
+                        Ok(mut found) => {
+                            if found.any(|address| address.ip().to_canonical() == client) {
+                                return Some(method);
+                            }
+                        }
+                        Err(error) => tracing::warn!("could not look up host name \"{name}\": {error}"),
+                    }
+                }
+            }
+        }
+        None
+    }
+
     /// Whether the client must prove something; a FATAL error where no rule lets it in.
-    pub fn must_authenticate(&self, origin: &Origin<'_>) -> Result<bool> {
-        let method = self.rules.read().method(origin);
+    pub async fn must_authenticate(
+        &self,
+        origin: &Origin<'_>,
+        is_member: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Result<bool> {
+        let method = self.method(origin, is_member).await;
         let from = || {
             let Origin { user, database, encrypted, .. } = origin;
             let encryption = if *encrypted { "SSL encryption" } else { "no encryption" };
@@ -68,6 +137,29 @@ impl Authentication {
         }
     }
 
+    /// How long to wait before a wrong password is answered: longer each time, so that guessing in a loop gets nowhere. What is slow is the
+    /// refusal, not the way in: nobody can lock another out.
+    pub fn failed(&self, address: Option<IpAddr>, user: &str) -> Duration {
+        let mut failures = self.failures.lock();
+        let now = Instant::now();
+        if failures.len() >= FAILURES_MAX {
+            failures.retain(|_, found| now.duration_since(found.last) < FAILURES_FORGOTTEN);
+            if failures.len() >= FAILURES_MAX {
+                return DELAY_MAX;
+            }
+        }
+        let entry = failures.entry((address, user.to_owned())).or_insert(Failures { count: 0, last: now });
+        if now.duration_since(entry.last) > FAILURES_FORGOTTEN {
+            entry.count = 0;
+        }
+        let delay = DELAY_FIRST.saturating_mul(1 << entry.count.min(5)).min(DELAY_MAX);
+        *entry = Failures { count: entry.count + 1, last: now };
+        delay
+    }
+    pub fn succeeded(&self, address: Option<IpAddr>, user: &str) {
+        self.failures.lock().remove(&(address, user.to_owned()));
+    }
+
     /// Starts an exchange for a client on this kind of connection.
     pub fn scram(&self, encrypted: bool) -> Result<Scram<'_>> {
         let mut server = ScramServerAuth::new();
@@ -81,7 +173,8 @@ impl Authentication {
 fn read(file: &Path) -> std::result::Result<Rules, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("could not read \"{}\": {error}", file.display()))?;
-    Rules::parse(&text).map_err(|error| format!("\"{}\" {error}", file.display()))
+    Rules::parse(&text, file.parent().unwrap_or(Path::new("")))
+        .map_err(|error| format!("\"{}\" {error}", file.display()))
 }
 
 /// An exchange: two messages from the client, two from us.

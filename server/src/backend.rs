@@ -15,6 +15,8 @@ pub trait Backend: Send + Sync + 'static {
     type Session: BackendSession;
 
     fn scram_verifier(&self, role: &str) -> Option<ScramVerifier>;
+    /// Whether a user belongs to a role, by itself or through others.
+    fn is_member(&self, user: &str, role: &str) -> bool;
     fn connect(&self, startup: Startup) -> Result<Self::Session>;
     fn cancel(&self, pid: i32, secret: i32);
     fn terminate_all(&self);
@@ -69,6 +71,9 @@ impl Backend for Sql {
 
     fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
         self.0.scram_verifier(role)
+    }
+    fn is_member(&self, user: &str, role: &str) -> bool {
+        self.0.is_member(user, role)
     }
     fn connect(&self, startup: Startup) -> Result<Session> {
         self.0.connect(startup)

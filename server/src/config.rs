@@ -142,6 +142,14 @@ const SETTINGS: &[Setting] = &[
                and more writing",
     },
     Setting {
+        name: "give_up_old_snapshots",
+        kind: Kind::Choice(&["on", "off"]),
+        default: Default::Is("on"),
+        sql: None,
+        help: "When delta_memory is full because old serializable transactions keep versions in it: fail those (72000, snapshot \
+               too old) rather than writers (53200)",
+    },
+    Setting {
         name: "archive",
         kind: Kind::Text,
         default: Default::Unset,
@@ -246,6 +254,7 @@ pub struct Config {
     pub wal_segment_bytes: u64,
     pub wal_bytes_soft: u64,
     pub fold_interval: Duration,
+    pub give_up_old_snapshots: bool,
     pub archive: Option<String>,
     pub archive_timeout: Duration,
     pub worker_threads: usize,
@@ -432,6 +441,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         wal_segment_bytes: values.number("wal_segment")?,
         wal_bytes_soft: values.number("max_wal_size")?,
         fold_interval: Duration::from_millis(values.number("fold_interval")?),
+        give_up_old_snapshots: values.text("give_up_old_snapshots")?.as_deref() == Some("on"),
         archive: values.text("archive")?,
         archive_timeout: Duration::from_millis(values.number("archive_timeout")?),
         worker_threads: values.number("worker_threads")? as usize,

@@ -153,12 +153,25 @@ fn serve(config: Config) -> Result<(), String> {
     outcome
 }
 
+/// Reads the HBA file again. With a mistake in it the rules stay as they were.
+fn reload(shared: &Shared<Sql>) -> bool {
+    match shared.authentication.reload() {
+        Ok(()) => tracing::info!("read pg_hba.conf again"),
+        Err(error) => tracing::error!("pg_hba.conf was not reloaded: {error}"),
+    }
+    true
+}
+
 async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), String> {
     let certificate = config.tls.as_ref().map(|(certificate, _)| certificate);
     let certificate = certificate.map(std::fs::read).transpose();
     let certificate = certificate.map_err(|error| format!("could not read the TLS certificate: {error}"))?;
     let authentication = Authentication::open(config.hba_file.clone(), certificate)?;
     let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+    // A file that may not grow (`ulimit -f`) shall be an error of the write rather than the end of the process.
+    const SIGXFSZ: i32 = 25;
+    let _files_too_large =
+        signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| format!("signals: {error}"))?;
     // Sockets first: an address in use should not cost a recovery.
     let listeners = listen(&config)?;
     let (store, engine) = open(&config)?;
@@ -167,7 +180,15 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
         authentication_timeout: config.authentication_timeout,
         max_connections: config.max_connections,
     };
-    let shared = Shared::new(Sql(engine), limits, authentication, tls);
+    let shared = Shared::new(Sql(engine.clone()), limits, authentication, tls);
+    // The engine is not to keep the server alive.
+    let (for_reload, for_rules) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+    engine.set_host(
+        Box::new(move || for_reload.upgrade().is_some_and(|shared| reload(&shared))),
+        Box::new(move || {
+            for_rules.upgrade().map_or_else(Vec::new, |shared| shared.authentication.describe())
+        }),
+    );
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("signals: {error}"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("signals: {error}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("signals: {error}"))?;
@@ -185,10 +206,9 @@ async fn serve_until_signal(config: Config, workers: &Workers) -> Result<(), Str
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => match shared.authentication.reload() {
-                Ok(()) => tracing::info!("read pg_hba.conf again"),
-                Err(error) => tracing::error!("pg_hba.conf was not reloaded: {error}"),
-            },
+            _ = hangup.recv() => {
+                reload(&shared);
+            }
         }
     }
     drop(shared);
@@ -225,6 +245,7 @@ fn open(config: &Config) -> Result<(Arc<Store>, Arc<Engine>), String> {
     options.wal_bytes_soft = config.wal_bytes_soft;
     options.fold_interval_ms = config.fold_interval.as_millis() as u64;
     options.blocking = Arc::new(BlockInPlace);
+    options.give_up_old_snapshots = config.give_up_old_snapshots;
     if let Some(place) = &config.archive {
         options.archiving = Archiving::To { target: archive::open(place)?, timeout: config.archive_timeout };
     }

@@ -151,7 +151,8 @@ impl<B: Backend> Opening<'_, B> {
         let shared = self.shared.clone();
         let encrypted = matches!(self.socket, Some(Socket::Tls(_)));
         let origin = Origin { address, encrypted, user, database };
-        if !shared.authentication.must_authenticate(&origin)? {
+        let is_member = |user: &str, role: &str| shared.backend.is_member(user, role);
+        if !shared.authentication.must_authenticate(&origin, &is_member).await? {
             return Ok(());
         }
         let scram = shared.authentication.scram(encrypted)?;
@@ -162,7 +163,15 @@ impl<B: Backend> Opening<'_, B> {
         let (reply, end) = scram.first(user, verifier, mechanism, data)?;
         self.ask(|out| wire::authentication_sasl_continue(out, reply)).await?;
         let last = self.password_message().await?;
-        let signature = end.last(&last)?;
+        let host = address.map(|address| address.ip().to_canonical());
+        let signature = match end.last(&last) {
+            Ok(signature) => signature,
+            Err(error) => {
+                tokio::time::sleep(shared.authentication.failed(host, user)).await;
+                return Err(error.into());
+            }
+        };
+        shared.authentication.succeeded(host, user);
         self.ask(|out| wire::authentication_sasl_final(out, signature)).await
     }
 

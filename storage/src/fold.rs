@@ -24,8 +24,8 @@ use crate::alloc::{Extents, Replaced};
 use crate::base::{BaseCursor, TreeRoot};
 use crate::delta::{DeltaKey, LiveSnapshots};
 use crate::layer::{Layer, LayerScan};
-use crate::merge::{Changes, collect_pages, merge};
-use crate::meta::{Meta, decode_root, encode_root};
+use crate::merge::{Changes, collect_pages, collect_readable, merge};
+use crate::meta::{META_PAGES, Meta, decode_root, encode_root};
 use crate::mutation::{Mutation, planted};
 use crate::page::{EXTENTS_PER_PAGE, PAGE_SIZE, PageKind, PageStamp, encode_free_list};
 use crate::page_cache::Pager;
@@ -33,7 +33,9 @@ use crate::page_writer::{PageWriter, Purpose};
 use crate::snapshot::{Generation, Needs};
 use crate::store::Shared;
 use crate::vfs::IoContext;
-use crate::{Direction, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, WriterId, WriterStatus};
+use crate::{
+    Direction, Error, Lsn, PageId, Result, Snapshot, Timestamp, Tree, TreeId, WriterId, WriterStatus,
+};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -181,7 +183,7 @@ fn build(
         if tree.dropped_at.load(Ordering::Acquire) <= fold_ts.0 {
             match known {
                 Some(root) => {
-                    collect_pages(&shared.pager, &root, &mut replaced)?;
+                    pages_of_dropped(shared, id, &root, &mut replaced)?;
                     roots.remove(&id);
                     directory.push((id, None));
                 }
@@ -227,6 +229,46 @@ fn build(
         store_id: state.meta.store_id,
     };
     Ok(Outcome { roots, meta, free_list_pages, replaced, included, obsolete })
+}
+
+/// The pages of a tree that is gone. Where some can't be read, those below them are found by the tree's id, which every page has: a
+/// damaged tree must not keep anybody from dropping or rebuilding it.
+fn pages_of_dropped(
+    shared: &Shared,
+    id: TreeId,
+    root: &TreeRoot,
+    replaced: &mut Vec<Replaced>,
+) -> Result<()> {
+    let before = replaced.len();
+    let error = match collect_pages(&shared.pager, root, replaced) {
+        Err(error @ Error::Corrupt { .. }) => error,
+        other => return other,
+    };
+    tracing::warn!(%error, tree = %id, "a tree with damaged pages is dropped: looking for its pages");
+    replaced.truncate(before);
+    let mut found = Vec::new();
+    collect_readable(&shared.pager, root, &mut found)?;
+    let mut known: Extents = Extents::default();
+    for page in &found {
+        if !known.add(page.page, 1) {
+            return Err(shared.pager.corrupt(page.page, format!("page {} is reached twice", page.page)));
+        }
+    }
+    let unused = shared.alloc.lock().free_after(&[], &[]);
+    let page_count = shared.alloc.lock().page_count();
+    for (first, count, is_unused) in unused.split(PageId(META_PAGES), page_count - META_PAGES) {
+        for page in (first.0..first.0 + count).filter(|_| !is_unused) {
+            match shared.pager.read_uncached(PageId(page)) {
+                Ok(read) if read.tree() == id && known.add(PageId(page), 1) => {
+                    found.push(Replaced { page: PageId(page), born: 0 });
+                }
+                Ok(_) | Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    replaced.extend(found);
+    Ok(())
 }
 
 /// Writes what will be free once the new generation is in force: everything that it does not reach.

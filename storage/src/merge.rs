@@ -23,11 +23,11 @@
 use crate::alloc::Replaced;
 use crate::base::{TreeRoot, read_node, walk_overflow};
 use crate::page::{
-    CellValue, Cells, PAGE_ROOM, Page, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator,
+    CellValue, Cells, PAGE_ROOM, PAGE_SIZE, Page, VALUE_INLINE_BYTES_MAX, encode_node, shortest_separator,
 };
 use crate::page_cache::Pager;
 use crate::page_writer::PageWriter;
-use crate::{PageId, Result, TreeId};
+use crate::{Error, PageId, Result, TreeId};
 use hashbrown::HashSet;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -329,7 +329,15 @@ pub(crate) fn collect_pages(pager: &Pager, root: &TreeRoot, pages: &mut Vec<Repl
     if root.is_empty() {
         return Ok(());
     }
-    collect_below(pager, root.page, root.height, root.overflow_pages > 0, pages)
+    collect_below(pager, root.page, root.height, root.overflow_pages > 0, true, pages)
+}
+
+/// As [`collect_pages`], but what is below a damaged page is left out.
+pub(crate) fn collect_readable(pager: &Pager, root: &TreeRoot, pages: &mut Vec<Replaced>) -> Result<()> {
+    if root.is_empty() {
+        return Ok(());
+    }
+    collect_below(pager, root.page, root.height, root.overflow_pages > 0, false, pages)
 }
 
 fn collect_below(
@@ -337,6 +345,7 @@ fn collect_below(
     id: PageId,
     level: u8,
     overflow: bool,
+    strict: bool,
     pages: &mut Vec<Replaced>,
 ) -> Result<()> {
     // Leaves are not looked at: they may be as old as the tree.
@@ -344,14 +353,27 @@ fn collect_below(
     if level == 0 && !overflow {
         return Ok(());
     }
-    let page = read_node(pager, id, level)?;
+    let page = match read_node(pager, id, level) {
+        Err(Error::Corrupt { .. }) if !strict => return Ok(()),
+        page => page?,
+    };
     for index in 0..page.count() {
         if level > 0 {
-            collect_below(pager, page.child(index), level - 1, overflow, pages)?;
+            collect_below(pager, page.child(index), level - 1, overflow, strict, pages)?;
         } else if let CellValue::Overflow { first, bytes } = page.value(index) {
-            walk_overflow(pager, first, bytes, &mut |page| {
+            let walked = walk_overflow(pager, first, bytes, &mut |page| {
                 pages.push(Replaced { page: page.id(), born: 0 })
-            })?;
+            });
+            match walked {
+                Err(Error::Corrupt { offset, .. }) if !strict => {
+                    // Its own page, damaged; one that is read well is somebody else's.
+                    let page = PageId(offset / PAGE_SIZE as u64);
+                    if pager.read_uncached(page).is_err() {
+                        pages.push(Replaced { page, born: 0 });
+                    }
+                }
+                walked => walked?,
+            }
         }
     }
     Ok(())

@@ -491,6 +491,9 @@ pub struct Store {
     lock: Mutex<{ sync::WAITERS }, Option<Box<dyn Send + Sync>>>,
 }
 
+/// A long recovery says how far it is.
+const RECOVERY_SAYS_EVERY: Duration = Duration::from_secs(5);
+
 /// Writer ids are skipped at each start by this many: ids of transactions that never reached the log since the last
 /// fold may have been shown to users.
 const WRITER_IDS_SKIPPED: u64 = 1 << 16;
@@ -631,7 +634,13 @@ impl Store {
         let shared = Store::assemble(vfs, options, data, data_path, meta, free, roots, position, archived)?;
         shared.fold.lock().changed = is_new;
         let mut done = Timestamp::ZERO;
+        let mut said = std::time::Instant::now();
         again.replay(read_from, Some(end.lsn), &mut |header, body| {
+            if said.elapsed() > RECOVERY_SAYS_EVERY {
+                said = std::time::Instant::now();
+                let [replayed, of] = [header.lsn, end.lsn].map(|at| at.0.saturating_sub(meta.replay_start.0));
+                tracing::info!(replayed, of, "replaying the log (bytes)");
+            }
             if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
                 return Some(());
             }

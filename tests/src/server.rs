@@ -16,6 +16,7 @@ pub struct TestServer {
     address: SocketAddr,
     data: PathBuf,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Removes the data directory when the server is dropped.
     _dir: Option<tempfile::TempDir>,
 }
@@ -36,9 +37,25 @@ impl TestServer {
 
     /// On a data directory that outlives the server. The error is what the server said on standard error.
     pub fn start_in(data: &Path, flags: &[&str]) -> Result<TestServer, String> {
+        TestServer::start_with_environment(data, flags, &[])
+    }
+
+    /// With variables of its own, also when it is started again.
+    pub fn start_with_environment(
+        data: &Path,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<TestServer, String> {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let (child, address) = spawn(data, "127.0.0.1:0", &flags)?;
-        Ok(TestServer { child, address, data: data.to_owned(), flags, _dir: None })
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let (child, address) = spawn(data, "127.0.0.1:0", &flags, &environment)?;
+        Ok(TestServer { child, address, data: data.to_owned(), flags, environment, _dir: None })
+    }
+
+    /// Sends a signal by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -62,7 +79,7 @@ impl TestServer {
 
     /// Starts again on the same port and data, after [`TestServer::kill_9`] or [`TestServer::stop`].
     pub fn restart(&mut self) {
-        let (child, address) = spawn(&self.data, &self.address.to_string(), &self.flags)
+        let (child, address) = spawn(&self.data, &self.address.to_string(), &self.flags, &self.environment)
             .unwrap_or_else(|error| panic!("{error}"));
         (self.child, self.address) = (child, address);
     }
@@ -155,13 +172,19 @@ fn signal(pid: u32, name: &str) {
 }
 
 /// Starts the server and waits for the line that says that it accepts connections.
-fn spawn(data: &Path, listen: &str, flags: &[String]) -> Result<(Child, SocketAddr), String> {
+fn spawn(
+    data: &Path,
+    listen: &str,
+    flags: &[String],
+    environment: &[(String, String)],
+) -> Result<(Child, SocketAddr), String> {
     let mut command = Command::new(binary());
     command.arg("--data").arg(data).args(["--listen", listen]).args(flags);
     // The settings under test are those given here.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SERIN_")) {
         command.env_remove(name);
     }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("could not start serin: {error}"))?;
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));

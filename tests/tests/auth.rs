@@ -121,14 +121,23 @@ fn passwords_change_expire_and_are_not_kept() {
     assert!(verifier.starts_with("SCRAM-SHA-256$4096:") && !verifier.contains("sesame"), "{verifier}");
     // Nobody else sees it, and nobody acts as another role.
     let mut alice = guarded.server.try_connect("user=alice password=sesame").unwrap();
-    for query in ["SELECT max(rolpassword) FROM pg_authid", "SELECT max(passwd) FROM pg_shadow"] {
-        assert_eq!(alice.query_one(query, &[]).unwrap().get::<_, Option<String>>(0), None, "{query}");
-    }
     admin.batch_execute("CREATE TABLE hers (id int)").unwrap();
-    let error = alice.batch_execute("TRUNCATE hers").unwrap_err();
-    assert_eq!(error.code().unwrap().code(), "42501");
-    let error = alice.batch_execute("SET ROLE postgres").unwrap_err();
-    assert_eq!(error.code().unwrap().code(), "0A000");
+    for statement in [
+        "SELECT max(rolpassword) FROM pg_authid",
+        "SELECT max(passwd) FROM pg_shadow",
+        "SELECT pg_reload_conf()",
+        "SELECT * FROM pg_hba_file_rules",
+        "TRUNCATE hers",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION postgres",
+        "ALTER ROLE alice SUPERUSER",
+        "GRANT postgres TO alice",
+    ] {
+        let error = alice.batch_execute(statement).unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some("42501"), "{statement}");
+    }
+    let mask = "SELECT rolpassword FROM pg_roles WHERE rolname = 'alice'";
+    assert_eq!(alice.query_one(mask, &[]).unwrap().get::<_, String>(0), "********");
     admin.batch_execute("ALTER ROLE alice PASSWORD 'пароль'").unwrap();
     guarded.gets_in("alice", "пароль", "");
     guarded.kept_out("alice", "sesame", "", "password authentication failed");
@@ -144,6 +153,102 @@ fn passwords_change_expire_and_are_not_kept() {
     admin.batch_execute("ALTER ROLE alice LOGIN PASSWORD NULL").unwrap();
     assert_eq!(kept(&mut admin), None);
     guarded.kept_out("alice", "sesame", "", "password authentication failed");
+}
+
+/// Waits until psql says this of a user who comes without a password.
+fn wait_for(guarded: &Guarded, user: &str, what: &str) {
+    let started = Instant::now();
+    loop {
+        let output = guarded.psql(user, None, "");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        if said.contains(what) {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{user}: {said}");
+    }
+}
+
+#[test]
+fn rules_know_members_files_and_hosts() {
+    if !installed() {
+        return;
+    }
+    let guarded = Guarded::start("host all postgres all trust\n", &[]);
+    let mut admin = guarded.server.connect();
+    admin
+        .batch_execute(
+            "CREATE ROLE staff; CREATE ROLE night IN ROLE staff; CREATE ROLE mary LOGIN IN ROLE night;
+             CREATE ROLE bob LOGIN; CREATE ROLE eve LOGIN",
+        )
+        .unwrap();
+    std::fs::write(guarded.dir.path().join("friends"), "bob, # and nobody else\n").unwrap();
+    guarded.set_rules(
+        "host all +staff 127.0.0.1/32 trust\nhost all @friends localhost trust\n\
+         host all postgres all trust\nhost all eve no-such-host.invalid trust\n",
+    );
+    wait_for(&guarded, "mary", "in as mary");
+    wait_for(&guarded, "bob", "in as bob");
+    wait_for(&guarded, "eve", "no pg_hba.conf entry");
+    // Membership is looked at when somebody comes.
+    admin.batch_execute("REVOKE staff FROM night").unwrap();
+    guarded.kept_out("mary", "", "", "no pg_hba.conf entry");
+
+    // A mistake in the file leaves the rules as they are, and shows.
+    std::fs::write(guarded.dir.path().join("hba"), "host all all all trusty\n").unwrap();
+    assert!(admin.query_one("SELECT pg_reload_conf()", &[]).unwrap().get::<_, bool>(0));
+    let row = admin.query_one("SELECT line_number, error FROM pg_hba_file_rules", &[]).unwrap();
+    assert_eq!(row.get::<_, i32>(0), 1);
+    assert_eq!(row.get::<_, &str>(1), "invalid authentication method \"trusty\"");
+    guarded.gets_in("bob", "", "");
+    std::fs::write(guarded.dir.path().join("hba"), "host all all 127.0.0.0/8 trust\n").unwrap();
+    admin.batch_execute("SELECT pg_reload_conf()").unwrap();
+    guarded.gets_in("eve", "", "");
+    let row = admin
+        .query_one("SELECT type, array_to_string(database, ','), address, netmask, auth_method FROM pg_hba_file_rules", &[])
+        .unwrap();
+    let fields: Vec<&str> = (0..5).map(|at| row.get(at)).collect();
+    assert_eq!(fields, ["host", "all", "127.0.0.0", "255.0.0.0", "trust"]);
+}
+
+#[test]
+fn databases_and_roles_limit_who_connects() {
+    if !installed() {
+        return;
+    }
+    let guarded = Guarded::start("host all postgres all trust\n", &[]);
+    let mut admin = guarded.server.connect();
+    admin.batch_execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC").unwrap();
+    guarded.kept_out("alice", "sesame", "", "permission denied for database \"postgres\"");
+    admin
+        .batch_execute("GRANT CONNECT ON DATABASE postgres TO alice; ALTER ROLE alice CONNECTION LIMIT 1")
+        .unwrap();
+    let first = guarded.server.try_connect("user=alice password=sesame").unwrap();
+    guarded.kept_out("alice", "sesame", "", "too many connections for role \"alice\"");
+    drop(first);
+    // The session's end is not the client's.
+    let started = Instant::now();
+    while !guarded.psql("alice", Some("sesame"), "").status.success() {
+        assert!(started.elapsed() < Duration::from_secs(20), "the connection is not given back");
+    }
+}
+
+#[test]
+fn guessing_passwords_takes_time() {
+    if !installed() {
+        return;
+    }
+    let guarded = Guarded::start("", &[]);
+    let started = Instant::now();
+    for guess in ["a", "b", "c", "d"] {
+        guarded.kept_out("alice", guess, "", "password authentication failed");
+    }
+    // 100 + 200 + 400 + 800 ms.
+    assert!(started.elapsed() >= Duration::from_millis(1500), "{:?}", started.elapsed());
+    // Who knows it does not wait.
+    let started = Instant::now();
+    guarded.gets_in("alice", "sesame", "");
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
 }
 
 fn certificate(dir: &Path) -> bool {

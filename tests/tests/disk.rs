@@ -193,6 +193,45 @@ fn a_corrupt_page_is_found_and_harms_nothing_else() {
 }
 
 #[test]
+fn a_damaged_index_is_rebuilt_and_a_damaged_table_dropped() {
+    let mut server = TestServer::start();
+    let mut client = server.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE t (id int PRIMARY KEY, t text);
+             INSERT INTO t SELECT i, 'row' || i FROM generate_series(1, 20000) i;
+             CREATE INDEX t_marked ON t ((CASE WHEN id = 777 THEN 'only-in-the-index' ELSE t END));
+             CREATE TABLE lost (id int PRIMARY KEY, t text);
+             INSERT INTO lost SELECT i, CASE WHEN i = 5 THEN 'only-in-the-table' ELSE repeat('x', 5000) END
+               FROM generate_series(1, 300) i",
+        )
+        .unwrap();
+    assert!(server.stop().success());
+    let data = server.data().join("data.serin");
+    assert!(damage(&data, b"only-in-the-index") && damage(&data, b"only-in-the-table"));
+    let found = server.check().unwrap_err();
+    assert!(found.matches("checksum").count() >= 2, "all of it is listed: {found}");
+
+    server.restart();
+    let mut client = server.connect();
+    let query = "SELECT id FROM t WHERE (CASE WHEN id = 777 THEN 'only-in-the-index' ELSE t END) = 'only-in-the-index'";
+    let error = client.query(query, &[]).unwrap_err();
+    assert_eq!(error.code().map(|code| code.code()), Some("XX001"), "{error:?}");
+    assert!(error.as_db_error().unwrap().detail().unwrap_or_default().contains("t_marked"), "{error:?}");
+    assert_eq!(count(&mut client, "t"), 20_000);
+    client.batch_execute("REINDEX INDEX t_marked").unwrap();
+    assert_eq!(client.query_one(query, &[]).unwrap().get::<_, i32>(0), 777);
+    assert_eq!(
+        client.query("SELECT * FROM lost", &[]).unwrap_err().code().map(|code| code.code()),
+        Some("XX001")
+    );
+    client.batch_execute("DROP TABLE lost; CHECKPOINT").unwrap();
+    client.batch_execute("INSERT INTO t VALUES (0, 'new'); CHECKPOINT").unwrap();
+    assert!(server.stop().success());
+    server.check().expect("what was damaged is gone");
+}
+
+#[test]
 fn a_corrupt_log_record_is_an_error_not_a_silent_loss() {
     let mut server = TestServer::start();
     let mut client = server.connect();

@@ -78,6 +78,9 @@ impl Backend for Fake {
     fn scram_verifier(&self, role: &str) -> Option<ScramVerifier> {
         (role == "me").then(|| ScramVerifier::of("secret"))
     }
+    fn is_member(&self, user: &str, role: &str) -> bool {
+        user == role
+    }
     fn connect(&self, startup: Startup) -> Result<FakeSession> {
         if startup.database == "nowhere" {
             return Err(Error::new(SqlState::INVALID_CATALOG_NAME, "database \"nowhere\" does not exist"));

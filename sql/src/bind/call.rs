@@ -7,16 +7,60 @@ use crate::catalog::Routine;
 use crate::catalog::routine::{Mode, ResultShape};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnSet, Expr, RoutineCall};
+use crate::functions::parameters::parameters;
 use crate::functions::{
     Body, Callee, CastContext, CastMethod, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
 };
 use crate::parse::ast;
 use crate::plan::logical::{AggregateCall, SortKey};
 use crate::types::{Datum, Type};
+use std::borrow::Cow;
 use std::sync::Arc;
 
+/// A call of a built-in function whose arguments are named, with all of them in their places. None: nothing to change.
+fn placed(call: &ast::FunctionCall) -> Result<Option<ast::FunctionCall>> {
+    let named = call.arguments.iter().any(|argument| argument.name.is_some());
+    let known = match &call.name.parts[..] {
+        [name] => parameters(name),
+        [schema, name] if schema == "pg_catalog" => parameters(name),
+        _ => None,
+    };
+    let (true, Some(known)) = (named, known) else { return Ok(None) };
+    let mut places: Vec<Option<ast::Argument>> = vec![None; known.names.len()];
+    for (at, argument) in call.arguments.iter().enumerate() {
+        let at = match &argument.name {
+            None => Some(at),
+            Some(name) => known.names.iter().position(|known| known == name),
+        };
+        // What doesn't fit is left to the resolution of the call, which says so.
+        let Some(place) = at.and_then(|at| places.get_mut(at)).filter(|place| place.is_none()) else {
+            return Ok(None);
+        };
+        *place = Some(ast::Argument { name: None, ..argument.clone() });
+    }
+    let required = known.names.len() - known.defaults.len();
+    let mut arguments = Vec::with_capacity(places.len());
+    for (at, place) in places.into_iter().enumerate() {
+        arguments.push(match place {
+            Some(argument) => argument,
+            None if at >= required => {
+                let value = crate::parse::parse_expression(known.defaults[at - required])?;
+                ast::Argument { name: None, value }
+            }
+            None => return Ok(None),
+        });
+    }
+    Ok(Some(ast::FunctionCall { arguments, ..call.clone() }))
+}
+
 impl Binder<'_> {
+    /// A call with the arguments that the grammar wrote, in the function's order.
+    pub fn placed_call<'c>(&self, call: &'c ast::FunctionCall) -> Result<Cow<'c, ast::FunctionCall>> {
+        Ok(placed(call)?.map_or(Cow::Borrowed(call), Cow::Owned))
+    }
+
     pub fn call(&mut self, call: &ast::FunctionCall) -> Result<Expr> {
+        let call = &*self.placed_call(call)?;
         if !call.within_group.is_empty() {
             return Err(Error::unsupported("WITHIN GROUP").at(call.position));
         }
@@ -27,6 +71,9 @@ impl Binder<'_> {
         let arguments =
             call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
+        if let Some(cast) = self.call_as_cast(call, &arguments)? {
+            return Ok(cast);
+        }
         let found = self.resolve_call(call, &types)?;
         let name = call.name.parts.last().cloned().unwrap_or_default();
         let resolved = match &found.callee {
@@ -97,6 +144,19 @@ impl Binder<'_> {
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
         }
+    }
+
+    /// `cidr('…')`: an untyped literal given to a type's name is read as that type, rather than as what a function of the name takes.
+    fn call_as_cast(&mut self, call: &ast::FunctionCall, arguments: &[Expr]) -> Result<Option<Expr>> {
+        let ([argument @ Expr::Constant { data_type: Type::UNKNOWN, .. }], false) = (arguments, call.star)
+        else {
+            return Ok(None);
+        };
+        let plain = call.over.is_none() && !call.distinct && call.arguments[0].name.is_none();
+        let ([name], true) = (&call.name.parts[..], plain) else { return Ok(None) };
+        let named = crate::types::BUILTIN_NAMES.get(name.as_str()).copied();
+        let Some(to) = named.filter(|to| !to.is_pseudo() && *to != Type::UNKNOWN) else { return Ok(None) };
+        self.coerce(argument.clone(), to, -1, CastContext::Explicit, call.position)
     }
 
     fn refuse_aggregate_clauses(&self, call: &ast::FunctionCall, name: &str) -> Result<()> {

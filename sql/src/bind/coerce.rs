@@ -63,6 +63,14 @@ fn type_modifier(data_type: Type, name: &ast::TypeName) -> Result<i32> {
             }
             Ok(crate::types::make_numeric_modifier(*precision, scale))
         }
+        (Type::BIT | Type::VARBIT, [length]) => {
+            let word = if data_type == Type::BIT { "bit" } else { "varbit" };
+            match length {
+                ..1 => invalid(format!("length for type {word} must be at least 1")),
+                83_886_081.. => invalid(format!("length for type {word} cannot exceed 83886080")),
+                length => Ok(*length),
+            }
+        }
         (Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ, [precision]) => match precision {
             ..0 => invalid(format!("{}({precision}) precision must not be negative", word.to_uppercase())),
             precision => Ok((*precision).min(6)),

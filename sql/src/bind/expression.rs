@@ -189,7 +189,10 @@ impl Binder<'_> {
                 self.literals.push((text.clone(), position));
                 Expr::Constant { value: Datum::Text(text), data_type: Type::UNKNOWN }
             }
-            ast::Literal::Bits(_) => return Err(Error::unsupported("type bit")),
+            ast::Literal::Bits(digits) => Expr::Constant {
+                value: Datum::text(crate::types::bits::parse(digits)?),
+                data_type: Type::BIT,
+            },
         })
     }
 
@@ -546,8 +549,14 @@ impl Binder<'_> {
             arguments.extend(self.jsonb_path(subscripts, position)?);
             return self.function_of("jsonb_extract_path", arguments, position);
         }
-        if data_type == Type::NAME {
-            return self.first_of_name(operand, subscripts, position);
+        if let (Type::NAME, [ast::Subscript::Index(index)]) = (data_type, subscripts) {
+            // An array of its characters, from 0.
+            let index = self.expr(index)?;
+            let one = |value| Expr::Constant { value: Datum::Int4(value), data_type: Type::INT4 };
+            let place = self.operator("+", vec![index, one(1)], position)?;
+            let text = self.coerce_argument(operand, Type::TEXT, position)?;
+            let character = self.function_of("substr", vec![text, place, one(1)], position)?;
+            return self.coerce_argument(character, Type::CHAR, position);
         }
         let element = data_type.element().ok_or_else(|| {
             Error::new(
@@ -579,25 +588,6 @@ impl Binder<'_> {
         }
         let result = if bound.iter().any(|(_, _, slice)| *slice) { data_type } else { element };
         Ok(Expr::Subscript { operand: Box::new(operand), subscripts: bound, result })
-    }
-
-    /// A name is an array of bytes in PostgreSQL, from 0; its first is how clients tell array types (`typname[0] = '_'`).
-    fn first_of_name(
-        &mut self,
-        operand: Expr,
-        subscripts: &[ast::Subscript],
-        position: usize,
-    ) -> Result<Expr> {
-        let index = match subscripts {
-            [ast::Subscript::Index(index)] => self.expr(index)?,
-            _ => return Err(Error::unsupported("slices of names").at(position)),
-        };
-        if !matches!(index, Expr::Constant { value: Datum::Int4(0), .. }) {
-            return Err(Error::unsupported("subscripts of names other than 0").at(position));
-        }
-        let text = self.coerce_argument(operand, Type::TEXT, position)?;
-        self.coerce(text, Type::CHAR, -1, CastContext::Explicit, position)?
-            .ok_or_else(|| Error::internal("text is cast to \"char\""))
     }
 
     /// jsonb's subscripts as the texts of a path.

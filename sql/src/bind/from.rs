@@ -337,7 +337,13 @@ impl Binder<'_> {
             lockable: None,
             table_oid: None,
         };
-        let input = Box::new(Logical::Project { input: Box::new(bound.plan), outputs });
+        let mut plan = bound.plan;
+        if view.is_security_barrier() {
+            // Conditions from outside stay above: a function in one could tell what the view hides.
+            plan =
+                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+        }
+        let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
     }
 
@@ -490,6 +496,7 @@ impl Binder<'_> {
             binder.new_column(name, data_type, -1, (0, 0), label.clone())
         };
         if let ast::Expr::Function(call) = expr {
+            let call = &*self.placed_call(call)?;
             let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
                 call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
             })?;
@@ -788,6 +795,11 @@ impl Binder<'_> {
         }
         Ok((plan, items))
     }
+}
+
+/// OFFSET 0
+fn no_offset() -> Expr {
+    Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
 
 pub fn cross(left: Logical, right: Logical) -> Logical {

@@ -24,6 +24,8 @@ mod scope;
 mod select;
 mod window;
 
+pub(crate) use modify::position_of;
+
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};

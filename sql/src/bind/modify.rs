@@ -815,7 +815,7 @@ struct Change<'q> {
 }
 
 /// Where an expression starts, as far as the tree tells.
-fn position_of(expr: &ast::Expr) -> usize {
+pub fn position_of(expr: &ast::Expr) -> usize {
     match expr {
         ast::Expr::Literal(_, position)
         | ast::Expr::Parameter(_, position)

@@ -386,17 +386,11 @@ impl Binder<'_> {
             }
             Ok(set)
         };
-        let parts =
-            |binder: &mut Self,
-             lists: &[Vec<ast::Expr>],
-             bind: &mut dyn FnMut(&mut Self, &[ast::Expr]) -> Result<Vec<usize>>| {
-                lists.iter().map(|list| bind(binder, list)).collect::<Result<Vec<Vec<usize>>>>()
-            };
         Ok(match item {
             ast::GroupItem::Expr(expr) => vec![bind(self, std::slice::from_ref(expr))?],
             ast::GroupItem::Set(exprs) => vec![bind(self, exprs)?],
             ast::GroupItem::Rollup(lists) => {
-                let parts = parts(self, lists, &mut bind)?;
+                let parts = lists.iter().map(|list| bind(self, list)).collect::<Result<Vec<_>>>()?;
                 (0..=parts.len()).rev().map(|length| parts[..length].concat()).collect()
             }
             ast::GroupItem::Cube(lists) => {
@@ -404,7 +398,7 @@ impl Binder<'_> {
                     let message = format!("CUBE is limited to {CUBE_MAX} elements");
                     return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message));
                 }
-                let parts = parts(self, lists, &mut bind)?;
+                let parts = lists.iter().map(|list| bind(self, list)).collect::<Result<Vec<_>>>()?;
                 let last = parts.len().saturating_sub(1);
                 let chosen = |mask: usize| {
                     let of = (0..parts.len()).filter(move |at| mask >> (last - at) & 1 == 1);

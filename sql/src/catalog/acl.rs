@@ -573,6 +573,8 @@ const SECRET_RELATIONS: &[&str] = &[
     "pg_statistic",
     "pg_subscription",
     "pg_user_mapping",
+    // Keys of rows, and statements.
+    "serin_conflicts",
 ];
 
 /// Built-in functions that not everybody may call, with whom they are granted to.
@@ -617,7 +619,7 @@ pub fn restricted_functions() -> impl Iterator<Item = Oid> {
 }
 
 /// A built-in object's list as a new database has it.
-pub fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
+pub(crate) fn initial_acl(class: ObjectClass, oid: Oid) -> &'static Acl {
     static LISTS: OnceLock<[Acl; 4]> = OnceLock::new();
     let [public, secret, function, usage] = LISTS.get_or_init(|| {
         let owner = super::ROLE_POSTGRES;

@@ -196,8 +196,16 @@ impl Table {
     }
     /// A view that reads with the privileges of who uses it.
     pub fn is_security_invoker(&self) -> bool {
-        let on = |value: &Option<String>| value.as_deref().is_none_or(|value| value == "true");
-        self.options.iter().any(|(name, value)| name == "security_invoker" && on(value))
+        self.has_option("security_invoker")
+    }
+    /// A view whose conditions hide rows: nothing of the query around it may see a row before they do.
+    pub fn is_security_barrier(&self) -> bool {
+        self.has_option("security_barrier")
+    }
+    fn has_option(&self, wanted: &str) -> bool {
+        let on = |value: &str| crate::session::core::parse_bool(value) == Some(true);
+        let value = |value: &Option<String>| value.as_deref().is_none_or(on);
+        self.view.is_some() && self.options.iter().any(|(name, given)| name == wanted && value(given))
     }
     pub fn constraint(&self, oid: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.oid == oid)

@@ -26,7 +26,15 @@ impl Ddl<'_> {
             [Action::AttachPartition { .. }] => RelationLockMode::ShareUpdateExclusive,
             _ => RelationLockMode::AccessExclusive,
         };
-        let found = match self.open_relation(&alter.name, mode)? {
+        let may = |found: &Relation| match found {
+            Relation::Table(table) => {
+                let word = crate::plan::permissions::relation_word(table);
+                self.require_owner(table.owner, word, &table.name)
+            }
+            Relation::Sequence(sequence) => self.require_owner(sequence.owner, "sequence", &sequence.name),
+            _ => Ok(()),
+        };
+        let found = match self.open_relation_if(&alter.name, mode, may)? {
             Some(Relation::Table(table)) => table,
             Some(Relation::Sequence(sequence)) => return self.alter_other(&alter.actions, &sequence),
             Some(Relation::Index(table, position))
@@ -44,10 +52,15 @@ impl Ddl<'_> {
             }
             None => return Err(names::no_relation(&alter.name)),
         };
-        self.require_owner(found.owner, "table", &found.name)?;
         if found.view.is_some()
             && !alter.actions.iter().all(|action| {
-                matches!(action, Action::RenameColumn { .. } | Action::SetSchema(_) | Action::OwnerTo(_))
+                matches!(
+                    action,
+                    Action::RenameColumn { .. }
+                        | Action::SetSchema(_)
+                        | Action::OwnerTo(_)
+                        | Action::SetOptions(_)
+                )
             })
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
@@ -315,7 +328,7 @@ impl Ddl<'_> {
         for action in actions {
             match action {
                 Action::OwnerTo(role) => {
-                    let to = self.role_oid(role)?;
+                    let to = self.spec_role(role)?;
                     if to != sequence.owner {
                         if sequence.owned_by.is_some() {
                             let message = format!("cannot change owner of sequence \"{}\"", sequence.name);
@@ -367,7 +380,7 @@ impl Ddl<'_> {
                 self.alter_add_constraint(table, &pending, !not_valid)
             }
             Action::DropConstraint { name, .. } if place.inherited && keeps_check(table, name) => {
-                for own in table.constraints.iter_mut().filter(|own| own.name == *name) {
+                for own in table.constraints.iter_mut().filter(|own| own.name == *name && own.inherited > 0) {
                     own.inherited -= 1;
                 }
                 Ok(())
@@ -540,7 +553,7 @@ impl Ddl<'_> {
             Action::RenameConstraint { from, to } => self.rename_constraint(table, from, to),
             Action::SetSchema(schema) => self.set_schema(table, schema),
             Action::OwnerTo(role) => {
-                let to = self.role_oid(role)?;
+                let to = self.spec_role(role)?;
                 if to == table.owner {
                     return Ok(());
                 }
@@ -548,9 +561,11 @@ impl Ddl<'_> {
                 self.own_table(table, to)
             }
             Action::SetOptions(options) => {
+                let options =
+                    if table.is_view() { super::view::view_options(options)? } else { options.clone() };
                 for (name, value) in options {
-                    table.options.retain(|(existing, _)| existing != name);
-                    table.options.push((name.clone(), value.clone()));
+                    table.options.retain(|(existing, _)| *existing != name);
+                    table.options.push((name, value));
                 }
                 Ok(())
             }
@@ -1271,7 +1286,7 @@ fn keeps_column(table: &Table, name: &str) -> bool {
 
 fn keeps_check(table: &Table, name: &str) -> bool {
     let mut own = table.constraints.iter().filter(|own| own.name == name);
-    own.next().is_none_or(|own| own.inherited > 1 || own.local)
+    own.next().is_none_or(|own| own.inherited != 1 || own.local)
 }
 
 fn is_in_key(table: &Table, name: &str) -> bool {
@@ -1282,6 +1297,12 @@ fn is_in_key(table: &Table, name: &str) -> bool {
             None => key.column == at,
             Some(text) => expression::names_column(text, name),
         })
+}
+
+/// Whether children have the constraint too, each for itself.
+fn is_passed_on(table: &Table, name: &str) -> bool {
+    let found = table.constraints.iter().find(|own| own.name == name);
+    found.is_some_and(|own| matches!(own.kind, ConstraintKind::Check(_)) && !own.no_inherit)
 }
 
 /// What children do as their parent (`table`, as it is by now) did.
@@ -1313,15 +1334,13 @@ fn passed_on(table: &Table, action: &Action, place: Place) -> Option<Action> {
             }
             _ => None,
         },
+        // Children keep what is theirs alone (`keeps_check`).
         Action::DropConstraint { name, cascade, .. } if !place.only => {
             // Parts of keys are gone by now.
             Some(Action::DropConstraint { name: name.clone(), if_exists: true, cascade: *cascade })
         }
-        Action::ValidateConstraint(_) if !place.only => Some(action.clone()),
-        Action::RenameConstraint { to, .. } => {
-            let renamed = table.constraints.iter().find(|own| own.name == *to);
-            renamed.is_some_and(|own| matches!(own.kind, ConstraintKind::Check(_))).then(|| action.clone())
-        }
+        Action::ValidateConstraint(name) if !place.only => is_passed_on(table, name).then(|| action.clone()),
+        Action::RenameConstraint { to, .. } => is_passed_on(table, to).then(|| action.clone()),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::column::Pending;
 use super::{Ddl, names};
-use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Schema, Table};
+use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table};
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
@@ -188,7 +188,11 @@ impl Ddl<'_> {
         pending: &mut Vec<Pending>,
         indexes: &mut Vec<Index>,
     ) -> Result<()> {
+        if let [.., schema, _] = &source.parts[..] {
+            crate::plan::permissions::check_schema(schema, self.core.role.get(), &self.catalog())?;
+        }
         let source = names::find_table(&self.catalog(), &self.search_path(), source)?;
+        self.require_privilege(&Relation::Table(source.clone()), Privileges::SELECT, &[])?;
         self.lock(source.oid, RelationLockMode::AccessShare)?;
         let including = |wanted: &str| {
             options

@@ -103,9 +103,15 @@ impl Ddl<'_> {
         let given = names::display(name);
         let schema = match object {
             ObjectKind::Schema => {
-                Some(catalog.find_schema(&given).ok_or_else(|| names::no_schema(&given))?.oid)
+                let schema = catalog.find_schema(&given).ok_or_else(|| names::no_schema(&given))?;
+                self.require_owner(schema.owner, "schema", &given)?;
+                Some(schema.oid)
             }
-            _ if given.is_empty() || given == catalog.database().name => None,
+            _ if given.is_empty() || given == catalog.database().name => {
+                let database = catalog.database();
+                self.require_owner(database.owner, "database", &database.name)?;
+                None
+            }
             _ => {
                 let message = "can only reindex the currently open database";
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));

@@ -480,7 +480,8 @@ impl Ddl<'_> {
                     (Some(_), None) => false,
                 }
         };
-        let position = match table.indexes.iter().position(fits) {
+        let known = table.indexes.iter().position(fits);
+        let position = match known {
             Some(position) => position,
             None => self.new_part(&old, &mut table, wanted, constraint, &map)?,
         };
@@ -498,7 +499,10 @@ impl Ddl<'_> {
             }
         }
         let table = self.put_table(table)?;
-        for &grandchild in table.inheritance.children.iter().filter(|_| table.is_partitioned()) {
+        // One that was there is taken as it is, with the parts it has.
+        for &grandchild in
+            table.inheritance.children.iter().filter(|_| known.is_none() && table.is_partitioned())
+        {
             self.lock(grandchild, RelationLockMode::AccessExclusive)?;
             self.ensure_index(child, own, grandchild)?;
         }
@@ -687,7 +691,7 @@ impl Ddl<'_> {
                 });
                 let at = table.constraints.len() - 1;
                 if wanted.validated && !table.is_partitioned() {
-                    self.validate_foreign_key(&mut table, at)?;
+                    self.validate_foreign_key(&table, at)?;
                 }
                 at
             }

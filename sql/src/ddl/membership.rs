@@ -106,7 +106,7 @@ impl Ddl<'_> {
 
     /// The roles of CREATE ROLE … IN ROLE, ROLE and ADMIN, whose names come in one text.
     pub(super) fn listed_roles(&self, names: Option<&str>) -> Result<Vec<Oid>> {
-        let names = names.unwrap_or_default().split(',').filter(|name| !name.is_empty());
+        let names = names.unwrap_or_default().split('\0').filter(|name| !name.is_empty());
         names.map(|name| self.spec_role(&RoleSpec::Named(name.to_owned()))).collect()
     }
 }

@@ -174,15 +174,15 @@ impl Ddl<'_> {
                 self.alter_sequence(name, *if_exists, data_type, options, *restart, owned_by)?;
             }
             S::CreateSchema { name, if_not_exists, authorization } => {
-                self.create_schema(name.as_deref(), *if_not_exists, authorization.as_deref())?;
+                self.create_schema(name.as_deref(), *if_not_exists, authorization.as_ref())?;
             }
-            S::CreateView { name, columns, replace, temporary, query, text } => {
-                self.create_view(name, columns, *replace, *temporary, query, text)?;
+            S::CreateView { name, columns, replace, temporary, options, query, text } => {
+                self.create_view((name, columns), (*replace, *temporary), options, query, text)?;
             }
             S::CreateDatabase { name, options } => self.create_database(name, options)?,
             S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
             S::CreateRole { name, options } => self.create_role(name, options)?,
-            S::AlterRole { name, options } => self.alter_role(name, options)?,
+            S::AlterRole { role, options } => self.alter_role(role, options)?,
             S::AlterSetting { target, name, value } => self.alter_setting(target, name, value.as_ref())?,
             S::AlterTable(alter) => self.alter_table(alter)?,
             S::Rename { object, name, if_exists, to } => self.rename(*object, name, *if_exists, to)?,
@@ -344,7 +344,13 @@ impl Ddl<'_> {
 
     /// Finds a relation and locks it; None if there is none. Looks again after each wait, as the name may mean something else by then.
     pub fn open_relation(&self, name: &ObjectName, mode: RelationLockMode) -> Result<Option<Relation>> {
-        self.open_relation_if(name, mode, |_| Ok(()))
+        self.open_relation_if(name, mode, |found| self.require_owner_of(found))
+    }
+
+    fn require_owner_of(&self, found: &Relation) -> Result<()> {
+        let catalog = self.catalog();
+        let object = permissions::guarded(found, &catalog);
+        self.require_owner(object.owner, object.word, object.name)
     }
 
     /// `may` is asked before the lock: whom it refuses shall not keep others waiting.

@@ -22,6 +22,11 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_OBJECT_DEFINITION, message)
 }
 
+/// Of a bound that can't be what it is written to be.
+fn bad_bound(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
+}
+
 impl Ddl<'_> {
     pub(super) fn partitioning(&self, table: &Table, by: &PartitionBy) -> Result<Partitioning> {
         let strategy = match by.strategy.to_ascii_lowercase().as_str() {
@@ -124,11 +129,11 @@ impl Ddl<'_> {
             Error::new(SqlState::WRONG_OBJECT_TYPE, message)
         })?;
         let bound = match (partitioning.strategy, spec) {
-            (Strategy::Hash, PartitionBoundSpec::Default) => {
-                return Err(invalid("a hash-partitioned table may not have a default partition"));
+            (Strategy::Hash, PartitionBoundSpec::Default(_)) => {
+                return Err(bad_bound("a hash-partitioned table may not have a default partition"));
             }
-            (_, PartitionBoundSpec::Default) => PartitionBound::Default,
-            (Strategy::List, PartitionBoundSpec::List(values)) => {
+            (_, PartitionBoundSpec::Default(_)) => PartitionBound::Default,
+            (Strategy::List, PartitionBoundSpec::List(values, _)) => {
                 let mut list: Vec<Option<String>> = Vec::with_capacity(values.len());
                 for value in values {
                     let value = self.bound_value(parent, &partitioning.keys[0], value)?;
@@ -138,12 +143,12 @@ impl Ddl<'_> {
                 }
                 PartitionBound::List(list)
             }
-            (Strategy::Range, PartitionBoundSpec::Range { from, to, position }) => {
+            (Strategy::Range, PartitionBoundSpec::Range { from, to, .. }) => {
                 for (side, word) in [(from, "FROM"), (to, "TO")] {
                     if side.len() != partitioning.keys.len() {
                         let message =
                             format!("{word} must specify exactly one value per partitioning column");
-                        return Err(invalid(message).at(*position));
+                        return Err(bad_bound(message));
                     }
                 }
                 PartitionBound::Range {
@@ -151,19 +156,19 @@ impl Ddl<'_> {
                     to: self.range_end(parent, &partitioning.keys, to)?,
                 }
             }
-            (Strategy::Hash, PartitionBoundSpec::Hash { modulus, remainder, position }) => {
+            (Strategy::Hash, PartitionBoundSpec::Hash { modulus, remainder, .. }) => {
                 if *modulus <= 0 {
                     let message = "modulus for hash partition must be an integer value greater than zero";
-                    return Err(invalid(message).at(*position));
+                    return Err(bad_bound(message));
                 }
                 if *remainder < 0 {
                     let message =
                         "remainder for hash partition must be an integer value greater than or equal to zero";
-                    return Err(invalid(message).at(*position));
+                    return Err(bad_bound(message));
                 }
                 if remainder >= modulus {
                     let message = "remainder for hash partition must be less than modulus";
-                    return Err(invalid(message).at(*position));
+                    return Err(bad_bound(message));
                 }
                 if *modulus > MODULUS_MAX {
                     return Err(Error::unsupported(format!("a modulus above {MODULUS_MAX}")));
@@ -176,10 +181,12 @@ impl Ddl<'_> {
                     Strategy::List => String::new(),
                     strategy => format!(" {}", strategy.name()),
                 };
-                return Err(invalid(format!("invalid bound specification for {article}{word} partition")));
+                let message = format!("invalid bound specification for {article}{word} partition");
+                return Err(bad_bound(message).at(spec_position(spec)));
             }
         };
-        self.check_bound(parent, name, &bound)?;
+        let at = first_position(spec);
+        self.check_bound(parent, name, &bound).map_err(|error| error.at(at))?;
         Ok(bound)
     }
 
@@ -288,14 +295,14 @@ impl Ddl<'_> {
                 .detail(detail))
         };
         if let Some((below, name)) = others.iter().rfind(|(other, _)| *other <= modulus)
-            && modulus % below != 0
+            && !modulus.is_multiple_of(*below)
         {
             return error(format!(
                 "The new modulus {modulus} is not divisible by {below}, the modulus of existing partition \"{name}\"."
             ));
         }
         if let Some((above, name)) = others.iter().find(|(other, _)| *other >= modulus)
-            && above % modulus != 0
+            && !above.is_multiple_of(modulus)
         {
             return error(format!(
                 "The new modulus {modulus} is not a factor of {above}, the modulus of existing partition \"{name}\"."
@@ -400,6 +407,26 @@ impl Ddl<'_> {
         }
         Ok(())
     }
+}
+
+fn spec_position(spec: &PartitionBoundSpec) -> usize {
+    match spec {
+        PartitionBoundSpec::Default(position)
+        | PartitionBoundSpec::List(_, position)
+        | PartitionBoundSpec::Range { position, .. }
+        | PartitionBoundSpec::Hash { position, .. } => *position,
+    }
+}
+
+/// Of its first value.
+fn first_position(spec: &PartitionBoundSpec) -> usize {
+    let position = match spec {
+        PartitionBoundSpec::List(values, _) | PartitionBoundSpec::Range { from: values, .. } => {
+            values.first().map_or(0, crate::bind::position_of)
+        }
+        _ => 0,
+    };
+    if position == 0 { spec_position(spec) } else { position }
 }
 
 /// A reference to a column anywhere in the parts of a bound that are looked into; others fail when they are bound.

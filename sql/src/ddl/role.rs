@@ -4,7 +4,7 @@ use super::{Ddl, names};
 use crate::catalog::store::NameSpace;
 use crate::catalog::{Change, Database, FIRST_USER_OID, Kind, Object, Role};
 use crate::error::{Error, Result, SqlState};
-use crate::parse::ast::{ObjectName, SetValue, SettingTarget};
+use crate::parse::ast::{ObjectName, RoleSpec, SetValue, SettingTarget};
 use crate::password::encrypt;
 use crate::session::set_value_text;
 use crate::settings::{Settings, Source};
@@ -14,11 +14,6 @@ use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn role_oid(&self, name: &str) -> Result<Oid> {
-        match name.to_ascii_lowercase().as_str() {
-            "current_user" | "current_role" => return Ok(self.core.role.get()),
-            "session_user" => return Ok(self.core.session_role()),
-            _ => {}
-        }
         self.catalog().find_role(name).map(|role| role.oid).ok_or_else(|| no_role(name))
     }
 
@@ -153,8 +148,8 @@ impl Ddl<'_> {
         catalog.role(oid).cloned().ok_or_else(|| no_role(&oid.to_string()))
     }
 
-    pub(super) fn alter_role(&self, name: &str, options: &[(String, Option<String>)]) -> Result<()> {
-        let mut role = self.open_role(name)?;
+    pub(super) fn alter_role(&self, role: &RoleSpec, options: &[(String, Option<String>)]) -> Result<()> {
+        let mut role = self.open_role_by_oid(self.spec_role(role)?)?;
         check_role_name(&role.name)?;
         let has = |wanted: &[&str]| options.iter().any(|(option, _)| wanted.contains(&option.as_str()));
         let (acting, superuser) = self.core.acting_role();
@@ -267,6 +262,10 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let name = name.to_ascii_lowercase();
         let text = value.and_then(|value| set_value_text(&name, value));
+        if Settings::requires_superuser(&name) && !self.core.is_superuser() {
+            let message = format!("permission denied to set parameter \"{name}\"");
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
         if let Some(text) = &text {
             // Bad values are refused now and not at the next connection.
             let source = if *target == SettingTarget::System { Source::Server } else { Source::Role };
@@ -289,7 +288,7 @@ impl Ddl<'_> {
                 self.put_database(database)
             }
             SettingTarget::Role(Some(role)) => {
-                let mut role = self.open_role(role)?;
+                let mut role = self.open_role_by_oid(self.spec_role(role)?)?;
                 self.require_settable(&role)?;
                 replace(&mut role.settings, &name, text);
                 self.put_role(role)
@@ -298,9 +297,10 @@ impl Ddl<'_> {
             SettingTarget::RoleInDatabase(role, database) => {
                 let catalog = self.catalog();
                 let role = match role {
-                    Some(name) => {
-                        let oid = self.role_oid(name)?;
-                        self.require_settable(catalog.role(oid).ok_or_else(|| no_role(name))?)?;
+                    Some(role) => {
+                        let oid = self.spec_role(role)?;
+                        let found = catalog.role(oid);
+                        self.require_settable(found.ok_or_else(|| no_role(&oid.to_string()))?)?;
                         oid
                     }
                     None if self.core.is_superuser() => 0,

@@ -560,7 +560,7 @@ impl Ddl<'_> {
         match action {
             AlterRoutine::Rename(to) => routine.name.clone_from(to),
             AlterRoutine::Owner(role) => {
-                let to = self.role_oid(role)?;
+                let to = self.spec_role(role)?;
                 if to != found.owner {
                     self.check_new_owner(&Target::Routine(found.clone()), to)?;
                     routine.acl = routine.acl.as_ref().map(|acl| acl.with_owner(found.owner, to));

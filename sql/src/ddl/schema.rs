@@ -4,6 +4,7 @@ use super::{Ddl, names};
 use crate::catalog::store::NameSpace;
 use crate::catalog::{ObjectClass, Privileges, Schema};
 use crate::error::{Error, Result, SqlState};
+use crate::parse::privilege_ast::RoleSpec;
 use crate::types::Oid;
 
 impl Ddl<'_> {
@@ -11,10 +12,10 @@ impl Ddl<'_> {
         &self,
         name: Option<&str>,
         if_not_exists: bool,
-        authorization: Option<&str>,
+        authorization: Option<&RoleSpec>,
     ) -> Result<()> {
         let owner = match authorization {
-            Some(role) => self.role_oid(role)?,
+            Some(role) => self.spec_role(role)?,
             None => self.core.role.get(),
         };
         let catalog = self.catalog();
@@ -23,7 +24,10 @@ impl Ddl<'_> {
         if !catalog.is_member_of(acting, owner) {
             return Err(super::privilege::not_a_member(&catalog, owner));
         }
-        let Some(name) = name.or(authorization) else {
+        let catalog = self.catalog();
+        // Without a name of its own it is called as its owner.
+        let named = || catalog.role(owner).map(|role| role.name.as_str());
+        let Some(name) = name.or_else(named) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a schema needs a name"));
         };
         if name.starts_with("pg_") {

@@ -254,7 +254,7 @@ impl Ddl<'_> {
         let mut changed = self.open_type(name, domain)?;
         match action {
             AlterType::Owner(role) => {
-                let to = self.role_oid(role)?;
+                let to = self.spec_role(role)?;
                 if to != changed.owner {
                     self.check_new_owner(&Target::Type(Arc::new(changed.clone())), to)?;
                     changed.acl = changed.acl.as_ref().map(|acl| acl.with_owner(changed.owner, to));

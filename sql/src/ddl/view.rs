@@ -14,10 +14,9 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(super) fn create_view(
         &self,
-        name: &ObjectName,
-        columns: &[Name],
-        replace: bool,
-        temporary: bool,
+        (name, columns): (&ObjectName, &[Name]),
+        (replace, temporary): (bool, bool),
+        options: &[(String, Option<String>)],
         query: &Query,
         text: &str,
     ) -> Result<()> {
@@ -48,7 +47,7 @@ impl Ddl<'_> {
             indexes: Vec::new(),
             constraints: Vec::new(),
             triggers: Vec::new(),
-            options: Vec::new(),
+            options: view_options(options)?,
             comment: None,
             acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: Some(text.to_string()),
@@ -179,6 +178,29 @@ impl Ddl<'_> {
         }
         Ok(())
     }
+}
+
+/// The options of a view, with what they are set to.
+pub(super) fn view_options(options: &[(String, Option<String>)]) -> Result<Vec<(String, Option<String>)>> {
+    let mut found = Vec::with_capacity(options.len());
+    for (name, value) in options {
+        match name.as_str() {
+            "security_invoker" | "security_barrier" => {
+                let text = value.as_deref().unwrap_or("true");
+                if crate::session::core::parse_bool(text).is_none() {
+                    let message = format!("invalid value for boolean option \"{name}\": {text}");
+                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+                found.push((name.clone(), Some(text.to_owned())));
+            }
+            "check_option" => return Err(Error::unsupported("WITH CHECK OPTION")),
+            other => {
+                let message = format!("unrecognized parameter \"{other}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// OR REPLACE may only add columns at the end.

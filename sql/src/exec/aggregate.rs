@@ -1,16 +1,17 @@
 //! GROUP BY and aggregates, by hashing the groups' encoded keys. No grouping: one group, also of no rows. Grouping sets have a table of groups
-//! each, all filled in one pass over the input.
+//! each, all filled in one pass over the input. Rows of groups that there is no memory for wait in temporary files (`spill.rs`).
 
 use super::basic::check_budget;
 use super::eval::{eval, operand_column};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns, encode_keys};
+use super::spill::{DEPTH_MAX, Parting, should_spill};
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result};
 use crate::functions::{Accumulator, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
-use crate::table::key::KeyOrder;
+use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,14 +20,25 @@ pub struct HashAggregate {
     input: Executor,
     aggregate: Arc<Aggregate>,
     types: Vec<Type>,
+    input_types: Vec<Type>,
     result: Option<Batch>,
     at: usize,
     done: bool,
+    /// Aggregates over the rows that were put into files, one after the other.
+    parts: Vec<HashAggregate>,
+    /// How often rows were parted to come here.
+    depth: u32,
 }
 
 impl HashAggregate {
-    pub fn new(input: Executor, aggregate: Arc<Aggregate>, types: Vec<Type>) -> HashAggregate {
-        HashAggregate { input, aggregate, types, result: None, at: 0, done: false }
+    pub fn new(
+        input: Executor,
+        aggregate: Arc<Aggregate>,
+        types: Vec<Type>,
+        input_types: Vec<Type>,
+    ) -> HashAggregate {
+        let (result, at, done, parts, depth) = (None, 0, false, Vec::new(), 0);
+        HashAggregate { input, aggregate, types, input_types, result, at, done, parts, depth }
     }
 
     fn compute(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
@@ -41,6 +53,9 @@ impl HashAggregate {
             .iter()
             .map(|set| GroupTable::new(set, &self.types[..width], &aggregate.calls))
             .collect::<Result<Vec<_>>>()?;
+        // Of several grouping sets each would have to part the rows for itself.
+        let may_spill = matches!(&sets[..], [set] if !set.is_empty()) && self.depth < DEPTH_MAX;
+        let mut parting: Option<Parting> = None;
         while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             if batch.rows == 0 {
@@ -56,7 +71,7 @@ impl HashAggregate {
                 })
                 .collect::<Result<Vec<_>>>()?;
             for table in &mut tables {
-                table.assign(&columns, batch.rows, &aggregate.calls)?;
+                table.assign(&columns, &batch, &aggregate.calls, &mut parting, rt)?;
             }
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
@@ -74,7 +89,19 @@ impl HashAggregate {
                     false => table.key_bytes + table.states.iter().flatten().map(State::bytes).sum::<usize>(),
                 };
             }
+            if parting.is_none() && may_spill && should_spill(held, &self.input_types, rt) {
+                parting = Some(Parting::new(&self.input_types, self.depth));
+            }
             check_budget(held, rt, "groups")?;
+        }
+        if let Some(parting) = parting {
+            let part = |rows| {
+                let (types, input_types) = (self.types.clone(), self.input_types.clone());
+                let mut part = HashAggregate::new(Box::new(rows), aggregate.clone(), types, input_types);
+                part.depth = self.depth + 1;
+                part
+            };
+            self.parts = parting.finish()?.into_iter().filter(|rows| !rows.is_empty()).map(part).collect();
         }
         let rows = tables.iter().map(|table| table.states.len()).sum();
         let mut columns: Vec<Column> =
@@ -102,8 +129,52 @@ impl HashAggregate {
                 (0..count).for_each(|_| column.push_datum(&Datum::Int4(mask)));
             }
         }
-        Ok(Batch { columns: columns.into_iter().map(Arc::new).collect(), rows })
+        let batch = Batch { columns: columns.into_iter().map(Arc::new).collect(), rows };
+        Ok(match nesting(&sets) {
+            None => batch,
+            Some(order) => in_order(&batch, &tables, &order),
+        })
     }
+}
+
+/// Sets each of which lies within another, as ROLLUP makes them: the groups in the order in which a sort would find them, so that totals follow what
+/// they are totals of. (Nothing promises it; PostgreSQL's plans mostly yield it.)
+fn nesting(sets: &[&[usize]]) -> Option<Vec<usize>> {
+    if sets.len() < 2 {
+        return None;
+    }
+    let mut by_size = sets.to_vec();
+    by_size.sort_by_key(|set| set.len());
+    let mut order: Vec<usize> = Vec::new();
+    for set in by_size {
+        if !order.iter().all(|group| set.contains(group)) {
+            return None;
+        }
+        order.extend(set.iter().filter(|group| !order.contains(group)).copied().collect::<Vec<_>>());
+    }
+    Some(order)
+}
+
+fn in_order(batch: &Batch, tables: &[GroupTable<'_>], order: &[usize]) -> Batch {
+    /// Above every value, and above null.
+    const ABSENT: u8 = 0xff;
+    let mut keys: Vec<(Vec<u8>, u32)> = Vec::with_capacity(batch.rows);
+    for table in tables {
+        for row in 0..table.states.len() {
+            let mut key = Vec::new();
+            for at in order {
+                match table.set.contains(at) {
+                    true => {
+                        encode(&table.keys[*at].get(row), table.types[*at], KeyOrder::ASCENDING, &mut key)
+                    }
+                    false => key.push(ABSENT),
+                }
+            }
+            keys.push((key, keys.len() as u32));
+        }
+    }
+    keys.sort();
+    batch.gather(&keys.into_iter().map(|(_, row)| row).collect::<Vec<u32>>())
 }
 
 /// The groups of one grouping set.
@@ -113,6 +184,7 @@ struct GroupTable<'s> {
     groups: HashMap<Vec<u8>, u32>,
     /// By grouping expression; those of the set are filled.
     keys: Vec<Column>,
+    types: Vec<Type>,
     states: Vec<Vec<State>>,
     key_bytes: usize,
     /// The rows of the batch at hand, by group.
@@ -129,6 +201,7 @@ impl<'s> GroupTable<'s> {
             set,
             groups: HashMap::new(),
             keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
+            types: types.to_vec(),
             states,
             key_bytes: 0,
             members: Vec::new(),
@@ -138,9 +211,12 @@ impl<'s> GroupTable<'s> {
     fn assign(
         &mut self,
         columns: &[(Arc<Column>, Type, KeyOrder)],
-        rows: usize,
+        batch: &Batch,
         calls: &[Call],
+        parting: &mut Option<Parting>,
+        rt: &Runtime<'_>,
     ) -> Result<()> {
+        let rows = batch.rows;
         self.members.clear();
         if self.set.is_empty() {
             self.members.push((0, (0..rows as u32).collect()));
@@ -160,6 +236,10 @@ impl<'s> GroupTable<'s> {
             let key = encoded.get(row);
             let group = match self.groups.get(key) {
                 Some(group) => *group,
+                None if let Some(parting) = parting => {
+                    parting.push(Some(key), batch, row, rt)?;
+                    continue;
+                }
                 None => {
                     let group = self.states.len() as u32;
                     self.groups.insert(key.to_vec(), group);
@@ -188,10 +268,16 @@ impl Execute for HashAggregate {
             self.done = true;
             self.at = 0;
         }
-        let Some(result) = &self.result else { return Ok(None) };
-        if self.at >= result.rows {
+        let Some(result) = self.result.as_ref().filter(|result| self.at < result.rows) else {
+            self.result = None;
+            while let Some(part) = self.parts.last_mut() {
+                if let Some(batch) = part.next(rt, max)? {
+                    return Ok(Some(batch));
+                }
+                self.parts.pop();
+            }
             return Ok(None);
-        }
+        };
         let end = result.rows.min(self.at + max.clamp(1, BATCH_ROWS));
         let batch = match (self.at, end == result.rows) {
             (0, true) => result.clone(),
@@ -203,6 +289,7 @@ impl Execute for HashAggregate {
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.done = false;
         self.result = None;
+        self.parts.clear();
         self.input.rescan(rt)
     }
 }

@@ -283,13 +283,13 @@ fn encode_join_keys<'k>(
 }
 
 impl Execute for HashJoin {
-    fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
         if self.table.is_none() && self.parts.is_none() {
             self.table = self.build(rt)?;
         }
         if let Some(parts) = &mut self.parts {
             while let Some(part) = parts.last_mut() {
-                if let Some(batch) = part.next(rt, max)? {
+                if let Some(batch) = part.next(rt, BATCH_ROWS)? {
                     return Ok(Some(batch));
                 }
                 parts.pop();

@@ -367,8 +367,10 @@ impl Changer {
                 Some(Some(returned)) => row = returned,
                 _ => return Ok(None),
             }
-            if modify.table.is_partition() && !self.writer.fits(&row, rt.context)? {
-                return Err(moved_by_trigger(&modify.table, triggers.first_before_row(Event::Insert), rt));
+            if let Some(trigger) = triggers.inherited_before_row(Event::Insert)
+                && !self.writer.fits(&row, rt.context)?
+            {
+                return Err(moved_by_trigger(&modify.table, trigger, rt));
             }
         }
         self.writer.fill_generated(&mut row, rt.context)?;

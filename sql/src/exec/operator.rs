@@ -38,7 +38,8 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             Box::new(sort::Sort::new(child(input), keys.clone(), top.clone(), input.types.clone()))
         }
         Operator::Aggregate { input, aggregate } => {
-            Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), node.types.clone()))
+            let (types, input_types) = (node.types.clone(), input.types.clone());
+            Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), types, input_types))
         }
         Operator::Window { input, calls } => {
             Box::new(window::Window::new(child(input), calls.clone(), input.types.clone()))

@@ -403,9 +403,9 @@ impl Execute for SystemScan {
         let mut count = 0;
         for row in rows.take(BATCH_ROWS) {
             for (column, at) in columns.iter_mut().zip(&self.scan.columns) {
+                // Behind the relation's columns: its OID.
                 match row.get(*at) {
                     Some(value) => column.push_datum(value),
-                    // The column after the relation's own is its tableoid.
                     None => column.push_datum(&Datum::Oid(self.scan.relation.oid)),
                 }
             }

@@ -342,8 +342,10 @@ impl Triggers {
         self.matching(TriggerTiming::Before, event, true).next().is_some()
     }
 
-    pub fn first_before_row(&self, event: Event) -> &str {
-        self.matching(TriggerTiming::Before, event, true).next().map_or("", |ready| &ready.trigger.name)
+    /// The first BEFORE … ROW trigger that a partition has from above.
+    pub fn inherited_before_row(&self, event: Event) -> Option<&str> {
+        let mut matching = self.matching(TriggerTiming::Before, event, true);
+        matching.find(|ready| ready.trigger.parent != 0).map(|ready| ready.trigger.name.as_str())
     }
 
     /// The row to write (DELETE: any); None: leave this row out.

@@ -511,6 +511,9 @@ impl Accumulator for Fold {
 }
 
 fn combine_bits(a: &Datum, b: &Datum, combine: fn(i64, i64) -> i64) -> Result<Datum> {
+    if let (Datum::Text(a), Datum::Text(b)) = (a, b) {
+        return super::bits::combine_texts(a, b, combine).map(Datum::text);
+    }
     Ok(match (a, b) {
         (Datum::Int2(a), Datum::Int2(b)) => Datum::Int2(combine(i64::from(*a), i64::from(*b)) as i16),
         (Datum::Int4(a), Datum::Int4(b)) => Datum::Int4(combine(i64::from(*a), i64::from(*b)) as i32),

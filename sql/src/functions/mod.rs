@@ -17,6 +17,7 @@ mod aggregate;
 mod arguments;
 mod array;
 pub mod assign;
+mod bits;
 mod cast;
 mod catalog;
 mod comparison;
@@ -29,7 +30,9 @@ mod formatting;
 mod json;
 mod kernel;
 mod math;
+mod network;
 mod numeric;
+pub mod parameters;
 mod partition;
 mod pattern;
 pub(crate) mod privilege;
@@ -41,6 +44,7 @@ mod text;
 mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
+pub(crate) use pattern::compile_regex;
 pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
@@ -161,6 +165,13 @@ pub trait Services {
     /// pg_notify.
     fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
         Err(crate::error::Error::internal("NOTIFY outside of a session"))
+    }
+    /// pg_reload_conf.
+    fn reload(&self) -> bool {
+        false
+    }
+    fn hba_rules(&self) -> Vec<crate::session::HbaRule> {
+        Vec::new()
     }
     fn listening_channels(&self) -> Vec<Arc<str>> {
         Vec::new()

@@ -315,6 +315,11 @@ fn escape_in_class(c: char) -> String {
     }
 }
 
+/// A regular expression with the options of regexp_match.
+pub fn compile_regex(pattern: &str, options: &str) -> Result<Rc<Regex>> {
+    compile(pattern, flags(options)?)
+}
+
 fn compile(pattern: &str, flags: Flags) -> Result<Rc<Regex>> {
     type Cached = (String, Flags, Rc<Regex>);
     thread_local! {

@@ -100,6 +100,8 @@ fn build() -> Library {
         super::array::register,
         super::series::register,
         super::json::register,
+        super::network::register,
+        super::bits::register,
         super::formatting::register,
         super::enumeration::register,
         super::aggregate::register,

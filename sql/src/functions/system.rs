@@ -224,6 +224,7 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "pg_advisory_unlock_shared_int4", |context; a: i32, b: i32| unlock(pair(a, b), true, context));
     scalar!(r, "pg_advisory_unlock_all", |context;| context.services.advisory_unlock(None, false).map(|_| ()));
 
+    scalar!(r, "pg_reload_conf", |context;| context.services.reload());
     scalar!(r, "pg_notify", |context; channel: Option<&str>, payload: Option<&str>| {
         context.services.notify(channel.unwrap_or(""), payload.unwrap_or(""))
     });

@@ -135,18 +135,18 @@ impl Parser<'_> {
     fn alter_role(&mut self) -> Result<StatementKind> {
         self.advance();
         let position = self.position();
-        let name = if self.eat(K::All) { None } else { Some(self.role()?) };
+        let role = if self.eat(K::All) { None } else { Some(self.role_spec()?) };
         if self.eat_two(K::In, K::Database) {
             let database = self.column_id()?;
-            return self.alter_setting(SettingTarget::RoleInDatabase(name, database));
+            return self.alter_setting(SettingTarget::RoleInDatabase(role, database));
         }
         if matches!(self.keyword(), Some(K::Set | K::Reset)) {
-            return self.alter_setting(SettingTarget::Role(name));
+            return self.alter_setting(SettingTarget::Role(role));
         }
-        let name = name.ok_or_else(|| self.unexpected())?;
+        let role = role.ok_or_else(|| self.unexpected())?;
         if self.eat_two(K::Rename, K::To) {
-            let name = ObjectName { parts: vec![name], position };
-            let to = self.column_id()?;
+            let name = ObjectName { parts: vec![role.plain("ALTER ROLE")?], position };
+            let to = self.new_role()?;
             return Ok(StatementKind::Rename { object: ObjectKind::Role, name, if_exists: false, to });
         }
         if matches!(self.keyword(), Some(K::Add | K::Drop)) {
@@ -157,7 +157,7 @@ impl Parser<'_> {
             let grantees = self.role_specs()?;
             let statement = super::privilege_ast::GrantRole {
                 grant,
-                roles: vec![name],
+                roles: vec![role.plain("ALTER GROUP")?],
                 grantees,
                 admin: false,
                 grantor: None,
@@ -166,7 +166,7 @@ impl Parser<'_> {
             return Ok(StatementKind::GrantRole(Box::new(statement)));
         }
         self.eat(K::With);
-        Ok(StatementKind::AlterRole { name, options: self.role_options()? })
+        Ok(StatementKind::AlterRole { role, options: self.role_options()? })
     }
 
     // ---- relations ----
@@ -315,7 +315,7 @@ impl Parser<'_> {
             Some(K::Owner) => {
                 self.advance();
                 self.expect(K::To)?;
-                Ok(AlterTableAction::OwnerTo(self.role()?))
+                Ok(AlterTableAction::OwnerTo(self.role_spec()?))
             }
             Some(K::Set) if self.keyword_ahead(1) == Some(K::Schema) => {
                 self.advance();

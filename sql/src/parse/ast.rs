@@ -568,13 +568,15 @@ pub enum StatementKind {
     CreateSchema {
         name: Option<Name>,
         if_not_exists: bool,
-        authorization: Option<Name>,
+        authorization: Option<RoleSpec>,
     },
     CreateView {
         name: ObjectName,
         columns: Vec<Name>,
         replace: bool,
         temporary: bool,
+        /// WITH (security_invoker, …).
+        options: Vec<(String, Option<String>)>,
         query: Box<Query>,
         text: String,
     },
@@ -592,7 +594,7 @@ pub enum StatementKind {
         options: Vec<(String, Option<String>)>,
     },
     AlterRole {
-        name: Name,
+        role: RoleSpec,
         options: Vec<(String, Option<String>)>,
     },
     /// ALTER ROLE/DATABASE x SET name = value; ALTER SYSTEM SET (target None).
@@ -767,7 +769,7 @@ pub enum AlterType {
     },
     Rename(Name),
     SetSchema(Name),
-    Owner(Name),
+    Owner(RoleSpec),
     AddAttribute(ColumnDefinitionItem),
     DropAttribute {
         name: Name,
@@ -801,8 +803,8 @@ pub enum SettingTarget {
     System,
     Database(Name),
     /// None: ALL
-    Role(Option<Name>),
-    RoleInDatabase(Option<Name>, Name),
+    Role(Option<RoleSpec>),
+    RoleInDatabase(Option<RoleSpec>, Name),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -983,8 +985,8 @@ pub struct PartitionKeyPart {
 /// DEFAULT, or what follows FOR VALUES.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PartitionBoundSpec {
-    Default,
-    List(Vec<Expr>),
+    Default(Position),
+    List(Vec<Expr>, Position),
     /// MINVALUE and MAXVALUE are `Expr::Column`s of that name.
     Range {
         from: Vec<Expr>,
@@ -1222,7 +1224,7 @@ pub enum AlterTableAction {
         to: Name,
     },
     SetSchema(Name),
-    OwnerTo(Name),
+    OwnerTo(RoleSpec),
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
     /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.

@@ -307,17 +307,6 @@ impl<'a> Parser<'a> {
         Ok(ObjectName { parts, position })
     }
 
-    /// RoleSpec: a name, or one of CURRENT_USER, CURRENT_ROLE, SESSION_USER.
-    pub fn role(&mut self) -> Result<Name> {
-        match self.keyword() {
-            Some(keyword @ (Keyword::CurrentUser | Keyword::CurrentRole | Keyword::SessionUser)) => {
-                self.advance();
-                Ok(keyword.text().to_owned())
-            }
-            _ => self.non_reserved_word(),
-        }
-    }
-
     // ---- constants ----
 
     pub fn eat_string(&mut self) -> Option<String> {

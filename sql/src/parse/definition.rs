@@ -831,9 +831,7 @@ impl Parser<'_> {
     fn create_view(&mut self, replace: bool, temporary: bool) -> Result<StatementKind> {
         let name = self.object_name()?;
         let columns = self.optional_columns()?;
-        if self.eat(K::With) {
-            self.storage_options()?;
-        }
+        let options = if self.eat(K::With) { self.storage_options()? } else { Vec::new() };
         self.expect(K::As)?;
         let from = self.at;
         let query = self.query()?;
@@ -841,14 +839,14 @@ impl Parser<'_> {
         if self.is(K::With) {
             return Err(Error::unsupported("WITH CHECK OPTION").at(self.position()));
         }
-        Ok(StatementKind::CreateView { name, columns, replace, temporary, query, text })
+        Ok(StatementKind::CreateView { name, columns, replace, temporary, options, query, text })
     }
 
     fn create_schema(&mut self) -> Result<StatementKind> {
         self.advance();
         let if_not_exists = self.eat_if_not_exists()?;
         let name = if self.is(K::Authorization) { None } else { Some(self.column_id()?) };
-        let authorization = if self.eat(K::Authorization) { Some(self.role()?) } else { None };
+        let authorization = if self.eat(K::Authorization) { Some(self.role_spec()?) } else { None };
         if name.is_none() && authorization.is_none() {
             return Err(self.unexpected());
         }
@@ -883,7 +881,7 @@ impl Parser<'_> {
     fn create_role(&mut self) -> Result<StatementKind> {
         let user = self.is(K::User);
         self.advance();
-        let name = self.role()?;
+        let name = self.new_role()?;
         self.eat(K::With);
         let mut options = self.role_options()?;
         // CREATE USER is CREATE ROLE with LOGIN.
@@ -893,7 +891,7 @@ impl Parser<'_> {
         Ok(StatementKind::CreateRole { name, options })
     }
 
-    /// Names in lower case, "connection limit", "valid until"; lists of roles are joined with commas.
+    /// Names in lower case, "connection limit", "valid until"; lists of roles are joined with a byte that no name has.
     pub fn role_options(&mut self) -> Result<Vec<(String, Option<String>)>> {
         let mut options = Vec::new();
         while !self.at_statement_end() {
@@ -920,12 +918,12 @@ impl Parser<'_> {
                     ("valid until".to_owned(), Some(self.string()?))
                 }
                 "sysid" => (word, Some(self.signed_number()?)),
-                "admin" | "role" | "user" => (word, Some(self.comma_list(Parser::role)?.join(","))),
+                "admin" | "role" | "user" => (word, Some(self.role_list()?)),
                 "in" => {
                     if !self.eat(K::Role) {
                         self.expect(K::Group)?;
                     }
-                    ("in role".to_owned(), Some(self.comma_list(Parser::role)?.join(",")))
+                    ("in role".to_owned(), Some(self.role_list()?))
                 }
                 _ => {
                     return Err(Error::new(

@@ -62,7 +62,7 @@ impl Parser<'_> {
         let names = match object {
             ObjectKind::Role => self.comma_list(|parser| {
                 let position = parser.position();
-                Ok(ObjectName { parts: vec![parser.role()?], position })
+                Ok(ObjectName { parts: vec![parser.plain_role("DROP ROLE")?], position })
             })?,
             ObjectKind::Type | ObjectKind::Domain => {
                 self.comma_list(|parser| Ok(parser.type_name()?.name))?

@@ -79,14 +79,15 @@ impl Parser<'_> {
 
     /// `FOR VALUES …` or DEFAULT.
     pub fn partition_bound(&mut self) -> Result<PartitionBoundSpec> {
+        let start = self.position();
         if self.eat(K::Default) {
-            return Ok(PartitionBoundSpec::Default);
+            return Ok(PartitionBoundSpec::Default(start));
         }
         self.expect(K::For)?;
         self.expect(K::Values)?;
         let position = self.position();
         if self.eat(K::In) {
-            return Ok(PartitionBoundSpec::List(self.parenthesised(Parser::expr)?));
+            return Ok(PartitionBoundSpec::List(self.parenthesised(Parser::expr)?, position));
         }
         if self.eat(K::From) {
             let from = self.parenthesised(Parser::expr)?;

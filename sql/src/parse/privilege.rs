@@ -32,6 +32,33 @@ impl Parser<'_> {
         Ok(spec)
     }
 
+    /// A role that is named, not stood for.
+    pub fn plain_role(&mut self, statement: &str) -> Result<Name> {
+        self.role_spec()?.plain(statement)
+    }
+
+    /// A name for a role that is to be.
+    pub fn new_role(&mut self) -> Result<Name> {
+        let position = self.position();
+        let word = self.keyword().map(|keyword| keyword.text().to_ascii_uppercase());
+        match self.role_spec()? {
+            RoleSpec::Named(name) => Ok(name),
+            RoleSpec::Public => {
+                let message = "role name \"public\" is reserved";
+                Err(Error::new(SqlState::RESERVED_NAME, message).at(position))
+            }
+            _ => {
+                let message = format!("{} cannot be used as a role name here", word.unwrap_or_default());
+                Err(Error::new(SqlState::RESERVED_NAME, message).at(position))
+            }
+        }
+    }
+
+    /// Roles in one text.
+    pub fn role_list(&mut self) -> Result<String> {
+        Ok(self.comma_list(|parser| parser.plain_role("CREATE ROLE"))?.join("\0"))
+    }
+
     pub fn role_specs(&mut self) -> Result<Vec<RoleSpec>> {
         self.comma_list(Parser::role_spec)
     }

@@ -2,6 +2,7 @@
 
 use super::ast::{Name, ObjectName, RoutineClass, RoutineSignature};
 use crate::catalog::ObjectClass;
+use crate::error::{Error, Result, SqlState};
 
 /// A role in a statement about roles or privileges.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,19 @@ pub enum RoleSpec {
     CurrentRole,
     SessionUser,
     Public,
+}
+
+impl RoleSpec {
+    /// The name, where only a name will do.
+    pub fn plain(self, statement: &str) -> Result<Name> {
+        match self {
+            RoleSpec::Named(name) => Ok(name),
+            _ => {
+                let message = format!("cannot use special role specifier in {statement}");
+                Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+            }
+        }
+    }
 }
 
 /// `SELECT (a, b)`

@@ -275,7 +275,7 @@ impl Parser<'_> {
         let action = if self.eat_two(K::Rename, K::To) {
             AlterRoutine::Rename(self.column_id()?)
         } else if self.eat_two(K::Owner, K::To) {
-            AlterRoutine::Owner(self.role()?)
+            AlterRoutine::Owner(self.role_spec()?)
         } else if self.is(K::Set) && self.keyword_ahead(1) == Some(K::Schema) {
             self.advance();
             self.advance();

@@ -1,6 +1,6 @@
 //! The syntax tree of functions, procedures, triggers and MERGE.
 
-use super::ast::{Alias, Assignment, Expr, Name, ObjectName, SetValue, TableRef, TypeName, With};
+use super::ast::{Alias, Assignment, Expr, Name, ObjectName, RoleSpec, SetValue, TableRef, TypeName, With};
 use crate::functions::Volatility;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +79,7 @@ pub struct RoutineSignature {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlterRoutine {
     Rename(Name),
-    Owner(Name),
+    Owner(RoleSpec),
     Schema(Name),
     Options(RoutineOptions),
 }

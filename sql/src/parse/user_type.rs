@@ -142,7 +142,7 @@ impl Parser<'_> {
         Ok(match keyword {
             Some(K::Owner) => {
                 self.expect(K::To)?;
-                AlterType::Owner(self.role()?)
+                AlterType::Owner(self.role_spec()?)
             }
             Some(K::Set) if self.eat(K::Schema) => AlterType::SetSchema(self.column_id()?),
             Some(K::Rename) if self.eat(K::To) => AlterType::Rename(self.column_id()?),

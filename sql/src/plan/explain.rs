@@ -253,7 +253,8 @@ impl<'p> Printer<'p> {
         }
         let text = deparse(&conjunction(conditions), &self.names(columns));
         // PostgreSQL encloses a condition, unless it has its parentheses already.
-        let text = if text.starts_with('(') || text == "true" { text } else { format!("({text})") };
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+        let text = if text.starts_with('(') || is_word { text } else { format!("({text})") };
         self.push(indent, format!("{label}: {text}"));
     }
 
@@ -430,10 +431,7 @@ struct TableScanNames<'a, 'p> {
 impl Names for TableScanNames<'_, '_> {
     fn column(&self, index: usize) -> String {
         let column = self.scan.table.columns.get(index).map_or("?", |column| column.name.as_str());
-        match self.printer.qualified {
-            true => format!("{}.{}", quote_identifier(&self.scan.alias), quote_identifier(column)),
-            false => quote_identifier(column),
-        }
+        quote_identifier(column)
     }
     fn slot(&self, index: usize) -> String {
         self.printer.names(&[]).slot(index)

@@ -49,6 +49,8 @@ enum Test {
     Equal(Equal),
     Range(Comparison, Expr),
     NotNull,
+    /// None of these; one that is null lets no row through.
+    Unequal(Vec<Expr>),
 }
 
 impl Prune {
@@ -96,7 +98,9 @@ impl Prune {
         for (_, test) in &mut self.tests {
             match test {
                 Test::Equal(Equal::Value(expr) | Equal::Array(expr)) | Test::Range(_, expr) => visit(expr)?,
-                Test::Equal(Equal::Values(exprs)) => exprs.iter_mut().try_for_each(&mut *visit)?,
+                Test::Equal(Equal::Values(exprs)) | Test::Unequal(exprs) => {
+                    exprs.iter_mut().try_for_each(&mut *visit)?
+                }
                 Test::Equal(Equal::Null) | Test::NotNull => {}
             }
         }
@@ -111,8 +115,24 @@ impl Prune {
     ) -> Result<Vec<bool>> {
         let mut tests = Vec::with_capacity(self.tests.len());
         for (key, test) in &self.tests {
-            if let Some(known) = test.known(routing.keys[*key].data_type, value)? {
-                tests.push((*key, known));
+            let data_type = routing.keys[*key].data_type;
+            match test {
+                Test::Unequal(exprs) => {
+                    tests.push((*key, KeyTest::NotNull));
+                    for expr in exprs {
+                        tests.extend(match value(expr)? {
+                            None => None,
+                            Some(Datum::Null) => Some((*key, KeyTest::Never)),
+                            Some(found) => match key_value(found, data_type) {
+                                KeyValue::Value(found) => {
+                                    Some((*key, KeyTest::Unequal(encode_value(&found, data_type))))
+                                }
+                                _ => None,
+                            },
+                        });
+                    }
+                }
+                test => tests.extend(test.known(data_type, value)?.map(|known| (*key, known))),
             }
         }
         let mut alive = routing.select(&tests);
@@ -144,8 +164,22 @@ fn test(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<Test> {
         Expr::IsBool { operand, value: Some(value), negated: false } if target.is(operand) => {
             Some(Test::Equal(Equal::Value(Expr::bool(*value))))
         }
+        // As NOT IN.
+        Expr::InSet { operand, set, negated: true }
+            if target.is(operand) && target.data_type() == set.data_type =>
+        {
+            let value = |value: &Datum| Expr::Constant { value: value.clone(), data_type: set.data_type };
+            Some(Test::Unequal(set.values.iter().map(value).collect()))
+        }
+        Expr::Quantified { comparison, operand, list, array: false, all: true }
+            if target.is(operand)
+                && Comparison::of(comparison) == Some(Comparison::NotEqual)
+                && list.iter().all(Expr::is_constant) =>
+        {
+            Some(Test::Unequal(list.clone()))
+        }
         _ => match access::range(condition, target, own)? {
-            (Comparison::NotEqual, _) => Some(Test::NotNull),
+            (Comparison::NotEqual, value) => Some(Test::Unequal(vec![value])),
             (comparison, value) => Some(Test::Range(comparison, value)),
         },
     }
@@ -162,7 +196,7 @@ impl Test {
             _ => None,
         };
         Ok(match self {
-            Test::NotNull => Some(KeyTest::NotNull),
+            Test::NotNull | Test::Unequal(_) => Some(KeyTest::NotNull),
             Test::Equal(Equal::Null) => Some(KeyTest::Null),
             Test::Equal(Equal::Value(expr)) => value(expr)?
                 .map(|found| in_range(found).map_or(KeyTest::Never, |found| KeyTest::Among(vec![found]))),

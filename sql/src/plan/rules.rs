@@ -5,14 +5,14 @@
 //! 3. `EXISTS` and `= ANY` in WHERE become semi-joins, `NOT EXISTS` an anti-join, where the subquery's correlation is nothing but
 //!    conditions at its top.
 //! 4. Conditions move down to where their columns are made, through projections and into both sides of set operations; across an
-//!    inner join, `a = b AND a = 1` also gives `b = 1`. A condition that a null-extended row can't pass makes an outer join inner.
+//!    inner join, `a = b AND a = 1` also gives `b = 1`, and what each arm of an OR says of one side holds for that side. A condition that a null-extended row can't pass makes an outer join inner.
 //!
 //! Volatile conditions stay where they were written.
 
 use super::PlanContext;
 use super::fold::{fold_expression, is_equality};
 use super::logical::{ColumnInfo, CteDefinition, JoinKind, Logical, Sublink, SublinkKind};
-use crate::expr::{ColumnId, ColumnSet, Expr};
+use crate::expr::{ColumnId, ColumnSet, Expr, conjunction, conjuncts};
 use crate::types::Datum;
 use std::collections::HashMap;
 
@@ -253,7 +253,8 @@ fn columns_of(expr: &Expr) -> ColumnSet {
 fn push_down(plan: Logical, mut conditions: Vec<Expr>, infos: &[ColumnInfo]) -> Logical {
     match plan {
         Logical::Filter { input, conditions: own } => {
-            let (stay, movable): (Vec<Expr>, Vec<Expr>) = own.into_iter().partition(Expr::is_volatile);
+            let own = own.into_iter().flat_map(factored);
+            let (stay, movable): (Vec<Expr>, Vec<Expr>) = own.partition(Expr::is_volatile);
             conditions.splice(0..0, movable);
             filtered(push_down(*input, conditions, infos), stay)
         }
@@ -377,21 +378,27 @@ fn push_into_join(
             let (pool, volatile): (Vec<Expr>, Vec<Expr>) =
                 on.into_iter().chain(conditions).partition(|condition| !condition.is_volatile());
             above = volatile;
-            let mut pool = pool;
+            let mut pool: Vec<Expr> = pool.into_iter().flat_map(factored).collect();
             derive_constants(&mut pool);
             for condition in pool {
                 let used = columns_of(&condition);
                 match (used.intersects(&left_out), used.intersects(&right_out)) {
                     (_, false) => to_left.push(condition),
                     (false, true) => to_right.push(condition),
-                    (true, true) => here.push(condition),
+                    (true, true) => {
+                        to_left.extend(implied_for(&condition, &left_out));
+                        to_right.extend(implied_for(&condition, &right_out));
+                        here.push(condition);
+                    }
                 }
             }
         }
         JoinKind::Left | JoinKind::Semi | JoinKind::Anti => {
             for condition in conditions {
                 let used = columns_of(&condition);
-                match used.intersects(&right_out) {
+                // A subquery for each row waits until there are fewer of them.
+                let waits = kind != JoinKind::Left && condition.has_subquery() && !used.is_empty();
+                match waits || used.intersects(&right_out) {
                     true => above.push(condition),
                     false => to_left.push(condition),
                 }
@@ -415,6 +422,49 @@ fn push_into_join(
     let left = Box::new(push_down(left, to_left, infos));
     let right = Box::new(push_down(right, to_right, infos));
     filtered(Logical::Join { kind, left, right, conditions: here }, above)
+}
+
+/// `a AND b OR a AND c` is `a AND (b OR c)`: what all arms of an OR share can be used for a join or an index.
+fn factored(condition: Expr) -> Vec<Expr> {
+    let Expr::Or(arms) = &condition else { return vec![condition] };
+    let mut arms: Vec<Vec<Expr>> = arms.iter().map(terms_of).collect();
+    let Some((first, others)) = arms.split_first() else { return vec![condition] };
+    let is_shared = |term: &&Expr| {
+        !term.is_volatile() && others.iter().all(|arm| arm.iter().any(|other| other.same(term)))
+    };
+    let mut shared: Vec<Expr> = first.iter().filter(is_shared).cloned().collect();
+    if shared.is_empty() {
+        return vec![condition];
+    }
+    arms.iter_mut().for_each(|arm| arm.retain(|term| !shared.iter().any(|other| other.same(term))));
+    if !arms.iter().any(Vec::is_empty) {
+        shared.push(Expr::Or(arms.into_iter().map(conjunction).collect()));
+    }
+    shared
+}
+
+fn terms_of(expr: &Expr) -> Vec<Expr> {
+    let mut terms = Vec::new();
+    conjuncts(expr.clone(), &mut terms);
+    terms
+}
+
+/// What an OR over both sides of a join says of one of them alone, if each arm says something: fewer rows to join. The OR itself is
+/// still to be tested.
+fn implied_for(condition: &Expr, side: &ColumnSet) -> Option<Expr> {
+    let Expr::Or(arms) = condition else { return None };
+    let of_side = |arm: &Expr| {
+        let mut terms = terms_of(arm);
+        terms.retain(|term| {
+            let used = columns_of(term);
+            !used.is_empty()
+                && used.iter().all(|id| side.contains(id))
+                && !term.is_volatile()
+                && !term.has_subquery()
+        });
+        (!terms.is_empty()).then(|| conjunction(terms))
+    };
+    Some(Expr::Or(arms.iter().map(of_side).collect::<Option<Vec<_>>>()?))
 }
 
 /// `a = b AND a = 1` also says `b = 1`.

@@ -5,9 +5,11 @@ use super::scope::Resolver;
 use super::tree::{Direction, Dynamic, Expression, Query, Reference, Shape, Target, VariableId};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::sql_function::check_rows_budget;
+use crate::parse::ast::{Explain, StatementKind};
 use crate::plan::{Plan, VariableConflict, Variables};
+use crate::session::explain::explain_nested;
 use crate::session::nested::{Nested, Running, Statement};
-use crate::types::{Datum, Type};
+use crate::types::{ArrayValue, Datum, Type};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,6 +88,11 @@ impl Source {
     }
 }
 
+/// Whether EXECUTE can read rows of it.
+fn yields_rows(kind: &StatementKind) -> bool {
+    Statement::<()>::is_planned(kind) || matches!(kind, StatementKind::Explain(_))
+}
+
 pub fn statement_context(error: Error, text: &str) -> Error {
     error.within(format!("SQL statement \"{text}\""))
 }
@@ -148,11 +155,14 @@ impl Frame<'_> {
 
     pub fn start_dynamic(
         &self,
-        kind: crate::parse::ast::StatementKind,
+        kind: StatementKind,
         sql: &str,
         values: Vec<Datum>,
         types: &[Type],
     ) -> Result<Source> {
+        if let StatementKind::Explain(explain) = kind {
+            return self.start_explain(*explain, sql, values, types);
+        }
         let statement: Statement<()> = Statement::new(kind, sql);
         let get = || statement.plan(&self.nested, &[], &Using(types), |_| Vec::new(), |_| true);
         let width = |plan: &Plan, _| {
@@ -163,6 +173,29 @@ impl Frame<'_> {
         let running = self.nested.start(get, width).map_err(|error| statement_context(error, sql))?;
         let shape = shape_of(running.plan());
         Ok(Source { running, shape, text: sql.into() })
+    }
+
+    /// EXPLAIN's lines as the rows of a query.
+    fn start_explain(
+        &self,
+        explain: Explain,
+        sql: &str,
+        values: Vec<Datum>,
+        types: &[Type],
+    ) -> Result<Source> {
+        if !Statement::<()>::is_planned(&explain.statement) {
+            return Err(Error::unsupported("EXPLAIN of this statement"));
+        }
+        let statement: Statement<()> = Statement::new(explain.statement, sql);
+        let get = || statement.plan(&self.nested, &[], &Using(types), |_| Vec::new(), |_| true);
+        let lines = explain_nested(&explain.options, &self.nested, get, |_, _| Ok(values))
+            .map_err(|error| statement_context(error, sql))?;
+        let lines: Vec<Datum> = lines.into_iter().map(Datum::text).collect();
+        let dimensions = vec![(lines.len() as i32, 1)];
+        let lines = Datum::array(ArrayValue { element: Type::TEXT, dimensions, elements: lines });
+        let query = crate::parse::parse("SELECT unnest($1) AS \"QUERY PLAN\"")?;
+        let query = query.into_iter().next().ok_or_else(|| Error::internal("a query of one statement"))?;
+        self.start_dynamic(query.kind, sql, vec![lines], &[Type::TEXT.array_of().unwrap_or(Type::TEXT)])
     }
 
     /// A query of a loop, of RETURN QUERY, of a cursor.
@@ -181,7 +214,7 @@ impl Frame<'_> {
                     let message = "cannot open multi-query plan as cursor";
                     Error::new(SqlState::INVALID_CURSOR_DEFINITION, message)
                 })?;
-                if !Statement::<()>::is_planned(&statement.kind) {
+                if !yields_rows(&statement.kind) {
                     let message = "cannot open this statement as cursor";
                     return Err(Error::new(SqlState::INVALID_CURSOR_DEFINITION, message));
                 }
@@ -256,7 +289,7 @@ impl Frame<'_> {
         let last = parsed.len().saturating_sub(1);
         for (at, statement) in parsed.into_iter().enumerate() {
             let own = sql.get(statement.span.clone()).unwrap_or(&sql).to_owned();
-            if !Statement::<()>::is_planned(&statement.kind) {
+            if !yields_rows(&statement.kind) {
                 if at == last && into.is_some() {
                     let message = "INTO used with a command that cannot return data";
                     return Err(Error::new(SqlState::SYNTAX_ERROR, message));

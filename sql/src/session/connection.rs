@@ -8,8 +8,8 @@ use super::registry::{Activity, Reason};
 use super::statement::{Parsed, Prepared, StatementCache, parse_one};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
-use crate::catalog::CatalogView;
 use crate::catalog::system::Cursor;
+use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::StatementKind;
@@ -51,6 +51,12 @@ impl Session {
             let message = format!("role \"{}\" is not permitted to log in", startup.user);
             return Err(Error::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
         }
+        let held = catalog.held(role.oid, ObjectClass::Database, database.acl.as_ref(), database.owner);
+        if !held.0.contains(Privileges::CONNECT) {
+            let message = format!("permission denied for database \"{}\"", startup.database);
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+                .detail("User does not have CONNECT privilege."));
+        }
         let mut settings = Settings::new();
         engine.apply_settings(&mut settings)?;
         let both = |role: Oid| database.role_settings.iter().filter(move |(of, _, _)| *of == role);
@@ -64,24 +70,31 @@ impl Session {
             settings.set(name, Some(value), Source::RoleInDatabase, false)?;
         }
         for (name, value) in &startup.parameters {
+            if Settings::requires_superuser(name) && !role.superuser {
+                let message = format!("permission denied to set parameter \"{name}\"");
+                return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
             settings.set(name, Some(value), Source::Client, false)?;
         }
         let started = now();
-        let registration = engine.register(Activity {
-            running: None,
-            pid: 0,
-            database: database.oid,
-            user: role.oid,
-            application_name: settings.show("application_name").unwrap_or_default(),
-            client_address: startup.client_address,
-            backend_start: started,
-            transaction_start: None,
-            query_start: None,
-            state_change: started,
-            state: "idle",
-            wait: None,
-            query: "".into(),
-        })?;
+        let registration = engine.register(
+            Activity {
+                running: None,
+                pid: 0,
+                database: database.oid,
+                user: role.oid,
+                application_name: settings.show("application_name").unwrap_or_default(),
+                client_address: startup.client_address,
+                backend_start: started,
+                transaction_start: None,
+                query_start: None,
+                state_change: started,
+                state: "idle",
+                wait: None,
+                query: "".into(),
+            },
+            (!role.superuser).then_some((role.connection_limit, role.name.as_str())),
+        )?;
         let core = Core {
             registration,
             settings_base: Cell::new(None),
@@ -112,7 +125,7 @@ impl Session {
             identity: RefCell::new(Identity { session: (role.name.as_str().into(), role.oid), role: None }),
             role: Cell::new(role.oid),
             path_of: Cell::new((0, 0)),
-            told_superuser: Cell::new(role.superuser),
+            told_superuser: Cell::new((role.oid, role.superuser)),
             routine_stack: Cell::new(None),
             domains: Default::default(),
             deferred: RefCell::default(),
@@ -124,7 +137,7 @@ impl Session {
         // ALTER ROLE … SET role and its like are subject to the rules of SET ROLE.
         let chosen = core.settings.borrow().show("role")?;
         core.check_role_setting("role", Some(&chosen))?;
-        core.told_superuser.set(core.is_superuser());
+        core.told_superuser.set(core.acting_role());
         core.settings.borrow_mut().take_changed_reports();
         Ok(Session {
             core,
@@ -871,17 +884,18 @@ impl Session {
             out.notice(notice);
         }
         let reports = self.core.settings.borrow_mut().take_changed_reports();
-        let changed_role = !reports.is_empty() || self.core.identity.borrow().role.is_some();
         for (name, value) in reports {
             match name {
                 "session_authorization" => out.parameter_status(name, &self.core.identity.borrow().session.0),
                 name => out.parameter_status(name, &value),
             }
         }
-        if changed_role || !self.core.told_superuser.get() {
-            let superuser = self.core.is_superuser();
-            if self.core.told_superuser.replace(superuser) != superuser {
-                out.parameter_status("is_superuser", if superuser { "on" } else { "off" });
+        let (role, told) = self.core.told_superuser.get();
+        if role != self.core.role.get() {
+            let now = self.core.acting_role();
+            self.core.told_superuser.set(now);
+            if now.1 != told {
+                out.parameter_status("is_superuser", if now.1 { "on" } else { "off" });
             }
         }
     }

@@ -64,8 +64,8 @@ pub(crate) struct Core {
     pub role: Cell<Oid>,
     /// What `search_path` was resolved for: the role and the catalog's version.
     pub path_of: Cell<(Oid, u64)>,
-    /// What the client was last told about is_superuser.
-    pub told_superuser: Cell<bool>,
+    /// What the client was last told about is_superuser, and of which role.
+    pub told_superuser: Cell<(Oid, bool)>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
     /// Domains' checks, bound for a version of the catalog.
@@ -74,6 +74,23 @@ pub(crate) struct Core {
     pub notify: RefCell<super::notify::Pending>,
     /// Constraint checks that wait for the commit.
     pub deferred: RefCell<crate::exec::constraint::Deferred>,
+}
+
+/// What they tell of the machine is not for everybody.
+const SECRET_SETTINGS: &[&str] = &[
+    "config_file",
+    "data_directory",
+    "dynamic_library_path",
+    "external_pid_file",
+    "hba_file",
+    "ident_file",
+    "krb_server_keyfile",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+];
+
+pub(super) fn is_secret_setting(name: &str) -> bool {
+    SECRET_SETTINGS.contains(&name)
 }
 
 /// Who a session says it is.
@@ -141,6 +158,9 @@ impl Core {
     }
     pub fn is_superuser(&self) -> bool {
         self.acting_role().1
+    }
+    pub fn sees_settings(&self) -> bool {
+        self.has_privileges_of(crate::catalog::acl::READ_ALL_SETTINGS)
     }
     /// Whether the role in force counts as another (a predefined one, mostly).
     pub fn has_privileges_of(&self, role: Oid) -> bool {
@@ -486,6 +506,11 @@ impl Core {
                 _ => {}
             }
         }
+        if is_secret_setting(&name) && !self.sees_settings() {
+            let message =
+                format!("must be superuser or have privileges of pg_read_all_settings to examine \"{name}\"");
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
         let settings = self.settings.borrow();
         match name.as_str() {
             "transaction_isolation" => Ok(settings.typed().default_isolation.name().to_string()),
@@ -742,6 +767,12 @@ impl Services for StatementContext<'_> {
     fn notify(&self, channel: &str, payload: &str) -> Result<()> {
         self.core.notify(channel, payload)
     }
+    fn reload(&self) -> bool {
+        self.core.engine.reload()
+    }
+    fn hba_rules(&self) -> Vec<super::HbaRule> {
+        self.core.engine.hba_rules()
+    }
     fn listening_channels(&self) -> Vec<Arc<str>> {
         self.core.engine.notifications.channels(self.core.registration.pid)
     }
@@ -749,7 +780,11 @@ impl Services for StatementContext<'_> {
         self.core.engine.notifications.usage()
     }
     fn setting_rows(&self) -> Result<Vec<crate::settings::SettingRow>> {
-        Ok(self.core.settings.borrow().rows())
+        let mut rows = self.core.settings.borrow().rows();
+        if !self.core.sees_settings() {
+            rows.retain(|row| !is_secret_setting(&row.name));
+        }
+        Ok(rows)
     }
     fn activities(&self) -> Result<Vec<super::Activity>> {
         Ok(self.core.engine.activity())

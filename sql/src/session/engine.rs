@@ -16,7 +16,7 @@ use serin_storage::{CommandId, Intent, Store, Timestamp, View};
 use serin_txn::{Isolation, Mode, SessionHandle, TransactionManager, TransactionOptions};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Microseconds from 1970 to 2000.
 const EPOCH_DIFFERENCE: i64 = 946_684_800_000_000;
@@ -34,10 +34,32 @@ pub struct Engine {
     pub(crate) notifications: super::notify::Hub,
     pub(crate) runtime: Arc<Runtime>,
     settings: Vec<(String, String)>,
+    host: OnceLock<Host>,
     sessions: Mutex<Sessions>,
     oids: Mutex<Oids>,
     /// Statements that were run again after a serialization failure or deadlock.
     pub(crate) retries: std::sync::atomic::AtomicU64,
+}
+
+/// What only the process around the engine can do.
+struct Host {
+    reload: Box<dyn Fn() -> bool + Send + Sync>,
+    hba_rules: Box<dyn Fn() -> Vec<HbaRule> + Send + Sync>,
+}
+
+/// A row of pg_hba_file_rules.
+#[derive(Clone, Debug, Default)]
+pub struct HbaRule {
+    pub line: i32,
+    /// local, host, …
+    pub kind: String,
+    pub databases: Vec<String>,
+    pub users: Vec<String>,
+    pub address: Option<String>,
+    pub mask: Option<String>,
+    pub method: String,
+    /// Of a line that can't be read; the rest is empty then.
+    pub error: Option<String>,
 }
 
 #[derive(Default)]
@@ -87,6 +109,7 @@ impl Engine {
             notifications: super::notify::Hub::default(),
             runtime,
             settings: settings.to_vec(),
+            host: OnceLock::new(),
             sessions: Mutex::default(),
             oids: Mutex::new(Oids { next, reserved: next }),
             retries: Default::default(),
@@ -120,6 +143,34 @@ impl Engine {
             }
         }
         ScramVerifier::parse(role.password.as_deref()?)
+    }
+
+    /// Whether a role belongs to another, by itself or through others. (That superusers count as anything is of no use here.)
+    pub fn is_member(&self, member: &str, role: &str) -> bool {
+        let catalog = self.catalog();
+        let oid = |name| catalog.find_role(name).map(|role| role.oid);
+        match (oid(member), oid(role)) {
+            (Some(member), Some(role)) => catalog.memberships_of(member).contains(&role),
+            _ => false,
+        }
+    }
+
+    /// `reload` reads configuration files again, `hba_rules` describes pg_hba.conf.
+    pub fn set_host(
+        &self,
+        reload: Box<dyn Fn() -> bool + Send + Sync>,
+        hba_rules: Box<dyn Fn() -> Vec<HbaRule> + Send + Sync>,
+    ) {
+        // A second host would be a mistake of the embedding program; the first stays.
+        let _ = self.host.set(Host { reload, hba_rules });
+    }
+
+    pub(crate) fn reload(&self) -> bool {
+        self.host.get().is_some_and(|host| (host.reload)())
+    }
+
+    pub(crate) fn hba_rules(&self) -> Vec<HbaRule> {
+        self.host.get().map_or_else(Vec::new, |host| (host.hba_rules)())
     }
 
     /// Starts a session after authentication. Errors are FATAL (unknown database, role, setting; too many).
@@ -186,11 +237,24 @@ impl Engine {
         activity
     }
 
-    pub(crate) fn register(&self, activity: Activity) -> Result<Arc<Registration>> {
+    /// `role_limit`: how many sessions the role may have, and its name.
+    pub(crate) fn register(
+        &self,
+        activity: Activity,
+        role_limit: Option<(i32, &str)>,
+    ) -> Result<Arc<Registration>> {
         let limit = self.setting("max_connections").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         let mut sessions = self.sessions.lock();
         if sessions.by_pid.len() >= limit {
             return Err(Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+        }
+        if let Some((limit, role)) = role_limit.filter(|(limit, _)| *limit >= 0) {
+            let of_role =
+                sessions.by_pid.values().filter(|other| other.activity.lock().user == activity.user);
+            if of_role.count() as i64 >= i64::from(limit) {
+                let message = format!("too many connections for role \"{role}\"");
+                return Err(Error::new(SqlState::TOO_MANY_CONNECTIONS, message));
+            }
         }
         let pid = loop {
             sessions.last_pid = sessions.last_pid.checked_add(1).unwrap_or(1);

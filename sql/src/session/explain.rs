@@ -2,13 +2,17 @@
 
 use super::connection::Session;
 use super::core::parse_bool;
+use super::nested::Nested;
 use super::portal::{Portal, Run, Tag};
 use super::utility::text_batches;
+use crate::column::BATCH_ROWS;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::Explain;
-use crate::plan::{ExplainOptions, explain};
-use std::time::Instant;
+use crate::plan::{ExplainOptions, Plan, explain};
+use crate::types::Datum;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 impl Session {
     pub(super) fn explain_statement(&mut self, statement: &Explain, portal: &mut Portal) -> Result<()> {
@@ -34,11 +38,7 @@ impl Session {
                 Ok(())
             })?;
             lines = explain(&plan, Some(&execution), &options);
-            if options.summary {
-                let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-                lines.push(format!("Planning Time: {:.3} ms", millis(planning)));
-                lines.push(format!("Execution Time: {:.3} ms", millis(started.elapsed())));
-            }
+            add_summary(&mut lines, &options, planning, started.elapsed());
         } else {
             lines = explain(&plan, None, &options);
         }
@@ -46,6 +46,35 @@ impl Session {
         portal.run = Run::Rows { batches, tag: Tag::Fixed("EXPLAIN") };
         Ok(())
     }
+}
+
+fn add_summary(lines: &mut Vec<String>, options: &ExplainOptions, planning: Duration, execution: Duration) {
+    if options.summary {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        lines.push(format!("Planning Time: {:.3} ms", millis(planning)));
+        lines.push(format!("Execution Time: {:.3} ms", millis(execution)));
+    }
+}
+
+/// EXPLAIN of a statement that a function runs: its lines.
+pub(crate) fn explain_nested<T>(
+    options: &[(String, Option<String>)],
+    nested: &Nested<'_>,
+    get: impl FnMut() -> Result<(Arc<Plan>, T)>,
+    values: impl FnOnce(&Plan, T) -> Result<Vec<Datum>>,
+) -> Result<Vec<String>> {
+    let options = parse_options(options)?;
+    let started = Instant::now();
+    if !options.analyze {
+        return Ok(explain(&nested.ready(get)?.0, None, &options));
+    }
+    let mut running = nested.start_with(get, values, Execution::instrumented)?;
+    let planning = started.elapsed();
+    let started = Instant::now();
+    while running.next(nested, BATCH_ROWS)?.is_some() {}
+    let mut lines = explain(running.plan(), Some(running.execution()), &options);
+    add_summary(&mut lines, &options, planning, started.elapsed());
+    Ok(lines)
 }
 
 fn eval_of<'a>(context: &ExecContext<'a>) -> crate::functions::EvalContext<'a> {

@@ -16,7 +16,7 @@ mod copy;
 pub(crate) mod core;
 mod cursor;
 pub(crate) mod engine;
-mod explain;
+pub(crate) mod explain;
 mod maintenance;
 pub(crate) mod nested;
 pub(crate) mod notify;
@@ -28,7 +28,7 @@ mod utility;
 
 pub use check::{CheckReport, check};
 pub use connection::Session;
-pub use engine::Engine;
+pub use engine::{Engine, HbaRule};
 pub use registry::Activity;
 pub use statement::Parsed;
 pub(crate) use statement::make_plan as plan_statement;

@@ -105,7 +105,7 @@ impl<'a> Nested<'a> {
     }
 
     /// A plan whose relations are locked, and which holds under these locks.
-    fn ready<T>(&self, mut get: impl FnMut() -> Result<(Arc<Plan>, T)>) -> Result<(Arc<Plan>, T)> {
+    pub(super) fn ready<T>(&self, mut get: impl FnMut() -> Result<(Arc<Plan>, T)>) -> Result<(Arc<Plan>, T)> {
         loop {
             let (plan, rest) = get()?;
             for &(relation, mode) in &plan.relations {
@@ -123,6 +123,15 @@ impl<'a> Nested<'a> {
         &self,
         get: impl FnMut() -> Result<(Arc<Plan>, T)>,
         values: impl FnOnce(&Plan, T) -> Result<Vec<Datum>>,
+    ) -> Result<Running> {
+        self.start_with(get, values, Execution::new)
+    }
+
+    pub(super) fn start_with<T>(
+        &self,
+        get: impl FnMut() -> Result<(Arc<Plan>, T)>,
+        values: impl FnOnce(&Plan, T) -> Result<Vec<Datum>>,
+        execution: impl FnOnce(Arc<Plan>) -> Execution,
     ) -> Result<Running> {
         let (plan, rest) = self.ready(get)?;
         let parameters = values(&plan, rest)?;
@@ -146,7 +155,7 @@ impl<'a> Nested<'a> {
                 Some(own)
             }
         };
-        Ok(Running { execution: Execution::new(plan.clone()), plan, parameters, statement })
+        Ok(Running { execution: execution(plan.clone()), plan, parameters, statement })
     }
 
     fn check_trees(&self, plan: &Plan) -> Result<()> {
@@ -281,6 +290,9 @@ impl<'a> Nested<'a> {
 impl Running {
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+    pub(super) fn execution(&self) -> &Execution {
+        &self.execution
     }
     pub fn rows_affected(&self) -> u64 {
         self.execution.rows_affected()

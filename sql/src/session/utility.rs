@@ -355,7 +355,10 @@ impl Session {
                 text_batches([vec![Some(value.as_str())]].into_iter(), 1)
             }
             None => {
-                let all = self.core.settings.borrow().show_all();
+                let mut all = self.core.settings.borrow().show_all();
+                if !self.core.sees_settings() {
+                    all.retain(|(name, ..)| !super::core::is_secret_setting(name));
+                }
                 let rows = all.iter().map(|(name, value, description)| {
                     vec![Some(name.as_str()), Some(value.as_str()), Some(description.as_str())]
                 });
@@ -410,6 +413,7 @@ impl Session {
             "all" => {
                 self.forbid_block("DISCARD ALL")?;
                 self.portals.close_all();
+                self.core.set_setting("session_authorization", None, false, None)?;
                 self.core.reset_settings();
                 self.core.statements.borrow_mut().clear();
                 self.cache.clear();

@@ -100,6 +100,8 @@ pub enum KeyTest {
     Below(Vec<u8>, bool),
     Null,
     NotNull,
+    /// Not this one: of use for lists alone.
+    Unequal(Vec<u8>),
     /// No row satisfies it.
     Never,
 }
@@ -328,7 +330,14 @@ impl Routing {
             .zip(&self.keys)
             .map(|(value, key)| to_text(value, key.data_type, &context.eval).unwrap_or_else(|| "null".into()))
             .collect();
-        let names = key_names(table);
+        // Without the parentheses around an expression that stands alone in the key.
+        let names: Vec<String> = crate::catalog::system::deparse::partition_columns(table, &context.eval)
+            .into_iter()
+            .map(|name| match name.strip_prefix("((").and_then(|inner| inner.strip_suffix("))")) {
+                Some(inner) => format!("({inner})"),
+                None => name,
+            })
+            .collect();
         super::writer::on_table(
             error.detail(format!(
                 "Partition key of the failing row contains ({}) = ({}).",
@@ -561,19 +570,10 @@ fn admits(test: &KeyTest, value: &[u8], data_type: Type) -> bool {
         KeyTest::Above(low, false) => value > low.as_slice(),
         KeyTest::Below(high, true) => value <= high.as_slice(),
         KeyTest::Below(high, false) => value < high.as_slice(),
+        KeyTest::Unequal(other) => value != other.as_slice(),
         KeyTest::Null | KeyTest::Never => false,
         KeyTest::NotNull => value.first() == Some(&VALUE_TAG),
     }
-}
-
-/// The partition key's columns as an error shows them.
-fn key_names(table: &Table) -> Vec<String> {
-    let keys = table.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
-    keys.map(|key| match (key.column, &key.expression) {
-        (Some(column), _) => table.columns[column].name.clone(),
-        (None, text) => text.clone().unwrap_or_default(),
-    })
-    .collect()
 }
 
 /// Where a table's rows have the columns of another table of its family, by the other's positions. None: in the same places.

@@ -247,7 +247,9 @@ impl RunWriter {
 
 fn io_error(operation: &str, error: &std::io::Error) -> Error {
     let state = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => SqlState::DISK_FULL,
         _ => SqlState::IO_ERROR,
     };
     Error::new(state, format!("could not {operation} temporary file: {error}"))

@@ -25,13 +25,8 @@ pub fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, data_type: T
         Values::Time(vector) | Values::Timestamp(vector) => {
             out.extend(vector[row].to_be_bytes());
         }
-        Values::Text(strings) => {
-            if has_version(data_type) {
-                out.push(1);
-            }
-            out.extend_from_slice(strings.get(row));
-        }
-        Values::Bytea(strings) => out.extend_from_slice(strings.get(row)),
+        Values::Text(strings) => write_text(out, strings.get(row), data_type),
+        Values::Bytea(strings) => write_bytes(out, strings.get(row), data_type),
         Values::Bool(vector) => out.push(u8::from(vector[row])),
         Values::Int2(vector) => out.extend(vector[row].to_be_bytes()),
         Values::Float4(vector) => out.extend(vector[row].to_be_bytes()),
@@ -56,13 +51,8 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
         Datum::Float4(value) => out.extend(value.to_be_bytes()),
         Datum::Float8(value) => out.extend(value.to_be_bytes()),
         Datum::Numeric(value) => write_numeric(out, value),
-        Datum::Text(value) => {
-            if has_version(data_type) {
-                out.push(1);
-            }
-            out.extend_from_slice(value.as_bytes());
-        }
-        Datum::Bytea(value) => out.extend_from_slice(value),
+        Datum::Text(value) => write_text(out, value.as_bytes(), data_type),
+        Datum::Bytea(value) => write_bytes(out, value, data_type),
         Datum::Interval(value) => write_interval(out, *value),
         Datum::Uuid(value) => out.extend_from_slice(value),
         Datum::Oid(value) => out.extend(value.to_be_bytes()),
@@ -91,6 +81,25 @@ fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
     match data_type.0 >= FIRST_USER_OID && data_type.base().is_enum() {
         true => out.extend(super::user::label(data_type.base(), value).unwrap_or_default().as_bytes()),
         false => out.extend(value.to_be_bytes()),
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &[u8], data_type: Type) {
+    match data_type {
+        Type::BIT | Type::VARBIT => super::bits::write_binary(out, text),
+        _ if has_version(data_type) => {
+            out.push(1);
+            out.extend_from_slice(text);
+        }
+        _ if data_type.is_domain() => write_text(out, text, data_type.base()),
+        _ => out.extend_from_slice(text),
+    }
+}
+
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type) {
+    match (data_type.base(), super::network::Inet::from_bytes(bytes)) {
+        (base @ (Type::INET | Type::CIDR), Some(inet)) => super::network::write_binary(out, &inet, base),
+        _ => out.extend_from_slice(bytes),
     }
 }
 
@@ -187,7 +196,18 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
         Repr::Float8 => Datum::Float8(f64::from_be_bytes(exact(bytes)?)),
         Repr::Oid => Datum::Oid(u32::from_be_bytes(exact(bytes)?)),
         Repr::Uuid => Datum::Uuid(exact(bytes)?),
-        Repr::Bytea => Datum::Bytea(bytes.into()),
+        Repr::Bytea => match data_type {
+            Type::INET | Type::CIDR => super::network::read_binary(bytes, data_type)?.to_datum(),
+            Type::MACADDR => Datum::Bytea(exact::<6>(bytes)?.into()),
+            Type::MACADDR8 if bytes.len() == 6 => {
+                Datum::Bytea([&bytes[..3], &[0xff, 0xfe], &bytes[3..]].concat().into())
+            }
+            Type::MACADDR8 => Datum::Bytea(exact::<8>(bytes)?.into()),
+            _ => Datum::Bytea(bytes.into()),
+        },
+        Repr::Text if matches!(data_type, Type::BIT | Type::VARBIT) => {
+            Datum::text(super::bits::read_binary(bytes)?)
+        }
         Repr::Text if has_version(data_type) => match bytes.split_first() {
             Some((1, text)) => parse_datum(read_text(text)?, data_type, -1, &RenderSettings::default())?,
             Some((version, _)) => {
@@ -401,6 +421,12 @@ mod tests {
             (Type::OID, "4000000000"),
             (Type(1007), "{{1,2},{3,NULL}}"),
             (Type(1009), "{}"),
+            (Type::INET, "10.1.2.3/8"),
+            (Type::CIDR, "2001:db8::/32"),
+            (Type::MACADDR, "08:00:2b:01:02:03"),
+            (Type::MACADDR8, "08:00:2b:01:02:03:04:05"),
+            (Type::BIT, "10110111011"),
+            (Type::VARBIT, ""),
             (Type::JSONB, r#"{"a": [1.50, null]}"#),
             (Type::JSON, " [1] "),
         ];

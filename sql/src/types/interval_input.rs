@@ -313,8 +313,10 @@ fn parse_iso(text: &str) -> Result<Interval, Bad> {
         Some((date, time)) => (date, Some(time)),
         None => (text, None),
     };
-    let alternative =
-        |part: &str| part.len() > 1 && part[1..].contains(['-', ':']) && !part.ends_with(char::is_alphabetic);
+    let alternative = |part: &str| {
+        part.char_indices().skip(1).any(|(_, c)| matches!(c, '-' | ':'))
+            && !part.ends_with(char::is_alphabetic)
+    };
     if alternative(date) {
         let mut parts = date.splitn(3, '-');
         for unit in [Unit::Year, Unit::Month, Unit::Day] {

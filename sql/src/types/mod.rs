@@ -3,6 +3,7 @@
 
 pub mod array_text;
 pub mod binary;
+pub mod bits;
 pub mod calendar;
 pub mod datetime_input;
 pub mod datetime_output;
@@ -13,6 +14,7 @@ pub mod interval;
 pub mod interval_input;
 pub mod json;
 mod names;
+pub mod network;
 pub mod numeric;
 mod record_text;
 mod timezone;
@@ -102,6 +104,12 @@ types! {
     OIDVECTOR = 30, 1013, "oidvector", Array, -1;
     JSON = 114, 199, "json", Text, -1;
     PG_NODE_TREE = 194, 0, "pg_node_tree", Text, -1;
+    CIDR = 650, 651, "cidr", Bytea, -1;
+    MACADDR8 = 774, 775, "macaddr8", Bytea, 8;
+    MACADDR = 829, 1040, "macaddr", Bytea, 6;
+    INET = 869, 1041, "inet", Bytea, -1;
+    BIT = 1560, 1561, "bit", Text, -1;
+    VARBIT = 1562, 1563, "varbit", Text, -1;
     FLOAT4 = 700, 1021, "float4", Float4, 4;
     FLOAT8 = 701, 1022, "float8", Float8, 8;
     UNKNOWN = 705, 0, "unknown", Text, -2;
@@ -139,6 +147,10 @@ types! {
     REGROLE = 4096, 4097, "regrole", Oid, 4;
     XID8 = 5069, 271, "xid8", Int8, 8;
 }
+
+/// Built-in scalar types by pg_type.typname.
+pub static BUILTIN_NAMES: std::sync::LazyLock<hashbrown::HashMap<&'static str, Type>> =
+    std::sync::LazyLock::new(|| BUILTIN.iter().map(|entry| (entry.2, entry.0)).collect());
 
 /// What text output depends on: a snapshot of the session's settings, cheap to clone.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ fn user_element(array: Type) -> Option<Type> {
 const ALIASES: &[(&str, Type)] = &[
     ("bigint", Type::INT8),
     ("bigserial", Type::INT8),
+    ("bit varying", Type::VARBIT),
     ("boolean", Type::BOOL),
     ("char varying", Type::VARCHAR),
     ("character", Type::BPCHAR),
@@ -117,6 +118,8 @@ impl Type {
             Type::CHAR | Type::PG_NODE_TREE => 'Z',
             Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 'D',
             Type::INTERVAL => 'T',
+            Type::BIT | Type::VARBIT => 'V',
+            Type::INET | Type::CIDR => 'I',
             Type::UNKNOWN => 'X',
             Type::INT2VECTOR | Type::OIDVECTOR => 'A',
             _ if self.is_array() => 'A',
@@ -134,7 +137,14 @@ impl Type {
     pub fn is_preferred(self) -> bool {
         matches!(
             self,
-            Type::BOOL | Type::FLOAT8 | Type::OID | Type::TEXT | Type::TIMESTAMPTZ | Type::INTERVAL
+            Type::VARBIT
+                | Type::INET
+                | Type::BOOL
+                | Type::FLOAT8
+                | Type::OID
+                | Type::TEXT
+                | Type::TIMESTAMPTZ
+                | Type::INTERVAL
         )
     }
     pub fn is_pseudo(self) -> bool {
@@ -190,6 +200,10 @@ pub fn format_type(data_type: Type, modifier: i32) -> String {
         Type::BPCHAR if modifier < 0 => "bpchar".into(),
         Type::BPCHAR => length("character"),
         Type::VARCHAR => length("character varying"),
+        Type::BIT if modifier < 0 => "\"bit\"".into(),
+        Type::BIT => format!("bit({modifier})"),
+        Type::VARBIT if modifier < 0 => "bit varying".into(),
+        Type::VARBIT => format!("bit varying({modifier})"),
         Type::NUMERIC => match numeric_modifier(modifier) {
             Some((precision, scale)) => format!("numeric({precision},{scale})"),
             None => "numeric".into(),

@@ -54,7 +54,8 @@ pub(crate) trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn context(self, operation: &'static str, file: &Path) -> Result<T> {
         self.map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            // A limit on the size of files (`ulimit -f`) is met as a full disk is.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Error::DiskFull { operation, file: file.to_owned() }
             }
             kind => Error::Io { operation, file: file.to_owned(), message: error.to_string(), kind },

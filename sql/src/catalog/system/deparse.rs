@@ -169,6 +169,8 @@ pub fn index_definition(
         true => qualified_name(catalog, table.schema, &table.name),
         false => quote_identifier(&table.name),
     };
+    // Its parts in the partitions are statements of their own.
+    let name = if table.is_partitioned() { format!("ONLY {name}") } else { name };
     let mut text = format!(
         "CREATE {}INDEX {} ON {name} USING btree ({})",
         if index.unique { "UNIQUE " } else { "" },
@@ -362,16 +364,22 @@ pub fn partition_bound(bound: &PartitionBound, parent: &Table) -> String {
 /// `RANGE (a, (b + 1))`
 pub fn partition_key(table: &Table, context: &EvalContext<'_>) -> Option<String> {
     let partitioning = table.inheritance.partitioning.as_ref()?;
-    let keys = partitioning.keys.iter().map(|key| match (key.column, &key.expression) {
+    let keys = partition_columns(table, context);
+    Some(format!("{} ({})", partitioning.strategy.name().to_ascii_uppercase(), keys.join(", ")))
+}
+
+/// The partition key's columns and expressions.
+pub fn partition_columns(table: &Table, context: &EvalContext<'_>) -> Vec<String> {
+    let keys = table.inheritance.partitioning.iter().flat_map(|partitioning| &partitioning.keys);
+    keys.map(|key| match (key.column, &key.expression) {
         (Some(column), _) => column_name(table, column),
         (None, text) => {
             let text = text.as_deref().unwrap_or_default();
             let shown = shown(text, table, None, false, context);
             if is_call(text) { shown } else { format!("({shown})") }
         }
-    });
-    let keys: Vec<String> = keys.collect();
-    Some(format!("{} ({})", partitioning.strategy.name().to_ascii_uppercase(), keys.join(", ")))
+    })
+    .collect()
 }
 
 /// pg_get_partition_constraintdef: what a partition's rows satisfy, its ancestors' bounds included.

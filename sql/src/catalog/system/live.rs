@@ -38,6 +38,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_stat_activity" => pg_stat_activity,
         "pg_locks" => pg_locks,
         "pg_prepared_statements" => pg_prepared_statements,
+        "pg_hba_file_rules" => pg_hba_file_rules,
         "pg_cursors" => pg_cursors,
         "serin_conflicts" => serin_conflicts,
         "serin_transactions" => serin_transactions,
@@ -46,6 +47,25 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_stat_wal" => pg_stat_wal,
         _ => return None,
     })
+}
+
+fn pg_hba_file_rules(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_hba_file_rules");
+    for rule in context.services.hba_rules() {
+        let good = rule.error.is_none();
+        let shown = |value: Datum| if good { value } else { Datum::Null };
+        rows.push([
+            ("line_number", if rule.line > 0 { Datum::Int4(rule.line) } else { Datum::Null }),
+            ("type", shown(text(&rule.kind))),
+            ("database", shown(super::relations::text_array(&rule.databases))),
+            ("user_name", shown(super::relations::text_array(&rule.users))),
+            ("address", optional(rule.address)),
+            ("netmask", optional(rule.mask)),
+            ("auth_method", shown(text(&rule.method))),
+            ("error", optional(rule.error)),
+        ]);
+    }
+    rows.finish()
 }
 
 fn pg_settings(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
@@ -80,8 +100,23 @@ fn pg_stat_activity(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let locks = context.services.locks()?;
         locks.iter().filter(|lock| !lock.granted).map(|lock| (lock.pid, lock.kind)).collect()
     };
+    let role = context.services.acting_role();
+    let sees_all = catalog.has_privileges_of(role, crate::catalog::acl::READ_ALL_STATS);
     for session in context.services.activities()? {
         let database = catalog.databases().find(|database| database.oid == session.database);
+        // What others do is for them, and for who watches over all.
+        if !sees_all && !catalog.has_privileges_of(role, session.user) {
+            rows.push([
+                ("datid", oid(session.database)),
+                ("datname", optional(database.map(|database| &database.name))),
+                ("pid", Datum::Int4(session.pid)),
+                ("usesysid", oid(session.user)),
+                ("usename", optional(catalog.role(session.user).map(|role| &role.name))),
+                ("application_name", text(&session.application_name)),
+                ("query", text("<insufficient privilege>")),
+            ]);
+            continue;
+        }
         let event = waiting.iter().find(|(pid, _)| *pid == session.pid).map(|(_, kind)| *kind);
         let class = event.map(|_| "Lock");
         rows.push([

@@ -124,7 +124,7 @@ fn pg_class(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             || table.constraints.iter().any(|constraint| constraint.foreign_key().is_some());
         class_of_table(&mut rows, table, has_triggers, &catalog);
         for index in &table.indexes {
-            class_of_index(&mut rows, table, index);
+            class_of_index(&mut rows, table, index, &catalog);
         }
     }
     super::user_types::push_classes(&mut rows, &catalog);
@@ -203,7 +203,11 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
     ]);
 }
 
-fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
+fn class_of_index(rows: &mut Rows, table: &Table, index: &Index, catalog: &Catalog) {
+    let children = table.inheritance.children.iter().filter(|_| table.is_partitioned());
+    let has_parts = children
+        .filter_map(|oid| catalog.table(*oid))
+        .any(|child| child.indexes.iter().any(|part| part.parent == index.oid));
     let tuples = table.statistics.as_ref().map_or(0.0, |statistics| statistics.rows as f32);
     rows.push([
         ("oid", oid(index.oid)),
@@ -216,7 +220,7 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index) {
         ("relpersistence", persistence(table)),
         ("relkind", letter(if table.is_partitioned() { 'I' } else { 'i' })),
         ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
-        ("relhassubclass", boolean(table.is_partitioned() && table.has_children())),
+        ("relhassubclass", boolean(has_parts)),
         ("relispopulated", boolean(true)),
         ("relreplident", letter('n')),
         ("relispartition", boolean(index.parent != 0)),
@@ -833,6 +837,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     for table in catalog.tables() {
         let this = (CLASS_RELATION, table.oid);
         push(this, (CLASS_NAMESPACE, table.schema), 0, 'n');
+        for &parent in &table.inheritance.parents {
+            push(this, (CLASS_RELATION, parent), 0, if table.is_partition() { 'a' } else { 'n' });
+        }
+        for index in table.indexes.iter().filter(|index| index.parent != 0) {
+            push((CLASS_RELATION, index.oid), (CLASS_RELATION, index.parent), 0, 'P');
+            push((CLASS_RELATION, index.oid), this, 0, 'S');
+        }
         for column in &table.columns {
             if deparse::column_default(column).is_some() {
                 let default = (CLASS_ATTRDEF, default_oid(table.oid, column.number));

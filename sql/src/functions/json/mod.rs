@@ -3,6 +3,7 @@
 //! - `build`: SQL values to JSON (to_json, the builders and aggregates);
 //! - `access`: parts of JSON (`->`, each, elements), and comparisons;
 //! - `modify`: JSON from JSON (`||`, `-`, jsonb_set);
+//! - `path`: jsonpath;
 //! - `record`: JSON to rows (json_populate_record, json_to_record).
 //!
 //! What takes parts works on text for both types (see `types/json/scan`); jsonb is parsed where values are compared or changed.
@@ -10,6 +11,7 @@
 mod access;
 mod build;
 pub(super) mod modify;
+mod path;
 mod record;
 
 use super::Registry;
@@ -22,6 +24,7 @@ pub fn register(r: &mut Registry) {
     build::register(r);
     modify::register(r);
     record::register(r);
+    path::register(r);
 }
 
 fn invalid(message: impl Into<String>) -> Error {

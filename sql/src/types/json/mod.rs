@@ -14,6 +14,7 @@
 //!    [`Json::encode_key`] writes bytes in that order for indexes.
 
 mod parse;
+pub mod path;
 pub mod scan;
 
 pub use parse::validate;
