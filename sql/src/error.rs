@@ -346,9 +346,22 @@ impl From<serin_txn::Error> for Error {
             E::LockNotAvailable(_) | E::LockTimeout => SqlState::LOCK_NOT_AVAILABLE,
             E::Interrupted => SqlState::QUERY_CANCELED,
             E::SerialTokenTimeout => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-            E::OutOfLocks => SqlState::OUT_OF_MEMORY,
+            E::OutOfLocks | E::TooManyPrepared(_) => SqlState::OUT_OF_MEMORY,
+            E::PreparedExists(_) => SqlState::DUPLICATE_OBJECT,
+            E::NoSuchPrepared(_) => SqlState::UNDEFINED_OBJECT,
+            E::PreparedBusy(_) | E::PreparedDisabled => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            E::PreparedMixedLocks => SqlState::FEATURE_NOT_SUPPORTED,
+            E::PreparedDamaged(_) => SqlState::DATA_CORRUPTED,
+        };
+        let hint = match &error {
+            E::PreparedDisabled => "Set max_prepared_transactions to a nonzero value.".to_owned(),
+            E::TooManyPrepared(max) => format!("Increase max_prepared_transactions (currently {max})."),
+            _ => String::new(),
         };
         let mut converted = Error::new(state, error.to_string());
+        if !hint.is_empty() {
+            converted = converted.hint(hint);
+        }
         if let E::ConcurrentUpdate { conflict, .. }
         | E::DangerousStructure(conflict)
         | E::Deadlock(conflict) = error

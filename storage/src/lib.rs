@@ -52,4 +52,6 @@ pub use restore::{RestoreReport, RestoreTarget, restore, restore_with};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
 pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
-pub use writer::{Intent, Mark, RunLayer, RunWriter, WriteConflict, Writer, WriterState, WriterStatus};
+pub use writer::{
+    Intent, Mark, Pending, RunLayer, RunWriter, WriteConflict, Writer, WriterState, WriterStatus,
+};

@@ -804,6 +804,24 @@ impl Store {
         tree
     }
 
+    /// A writer under an id that it had in an earlier process ([`Writer::pending`]).
+    pub fn restored_writer(self: &Arc<Self>, id: WriterId) -> Writer {
+        self.shared.next_writer.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        Writer::new(self.shared.clone(), id)
+    }
+
+    /// As [`Store::create_tree`], under the id that the tree had in an earlier process. `None` if the id is taken. To be called
+    /// before any other tree is made: ids of trees that were never committed are given out again.
+    pub fn restored_tree(self: &Arc<Self>, writer: &mut Writer, id: TreeId) -> Option<Arc<Tree>> {
+        if self.tree(id).is_some() {
+            return None;
+        }
+        self.shared.next_tree.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        let tree = self.shared.create_tree(id, NEVER);
+        writer.add_created(tree.clone());
+        Some(tree)
+    }
+
     /// Resolves when every commit at or below `ts` is durable; fails when the store stopped.
     pub fn durable(self: &Arc<Self>, ts: Timestamp) -> impl Future<Output = Result<()>> + Send + use<> {
         Durable { shared: self.shared.clone(), ts }

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+mod pending;
+pub use pending::Pending;
+
 /// How strongly an in-progress version claims its row. `Modify` leaves the key alone, so that it does not
 /// conflict with a `FOR KEY SHARE` lock (PostgreSQL's NO KEY UPDATE); `Replace` covers insert, delete and key changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -416,8 +419,14 @@ impl Writer {
     /// Appends the commit record to the log buffer and marks every version committed, in commit order. It is
     /// *not* durable yet: wait with [`crate::Store::durable`] or [`crate::Store::wait_durable`] for the
     /// returned timestamp before anyone is told. An empty writer commits without a record (`None`).
-    /// On an error nothing was committed.
+    /// On an error nothing was committed, and everything is rolled back.
     pub fn commit(mut self) -> Result<Option<Timestamp>> {
+        self.try_commit()
+    }
+
+    /// As [`Writer::commit`], but on an error everything is still in progress: a prepared transaction must not end in any way but the
+    /// one that was asked for. Afterwards the writer is of no use.
+    pub fn try_commit(&mut self) -> Result<Option<Timestamp>> {
         if self.is_empty() {
             self.ended = true;
             self.state.decide(self.shared.wal.last_commit().0 << WORD_SHIFT | WORD_COMMITTED);

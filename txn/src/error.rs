@@ -30,4 +30,25 @@ pub enum Error {
     /// 53200: the lock table is at its budget.
     #[error("out of shared memory for locks")]
     OutOfLocks,
+    /// 42710.
+    #[error("transaction identifier \"{0}\" is already in use")]
+    PreparedExists(String),
+    /// 42704.
+    #[error("prepared transaction with identifier \"{0}\" does not exist")]
+    NoSuchPrepared(String),
+    /// 55000: another session is ending it.
+    #[error("prepared transaction with identifier \"{0}\" is busy")]
+    PreparedBusy(String),
+    /// 55000.
+    #[error("prepared transactions are disabled")]
+    PreparedDisabled,
+    /// 53200: as many as are allowed.
+    #[error("maximum number of prepared transactions reached")]
+    TooManyPrepared(usize),
+    /// 0A000.
+    #[error("cannot PREPARE while holding both session-level and transaction-level locks on the same object")]
+    PreparedMixedLocks,
+    /// XX001: the record does not read back as it was written.
+    #[error("the record of prepared transaction \"{0}\" is damaged")]
+    PreparedDamaged(String),
 }

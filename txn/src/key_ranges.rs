@@ -83,6 +83,19 @@ impl<R: Clone> KeyRanges<R> {
         ranges.iter().find(|range| range.id == id).map(|range| range.reader.clone())
     }
 
+    pub(crate) fn range(&self, tree: TreeId, id: u64) -> Option<KeyRange> {
+        let ranges = self.trees.read().get(&tree).cloned()?;
+        let ranges = ranges.0.lock();
+        ranges.iter().find(|range| range.id == id).map(|range| range.range.clone())
+    }
+
+    pub(crate) fn change_reader(&self, tree: TreeId, id: u64, change: impl FnOnce(&mut R)) {
+        let Some(ranges) = self.trees.read().get(&tree).cloned() else { return };
+        if let Some(registered) = ranges.0.lock().iter_mut().find(|range| range.id == id) {
+            change(&mut registered.reader);
+        }
+    }
+
     pub(crate) fn remove(&self, tree: TreeId, id: u64) {
         let Some(ranges) = self.trees.read().get(&tree).cloned() else { return };
         let mut ranges = ranges.0.lock();

@@ -14,6 +14,7 @@ mod lock_mode;
 mod lock_table;
 mod manager;
 mod options;
+mod prepared;
 mod protocol;
 mod registry;
 mod row_locks;
@@ -39,6 +40,7 @@ pub use options::{
     AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode,
     Savepoint, TransactionOptions, TransactionStats, WaitPolicy,
 };
+pub use prepared::{Finishing, PreparedInfo, Restored};
 pub use run::KeyRun;
 pub use scan::Scan;
 pub use session::{Running, SessionHandle};

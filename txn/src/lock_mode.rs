@@ -111,6 +111,10 @@ impl RelationLockMode {
             AccessExclusive => "AccessExclusiveLock",
         }
     }
+    /// The inverse of `mode as u8`.
+    pub(crate) fn from_number(number: u8) -> Option<LockMode> {
+        ALL.get(usize::from(number)).copied()
+    }
     pub(crate) fn waiting_action(self) -> &'static str {
         use RelationLockMode::*;
         match self {

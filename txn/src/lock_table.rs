@@ -155,6 +155,8 @@ pub(crate) struct Owner {
 #[derive(Default)]
 struct Held {
     finished: bool,
+    /// Finished because its locks went to another: the transaction was prepared.
+    heir: Option<Arc<Owner>>,
     /// In order of acquisition. `None`: given up early; kept in place because savepoints remember positions.
     locks: Vec<Option<HeldLock>>,
     /// No lock below this position may be dropped early: the position of the newest savepoint.
@@ -254,6 +256,11 @@ impl Queue {
                 self.holders.remove(i);
             }
         }
+    }
+    fn change_holder(&mut self, from: &Arc<Owner>, to: &Arc<Owner>) {
+        let Some(i) = self.holders.iter().position(|h| Arc::ptr_eq(&h.owner, from)) else { return };
+        let modes = self.holders.remove(i).modes;
+        modes.iter().for_each(|mode| self.add_holder(to, mode));
     }
     /// The writer turned out to hold the object already: if it also waits for it, that is an upgrade. (It asked between
     /// another's explicit grant and that one's look at the chain. Left behind that one, the two would wait for each
@@ -500,7 +507,9 @@ impl LockTable {
     ) -> bool {
         let mut held = writer.held.lock();
         if held.finished {
-            return false;
+            let Some(heir) = held.heir.clone() else { return false };
+            drop(held);
+            return self.materialise(shard, hash, object, &heir, mode);
         }
         let queue = shard.queue_or_insert(hash, object);
         if !queue.held_by(writer).covers(mode) {
@@ -659,6 +668,38 @@ impl LockTable {
         for lock in materialised.iter().chain(locks.iter().flatten()) {
             self.release_held(owner, lock);
         }
+    }
+
+    /// Everything that `owner` holds goes to a new owner, of another session. Nobody else gets a lock in between: holders change
+    /// places under their queues' mutexes. What is materialised for `owner` from now on is the heir's.
+    pub(crate) fn hand_over(&self, owner: &Arc<Owner>, session: Arc<SessionHandle>) -> Arc<Owner> {
+        let heir = Owner::new(session, owner.overtakes);
+        heir.transaction.store(owner.transaction.load(Ordering::Relaxed), Ordering::Relaxed);
+        heir.gate_fast.store(owner.gate_fast.load(Ordering::Relaxed), Ordering::Relaxed);
+        let locks = {
+            let mut held = owner.held.lock();
+            let mut inherited = heir.held.lock();
+            inherited.locks = std::mem::take(&mut held.locks);
+            inherited.materialised = std::mem::take(&mut held.materialised);
+            held.finished = true;
+            held.heir = Some(heir.clone());
+            inherited.locks.iter().flatten().chain(&inherited.materialised).cloned().collect::<Vec<_>>()
+        };
+        for lock in &locks {
+            let mut shard = self.shard(lock.hash);
+            if let Some(queue) = shard.queue_mut(lock.hash, lock.object.as_ref()) {
+                queue.change_holder(owner, &heir);
+            }
+            drop(shard);
+            if let LockObject::Range(tree, id) = &lock.object {
+                self.ranges.change_reader(*tree, *id, |reader| {
+                    if Arc::ptr_eq(&reader.owner, owner) {
+                        reader.owner = heir.clone();
+                    }
+                });
+            }
+        }
+        heir
     }
 
     fn release_held(&self, owner: &Arc<Owner>, lock: &HeldLock) {

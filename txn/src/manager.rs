@@ -3,6 +3,7 @@
 use crate::conflict::{ConflictLog, PastConflict};
 use crate::lock_mode::LockMode;
 use crate::lock_table::{LockTable, ObjectRef, Owner};
+use crate::prepared::Prepared;
 use crate::registry::Registry;
 use crate::session::SessionHandle;
 use crate::ssi::Ssi;
@@ -20,6 +21,7 @@ pub struct TransactionManager {
     pub(crate) registry: Registry,
     pub(crate) ssi: Ssi,
     pub(crate) conflicts: Arc<ConflictLog>,
+    pub(crate) prepared: Prepared,
     session_locks: Mutex<HashMap<u64, SessionLocks>>,
     pub(crate) commit_count: AtomicU64,
     pub(crate) rollback_count: AtomicU64,
@@ -56,6 +58,7 @@ impl TransactionManager {
             registry: Registry::default(),
             ssi: Ssi::new(conflicts.clone()),
             conflicts,
+            prepared: Prepared::default(),
             session_locks: Mutex::default(),
             commit_count: AtomicU64::new(0),
             rollback_count: AtomicU64::new(0),

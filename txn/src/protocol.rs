@@ -255,6 +255,9 @@ impl Transaction {
 
     /// Fails if the transaction has been condemned from outside.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.prepared {
+            return Ok(());
+        }
         if self.owner.as_ref().is_some_and(|owner| owner.doomed.load(Ordering::Relaxed)) {
             return Err(Error::SerialTokenTimeout);
         }
@@ -266,6 +269,9 @@ impl Transaction {
 
     /// Before the commit record.
     pub(crate) fn before_commit(&mut self) -> Result<()> {
+        if self.prepared {
+            return Ok(());
+        }
         self.check()?;
         match &self.protocol {
             Protocol::Undecided | Protocol::Snapshot { .. } => Ok(()),

@@ -37,6 +37,15 @@ impl Registry {
         fast
     }
 
+    /// The transaction goes on under another owner. It stays as it passed the gate.
+    pub(crate) fn replace(&self, writer: WriterId, owner: Arc<Owner>) {
+        let mut shard = self.shard(writer).lock();
+        if let Some(before) = shard.get(&writer) {
+            owner.gate_fast.store(before.gate_fast.load(Ordering::Relaxed), Ordering::Relaxed);
+            shard.insert(writer, owner);
+        }
+    }
+
     pub(crate) fn remove(&self, writer: WriterId) {
         self.shard(writer).lock().remove(&writer);
     }

@@ -116,6 +116,13 @@ impl Sireads {
         }
     }
 
+    /// What a set covers.
+    pub(crate) fn list(&self, set: &ReadSet) -> (Vec<(TreeId, Arc<[u8]>)>, Vec<(TreeId, KeyRange)>) {
+        let keys = set.keys.iter().map(|(_, tree, key)| (*tree, key.clone())).collect();
+        let range = |(tree, id): &(TreeId, u64)| Some((*tree, self.ranges.range(*tree, *id)?));
+        (keys, set.ranges.iter().filter_map(range).collect())
+    }
+
     pub(crate) fn remove(&self, node: NodeId, set: ReadSet) {
         self.remove_keys(node, &set.keys);
         for (tree, id) in set.ranges {

@@ -136,6 +136,13 @@ struct Edge {
     statement: Option<Arc<str>>,
 }
 
+impl Edge {
+    /// One that a restart made forget.
+    fn unknown() -> Edge {
+        Edge { other: NodeId(0), tree: None, key: Arc::from([]), entered_by: NodeId(0), statement: None }
+    }
+}
+
 /// What a 2PL transaction has read, by its locks.
 #[derive(Default)]
 pub(crate) struct LockedReads {
@@ -171,6 +178,10 @@ struct Node {
     unsafe_snapshot: bool,
     /// DEFERRABLE, and waiting to learn it.
     awaits_safe: bool,
+    /// Prepared by PREPARE TRANSACTION: it reads and writes no more, and nothing is kept for its snapshot's sake.
+    parked: bool,
+    /// Restored after a restart: whoever had an edge to it is not known (`prepared.rs`, rule 4).
+    summary_in: bool,
 }
 
 const NONE: Timestamp = Timestamp(u64::MAX);
@@ -492,6 +503,8 @@ impl Ssi {
                 let node = &graph.nodes[&far.other];
                 far.other == me.node || (!node.status.is_committed() && !node.read_only && !node.is_doomed())
             });
+            let unknown = Edge::unknown();
+            let far = far.or(pivot.summary_in.then_some(&unknown));
             let Some(far) = far else { continue };
             let conflict = graph.story(far, edge.other, &edge, Some(me.node));
             if pivot.status == Status::Prepared {
@@ -501,6 +514,60 @@ impl Ssi {
         }
         graph.nodes.get_mut(&me.node).expect("looked up above").status = Status::Prepared;
         Ok(())
+    }
+
+    /// PREPARE TRANSACTION: a prepared node goes to a session of its own, and its snapshot holds nobody back any more.
+    pub(crate) fn park(&self, me: &Participant, session: &Arc<SessionHandle>, store: &Store) {
+        let mut graph = self.graph.lock();
+        let Some(node) = graph.nodes.get_mut(&me.node) else { return };
+        node.session = session.clone();
+        if node.kind == Kind::Ssi && !std::mem::replace(&mut node.parked, true) {
+            let snapshot = node.snapshot;
+            graph.release_snapshot(snapshot);
+        }
+        self.clean(graph, store);
+    }
+
+    /// The SIREADs of a transaction, for the record that outlives the process.
+    pub(crate) fn reads_of(&self, me: &Participant) -> (Vec<(TreeId, Arc<[u8]>)>, Vec<(TreeId, KeyRange)>) {
+        self.sireads.list(&me.reads)
+    }
+
+    /// The node of a transaction that was prepared in an earlier process: prepared, and with an edge out to something committed before
+    /// everything else, and one in from nobody knows whom.
+    pub(crate) fn restore(
+        &self,
+        store: &Store,
+        kind: Kind,
+        session: &Arc<SessionHandle>,
+        writer: Option<WriterId>,
+        read_only: bool,
+        (keys, ranges): (&[(TreeId, Vec<u8>)], &[(TreeId, KeyRange)]),
+    ) -> Participant {
+        let snapshot = if kind == Kind::Ssi { store.last_commit() } else { Timestamp::ZERO };
+        let mut node = Node::new(kind, session, snapshot, read_only);
+        node.writer = writer;
+        node.status = Status::Prepared;
+        node.parked = true;
+        node.summary_in = true;
+        node.summary_out = Timestamp::ZERO;
+        let signals = node.signals.clone();
+        let mut graph = self.graph.lock();
+        if kind == Kind::Ssi {
+            self.active_count.fetch_add(1, Ordering::SeqCst);
+            if !read_only {
+                self.pivot_count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let id = graph.insert(node);
+        if let Some(writer) = writer {
+            graph.by_writer.insert(writer, id);
+        }
+        drop(graph);
+        let mut reads = ReadSet::default();
+        keys.iter().for_each(|(tree, key)| self.sireads.add_key(id, &mut reads, *tree, key));
+        ranges.iter().for_each(|(tree, range)| self.sireads.add_range(id, &mut reads, *tree, range.clone()));
+        Participant { node: id, signals, reads, read_only, known: SmallVec::new() }
     }
 
     /// The commit record is in the log, locks are still held. `ts` is `None` for a transaction that wrote nothing:
@@ -566,12 +633,8 @@ impl Ssi {
     fn end_active(&self, graph: &mut Graph, id: NodeId, read_only: bool) {
         self.active_count.fetch_sub(1, Ordering::SeqCst);
         let node = &graph.nodes[&id];
-        let snapshot = node.snapshot;
-        if let Some(count) = graph.snapshots.get_mut(&snapshot) {
-            *count -= 1;
-            if *count == 0 {
-                graph.snapshots.remove(&snapshot);
-            }
+        if !node.parked {
+            graph.release_snapshot(node.snapshot);
         }
         if read_only {
             graph.read_only_undecided.remove(&id);
@@ -738,6 +801,8 @@ impl Node {
             undecided: HashSet::new(),
             unsafe_snapshot: false,
             awaits_safe: false,
+            parked: false,
+            summary_in: false,
         }
     }
     fn is_doomed(&self) -> bool {
@@ -751,6 +816,15 @@ impl Graph {
         let id = NodeId(self.next);
         self.nodes.insert(id, node);
         id
+    }
+
+    fn release_snapshot(&mut self, snapshot: Timestamp) {
+        if let Some(count) = self.snapshots.get_mut(&snapshot) {
+            *count -= 1;
+            if *count == 0 {
+                self.snapshots.remove(&snapshot);
+            }
+        }
     }
 
     /// Takes the node out. What has an edge to it remembers when it committed (rule 7).

@@ -40,6 +40,8 @@ pub struct Transaction {
     pub(crate) created: Vec<TreeId>,
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
+    /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
+    pub(crate) prepared: bool,
     ended: bool,
 }
 
@@ -78,6 +80,7 @@ impl Transaction {
             next_savepoint: 0,
             created: Vec::new(),
             seen: Timestamp::ZERO,
+            prepared: false,
             ended: false,
         }
     }
@@ -300,6 +303,16 @@ impl Transaction {
         }
     }
 
+    /// The relations that it holds locks on, some more than once.
+    pub fn locked_relations(&self) -> Vec<u32> {
+        let locks = self.owner.as_ref().map(|owner| owner.held_locks()).unwrap_or_default();
+        let relation = |lock: &crate::lock_table::HeldLock| match lock.object {
+            crate::lock_table::LockObject::Relation(oid) => Some(oid),
+            _ => None,
+        };
+        locks.iter().filter_map(relation).collect()
+    }
+
     /// False only for `NoWait` (`pg_try_advisory_lock`): it is not an error there.
     pub fn lock_advisory(
         &mut self,
@@ -375,24 +388,20 @@ impl Transaction {
     /// yet: see [`Committed`]. On an error the transaction is rolled back.
     pub fn commit(mut self) -> Result<Committed> {
         // On an error `self` is dropped, which rolls back.
+        self.commit_in_place()
+    }
+
+    /// As [`Transaction::commit`], but on an error the transaction goes on.
+    pub(crate) fn commit_in_place(&mut self) -> Result<Committed> {
         self.before_commit()?;
-        let ts = match self.writer.take() {
-            Some(writer) => {
-                let id = writer.state().id();
-                let committed = writer.commit();
-                if committed.is_err() {
-                    self.leave_registry(id);
-                }
-                let ts = committed?;
-                self.after_commit(ts);
-                self.leave_registry(id);
-                ts
-            }
-            None => {
-                self.after_commit(None);
-                None
-            }
+        let ts = match &mut self.writer {
+            Some(writer) => writer.try_commit()?,
+            None => None,
         };
+        self.after_commit(ts);
+        if let Some(writer) = self.writer.take() {
+            self.leave_registry(writer.state().id());
+        }
         if let Some(ts) = ts {
             self.options.session.raise_must_see(ts);
         }
@@ -416,6 +425,19 @@ impl Transaction {
         self.after_rollback();
         self.release_everything();
         self.manager.rollback_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Of a transaction that was prepared in an earlier process.
+    pub(crate) fn restore_writer(&mut self, writer: Writer) {
+        self.first_mark = Some(writer.mark());
+        self.owner().transaction.store(writer.state().id().0, Ordering::Relaxed);
+        self.writer = Some(writer);
+        self.writing = true;
+    }
+
+    pub(crate) fn give_up_snapshots(&mut self) {
+        self.snapshot = None;
+        self.catalog_snapshot = None;
     }
 
     fn leave_registry(&mut self, writer: WriterId) {

@@ -78,6 +78,23 @@ impl TwoPhase {
         }
     }
 
+    /// Of a transaction prepared in an earlier process, whose range locks are held again.
+    pub(crate) fn restored(
+        level: Isolation,
+        participant: Option<Participant>,
+        ranges: Vec<(TreeId, u64, KeyRange)>,
+    ) -> TwoPhase {
+        let ranges = ranges.into_iter().map(|(tree, id, range)| LockedRange { tree, id, range }).collect();
+        TwoPhase {
+            level,
+            participant,
+            ranges,
+            intents: SmallVec::new(),
+            row_locks: HashMap::new(),
+            escalated: HashMap::new(),
+        }
+    }
+
     /// Before the locks go: what they protected stays known to SSI transactions, present and to come, that might
     /// overwrite it below this commit (`protocol.rs`).
     pub(crate) fn committed(

@@ -26,6 +26,15 @@ pub(crate) enum Kind {
     Grants = b'a',
 }
 
+impl Kind {
+    /// The inverse of `kind as u8`.
+    pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
+        use Kind::*;
+        let all = [Database, Role, Schema, Table, Sequence, Routine, Type, Settings, Grants];
+        all.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
 #[derive(Clone)]
 pub(crate) enum Object {
     Database(Arc<Database>),

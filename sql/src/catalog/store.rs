@@ -7,6 +7,7 @@
 //! | | `N`, name space, scope OID, name | the OID that has the name |
 //! | 2 sequences | state OID | see `sequence.rs` |
 //! | 3 counters | `o` | the first OID not yet given out (4 bytes) |
+//! | | `p`, gid, 0, number | a prepared transaction's record (`txn/src/prepared.rs`) |
 //!
 //! Names have entries of their own, inserted with the key's uniqueness check: of two transactions that create the same name, the
 //! second waits for the first. Descriptors are written without checks; whoever writes one holds a relation lock on its OID
@@ -149,6 +150,21 @@ impl CatalogTrees {
     ) -> Result<()> {
         Ok(transaction.put(&self.catalog, &name_key(space, scope, name), None)?)
     }
+}
+
+/// A change as the catalog tree has it, and back: for transactions that are committed in another session, or after a restart.
+pub(crate) fn encode_change(change: &Change) -> (Vec<u8>, Option<Vec<u8>>) {
+    (object_key(change.kind, change.oid).to_vec(), change.object.as_ref().map(encode))
+}
+
+pub(crate) fn decode_change(key: &[u8], value: Option<&[u8]>) -> Result<Change> {
+    let damaged = || Error::new(SqlState::DATA_CORRUPTED, "a change of the catalog is damaged");
+    if let Some(value) = value {
+        return Ok(Change::put(decode(key, value)?.ok_or_else(damaged)?));
+    }
+    let [kind, oid @ ..] = key else { return Err(damaged()) };
+    let oid = Oid::from_be_bytes(oid.try_into().map_err(|_| damaged())?);
+    Ok(Change::remove(Kind::from_byte(*kind).ok_or_else(damaged)?, oid))
 }
 
 fn object_key(kind: Kind, oid: Oid) -> [u8; 5] {

@@ -231,6 +231,9 @@ pub trait Services {
     fn prepared_statements(&self) -> Result<Vec<crate::catalog::system::PreparedStatement>> {
         Err(crate::error::Error::unsupported("pg_prepared_statements"))
     }
+    fn prepared_transactions(&self) -> Result<Vec<crate::catalog::system::PreparedTransaction>> {
+        Err(crate::error::Error::unsupported("pg_prepared_xacts"))
+    }
     fn cursors(&self) -> Result<Vec<crate::catalog::system::Cursor>> {
         Err(crate::error::Error::unsupported("pg_cursors"))
     }

@@ -209,7 +209,7 @@ impl Session {
     }
 
     /// Checks constraints that were put off: all at commit, else those that are no longer to be.
-    fn run_deferred(&mut self, at_commit: bool) -> Result<()> {
+    pub(super) fn run_deferred(&mut self, at_commit: bool) -> Result<()> {
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         self.with_exec(|context| run_deferred(&self.core.deferred, at_commit, context))
@@ -282,7 +282,7 @@ impl Session {
         self.end_transaction(false);
     }
 
-    fn end_transaction(&mut self, committed: bool) {
+    pub(super) fn end_transaction(&mut self, committed: bool) {
         self.block.state = State::Idle;
         self.block.savepoints.clear();
         self.block.locks.clear();

@@ -929,13 +929,17 @@ fn is_control(kind: &StatementKind) -> bool {
             | StatementKind::Savepoint(_)
             | StatementKind::Release(_)
             | StatementKind::RollbackTo(_)
+            | StatementKind::PrepareTransaction(_)
     )
 }
 
 fn ends_failed_block(kind: &StatementKind) -> bool {
     matches!(
         kind,
-        StatementKind::Commit { .. } | StatementKind::Rollback { .. } | StatementKind::RollbackTo(_)
+        StatementKind::Commit { .. }
+            | StatementKind::Rollback { .. }
+            | StatementKind::RollbackTo(_)
+            | StatementKind::PrepareTransaction(_)
     )
 }
 

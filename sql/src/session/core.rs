@@ -801,6 +801,9 @@ impl Services for StatementContext<'_> {
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
         Ok(self.core.engine.transactions.locks())
     }
+    fn prepared_transactions(&self) -> Result<Vec<crate::catalog::system::PreparedTransaction>> {
+        super::prepared::list(&self.core)
+    }
     fn prepared_statements(&self) -> Result<Vec<crate::catalog::system::PreparedStatement>> {
         let statements = self.core.statements.borrow();
         let row = |(name, prepared): (&String, &Arc<super::statement::Prepared>)| {

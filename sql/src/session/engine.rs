@@ -100,6 +100,19 @@ impl Engine {
         transaction.rollback();
         let runtime = Runtime::new(store.clone(), temporary_dir(settings));
         let next = stored_oid(&store, &trees)?;
+        let max = check.show("max_prepared_transactions")?.parse().unwrap_or(0);
+        let prepared = transactions.open_prepared(trees.counters.clone(), max)?;
+        if prepared.transactions > 0 {
+            tracing::info!(
+                transactions = prepared.transactions,
+                "prepared transactions wait for their outcome"
+            );
+        }
+        // Their rows' hidden ids are taken.
+        for (tree, greatest) in prepared.counters {
+            runtime.row_ids(&runtime.tree(tree)?)?;
+            runtime.set_row_ids(tree, greatest.saturating_add(1));
+        }
         Ok(Arc::new(Engine {
             sequences: SequenceStore::new(store.clone(), trees.sequences.clone()),
             publisher: Publisher::new(objects, runtime.clone()),

@@ -21,6 +21,7 @@ mod maintenance;
 pub(crate) mod nested;
 pub(crate) mod notify;
 mod portal;
+mod prepared;
 mod registry;
 mod statement;
 mod timers;

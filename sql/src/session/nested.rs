@@ -224,7 +224,10 @@ impl<'a> Nested<'a> {
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)
             | StatementKind::Release(_)
-            | StatementKind::RollbackTo(_) => {
+            | StatementKind::RollbackTo(_)
+            | StatementKind::PrepareTransaction(_)
+            | StatementKind::CommitPrepared(_)
+            | StatementKind::RollbackPrepared(_) => {
                 return Err(Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "transaction control is not supported in functions",

@@ -108,6 +108,7 @@ impl Session {
                 self.rollback_to_savepoint(name)?;
                 Ok("ROLLBACK")
             }
+            StatementKind::PrepareTransaction(gid) => self.prepare_transaction(gid),
             _ => Err(Error::internal("not transaction control")),
         }
     }
@@ -228,9 +229,14 @@ impl Session {
                 self.core.notify(channel, payload.as_deref().unwrap_or(""))?;
                 "NOTIFY"
             }
-            StatementKind::PrepareTransaction(_) => return Err(Error::unsupported("PREPARE TRANSACTION")),
-            StatementKind::CommitPrepared(_) => return Err(Error::unsupported("COMMIT PREPARED")),
-            StatementKind::RollbackPrepared(_) => return Err(Error::unsupported("ROLLBACK PREPARED")),
+            StatementKind::CommitPrepared(gid) => {
+                self.commit_prepared(gid)?;
+                "COMMIT PREPARED"
+            }
+            StatementKind::RollbackPrepared(gid) => {
+                self.rollback_prepared(gid)?;
+                "ROLLBACK PREPARED"
+            }
             StatementKind::Unsupported(what) => return Err(Error::unsupported(what)),
             StatementKind::Do { language, body } => {
                 self.in_statement(|context| crate::exec::routine::run_block(language, body, context))?;

@@ -306,7 +306,7 @@ settings! {
         "Sets the maximum number of predicate-locked pages and tuples per relation.";
     "max_pred_locks_per_transaction", Integer { min: 10, max: 2147483647, unit: Unit::None }, "64", Postmaster, 0, "Lock Management",
         "Sets the maximum number of predicate locks per transaction.";
-    "max_prepared_transactions", Integer { min: 0, max: 262143, unit: Unit::None }, "0", Postmaster, 0, "Resource Usage / Memory",
+    "max_prepared_transactions", Integer { min: 0, max: 262143, unit: Unit::None }, "64", Postmaster, 0, "Resource Usage / Memory",
         "Sets the maximum number of simultaneously prepared transactions.";
     "max_replication_slots", Integer { min: 0, max: 262143, unit: Unit::None }, "0", Postmaster, 0, "Replication / Sending Servers",
         "Sets the maximum number of simultaneously defined replication slots.";

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::functions::system::lsn_text;
 use crate::session::conflict::{describe_key, find_tree};
-use crate::types::{ArrayValue, Datum, Type};
+use crate::types::{ArrayValue, Datum, Oid, Type};
 use serin_txn::{Conflict, ConflictKind, Isolation, Mode, PastConflict};
 use std::sync::Arc;
 
@@ -19,6 +19,16 @@ pub struct PreparedStatement {
     pub prepared_at: i64,
     pub parameter_types: Vec<Type>,
     pub from_sql: bool,
+}
+
+/// A row of pg_prepared_xacts.
+#[derive(Clone, Debug)]
+pub struct PreparedTransaction {
+    pub transaction: u64,
+    pub gid: String,
+    pub prepared_at: i64,
+    pub owner: Oid,
+    pub database: Oid,
 }
 
 /// A row of pg_cursors.
@@ -37,6 +47,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_settings" => pg_settings,
         "pg_stat_activity" => pg_stat_activity,
         "pg_locks" => pg_locks,
+        "pg_prepared_xacts" => pg_prepared_xacts,
         "pg_prepared_statements" => pg_prepared_statements,
         "pg_hba_file_rules" => pg_hba_file_rules,
         "pg_cursors" => pg_cursors,
@@ -163,11 +174,34 @@ fn pg_locks(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("classid", class),
             ("objid", object),
             ("objsubid", sub),
-            ("virtualtransaction", text(format!("{}/0", lock.pid))),
-            ("pid", Datum::Int4(lock.pid)),
+            (
+                "virtualtransaction",
+                match (lock.pid, lock.transaction) {
+                    // A prepared transaction's: it belongs to no session.
+                    (0, Some(id)) => text(format!("-1/{id}")),
+                    (pid, _) => text(format!("{pid}/0")),
+                },
+            ),
+            ("pid", if lock.pid == 0 { Datum::Null } else { Datum::Int4(lock.pid) }),
             ("mode", text(lock.mode)),
             ("granted", boolean(lock.granted)),
             ("fastpath", boolean(false)),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_prepared_xacts(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let catalog = context.services.catalog();
+    let mut rows = Rows::catalog("pg_prepared_xacts");
+    for prepared in context.services.prepared_transactions()? {
+        let database = catalog.databases().find(|database| database.oid == prepared.database);
+        rows.push([
+            ("transaction", oid(prepared.transaction as u32)),
+            ("gid", text(prepared.gid)),
+            ("prepared", Datum::Timestamp(prepared.prepared_at)),
+            ("owner", optional(catalog.role(prepared.owner).map(|role| &role.name))),
+            ("database", optional(database.map(|database| &database.name))),
         ]);
     }
     rows.finish()

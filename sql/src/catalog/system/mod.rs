@@ -37,7 +37,7 @@ use super::SystemRelation;
 use crate::types::{Oid, Type};
 
 pub use fixed::type_facts;
-pub use live::{Cursor, PreparedStatement};
+pub use live::{Cursor, PreparedStatement, PreparedTransaction};
 pub use objects::operator_class_named;
 pub use objects::{comments, shared_comments};
 pub use relations::all;
