@@ -243,7 +243,9 @@ pub fn expand(scan: &Scan, conditions: &[Expr], context: &PlanContext<'_>) -> Re
     let own: ColumnSet = scan.columns.iter().copied().collect();
     let mut walk = Walk { scan, conditions, own, context, out: &mut expanded, aliases: 0 };
     match scan.table.is_partitioned() {
-        true => drop(walk.partitions(&scan.table)?),
+        true => {
+            walk.partitions(&scan.table)?;
+        }
         false => {
             walk.push(&scan.table);
             for child in context.catalog.descendants(&scan.table) {

@@ -19,6 +19,7 @@ use crate::exec::runtime::{RunState, Runtime};
 use crate::exec::targets::Inserter;
 use crate::exec::{ExecContext, Execution};
 use crate::expr::Expr;
+use crate::functions::parse_in_context;
 use crate::parse::ast::{self, CopySource, CopyTarget};
 use crate::plan::logical::ModifyKind;
 use crate::plan::permissions::{RelationUse, check_relation};
@@ -26,7 +27,7 @@ use crate::plan::{Plan, PlanContext};
 use crate::table::loader::TableLoader;
 use crate::table::runs::RunLoader;
 use crate::table::{Arbiter, InsertOutcome, TableWriter};
-use crate::types::{Datum, Oid, Type, apply_modifier, parse_datum, read_binary};
+use crate::types::{Datum, Oid, Type, apply_modifier, read_binary};
 use serin_txn::{RelationLockMode, WaitPolicy};
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -183,7 +184,7 @@ impl Loading {
                     crate::functions::domain::verify(&Datum::Null, data_type, &context.eval)?;
                     continue;
                 };
-                parse_datum(text, data_type, modifier, context.eval.render)
+                parse_in_context(text, data_type, modifier, &context.eval)
             };
             let value = value.and_then(|value| {
                 crate::functions::domain::verify(&value, data_type, &context.eval)?;
@@ -238,12 +239,14 @@ impl CopyOut {
             let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
             self.writer.begin(&names, out);
         }
-        let Some(batch) = self.execution.next(context)? else {
+        let Some(mut batch) = self.execution.next(context)? else {
             self.writer.end(out);
             return Ok(false);
         };
-        if self.plan.fields.is_none() {
-            return Ok(true);
+        let Some(fields) = &self.plan.fields else { return Ok(true) };
+        if !self.binary {
+            let types = fields.iter().map(|field| field.data_type).enumerate();
+            super::portal::name_objects(&mut batch, types, context)?;
         }
         self.writer.rows(&batch, context.eval.render, out);
         self.rows += batch.rows as u64;

@@ -51,29 +51,39 @@ pub(super) struct ResultShape {
 }
 
 impl ResultShape {
-    /// A regclass and its kin are shown by name, which the catalog knows and the encoders of columns do not: they become texts here.
     fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
         let Some(fields) = &self.fields else { return Ok(()) };
-        for (at, field) in fields.iter().enumerate() {
-            let named = matches!(
-                field.data_type,
-                Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC | Type::REGPROCEDURE
-            );
-            if !named || self.formats.get(at).is_some_and(|format| *format != Format::Text) {
-                continue;
-            }
-            let mut texts = Vec::with_capacity(batch.rows);
-            for row in 0..batch.rows {
-                let value = batch.columns[at].get(row);
-                texts.push(match value.is_null() {
-                    true => Datum::Null,
-                    false => Datum::text(format_in_context(&value, field.data_type, &context.eval)?),
-                });
-            }
-            batch.columns[at] = Arc::new(Column::from_datums(Repr::Text, &texts));
-        }
-        Ok(())
+        let as_text = |at: usize| self.formats.get(at).is_none_or(|format| *format == Format::Text);
+        let types = fields.iter().enumerate().filter(|(at, _)| as_text(*at));
+        name_objects(batch, types.map(|(at, field)| (at, field.data_type)), context)
     }
+}
+
+/// A regclass and its kin are shown by name, which the catalog knows and the encoders of columns do not: they become texts here.
+pub(super) fn name_objects(
+    batch: &mut Batch,
+    types: impl Iterator<Item = (usize, Type)>,
+    context: &ExecContext<'_>,
+) -> Result<()> {
+    for (at, data_type) in types {
+        let named = matches!(
+            data_type,
+            Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC | Type::REGPROCEDURE
+        );
+        if !named {
+            continue;
+        }
+        let mut texts = Vec::with_capacity(batch.rows);
+        for row in 0..batch.rows {
+            let value = batch.columns[at].get(row);
+            texts.push(match value.is_null() {
+                true => Datum::Null,
+                false => Datum::text(format_in_context(&value, data_type, &context.eval)?),
+            });
+        }
+        batch.columns[at] = Arc::new(Column::from_datums(Repr::Text, &texts));
+    }
+    Ok(())
 }
 
 #[expect(clippy::large_enum_variant, reason = "one for each portal, mostly the large one")]
@@ -306,8 +316,8 @@ impl Portals {
     }
     /// Names of the cursors that are to outlive their transaction.
     pub fn to_hold(&self) -> Vec<String> {
-        let new = |portal: &&Box<Portal>| portal.is_holdable() && !portal.is_held;
-        self.named.values().filter(new).map(|portal| portal.name.clone()).collect()
+        let new = |portal: &&Portal| portal.is_holdable() && !portal.is_held;
+        self.named.values().map(|portal| &**portal).filter(new).map(|portal| portal.name.clone()).collect()
     }
     /// ROLLBACK TO the savepoint at this position: what was made after it goes.
     pub fn drop_above(&mut self, level: usize) {

@@ -427,7 +427,9 @@ impl Routing {
         }
         let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
         let mut whole = false;
-        let (mut low, mut high): (Option<(&[u8], bool)>, Option<(&[u8], bool)>) = (None, None);
+        /// A bound of a key, and whether it is inside.
+        type Limit<'a> = Option<(&'a [u8], bool)>;
+        let (mut low, mut high): (Limit<'_>, Limit<'_>) = (None, None);
         for (at, key) in self.keys.iter().enumerate() {
             let of_key = || tests.iter().filter(|(key, _)| *key == at).map(|(_, test)| test);
             let list = of_key().find_map(|test| match test {
@@ -694,7 +696,7 @@ fn hash_value(value: &Datum, data_type: Type) -> u64 {
     };
     let float = |value: f64| match value {
         // Both zeros, and every NaN.
-        value if value == 0.0 => PARTITION_SEED,
+        0.0 => PARTITION_SEED,
         value if value.is_nan() => hash_bytes(&f64::NAN.to_le_bytes()),
         value => hash_bytes(&value.to_le_bytes()),
     };

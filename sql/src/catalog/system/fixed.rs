@@ -18,7 +18,6 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_amop" => |_| facts("pg_amop", include_str!("facts/pg_amop.tsv")),
         "pg_amproc" => |_| facts("pg_amproc", include_str!("facts/pg_amproc.tsv")),
         "pg_collation" => |_| facts("pg_collation", include_str!("facts/pg_collation.tsv")),
-        "pg_init_privs" => pg_init_privs,
         "pg_language" => |_| facts("pg_language", include_str!("facts/pg_language.tsv")),
         "pg_tablespace" => pg_tablespace,
         "pg_proc" => pg_proc,
@@ -192,35 +191,6 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 fn restricted_acl(function: &functions::Function, catalog: &Catalog) -> Datum {
     let acl = catalog.built_in_acl(ObjectClass::Function, function.oid);
     super::objects::list(Some(acl).filter(|_| function.is_restricted(catalog)), catalog)
-}
-
-/// What built-in objects grant from the start: pg_dump leaves it out.
-fn pg_init_privs(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    use super::objects::{CLASS_NAMESPACE, CLASS_RELATION, list};
-    use crate::catalog::acl::initial_acl;
-    const CLASS_PROC: u32 = 1255;
-    let catalog = context.services.catalog();
-    let mut rows = Rows::catalog("pg_init_privs");
-    let mut push = |object, class, privileges| {
-        rows.push([
-            ("objoid", oid(object)),
-            ("classoid", oid(class)),
-            ("privtype", letter('i')),
-            ("initprivs", privileges),
-        ]);
-    };
-    for (relation, _) in super::all() {
-        let initial = initial_acl(ObjectClass::Table, relation.oid);
-        push(relation.oid, CLASS_RELATION, list(Some(initial), &catalog));
-    }
-    for function in functions::all().iter().filter(|function| function.is_restricted(&catalog)) {
-        let initial = initial_acl(ObjectClass::Function, function.oid);
-        push(function.oid, CLASS_PROC, list(Some(initial), &catalog));
-    }
-    for schema in catalog.schemas().filter(|schema| schema.database == 0) {
-        push(schema.oid, CLASS_NAMESPACE, list(schema.acl.as_ref(), &catalog));
-    }
-    rows.finish()
 }
 
 fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
