@@ -95,6 +95,9 @@ impl Services for CatalogOnly {
     fn locks(&self) -> Result<Vec<serin_txn::LockInfo>> {
         Ok(Vec::new())
     }
+    fn prepared_transactions(&self) -> Result<Vec<PreparedTransaction>> {
+        Ok(Vec::new())
+    }
     fn prepared_statements(&self) -> Result<Vec<PreparedStatement>> {
         let parameter_types = vec![Type::INT4];
         let statement = "select $1".into();
