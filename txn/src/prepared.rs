@@ -48,6 +48,7 @@ use crate::lock_mode::LockMode;
 use crate::lock_table::{Acquired, LockObject, ObjectRef, Owner, RangeReader};
 use crate::protocol::Protocol;
 use crate::session::SessionHandle;
+use crate::siread::ReadList;
 use crate::ssi::Kind;
 use crate::two_phase::TwoPhase;
 use crate::{
@@ -439,7 +440,7 @@ impl Transaction {
             record.item_done()?;
         }
         if let (Some(participant), Protocol::Ssi(_)) = (participant, &self.protocol) {
-            let (keys, ranges) = manager.ssi.reads_of(participant);
+            let ReadList { keys, ranges } = manager.ssi.reads_of(participant);
             for (tree, key) in keys {
                 record.row.push(tag::READ_KEY);
                 put_number(&mut record.row, tree.0);
@@ -676,8 +677,7 @@ struct Restoring {
     transaction: Transaction,
     owner: Arc<Owner>,
     ranges: Vec<(TreeId, u64, KeyRange)>,
-    read_keys: Vec<(TreeId, Vec<u8>)>,
-    read_ranges: Vec<(TreeId, KeyRange)>,
+    read: ReadList,
     rows: u32,
     complete: bool,
 }
@@ -708,8 +708,7 @@ impl Restoring {
             transaction,
             owner,
             ranges: Vec::new(),
-            read_keys: Vec::new(),
-            read_ranges: Vec::new(),
+            read: ReadList::default(),
             rows: 0,
             complete: false,
         })
@@ -789,11 +788,11 @@ impl Restoring {
             }
             tag::READ_KEY => {
                 let (Some(tree), Some(key)) = (decoder.tree(), decoder.bytes()) else { return Ok(None) };
-                self.read_keys.push((tree, key.to_vec()));
+                self.read.keys.push((tree, key.into()));
             }
             tag::READ_RANGE => {
                 let (Some(tree), Some(range)) = (decoder.tree(), decoder.range()) else { return Ok(None) };
-                self.read_ranges.push((tree, range));
+                self.read.ranges.push((tree, range));
             }
             tag::END => self.complete = true,
             _ => return Ok(None),
@@ -809,14 +808,13 @@ impl Restoring {
     }
 
     fn finish(self) -> Result<(String, Waiting)> {
-        let Restoring { gid, head, mut transaction, ranges, read_keys, read_ranges, rows, .. } = self;
+        let Restoring { gid, head, mut transaction, ranges, read, rows, .. } = self;
         let manager = transaction.manager.clone();
         let session = transaction.options.session.clone();
         let writer = head.writes.then_some(WriterId(head.id));
         let join = |kind| {
-            let reads = (&*read_keys, &*read_ranges);
             let node = head.role == Role::Node;
-            node.then(|| manager.ssi.restore(&manager.store, kind, &session, writer, head.read_only, reads))
+            node.then(|| manager.ssi.restore(&manager.store, kind, &session, writer, head.read_only, &read))
         };
         transaction.protocol = match head.mode {
             Mode::Ssi => match join(Kind::Ssi) {

@@ -42,6 +42,13 @@ pub(crate) struct ReadSet {
     ranges: Vec<(TreeId, u64)>,
 }
 
+/// Keys and ranges by tree: what a transaction has read, as it can be written down.
+#[derive(Default)]
+pub(crate) struct ReadList {
+    pub(crate) keys: Vec<(TreeId, Arc<[u8]>)>,
+    pub(crate) ranges: Vec<(TreeId, KeyRange)>,
+}
+
 impl Default for Sireads {
     fn default() -> Sireads {
         Sireads {
@@ -117,10 +124,10 @@ impl Sireads {
     }
 
     /// What a set covers.
-    pub(crate) fn list(&self, set: &ReadSet) -> (Vec<(TreeId, Arc<[u8]>)>, Vec<(TreeId, KeyRange)>) {
+    pub(crate) fn list(&self, set: &ReadSet) -> ReadList {
         let keys = set.keys.iter().map(|(_, tree, key)| (*tree, key.clone())).collect();
         let range = |(tree, id): &(TreeId, u64)| Some((*tree, self.ranges.range(*tree, *id)?));
-        (keys, set.ranges.iter().filter_map(range).collect())
+        ReadList { keys, ranges: set.ranges.iter().filter_map(range).collect() }
     }
 
     pub(crate) fn remove(&self, node: NodeId, set: ReadSet) {

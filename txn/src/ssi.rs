@@ -68,7 +68,7 @@ use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
 use crate::lock_table::{HeldLock, LockObject};
 use crate::rules::{Rule, Rules};
 use crate::session::SessionHandle;
-use crate::siread::{ReadSet, Sireads};
+use crate::siread::{ReadList, ReadSet, Sireads};
 use crate::{Error, LockInfo, Result};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
@@ -529,7 +529,7 @@ impl Ssi {
     }
 
     /// The SIREADs of a transaction, for the record that outlives the process.
-    pub(crate) fn reads_of(&self, me: &Participant) -> (Vec<(TreeId, Arc<[u8]>)>, Vec<(TreeId, KeyRange)>) {
+    pub(crate) fn reads_of(&self, me: &Participant) -> ReadList {
         self.sireads.list(&me.reads)
     }
 
@@ -542,7 +542,7 @@ impl Ssi {
         session: &Arc<SessionHandle>,
         writer: Option<WriterId>,
         read_only: bool,
-        (keys, ranges): (&[(TreeId, Vec<u8>)], &[(TreeId, KeyRange)]),
+        read: &ReadList,
     ) -> Participant {
         let snapshot = if kind == Kind::Ssi { store.last_commit() } else { Timestamp::ZERO };
         let mut node = Node::new(kind, session, snapshot, read_only);
@@ -565,8 +565,10 @@ impl Ssi {
         }
         drop(graph);
         let mut reads = ReadSet::default();
-        keys.iter().for_each(|(tree, key)| self.sireads.add_key(id, &mut reads, *tree, key));
-        ranges.iter().for_each(|(tree, range)| self.sireads.add_range(id, &mut reads, *tree, range.clone()));
+        read.keys.iter().for_each(|(tree, key)| self.sireads.add_key(id, &mut reads, *tree, key));
+        read.ranges
+            .iter()
+            .for_each(|(tree, range)| self.sireads.add_range(id, &mut reads, *tree, range.clone()));
         Participant { node: id, signals, reads, read_only, known: SmallVec::new() }
     }
 

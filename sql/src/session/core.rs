@@ -802,7 +802,7 @@ impl Services for StatementContext<'_> {
         Ok(self.core.engine.transactions.locks())
     }
     fn prepared_transactions(&self) -> Result<Vec<crate::catalog::system::PreparedTransaction>> {
-        super::prepared::list(&self.core)
+        super::prepared::list(self.core)
     }
     fn prepared_statements(&self) -> Result<Vec<crate::catalog::system::PreparedStatement>> {
         let statements = self.core.statements.borrow();

@@ -139,7 +139,7 @@ impl Session {
         let of_temporary = |oid: Oid| {
             let temporary = |table: &crate::catalog::Table| table.persistence == Persistence::Temporary;
             now.table(oid).is_some_and(|table| temporary(&table))
-                || before.table(oid).is_some_and(|table| temporary(&table))
+                || before.table(oid).is_some_and(|table| temporary(table))
         };
         let view = self.core.view.borrow();
         let mut changes = view.changes().iter();
