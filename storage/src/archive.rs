@@ -331,7 +331,6 @@ pub(crate) fn read_position(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Lsn>> {
 
 pub(crate) fn write_position(vfs: &dyn Vfs, dir: &Path, position: Lsn) -> Result<()> {
     let path = dir.join(POSITION_FILE);
-    let new = !vfs.exists(&path);
     let mut bytes = [0; POSITION_BYTES];
     bytes[..8].copy_from_slice(POSITION_MAGIC);
     bytes[16..].copy_from_slice(&position.0.to_le_bytes());
@@ -340,7 +339,8 @@ pub(crate) fn write_position(vfs: &dyn Vfs, dir: &Path, position: Lsn) -> Result
     let file = vfs.open(&path, true).context("create", &path)?;
     file.write_at(&bytes, 0).context("write", &path)?;
     file.sync_data().context("sync", &path)?;
-    if new { vfs.sync_dir(dir).context("sync", dir) } else { Ok(()) }
+    // Not only when it is new: the sync of its first write may have failed.
+    vfs.sync_dir(dir).context("sync", dir)
 }
 
 pub(crate) fn forget_position(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
@@ -366,17 +366,18 @@ impl DirectoryArchive {
 
 impl ArchiveTarget for DirectoryArchive {
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
-        if let Some(there) = self.get(name)? {
-            return match there == bytes {
-                true => Ok(()),
-                false => Err(differs(name)),
-            };
-        }
         let path = self.dir.join(name);
         let dir = path.parent().expect("a name in a directory");
+        if let Some(there) = self.get(name)? {
+            if there != bytes {
+                return Err(differs(name));
+            }
+            // It may be the work of an attempt whose last sync failed: to be seen is not to be durable.
+            self.vfs.sync_dir(dir).context("sync", dir)?;
+            return self.vfs.sync_dir(&self.dir).context("sync", &self.dir);
+        }
         if !self.vfs.exists(dir) {
             self.vfs.create_dir_all(dir).context("create", dir)?;
-            self.vfs.sync_dir(&self.dir).context("sync", &self.dir)?;
         }
         let temporary = path.with_extension("partial");
         if self.vfs.exists(&temporary) {
@@ -386,7 +387,8 @@ impl ArchiveTarget for DirectoryArchive {
         file.write_at(&bytes, 0).context("write", &temporary)?;
         file.sync_data().context("sync", &temporary)?;
         self.vfs.rename(&temporary, &path).context("rename", &temporary)?;
-        self.vfs.sync_dir(dir).context("sync", dir)
+        self.vfs.sync_dir(dir).context("sync", dir)?;
+        self.vfs.sync_dir(&self.dir).context("sync", &self.dir)
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
