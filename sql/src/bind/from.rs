@@ -281,7 +281,7 @@ impl Binder<'_> {
     }
 
     /// A view is its definition, bound where it sees none of the names around it.
-    fn view(
+    pub(super) fn view(
         &mut self,
         view: &Table,
         label: Arc<str>,
@@ -339,9 +339,7 @@ impl Binder<'_> {
         };
         let mut plan = bound.plan;
         if view.is_security_barrier() {
-            // Conditions from outside stay above: a function in one could tell what the view hides.
-            plan =
-                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+            plan = fence(plan);
         }
         let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
@@ -798,6 +796,11 @@ impl Binder<'_> {
 }
 
 /// OFFSET 0
+/// What conditions from outside stay above: a function in one could tell what the view below hides.
+pub fn fence(input: Logical) -> Logical {
+    Logical::Limit { input: Box::new(input), limit: None, offset: Some(no_offset()), ties: None }
+}
+
 fn no_offset() -> Expr {
     Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
@@ -830,7 +833,7 @@ fn check_duplicate_aliases(left: &[NamedItem], right: &[NamedItem]) -> Result<()
 }
 
 /// Applies `AS t (a, b)`.
-fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
+pub fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if alias.columns.len() > columns.len() {
         return Err(Error::new(

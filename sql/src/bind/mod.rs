@@ -22,6 +22,7 @@ mod permission;
 mod query;
 mod scope;
 mod select;
+pub(crate) mod target;
 mod window;
 
 pub(crate) use modify::position_of;

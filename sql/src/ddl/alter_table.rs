@@ -60,7 +60,8 @@ impl Ddl<'_> {
                         | Action::SetSchema(_)
                         | Action::OwnerTo(_)
                         | Action::SetOptions(_)
-                )
+                        | Action::ResetOptions(_)
+                ) || (found.is_view() && matches!(action, Action::SetDefault(..) | Action::DropDefault(_)))
             })
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
@@ -567,6 +568,13 @@ impl Ddl<'_> {
                     table.options.retain(|(existing, _)| *existing != name);
                     table.options.push((name, value));
                 }
+                if table.is_view() {
+                    table.simple_view = self.simple_view(table)?;
+                }
+                Ok(())
+            }
+            Action::ResetOptions(names) => {
+                table.options.retain(|(known, _)| !names.contains(known));
                 Ok(())
             }
             Action::AttachPartition { .. }

@@ -160,6 +160,7 @@ impl Ddl<'_> {
             view: None,
             statistics: None,
             view_names: Vec::new(),
+            simple_view: None,
             populated: None,
             depends_on: Vec::new(),
             inheritance: Default::default(),

@@ -133,7 +133,15 @@ impl Ddl<'_> {
         if table.is_view() {
             let name = &table.name;
             return match (create.timing, create.each_row) {
-                (TriggerTiming::InsteadOf, true) => Err(Error::unsupported("an INSTEAD OF trigger")),
+                (TriggerTiming::InsteadOf, true) if create.when.is_some() => {
+                    let message = "INSTEAD OF triggers cannot have WHEN conditions";
+                    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+                }
+                (TriggerTiming::InsteadOf, true) if !create.columns.is_empty() => {
+                    let message = "INSTEAD OF triggers cannot have column lists";
+                    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+                }
+                (TriggerTiming::InsteadOf, true) => Ok(()),
                 (TriggerTiming::InsteadOf, false) => Err(Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "INSTEAD OF triggers must be FOR EACH ROW",
@@ -145,7 +153,7 @@ impl Ddl<'_> {
                 (_, false) if create.truncate => {
                     refuse(format!("\"{name}\" is a view"), "Views cannot have TRUNCATE triggers.")
                 }
-                _ => Err(Error::unsupported("a trigger on a view")),
+                _ => Ok(()),
             };
         }
         if create.timing == TriggerTiming::InsteadOf {

@@ -14,6 +14,7 @@ mod cte;
 pub(crate) mod domain;
 pub(crate) mod foreign_key;
 mod function;
+mod instead;
 mod join;
 mod lock;
 pub(crate) mod merge;

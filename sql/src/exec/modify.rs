@@ -12,6 +12,7 @@ use super::PLAIN_ORDER;
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
+use super::instead::Instead;
 use super::merge::{Merger, event_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
@@ -339,7 +340,24 @@ impl Changer {
         if let Some(after) = &mut self.after {
             after.row(Some(&old), Some(&new), rt)?;
         }
+        self.check_views(&new, rt)?;
         Ok(Some(new))
+    }
+
+    /// CHECK OPTION of the views through which a row was written.
+    fn check_views(&self, row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
+        if self.modify.checks.is_empty() {
+            return Ok(());
+        }
+        let mut over = match &self.places {
+            None => row.to_vec(),
+            places => carried(row, places),
+        };
+        over.push(Datum::Oid(self.modify.table.oid));
+        match super::instead::failed_check(&self.modify.checks, &over, rt)? {
+            Some(error) => Err(self.writer.with_row(error, row, rt.context)),
+            None => Ok(()),
+        }
     }
 
     fn watch_update(&mut self, key: &[u8], old: &[Datum], new: &[Datum], rt: &Runtime<'_>) -> Result<()> {
@@ -385,6 +403,7 @@ impl Changer {
                     if let Some(watcher) = &mut self.watcher {
                         watcher.inserted(&key, &row, rt)?;
                     }
+                    self.check_views(&row, rt)?;
                     return Ok(Some(row));
                 }
                 InsertOutcome::Conflict { key, visible, .. } => (key, visible),
@@ -451,6 +470,7 @@ impl Changer {
             if let Some(after) = &mut self.after_conflict {
                 after.row(Some(&existing), Some(&new), rt)?;
             }
+            self.check_views(&new, rt)?;
             return Ok(Some(new));
         }
     }
@@ -527,6 +547,9 @@ impl Modify {
         let modify = self.modify.clone();
         if let Some(merge) = &modify.merge {
             return self.merge(merge, rt);
+        }
+        if let Some(columns) = &modify.instead {
+            return self.run_instead(columns, rt);
         }
         if modify.targets_others {
             return self.run_on_others(rt);
@@ -627,6 +650,29 @@ impl Modify {
         }
         targets.end(rt);
         named.end(rt);
+        self.finish(affected, rt)?;
+        Ok(out.finish())
+    }
+
+    /// The same where a view's triggers do it.
+    fn run_instead(&mut self, columns: &[usize], rt: &Runtime<'_>) -> Result<Batch> {
+        let mut instead = Instead::new(&self.modify, rt)?;
+        let mut out = Collected::new(&self.types);
+        let mut affected = 0;
+        while let Some(batch) = self.input.next(rt, 1)? {
+            rt.check_interrupt()?;
+            for at in 0..batch.rows {
+                let input = batch.row(at);
+                let Some(row) = instead.row(columns, &input, rt)? else { continue };
+                affected += 1;
+                if self.modify.returning.is_some() {
+                    let returned = [instead.returned(row, &input, rt)?];
+                    out.append(&super::basic::datums_to_batch(&returned, &self.types));
+                    check_budget(out.bytes(), rt, "RETURNING rows")?;
+                }
+            }
+        }
+        instead.end(rt);
         self.finish(affected, rt)?;
         Ok(out.finish())
     }

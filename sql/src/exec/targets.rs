@@ -197,6 +197,8 @@ impl Targets {
                 on_conflict: None,
                 merge: None,
                 returning: base.returning.clone(),
+                checks: base.checks.clone(),
+                instead: None,
             })
         };
         let deleter = self.changer(&plain(ModifyKind::Delete), from, rt)?;
@@ -267,6 +269,8 @@ fn for_table(
         on_conflict,
         merge: None,
         returning: base.returning.clone(),
+        checks: base.checks.clone(),
+        instead: None,
     })
 }
 
@@ -303,6 +307,8 @@ pub fn relocate_from(leaf: &Arc<Table>, moved: Moved, rt: &Runtime<'_>) -> Resul
         on_conflict: None,
         merge: None,
         returning: None,
+        checks: Vec::new(),
+        instead: None,
     });
     let mut targets = Targets::new(root);
     targets.relocate(&base, leaf.oid, moved, &[], rt)?;
@@ -338,6 +344,8 @@ impl Inserter {
             on_conflict: None,
             merge: None,
             returning: None,
+            checks: Vec::new(),
+            instead: None,
         });
         let named = Changer::new(&base, rt)?;
         named.begin(rt)?;

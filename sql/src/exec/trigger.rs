@@ -356,8 +356,30 @@ impl Triggers {
         new: Option<Vec<Datum>>,
         rt: &Runtime<'_>,
     ) -> Result<Option<Option<Vec<Datum>>>> {
+        self.row_by_row(TriggerTiming::Before, event, old, new, rt)
+    }
+
+    /// The same of a view's row.
+    pub fn instead_of_row(
+        &self,
+        event: Event,
+        old: Option<&[Datum]>,
+        new: Option<Vec<Datum>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Option<Vec<Datum>>>> {
+        self.row_by_row(TriggerTiming::InsteadOf, event, old, new, rt)
+    }
+
+    fn row_by_row(
+        &self,
+        timing: TriggerTiming,
+        event: Event,
+        old: Option<&[Datum]>,
+        new: Option<Vec<Datum>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Option<Vec<Datum>>>> {
         let mut new = new;
-        for ready in self.matching(TriggerTiming::Before, event, true) {
+        for ready in self.matching(timing, event, true) {
             if !self.holds(ready, old, new.as_deref(), rt)? {
                 continue;
             }

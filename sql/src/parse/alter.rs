@@ -328,7 +328,8 @@ impl Parser<'_> {
             }
             Some(K::Reset) if self.is_symbol_ahead(1, b'(') => {
                 self.advance();
-                Ok(AlterTableAction::SetOptions(self.storage_options()?))
+                let names = self.storage_options()?.into_iter().map(|(name, _)| name).collect();
+                Ok(AlterTableAction::ResetOptions(names))
             }
             Some(
                 K::Attach

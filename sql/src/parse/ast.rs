@@ -1227,6 +1227,7 @@ pub enum AlterTableAction {
     OwnerTo(RoleSpec),
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
+    ResetOptions(Vec<String>),
     /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.
     /// ENABLE, DISABLE, FORCE and NO FORCE ROW LEVEL SECURITY.
     SetRowSecurity(RowSecurity),

@@ -20,7 +20,7 @@ pub mod node;
 pub mod permissions;
 mod physical;
 pub mod prune;
-mod rules;
+pub(crate) mod rules;
 pub mod short;
 
 pub use explain::explain;
