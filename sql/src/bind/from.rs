@@ -101,6 +101,11 @@ impl Binder<'_> {
             let binding = cte.binding.clone();
             return self.cte_reference(single, binding, alias, name.position);
         }
+        if let [single] = name.parts.as_slice()
+            && let Some(binding) = self.transition_table(single)
+        {
+            return self.cte_reference(single, binding, alias, name.position);
+        }
         match self.find_relation(name)? {
             Relation::Table(table) => {
                 self.lock_relation(
@@ -160,6 +165,18 @@ impl Binder<'_> {
             .detail("This operation is not supported for indexes.")
             .at(name.position)),
         }
+    }
+
+    /// A transition table of the trigger function that the statement is in.
+    fn transition_table(&mut self, name: &str) -> Option<CteBinding> {
+        let transitions = self.context.eval.services.transitions()?;
+        transitions.rows(name)?;
+        let index = self.work_tables;
+        self.work_tables += 1;
+        self.transitions.push((index, name.to_owned()));
+        let live = transitions.table.columns.iter().filter(|column| !column.dropped);
+        let columns = live.map(|column| (column.name.clone(), column.data_type(), column.modifier));
+        Some(CteBinding::WorkTable { index, columns: columns.collect() })
     }
 
     pub fn find_relation(&self, name: &ast::ObjectName) -> Result<Relation> {
@@ -305,10 +322,7 @@ impl Binder<'_> {
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
         // Who may not use the view shall not hear of what it reads, which is its owner's business.
         let mention = self.mention(view.oid, Privileges::SELECT);
-        let check_as = match view.is_security_invoker() {
-            true => self.needs.check_as,
-            false => Some(view.owner),
-        };
+        let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);

@@ -152,6 +152,14 @@ impl Binder<'_> {
         let named = if explicit { given.len() } else { values.len().min(given.len()) };
         self.need_target(&target, Privileges::INSERT, &given[..named]);
         let base = target.base.clone();
+        if target.is_view() {
+            // A view's own default is a value too.
+            for at in (0..table.columns.len()).filter(|at| table.columns[*at].default.is_some()) {
+                if !values.iter().any(|(given, _)| *given == at) {
+                    target.position(at, ModifyKind::Insert)?;
+                }
+            }
+        }
         let mut placed = Vec::with_capacity(values.len());
         for (at, value) in values.drain(..) {
             placed.push((at, target.position(at, ModifyKind::Insert)?, value));
@@ -414,7 +422,7 @@ impl Binder<'_> {
         let (assignments, filter) = bound?;
         let assigned: Vec<usize> = assignments.iter().map(|(at, _)| *at).collect();
         self.need_target(target, Privileges::UPDATE, &assigned);
-        let assignments = target.assigned(assignments, ModifyKind::Update)?;
+        let assignments = target.assigned(assignments, ModifyKind::Insert)?;
         let filter = target.settle_all(filter);
         Ok(OnConflict { arbiters, update: Some(ConflictUpdate { excluded, assignments, filter }) })
     }

@@ -211,6 +211,12 @@ impl Target {
 impl Binder<'_> {
     /// The target of a statement, opened and locked.
     pub(super) fn target(&mut self, name: &ast::ObjectName, only: bool, kind: ModifyKind) -> Result<Target> {
+        if let [single] = name.parts.as_slice()
+            && self.context.eval.services.transitions().is_some_and(|tables| tables.rows(single).is_some())
+        {
+            let message = format!("relation \"{single}\" cannot be the target of a modifying statement");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(name.position));
+        }
         let found = self.find_relation(name)?;
         self.target_of(found, only, kind, 0)
     }
@@ -254,10 +260,7 @@ impl Binder<'_> {
         let ctes = std::mem::take(&mut self.cte_names);
         let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
-        let check_as = match view.is_security_invoker() {
-            true => self.needs.check_as,
-            false => Some(view.owner),
-        };
+        let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.through(view, parts, need, kind, depth);

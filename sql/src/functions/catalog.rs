@@ -193,6 +193,7 @@ fn definitions(r: &mut Registry) {
             None => super::function_by_oid(function.0).map(result_text),
         }
     });
+    scalar!(r, "pg_trigger_depth", |context;| context.services.trigger_depth());
     scalar!(r, "pg_relation_is_updatable", |context; relation: OidValue, triggers: bool| {
         let catalog = context.services.catalog();
         catalog.table(relation.0).map_or(0, |table| catalog.updatable_events(&table, triggers, None))

@@ -596,4 +596,6 @@ pub struct BoundStatement {
     pub permissions: super::permissions::Permissions,
     pub slots: usize,
     pub work_tables: usize,
+    /// Work tables that are a trigger's transition tables.
+    pub transitions: Vec<(usize, String)>,
 }

@@ -117,6 +117,8 @@ pub struct Plan {
     /// Which column a slot holds, for EXPLAIN.
     pub slot_columns: std::collections::HashMap<usize, crate::expr::ColumnId>,
     pub work_tables: usize,
+    /// Work tables that are a trigger's transition tables.
+    pub transitions: Vec<(usize, String)>,
     /// How many nodes there are: `Node::id` is below it.
     pub nodes: usize,
 }

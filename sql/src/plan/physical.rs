@@ -42,6 +42,7 @@ pub fn plan(
         permissions,
         slots,
         work_tables,
+        transitions,
     } = bound;
     let named = relations.len();
     foreign_key_relations(&logical, context, &mut relations);
@@ -132,6 +133,7 @@ pub fn plan(
         slots: planner.slot_count,
         slot_columns: planner.slots.iter().map(|(id, slot)| (*slot, *id)).collect(),
         work_tables,
+        transitions,
         nodes: planner.nodes,
     })
 }

@@ -127,6 +127,8 @@ impl Session {
             path_of: Cell::new((0, 0)),
             told_superuser: Cell::new((role.oid, role.superuser)),
             routine_stack: Cell::new(None),
+            trigger_depth: Cell::new(0),
+            transitions: RefCell::default(),
             domains: Default::default(),
             deferred: RefCell::default(),
             notify: RefCell::default(),

@@ -638,6 +638,23 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("conbin", optional(expression)),
             ]);
         }
+        for trigger in table.triggers.iter().filter(|trigger| trigger.constraint) {
+            rows.push([
+                ("oid", oid(trigger.oid)),
+                ("conname", text(&trigger.name)),
+                ("connamespace", oid(table.schema)),
+                ("contype", letter('t')),
+                ("condeferrable", boolean(trigger.deferrable)),
+                ("condeferred", boolean(trigger.initially_deferred)),
+                ("convalidated", boolean(true)),
+                ("conrelid", oid(table.oid)),
+                ("confupdtype", text(" ")),
+                ("confdeltype", text(" ")),
+                ("confmatchtype", text(" ")),
+                ("conislocal", boolean(true)),
+                ("connoinherit", boolean(true)),
+            ]);
+        }
     }
     super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
