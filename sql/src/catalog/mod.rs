@@ -3,6 +3,7 @@
 //! snapshot that is rebuilt when its version changes.
 
 pub mod acl;
+pub mod activity;
 mod inheritance;
 mod objects;
 mod publish;
@@ -116,6 +117,9 @@ pub struct Table {
     pub name: String,
     pub owner: Oid,
     pub persistence: Persistence,
+    /// UNLOGGED: remembered, and without effect.
+    #[serde(default)]
+    pub unlogged: bool,
     #[serde(with = "tree_id")]
     pub tree: TreeId,
     /// In order of attnum; dropped columns stay, marked.

@@ -41,6 +41,7 @@ impl Ddl<'_> {
             name: name.clone(),
             owner: self.core.role.get(),
             persistence: if temporary { Persistence::Temporary } else { Persistence::Permanent },
+            unlogged: false,
             tree: TreeId(0),
             columns: Vec::new(),
             primary_key: Vec::new(),

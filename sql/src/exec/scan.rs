@@ -61,6 +61,10 @@ impl TableScan {
                 pieces.into()
             }
         };
+        match &self.scan.access {
+            Access::Full => shape.activity.scans.add(1),
+            Access::Index { index, .. } => shape.indexes[*index].activity.scans.add(1),
+        }
         let decoder = RowDecoder::new(&shape.types, &self.scan.decode, &shape.missing);
         Ok(Open { shape, decoder, pieces, current: None, step: 0 })
     }
@@ -78,6 +82,10 @@ impl Execute for TableScan {
             let step = open.step;
             let Some(batch) = read(&self.scan, open, rt, step)? else { return Ok(None) };
             let before = batch.rows;
+            match &self.scan.access {
+                Access::Full => open.shape.activity.scanned.add(before),
+                Access::Index { index, .. } => open.shape.indexes[*index].activity.fetched.add(before),
+            }
             let batch = filter(&self.scan.filter, batch, rt)?;
             count_removed(rt, self.id, before - batch.rows);
             if batch.rows < before {

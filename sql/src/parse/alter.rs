@@ -296,8 +296,9 @@ impl Parser<'_> {
             }
             Some(K::Set) if matches!(self.keyword_ahead(1), Some(K::Logged | K::Unlogged)) => {
                 self.advance();
+                let unlogged = self.is(K::Unlogged);
                 self.advance();
-                Ok(AlterTableAction::Stored)
+                Ok(AlterTableAction::SetUnlogged(unlogged))
             }
             Some(K::Set) if self.keyword_ahead(1) == Some(K::Without) => {
                 self.advance();

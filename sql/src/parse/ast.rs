@@ -1213,7 +1213,9 @@ pub enum AlterTableAction {
     SetStatistics(Name, i32),
     /// SET STORAGE, SET COMPRESSION, SET (…) and RESET (…) of a column: known to have no effect here.
     SetStorage(Name),
-    /// SET LOGGED, CLUSTER ON and their like: how PostgreSQL stores a table, which is without effect here.
+    /// SET UNLOGGED, SET LOGGED.
+    SetUnlogged(bool),
+    /// CLUSTER ON and their like: how PostgreSQL stores a table, which is without effect here.
     Stored,
     RenameColumn {
         from: Name,

@@ -12,6 +12,7 @@ mod access;
 mod cost;
 pub mod deparse;
 mod explain;
+pub(crate) mod explain_format;
 mod fold;
 pub(crate) mod implied;
 mod joins;
@@ -174,4 +175,5 @@ pub struct ExplainOptions {
     pub costs: bool,
     pub timing: bool,
     pub summary: bool,
+    pub format: explain_format::Format,
 }

@@ -200,6 +200,12 @@ impl Session {
             }
         };
         self.end_transaction(result.is_ok());
+        let activity = &self.core.database_activity;
+        if result.is_ok() {
+            activity.commits.add(1)
+        } else {
+            activity.rollbacks.add(1)
+        }
         let committed = result?;
         match committed.durable_at {
             Some(at) if !synchronous => engine.store().publish_early(at),
@@ -284,6 +290,7 @@ impl Session {
     pub(super) fn rollback(&mut self) {
         if let Some(transaction) = self.block.transaction.take() {
             transaction.into_inner().rollback();
+            self.core.database_activity.rollbacks.add(1);
         }
         self.end_transaction(false);
     }

@@ -30,6 +30,7 @@ pub(crate) struct Core {
     pub superuser: bool,
     pub database: Arc<str>,
     pub database_oid: Oid,
+    pub database_activity: Arc<crate::catalog::activity::DatabaseActivity>,
     /// Derived from the settings, by `settings_changed`.
     pub render: RefCell<Arc<RenderSettings>>,
     pub search_path: RefCell<Arc<[String]>>,

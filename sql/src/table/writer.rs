@@ -146,6 +146,7 @@ impl TableWriter {
         super::row::encode(row, &shape.types, &mut self.row);
 
         if matches!(arbiter, Arbiter::None) {
+            shape.activity.inserted.add(1);
             {
                 let mut transaction = context.transaction.borrow_mut();
                 // A row id is given out once: nobody else is at its key, and there is nothing to look for.
@@ -213,6 +214,7 @@ impl TableWriter {
                         return Err(self.clustered_duplicate(row, context));
                     }
                 }
+                shape.activity.inserted.add(1);
                 return Ok(InsertOutcome::Inserted(key));
             };
             if let Some(savepoint) = savepoint {
@@ -262,6 +264,7 @@ impl TableWriter {
         context: &ExecContext<'_>,
     ) -> Result<()> {
         let shape = self.shape.clone();
+        shape.activity.updated.add(1);
         self.row.clear();
         super::row::encode(new, &shape.types, &mut self.row);
         self.entry.clear();
@@ -333,6 +336,7 @@ impl TableWriter {
     /// The row at `key` was locked by `lock_row` (`Update`).
     pub fn delete(&mut self, key: &[u8], old: &[Datum], context: &ExecContext<'_>) -> Result<()> {
         let shape = self.shape.clone();
+        shape.activity.deleted.add(1);
         for index in shape.indexes.iter().filter(|index| !index.clustered) {
             if index.has_row(old, context)? {
                 self.entry.clear();
