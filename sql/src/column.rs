@@ -215,6 +215,10 @@ impl Strings {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    pub fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.bytes.clear();
+    }
     #[inline]
     pub fn get(&self, index: usize) -> &[u8] {
         &self.bytes[self.offsets[index]..self.offsets[index + 1]]

@@ -424,12 +424,16 @@ pub fn decode_column(row: &[u8], types: &[Type], column: usize) -> Result<Option
 }
 
 /// Appends selected columns of encoded rows to column builders, without a datum in between.
+const ROOM_MIN: usize = 8;
+
 pub struct RowDecoder {
     layout: RowLayout,
     /// Position in the table, and the value for rows that end before it.
     wanted: Vec<(usize, Datum)>,
     columns: Vec<Column>,
     rows: usize,
+    /// What the columns have room for: batches mostly are as large as those before.
+    room: usize,
 }
 
 impl RowDecoder {
@@ -438,12 +442,21 @@ impl RowDecoder {
     pub fn new(types: &[Type], columns: &[usize], missing: &[Datum]) -> RowDecoder {
         let layout = RowLayout::new(types);
         let wanted = columns.iter().map(|c| (*c, missing.get(*c).cloned().unwrap_or_default())).collect();
-        let mut decoder = RowDecoder { layout, wanted, columns: Vec::new(), rows: 0 };
+        let mut decoder = RowDecoder { layout, wanted, columns: Vec::new(), rows: 0, room: ROOM_MIN };
         decoder.columns = decoder.builders();
         decoder
     }
     fn builders(&self) -> Vec<Column> {
-        self.wanted.iter().map(|w| Column::with_capacity(self.layout.columns[w.0].repr, BATCH_ROWS)).collect()
+        self.wanted.iter().map(|w| Column::with_capacity(self.layout.columns[w.0].repr, self.room)).collect()
+    }
+    /// Whether rows need only be counted.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+    /// A row of which nothing is wanted.
+    pub fn count_row(&mut self) {
+        debug_assert!(self.is_empty(), "only rows without columns can be counted unseen");
+        self.rows += 1;
     }
     /// After an error the columns may have different lengths: the decoder is good for `finish` no more.
     pub fn append(&mut self, row: &[u8]) -> Result<()> {
@@ -465,6 +478,7 @@ impl RowDecoder {
     }
     /// Takes the columns built so far.
     pub fn finish(&mut self) -> Vec<Column> {
+        self.room = self.rows.clamp(ROOM_MIN, BATCH_ROWS);
         self.rows = 0;
         let fresh = self.builders();
         std::mem::replace(&mut self.columns, fresh)
