@@ -121,11 +121,14 @@ impl TableScan {
         })
     }
 
+    /// What to read, which counts as a scan.
     fn pieces(&self, shape: &Shape, rt: &Runtime<'_>) -> Result<VecDeque<Piece>> {
         let Access::Index { index, bounds } = &self.scan.access else {
+            shape.activity.scans.add(1);
             let whole = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
             return Ok(VecDeque::from([Piece::Range(whole)]));
         };
+        shape.indexes[*index].activity.scans.add(1);
         let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
         if self.scan.backward {
             pieces.reverse();
@@ -155,6 +158,10 @@ impl Execute for TableScan {
             let step = open.step;
             let Some(batch) = read(&self.scan, open, rt, step)? else { return Ok(None) };
             let before = batch.rows;
+            match &self.scan.access {
+                Access::Full => open.shape.activity.scanned.add(before),
+                Access::Index { index, .. } => open.shape.indexes[*index].activity.fetched.add(before),
+            }
             let batch = filter(&self.scan.filter, batch, rt)?;
             count_removed(rt, self.id, before - batch.rows);
             if batch.rows < before {

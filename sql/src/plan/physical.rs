@@ -42,6 +42,7 @@ pub fn plan(
         permissions,
         slots,
         work_tables,
+        transitions,
     } = bound;
     let named = relations.len();
     foreign_key_relations(&logical, context, &mut relations);
@@ -132,6 +133,7 @@ pub fn plan(
         slots: planner.slot_count,
         slot_columns: planner.slots.iter().map(|(id, slot)| (*slot, *id)).collect(),
         work_tables,
+        transitions,
         nodes: planner.nodes,
     })
 }
@@ -1308,6 +1310,8 @@ impl<'a> Planner<'a> {
                 on_conflict: None,
                 merge: None,
                 returning: None,
+                checks: Vec::new(),
+                instead: None,
             })
         };
         let mut placed = Vec::with_capacity(clauses.len());
@@ -1350,7 +1354,11 @@ impl<'a> Planner<'a> {
             clause.assignments.iter().for_each(|(_, expr)| expr.columns(&mut below));
         }
         modify.returning.iter().flatten().for_each(|(_, expr)| expr.columns(&mut below));
+        modify.checks.iter().flat_map(|check| &check.conditions).for_each(|expr| expr.columns(&mut below));
         below.remove_all(&modify.returning_columns.iter().copied().collect());
+        if modify.instead {
+            modify.target_columns.iter().for_each(|id| below.insert(*id));
+        }
         modify.key.iter().chain(&modify.row).chain(&modify.table_oid).for_each(|id| below.insert(*id));
         let input = self.plan(modify.input, &below)?;
         let targets_others = match modify.kind {
@@ -1362,6 +1370,7 @@ impl<'a> Planner<'a> {
         let missing = || Error::internal("a changed table without its key");
         let (key, row) = match (modify.kind, modify.key, modify.row) {
             (ModifyKind::Insert, ..) => (0, 0),
+            _ if modify.instead => (0, 0),
             (_, Some(key), Some(row)) => {
                 (position(key).ok_or_else(missing)?, position(row).ok_or_else(missing)?)
             }
@@ -1373,6 +1382,14 @@ impl<'a> Planner<'a> {
             .enumerate()
             .filter_map(|(table, id)| position(*id).map(|input| (input, table)))
             .collect();
+        let instead = match (modify.instead, modify.kind) {
+            (false, _) => None,
+            (true, ModifyKind::Insert) => Some(Vec::new()),
+            (true, _) => {
+                let places = modify.target_columns.iter().map(|id| position(*id).ok_or_else(missing));
+                Some(places.collect::<Result<Vec<usize>>>()?)
+            }
+        };
         let merge = match modify.kind {
             ModifyKind::Merge => {
                 Some(self.merge(&modify.table, &modify.alias, &columns, modify.merge, &input.columns)?)
@@ -1405,12 +1422,16 @@ impl<'a> Planner<'a> {
                 Some(node::OnConflict { arbiters: clause.arbiters, update })
             }
         };
+        let over: Vec<ColumnId> = modify.returning_columns.iter().chain(&input.columns).copied().collect();
+        let mut checks = Vec::with_capacity(modify.checks.len());
+        for check in modify.checks {
+            let conditions = self.place_all(check.conditions, &over)?;
+            checks.push(super::logical::ViewCheck { view: check.view, conditions });
+        }
         let mut output = Vec::new();
         let returning = match modify.returning {
             None => None,
             Some(outputs) => {
-                let over: Vec<ColumnId> =
-                    modify.returning_columns.iter().chain(&input.columns).copied().collect();
                 let mut placed = Vec::with_capacity(outputs.len());
                 for (id, expr) in outputs {
                     output.push(id);
@@ -1438,6 +1459,8 @@ impl<'a> Planner<'a> {
             on_conflict,
             merge,
             returning,
+            checks,
+            instead,
         });
         Ok(self.node(Operator::Modify { input, modify }, output, estimate))
     }
