@@ -126,7 +126,7 @@ SELECT bal AS sbal FROM saving WHERE custid = :one \\gset
 SELECT bal AS cbal FROM checking WHERE custid = :one \\gset
 UPDATE saving SET bal = 0 WHERE custid = :one;
 UPDATE checking SET bal = 0 WHERE custid = :one;
-UPDATE checking SET bal = bal + :sbal + :cbal WHERE custid = :two;
+UPDATE checking SET bal = bal + :sbal::numeric + :cbal::numeric WHERE custid = :two;
 END;
 ",
             },
@@ -139,7 +139,7 @@ BEGIN;
 SELECT custid FROM account WHERE name = 'customer' || :n \\gset
 SELECT bal AS sbal FROM saving WHERE custid = :custid \\gset
 SELECT bal AS cbal FROM checking WHERE custid = :custid \\gset
-UPDATE checking SET bal = bal - :v - CASE WHEN :sbal + :cbal < :v THEN 1 ELSE 0 END WHERE custid = :custid;
+UPDATE checking SET bal = bal - :v - CASE WHEN :sbal::numeric + :cbal::numeric < :v THEN 1 ELSE 0 END WHERE custid = :custid;
 END;
 ",
             },
