@@ -10,7 +10,9 @@ use crate::{
     AdvisoryScope, Committed, Isolation, Mode, RelationLockMode, Result, Savepoint, TransactionManager,
     TransactionOptions, WaitPolicy,
 };
-use serin_storage::{CommandId, Mark, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId};
+use serin_storage::{
+    CommandId, Finger, Mark, ReadObserver, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId,
+};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -217,17 +219,26 @@ impl Transaction {
     // ---- reading ----
 
     pub fn get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+        self.find(tree, key, None)
+    }
+
+    /// As [`Transaction::get`], from where the tree was read last.
+    pub fn get_near(&mut self, tree: &Arc<Tree>, key: &[u8], finger: &mut Finger) -> Result<Option<Value>> {
+        self.find(tree, key, Some(finger))
+    }
+
+    fn find(&mut self, tree: &Arc<Tree>, key: &[u8], finger: Option<&mut Finger>) -> Result<Option<Value>> {
         self.before_operation()?;
         match &mut self.protocol {
             Protocol::Undecided | Protocol::Snapshot { .. } => {
-                return Ok(tree.get(self.view(), key, &mut ())?);
+                return Ok(look(tree, self.view(), key, &mut (), finger)?);
             }
-            Protocol::TwoPhase(_) => return self.two_phase_get(tree, key),
+            Protocol::TwoPhase(_) => return self.two_phase_get(tree, key, finger),
             Protocol::Ssi(participant) => self.manager.ssi.read_key(participant, tree.id(), key),
             Protocol::Serial(_) => {}
         }
         let mut met = self.observe(true);
-        let value = tree.get(self.view(), key, &mut met)?;
+        let value = look(tree, self.view(), key, &mut met, finger)?;
         self.after_read(tree, met)?;
         Ok(value)
     }
@@ -471,5 +482,18 @@ impl Drop for Transaction {
         if !self.ended {
             self.roll_back();
         }
+    }
+}
+
+pub(crate) fn look(
+    tree: &Tree,
+    view: View<'_>,
+    key: &[u8],
+    observer: &mut dyn ReadObserver,
+    finger: Option<&mut Finger>,
+) -> serin_storage::Result<Option<Value>> {
+    match finger {
+        Some(finger) => tree.get_near(view, key, observer, finger),
+        None => tree.get(view, key, observer),
     }
 }

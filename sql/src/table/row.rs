@@ -91,7 +91,7 @@ fn variable_bytes_bound(value: &Datum) -> usize {
     match value {
         Datum::Text(value) => value.len(),
         Datum::Bytea(value) => value.len(),
-        Datum::Numeric(value) => 5 + value.raw().map_or(0, |raw| raw.3.len() * 2),
+        Datum::Numeric(value) => 5 + value.digits().map_or(0, |finite| finite.digits.len() * 2),
         Datum::Array(value) => {
             5 + value.dimensions.len() * 8
                 + value.elements.iter().map(|e| 21 + variable_bytes_bound(e)).sum::<usize>()
@@ -165,12 +165,12 @@ fn write_nested(value: &Datum, out: &mut Vec<u8>) {
 }
 
 fn write_numeric(value: &Numeric, out: &mut Vec<u8>) {
-    match (value, value.raw()) {
-        (_, Some((negative, weight, scale, digits))) => {
-            out.push(u8::from(negative));
-            out.extend((weight as i16).to_le_bytes());
-            out.extend(scale.to_le_bytes());
-            digits.iter().for_each(|digit| out.extend(digit.to_le_bytes()));
+    match (value, value.digits()) {
+        (_, Some(finite)) => {
+            out.push(u8::from(finite.negative));
+            out.extend((finite.weight as i16).to_le_bytes());
+            out.extend((finite.scale as u16).to_le_bytes());
+            finite.digits.iter().for_each(|digit| out.extend(digit.to_le_bytes()));
         }
         (Numeric::Infinity, _) => out.push(3),
         (Numeric::NegativeInfinity, _) => out.push(4),
@@ -485,7 +485,7 @@ fn push(column: &mut Column, bytes: &[u8], repr: Repr) -> Result<()> {
         Values::Oid(vector) => vector.push(u32::from_le_bytes(array(bytes)?)),
         Values::Interval(vector) => vector.push(read_interval(bytes)?),
         Values::Uuid(vector) => vector.push(array(bytes)?),
-        Values::Numeric(vector) => vector.push(read_numeric(bytes)?.into()),
+        Values::Numeric(vector) => vector.push(read_numeric(bytes)?),
         Values::Text(strings) => strings.push(read_text(bytes)?.as_bytes()),
         Values::Bytea(strings) => strings.push(bytes),
         Values::Datum(vector) => vector.push(read(bytes, repr, 0)?),
