@@ -40,6 +40,8 @@ pub struct Transaction {
     next_savepoint: u64,
     /// Trees created by this transaction, in order.
     pub(crate) created: Vec<TreeId>,
+    /// SSI: up to where it reads, if that is beyond its snapshot (`refresh.rs`).
+    pub(crate) refreshed: Timestamp,
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
     /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
@@ -81,6 +83,7 @@ impl Transaction {
             savepoints: Vec::new(),
             next_savepoint: 0,
             created: Vec::new(),
+            refreshed: Timestamp::ZERO,
             seen: Timestamp::ZERO,
             prepared: false,
             ended: false,
@@ -153,6 +156,9 @@ impl Transaction {
         if fresh {
             self.snapshot = None;
             self.snapshot = Some(self.fresh_snapshot()?);
+        }
+        if let Protocol::Ssi(participant) = &mut self.protocol {
+            participant.start_statement();
         }
         self.next_command();
         Ok(())
