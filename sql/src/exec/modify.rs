@@ -241,7 +241,11 @@ impl Changer {
         let mut locked = lock(mode)?;
         if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
             // Judged by a version that is not the one to be changed.
-            locked = lock(self.lock_mode)?;
+            locked = match lock(self.lock_mode)? {
+                // The snapshot has moved on to the version found first.
+                RowLock::Unchanged => locked,
+                again => again,
+            };
         }
         match locked {
             RowLock::Unchanged => {

@@ -137,6 +137,8 @@ pub struct TableScan {
     pub table_oid: bool,
     pub access: Access,
     pub backward: bool,
+    /// Rows may come in any order, and all of them are likely wanted: those behind an index are read in the order in which they lie.
+    pub any_order: bool,
     /// Conditions that the access does not guarantee, over the output.
     pub filter: Vec<Expr>,
 }

@@ -542,6 +542,14 @@ impl<'a> Planner<'a> {
                 joins::flatten(plan, &mut relations, &mut conditions);
                 joins::plan_block(self, relations, conditions, required)
             }
+            Logical::Join { kind: kind @ (JoinKind::Semi | JoinKind::Anti), left, right, conditions } => {
+                match self.lower_semi_join(kind, *left, *right, conditions)? {
+                    Logical::Join { kind: JoinKind::Semi | JoinKind::Anti, left, right, conditions } => {
+                        self.outer_join(kind, *left, *right, conditions, required)
+                    }
+                    lowered => self.plan(lowered, required),
+                }
+            }
             Logical::Join { kind, left, right, conditions } => {
                 self.outer_join(kind, *left, *right, conditions, required)
             }
@@ -793,6 +801,7 @@ impl<'a> Planner<'a> {
             table_oid: table_oid.is_some(),
             access,
             backward: path.backward,
+            any_order: !path.ordered && limit.is_none(),
             filter,
         }));
         Ok((self.node(operator, columns, estimate), path.ordered))
@@ -887,6 +896,45 @@ impl<'a> Planner<'a> {
         let shown: Vec<Expr> = bounds.conditions.into_iter().filter(|c| !c.has_subquery()).collect();
         let conditions = self.place_all(shown, &scan.columns)?;
         Ok(Bounds { equal, lower, upper, conditions, is_point: bounds.is_point })
+    }
+
+    /// A semi- or anti-join is a filter: where it looks at one relation of a block of inner joins only, and the block doesn't have fewer rows
+    /// than that relation, it is put below the block. Gives back the join itself otherwise.
+    fn lower_semi_join(
+        &mut self,
+        kind: JoinKind,
+        left: Logical,
+        right: Logical,
+        conditions: Vec<Expr>,
+    ) -> Result<Logical> {
+        let join = |left: Logical, right: Logical, conditions| Logical::Join {
+            kind,
+            left: Box::new(left),
+            right: Box::new(right),
+            conditions,
+        };
+        let movable = !conditions.iter().any(|condition| condition.is_volatile() || condition.has_subquery());
+        if !movable || !matches!(left, Logical::Join { kind: JoinKind::Inner, .. }) {
+            return Ok(join(left, right, conditions));
+        }
+        let left_out = left.output_set();
+        let mut read = right.free_columns();
+        conditions.iter().for_each(|condition| condition.columns(&mut read));
+        let mut used = ColumnSet::new();
+        read.iter().filter(|id| left_out.contains(*id)).for_each(|id| used.insert(id));
+        let block_rows = self.estimate(&left)?.rows;
+        let (mut relations, mut on) = (Vec::new(), Vec::new());
+        joins::flatten(left, &mut relations, &mut on);
+        let holder = relations.iter().position(|relation| used.is_subset(&relation.output_set()));
+        if let Some(at) = holder
+            && !used.is_empty()
+            && self.estimate(&relations[at])?.rows <= block_rows
+        {
+            let relation = relations.swap_remove(at);
+            relations.push(join(relation, right, conditions));
+            return Ok(joins::unflatten(relations, on));
+        }
+        Ok(join(joins::unflatten(relations, on), right, conditions))
     }
 
     fn outer_join(
@@ -984,11 +1032,14 @@ impl<'a> Planner<'a> {
                 inputs.push((self.slot(id), Expr::column(position, self.infos[id].data_type)));
             }
         }
-        let right = self.plan(right, required)?;
+        // Of a semi-join's right row nothing comes out.
+        let is_filter = matches!(kind, JoinKind::Semi | JoinKind::Anti);
+        let mut tested = ColumnSet::new();
+        outside.iter().for_each(|condition| condition.columns(&mut tested));
+        let right = self.plan(right, if is_filter { &tested } else { required })?;
         let both: Vec<ColumnId> = left.columns.iter().chain(&right.columns).copied().collect();
         let conditions = self.place_all(outside, &both)?;
-        let columns =
-            if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left.columns.clone() } else { both };
+        let columns = if is_filter { left.columns.clone() } else { both };
         let mut estimate = estimate.unwrap_or_else(|| sum(&left.estimate, &right.estimate));
         estimate.total = left.estimate.total + left.estimate.rows * right.estimate.total;
         let join = Arc::new(node::NestedLoop { kind, conditions, inputs, rescan: true });

@@ -1,5 +1,6 @@
 //! One value. Columns of many values are in `column.rs`; a `Datum` is for constants, parameters and short paths.
 
+use super::numeric::Numeric;
 use super::{Oid, Type};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -15,7 +16,7 @@ pub enum Datum {
     Int8(i64),
     Float4(f32),
     Float8(f64),
-    Numeric(Arc<Numeric>),
+    Numeric(Numeric),
     Text(Arc<str>),
     Bytea(Arc<[u8]>),
     Date(i32),
@@ -48,17 +49,6 @@ pub struct Interval {
     pub months: i32,
     pub days: i32,
     pub micros: i64,
-}
-
-/// An exact decimal of up to 131072 digits before and 16383 after the point, or NaN or ±infinity.
-/// Value = (-1)^negative × Σ digits[i] × 10000^(weight - i), as in PostgreSQL's numeric.c; `display_scale` digits
-/// after the point are shown.
-#[derive(Clone, Debug)]
-pub enum Numeric {
-    Finite { negative: bool, weight: i32, display_scale: u16, digits: smallvec::SmallVec<[i16; 6]> },
-    NaN,
-    Infinity,
-    NegativeInfinity,
 }
 
 /// Row-major elements with their dimensions; no dimensions: empty.
@@ -107,7 +97,7 @@ impl Datum {
         Datum::Text(value.into())
     }
     pub fn numeric(value: Numeric) -> Datum {
-        Datum::Numeric(Arc::new(value))
+        Datum::Numeric(value)
     }
     pub fn array(value: ArrayValue) -> Datum {
         Datum::Array(Arc::new(value))
@@ -190,7 +180,7 @@ impl Datum {
             + match self {
                 Datum::Text(value) => 16 + value.len(),
                 Datum::Bytea(value) => 16 + value.len(),
-                Datum::Numeric(_) => 48,
+                Datum::Numeric(value) => value.bytes() - size_of::<Numeric>(),
                 Datum::Array(value) => 64 + value.elements.iter().map(Datum::bytes).sum::<usize>(),
                 Datum::Record(value) => 16 + value.iter().map(|field| 8 + field.1.bytes()).sum::<usize>(),
                 _ => 0,
