@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const GROUPS: [&str; 9] =
+const GROUPS: [&str; 10] =
     ["tables", "constraints", "changes", "queries", "types", "transactions", "functions", "updatable_views"];
 
 fn file(group: &str, extension: &str) -> PathBuf {
