@@ -235,6 +235,11 @@ impl Numeric {
         }
     }
 
+    /// No less than what `write_text` appends.
+    pub fn text_bytes_bound(&self) -> usize {
+        self.parts().map_or(9, |parts| 8 + (parts.weight.max(0) * DECIMALS + parts.scale) as usize)
+    }
+
     pub fn is_nan(&self) -> bool {
         matches!(self, Numeric::NaN)
     }
