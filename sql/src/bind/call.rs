@@ -196,6 +196,13 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
         }
         resolve_call(shown, built_ins, routines, types, &names, call.variadic)
+            .or_else(|error| {
+                let constructed = crate::types::user::named(schema, name);
+                let constructor = constructed.and_then(|constructed| {
+                    crate::functions::range_constructor(constructed, types.len(), call.variadic)
+                });
+                constructor.ok_or(error)
+            })
             .map_err(|error| error.at(call.position))
     }
 
@@ -498,9 +505,7 @@ impl Binder<'_> {
             "localtimestamp" => Some(Type::TIMESTAMP),
             "current_date" => Some(Type::DATE),
             "localtime" => Some(Type::TIME),
-            "current_time" => {
-                return Err(Error::unsupported("current_time (time with time zone)").at(position));
-            }
+            "current_time" => Some(Type::TIMETZ),
             _ => None,
         };
         match clock {

@@ -36,11 +36,13 @@ pub mod parameters;
 mod partition;
 mod pattern;
 pub(crate) mod privilege;
+mod range;
 mod registry;
 mod resolve;
 mod series;
 pub(crate) mod system;
 mod text;
+mod timetz;
 mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
@@ -49,7 +51,8 @@ pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
 pub use resolve::{
-    Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator,
+    Callee, ResolvedCall, Source, common_type, range_constructor, resolve_call, resolve_function,
+    resolve_operator,
 };
 pub use window::WindowFunction;
 

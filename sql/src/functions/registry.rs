@@ -104,6 +104,8 @@ fn build() -> Library {
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,
+        super::range::register,
+        super::timetz::register,
         super::aggregate::register,
         super::catalog::register,
         super::privilege::register,

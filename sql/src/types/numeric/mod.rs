@@ -332,6 +332,15 @@ impl Numeric {
         }
     }
 
+    /// No less than what `write_text` appends.
+    pub fn text_bytes_bound(&self) -> usize {
+        match self {
+            Numeric::Large(value) => 8 + (value.weight.max(0) * DECIMALS + value.scale) as usize,
+            // A sign, 19 digits, a zero before the point, the point; "-Infinity".
+            _ => 22,
+        }
+    }
+
     pub fn is_nan(&self) -> bool {
         matches!(self, Numeric::NaN)
     }
