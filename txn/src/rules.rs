@@ -24,6 +24,8 @@ pub(crate) enum Rule {
     KeyLocks,
     /// 2PL: scans lock ranges, and writers respect them.
     RangeLocks,
+    /// 2PL: who asks for a range waits behind the writers that wait for ranges over the same keys. (Fairness, not isolation.)
+    Gates,
     /// Writers of other modes wait for the serial transaction, and it for them.
     SerialGate,
 }
