@@ -16,6 +16,8 @@ pub(crate) enum Rule {
     CommitCheck,
     /// SSI: a snapshot moves forward only if nothing that was read has changed (`refresh.rs`, rule 2).
     RefreshValidates,
+    /// SSI: what a row was found to be once it was locked has been read (`refresh.rs`).
+    RefreshRegisters,
     /// What a 2PL transaction had read stays known after its commit.
     LockedReadsStay,
     /// A committed serial transaction counts as having read everything.
