@@ -6,6 +6,8 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serin_tests::{TestServer, memory_bytes};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,10 +32,10 @@ fn transfer(client: &mut postgres::Client, rng: &mut StdRng) -> Result<(), postg
         (from, to) = (from.min(to), from.max(to));
     }
     client.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}"))?;
-    match rng.random_range(0..4) {
+    match rng.random_range(0..16) {
         0 => client.batch_execute("SELECT sum(balance) FROM account")?,
-        1 => client.batch_execute(&format!("SELECT pg_advisory_xact_lock_shared({from})"))?,
-        2 => client.batch_execute(&format!("SELECT 1 FROM account WHERE id = {from} FOR UPDATE"))?,
+        1..5 => client.batch_execute(&format!("SELECT pg_advisory_xact_lock_shared({from})"))?,
+        5..10 => client.batch_execute(&format!("SELECT 1 FROM account WHERE id = {from} FOR UPDATE"))?,
         _ => client.batch_execute("SAVEPOINT a")?,
     }
     client.batch_execute(&format!("UPDATE account SET balance = balance - 1 WHERE id = {from}"))?;
@@ -77,8 +79,9 @@ fn read_for_long(server: &TestServer, modes: &[&str], over: &AtomicBool, seed: u
 /// Everybody at once. Returns how much was committed.
 fn storm(server: &TestServer, modes: &[&str], rounds: u64) -> u64 {
     let (committed, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let failures = Mutex::new(BTreeMap::<String, u64>::new());
     std::thread::scope(|scope| {
-        let (committed, over) = (&committed, &over);
+        let (committed, over, failures) = (&committed, &over, &failures);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 scope.spawn(move || {
@@ -87,8 +90,14 @@ fn storm(server: &TestServer, modes: &[&str], rounds: u64) -> u64 {
                     for _ in 0..rounds {
                         match transfer(&mut client, &mut rng) {
                             Ok(()) => _ = committed.fetch_add(1, Ordering::Relaxed),
-                            Err(_) if client.is_closed() => client = connect(server, modes, &mut rng),
-                            Err(_) => _ = client.batch_execute("ROLLBACK"),
+                            Err(error) => {
+                                let code = error.code().map_or("closed", |code| code.code()).to_owned();
+                                *failures.lock().expect("nobody panics").entry(code).or_default() += 1;
+                                match client.is_closed() {
+                                    true => client = connect(server, modes, &mut rng),
+                                    false => _ = client.batch_execute("ROLLBACK"),
+                                }
+                            }
                         }
                         if client.is_closed() || rng.random_bool(0.05) {
                             // Cut off in the middle of a transaction.
@@ -114,7 +123,7 @@ fn storm(server: &TestServer, modes: &[&str], rounds: u64) -> u64 {
                      ORDER BY random() LIMIT 1"
                 );
                 client.batch_execute(&victim).expect("the killer lives");
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(50));
             }
         });
         clients.into_iter().for_each(|client| client.join().expect("a client does not panic"));
@@ -122,7 +131,9 @@ fn storm(server: &TestServer, modes: &[&str], rounds: u64) -> u64 {
         readers.into_iter().for_each(|reader| reader.join().expect("a reader does not panic"));
         killer.join().expect("the killer does not panic");
     });
-    committed.load(Ordering::Relaxed)
+    let committed = committed.load(Ordering::Relaxed);
+    println!("{modes:?}: {committed} committed, failed: {:?}", failures.lock().expect("nobody panics"));
+    committed
 }
 
 /// After a storm.
@@ -171,9 +182,9 @@ fn two_hundred_clients_and_kills_leave_no_lock_behind() {
     {
         let (started, rounds) = (Instant::now(), rounds(default));
         let committed = storm(&server, modes, rounds);
-        println!("{modes:?}: {committed} committed in {:?}", started.elapsed());
+        println!("{modes:?}: in {:?}", started.elapsed());
         assert!(started.elapsed() < Duration::from_secs(120 + 2 * rounds), "someone was stuck");
-        assert!(committed > CLIENTS * rounds / 10, "{modes:?}: hardly anything was done");
+        assert!(committed > CLIENTS * rounds / 20, "{modes:?}: hardly anything was done");
         check_calm(&mut control);
         let now = memory_bytes(server.pid());
         let first = *memory.get_or_insert(now);

@@ -22,7 +22,8 @@
 //!
 //! A scan may stop early (LIMIT, a cursor that is closed), and must then hold no more than it read. How far a batch will go is
 //! unknown before it is read, so the lock covers the whole rest of the range while a batch is read and is cut back to the last
-//! row read afterwards; writers that wait for the part cut off go on. Lock and range are replaced together: the new one is
+//! row read afterwards; writers that wait for the part cut off go on. It is cut back, too, before the scan waits for a row's writer, who may
+//! want rows further on: else the two would wait for each other. Lock and range are replaced together: the new one is
 //! registered before the old one goes.
 //!
 //! What one transaction holds in a tree is bounded. Above [`SessionHandle::set_row_locks_max`] row locks, a lock on the range from the
@@ -43,7 +44,7 @@ use crate::ssi::{Kind, LockedReads, Participant, Ssi};
 use crate::transaction::look;
 use crate::{Isolation, Result, RowLockMode, Transaction, TransactionManager, WaitPolicy};
 use hashbrown::HashMap;
-use serin_storage::{Finger, KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
+use serin_storage::{Direction, Finger, KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
 use smallvec::SmallVec;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -87,6 +88,13 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.manager.locks.open_gate(&self.writer, self.tree, self.id);
     }
+}
+
+/// The lock of a running scan: on all that is left to read while a batch is read, otherwise on what has been.
+pub(crate) struct ScanLock {
+    pub(crate) whole: KeyRange,
+    pub(crate) direction: Direction,
+    pub(crate) id: Option<u64>,
 }
 
 struct LockedRange {
@@ -256,13 +264,19 @@ impl Transaction {
         Ok(Some(id))
     }
 
+    /// Leaves locked what a scan has read, up to `last` in its direction.
+    pub(crate) fn cut_back(&mut self, tree: &Tree, lock: &mut ScanLock, last: Bound<Vec<u8>>) -> Result<()> {
+        let (start, end) = (lock.whole.start.clone(), lock.whole.end.clone());
+        let read = match lock.direction {
+            Direction::Forward => KeyRange { start, end: last },
+            Direction::Backward => KeyRange { start: last, end },
+        };
+        lock.id = self.lock_read_part(tree, &read, lock.id)?;
+        Ok(())
+    }
+
     /// Replaces a scan's lock by one on the part that it has read. A range of one key stays a range here: its lock was granted.
-    pub(crate) fn lock_read_part(
-        &mut self,
-        tree: &Tree,
-        read: &KeyRange,
-        held: Option<u64>,
-    ) -> Result<Option<u64>> {
+    fn lock_read_part(&mut self, tree: &Tree, read: &KeyRange, held: Option<u64>) -> Result<Option<u64>> {
         let Some(held) = held else { return Ok(None) };
         let ranges = &self.manager.locks.ranges;
         let updates = ranges.reader(tree.id(), held).is_some_and(|reader| reader.updates);
@@ -378,8 +392,10 @@ impl Transaction {
         &mut self,
         tree: &Arc<Tree>,
         max: usize,
+        lock: &mut ScanLock,
         read: &mut ReadBatch<'_>,
     ) -> Result<(Vec<Row>, bool)> {
+        lock.id = self.lock_range(tree, &lock.whole, lock.id)?;
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
         let lock_rows = two_phase.level == Isolation::RepeatableRead;
@@ -392,7 +408,18 @@ impl Transaction {
                 self.seen = self.seen.max(met.seen);
                 break more;
             };
-            self.wait_for_writer(tree, key, mode, true)?;
+            if lock.id.is_none() {
+                self.wait_for_writer(tree, key, mode, true)?;
+                continue;
+            }
+            // The writer may still want keys further on. The row's lock keeps others from it until the range does.
+            self.cut_back(tree, lock, Bound::Excluded(key.to_vec()))?;
+            let acquired = self.lock_key(tree, key, mode, WaitPolicy::Block)?;
+            lock.id = self.lock_range(tree, &lock.whole, lock.id)?;
+            if acquired == Acquired::Now {
+                let owner = self.owner().clone();
+                self.manager.locks.release(&owner, key_object(tree, key), mode);
+            }
         };
         if lock_rows {
             rows = self.lock_rows(tree, rows, mode)?;
