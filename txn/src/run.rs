@@ -156,6 +156,7 @@ impl Transaction {
             }
             self.writer.as_mut().expect("the run began with one").unlist_run(&layer);
         }
+        self.gate = None;
         claims.give_up();
         Ok(())
     }
