@@ -373,7 +373,19 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
         }
     }
     if !compatible.is_empty() {
-        found.compatible = Some(common_type(&compatible, "arguments")?);
+        let common = common_type(&compatible, "arguments")?;
+        // There are no casts between range types: the range says what the type is.
+        if let Some(range) = found.compatible_range
+            && range.range_element() != Some(common)
+        {
+            let message = format!(
+                "anycompatiblerange type {} does not match anycompatible type {}",
+                range.display(),
+                common.display()
+            );
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        found.compatible = Some(common);
     }
     Ok(found)
 }
