@@ -220,7 +220,8 @@ fn select(mut candidates: Vec<Candidate>, arguments: &[Option<Type>]) -> Option<
         if let Some(first) = types.next()
             && types.all(|other| other == first)
         {
-            let uniform = |c: &Candidate| c.arguments.iter().all(|to| can_coerce(Some(*first), *to));
+            let supposed = vec![Some(*first); arguments.len()];
+            let uniform = |c: &Candidate| applicable(c, &supposed);
             if candidates.iter().filter(|c| uniform(c)).count() == 1 {
                 candidates.retain(uniform);
             }
