@@ -1,7 +1,7 @@
 //! Typed column vectors: what operators pass to each other, about 1024 rows at a time.
 
 use crate::types::{Datum, Interval, Numeric, Oid, Repr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub const BATCH_ROWS: usize = 1024;
 
@@ -14,7 +14,7 @@ pub enum Values {
     Int8(Vec<i64>),
     Float4(Vec<f32>),
     Float8(Vec<f64>),
-    Numeric(Vec<Arc<Numeric>>),
+    Numeric(Vec<Numeric>),
     Text(Strings),
     Bytea(Strings),
     Date(Vec<i32>),
@@ -127,11 +127,6 @@ macro_rules! each_pair {
     };
 }
 
-fn numeric_placeholder() -> Arc<Numeric> {
-    static ZERO: OnceLock<Arc<Numeric>> = OnceLock::new();
-    ZERO.get_or_init(|| Arc::new(Numeric::zero())).clone()
-}
-
 impl Values {
     pub fn with_capacity(repr: Repr, rows: usize) -> Values {
         match repr {
@@ -191,7 +186,7 @@ impl Values {
             Values::Int8(vector) | Values::Time(vector) | Values::Timestamp(vector) => vector.push(0),
             Values::Float4(vector) => vector.push(0.0),
             Values::Float8(vector) => vector.push(0.0),
-            Values::Numeric(vector) => vector.push(numeric_placeholder()),
+            Values::Numeric(vector) => vector.push(Numeric::zero()),
             Values::Text(strings) | Values::Bytea(strings) => strings.push(b""),
             Values::Interval(vector) => vector.push(Interval::default()),
             Values::Uuid(vector) => vector.push([0; 16]),
@@ -221,6 +216,10 @@ impl Strings {
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    pub fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.bytes.clear();
     }
     #[inline]
     pub fn get(&self, index: usize) -> &[u8] {
@@ -521,7 +520,7 @@ impl Column {
         let nulls = self.nulls.as_ref().map_or(0, |nulls| nulls.words.len() * 8);
         nulls
             + match &self.values {
-                Values::Numeric(vector) => vector.len() * 56,
+                Values::Numeric(vector) => vector.iter().map(Numeric::bytes).sum(),
                 Values::Datum(vector) => vector.iter().map(Datum::bytes).sum(),
                 values => each!(values,
                     vector => size_of_val(vector.as_slice()),

@@ -27,8 +27,9 @@
 //! can be applied. Pieces may overlap after a crash between storing an object and noting it; their records are the same.
 //!
 //! # Position
-//! `archive.position` in the data directory: magic `SERINARC`, CRC32C of what follows (4), zero (4), LSN (8). It is written in place, in one
-//! sector, after the object is stored. Recovery reads the log from there rather than from the replay position, and pins what it names.
+//! `archive.position` in the data directory: two slots of a sector each, of which the one with the greater position counts; the other is
+//! written next, after the object is stored, so that a write that fails or tears costs nothing. A slot has magic `SERINARC`, CRC32C
+//! of what follows (4), zero (4), LSN (8). Recovery reads the log from there rather than from the replay position, and pins what it names.
 //! A start without archiving removes it: pages are not pinned then, and the archive would have a hole. A later start with archiving begins
 //! at the end of the log, and says that a new backup is needed.
 
@@ -36,7 +37,7 @@ use crate::mutation::{Mutation, planted};
 use crate::page::{PAGE_SIZE, Page};
 use crate::store::Shared;
 use crate::sync::{self, Mutex};
-use crate::vfs::{IoContext, Vfs};
+use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::wal::{Operation, RECORD_HEADER_BYTES, RecordHeader, decode_operation, encode_segment_header};
 use crate::{Error, Lsn, PageId, Result};
 use parking_lot::Condvar;
@@ -84,6 +85,7 @@ pub struct ArchiveStats {
 
 pub(crate) const PART_PAGES: usize = 1024;
 const POSITION_BYTES: usize = 24;
+const SLOT_BYTES: u64 = 512;
 const POSITION_MAGIC: &[u8; 8] = b"SERINARC";
 const POSITION_FILE: &str = "archive.position";
 
@@ -317,30 +319,42 @@ pub(crate) fn read_position(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Lsn>> {
     if !vfs.exists(&path) {
         return Ok(None);
     }
-    let file = vfs.open(&path, false).context("open", &path)?;
-    if file.len().context("read the size of", &path)? < POSITION_BYTES as u64 {
-        return Ok(None);
+    let slots = read_slots(&*vfs.open(&path, false).context("open", &path)?, &path)?;
+    Ok(slots.into_iter().max().expect("there are two"))
+}
+
+fn read_slots(file: &dyn VfsFile, path: &Path) -> Result<[Option<Lsn>; 2]> {
+    let length = file.len().context("read the size of", path)?;
+    let mut slots = [None; 2];
+    for (index, slot) in slots.iter_mut().enumerate() {
+        let offset = index as u64 * SLOT_BYTES;
+        if length < offset + POSITION_BYTES as u64 {
+            break;
+        }
+        let mut bytes = [0; POSITION_BYTES];
+        file.read_at(&mut bytes, offset).context("read", path)?;
+        let crc = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+        let sound = &bytes[..8] == POSITION_MAGIC && crc == crc32c::crc32c(&bytes[12..]);
+        let lsn = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
+        *slot = sound.then_some(Lsn(lsn));
     }
-    let mut bytes = [0; POSITION_BYTES];
-    file.read_at(&mut bytes, 0).context("read", &path)?;
-    let crc = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-    let sound = &bytes[..8] == POSITION_MAGIC && crc == crc32c::crc32c(&bytes[12..]);
-    let lsn = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
-    Ok(sound.then_some(Lsn(lsn)))
+    Ok(slots)
 }
 
 pub(crate) fn write_position(vfs: &dyn Vfs, dir: &Path, position: Lsn) -> Result<()> {
     let path = dir.join(POSITION_FILE);
-    let new = !vfs.exists(&path);
+    let file = vfs.open(&path, true).context("create", &path)?;
+    let [first, second] = read_slots(&*file, &path)?;
+    let offset = if first > second { SLOT_BYTES } else { 0 };
     let mut bytes = [0; POSITION_BYTES];
     bytes[..8].copy_from_slice(POSITION_MAGIC);
     bytes[16..].copy_from_slice(&position.0.to_le_bytes());
     let crc = crc32c::crc32c(&bytes[12..]);
     bytes[8..12].copy_from_slice(&crc.to_le_bytes());
-    let file = vfs.open(&path, true).context("create", &path)?;
-    file.write_at(&bytes, 0).context("write", &path)?;
+    file.write_at(&bytes, offset).context("write", &path)?;
     file.sync_data().context("sync", &path)?;
-    if new { vfs.sync_dir(dir).context("sync", dir) } else { Ok(()) }
+    // Not only when it is new: the sync of its first write may have failed.
+    vfs.sync_dir(dir).context("sync", dir)
 }
 
 pub(crate) fn forget_position(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
@@ -366,17 +380,18 @@ impl DirectoryArchive {
 
 impl ArchiveTarget for DirectoryArchive {
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
-        if let Some(there) = self.get(name)? {
-            return match there == bytes {
-                true => Ok(()),
-                false => Err(differs(name)),
-            };
-        }
         let path = self.dir.join(name);
         let dir = path.parent().expect("a name in a directory");
+        if let Some(there) = self.get(name)? {
+            if there != bytes {
+                return Err(differs(name));
+            }
+            // It may be the work of an attempt whose last sync failed: to be seen is not to be durable.
+            self.vfs.sync_dir(dir).context("sync", dir)?;
+            return self.vfs.sync_dir(&self.dir).context("sync", &self.dir);
+        }
         if !self.vfs.exists(dir) {
             self.vfs.create_dir_all(dir).context("create", dir)?;
-            self.vfs.sync_dir(&self.dir).context("sync", &self.dir)?;
         }
         let temporary = path.with_extension("partial");
         if self.vfs.exists(&temporary) {
@@ -386,7 +401,8 @@ impl ArchiveTarget for DirectoryArchive {
         file.write_at(&bytes, 0).context("write", &temporary)?;
         file.sync_data().context("sync", &temporary)?;
         self.vfs.rename(&temporary, &path).context("rename", &temporary)?;
-        self.vfs.sync_dir(dir).context("sync", dir)
+        self.vfs.sync_dir(dir).context("sync", dir)?;
+        self.vfs.sync_dir(&self.dir).context("sync", &self.dir)
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {

@@ -59,6 +59,75 @@ pub(crate) fn get(pager: &Pager, root: &TreeRoot, key: &[u8]) -> Result<Option<V
     }
 }
 
+/// Interior pages from the root down, and the child taken in each.
+type Path = SmallVec<[(Arc<Page>, usize); 6]>;
+
+/// The way from the root to where a tree was read last. Keys near it are found without asking the page cache, by two comparisons a level.
+#[derive(Default)]
+pub(crate) struct Finger {
+    /// The generation and the root that the path belongs to.
+    of: Option<(u64, PageId)>,
+    path: Path,
+    leaf: Option<Arc<Page>>,
+}
+
+impl Finger {
+    pub fn get(
+        &mut self,
+        pager: &Pager,
+        generation: u64,
+        root: &TreeRoot,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        if root.is_empty() {
+            return Ok(None);
+        }
+        let of = Some((generation, root.page));
+        if self.of != of {
+            self.path.clear();
+            (self.of, self.leaf) = (of, None);
+        }
+        let leaf = descend(pager, root, &mut self.path, self.leaf.take(), key)?;
+        let value = match leaf.search(key) {
+            Ok(index) => value_at(pager, &leaf, index).map(Some),
+            Err(_) => Ok(None),
+        };
+        self.leaf = Some(leaf);
+        value
+    }
+}
+
+/// The leaf whose range holds `key`. `path` is the way to some leaf of the same tree, or the upper part of one; `leaf` is the leaf at its
+/// end, if that is known.
+fn descend(
+    pager: &Pager,
+    root: &TreeRoot,
+    path: &mut Path,
+    mut leaf: Option<Arc<Page>>,
+    key: &[u8],
+) -> Result<Arc<Page>> {
+    for depth in 0..usize::from(root.height) {
+        if let Some((page, index)) = path.get_mut(depth) {
+            // That the key is in the page's own range was seen on the way here.
+            if !page.child_holds(*index, key) {
+                *index = page.child_index(key);
+                path.truncate(depth + 1);
+                leaf = None;
+            }
+            continue;
+        }
+        let id = path.last().map_or(root.page, |(page, index)| page.child(*index));
+        let page = read_node(pager, id, root.height - depth as u8)?;
+        let index = page.child_index(key);
+        path.push((page, index));
+        leaf = None;
+    }
+    match leaf {
+        Some(leaf) => Ok(leaf),
+        None => read_node(pager, path.last().map_or(root.page, |(page, index)| page.child(*index)), 0),
+    }
+}
+
 fn value_at(pager: &Pager, page: &Arc<Page>, index: usize) -> Result<Value> {
     match page.value(index) {
         CellValue::Inline(start, bytes) => Ok(Value::in_page(page.clone(), start, bytes)),
@@ -98,9 +167,9 @@ pub(crate) fn walk_overflow(
 /// A position in a base tree. Between uses it holds pages, never a latch.
 pub(crate) struct BaseCursor {
     direction: Direction,
-    height: u8,
-    /// Interior pages from the root down, and the child taken in each.
-    path: SmallVec<[(Arc<Page>, usize); 6]>,
+    /// The generation and the root that the path belongs to.
+    of: Option<(u64, PageId)>,
+    path: Path,
     leaf: Option<Arc<Page>>,
     /// Forward: the entry's index. Backward: one more than that.
     at: usize,
@@ -116,7 +185,7 @@ impl BaseCursor {
     pub fn new(direction: Direction) -> BaseCursor {
         BaseCursor {
             direction,
-            height: 0,
+            of: None,
             path: SmallVec::new(),
             leaf: None,
             at: 0,
@@ -134,23 +203,42 @@ impl BaseCursor {
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
     ) -> Result<()> {
-        self.path.clear();
+        self.of = None;
+        self.seek_near(pager, 0, root, start, end)
+    }
+
+    /// The same, from a position that is not far if it is of the same generation.
+    pub fn seek_near(
+        &mut self,
+        pager: &Pager,
+        generation: u64,
+        root: &TreeRoot,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> Result<()> {
         self.leaf = None;
-        self.height = root.height;
+        let of = Some((generation, root.page));
+        if self.of != of {
+            self.path.clear();
+            self.of = of;
+        }
         if root.is_empty() {
             return Ok(());
         }
-        let mut page = read_node(pager, root.page, root.height)?;
-        for level in (0..root.height).rev() {
-            let index = match (start, self.direction) {
-                (Bound::Included(key) | Bound::Excluded(key), _) => page.child_index(key),
-                (Bound::Unbounded, Direction::Forward) => 0,
-                (Bound::Unbounded, Direction::Backward) => page.count() - 1,
-            };
-            let child = page.child(index);
-            self.path.push((page, index));
-            page = read_node(pager, child, level)?;
-        }
+        let page = match start {
+            Bound::Included(key) | Bound::Excluded(key) => descend(pager, root, &mut self.path, None, key)?,
+            Bound::Unbounded => {
+                self.path.clear();
+                let mut page = read_node(pager, root.page, root.height)?;
+                for level in (0..root.height).rev() {
+                    let index = if self.direction == Direction::Forward { 0 } else { page.count() - 1 };
+                    let child = page.child(index);
+                    self.path.push((page, index));
+                    page = read_node(pager, child, level)?;
+                }
+                page
+            }
+        };
         let (at, exact) = match start {
             Bound::Included(key) | Bound::Excluded(key) => match page.search(key) {
                 Ok(index) => (index, true),

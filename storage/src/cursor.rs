@@ -69,6 +69,14 @@ impl Cursor {
         }
     }
 
+    /// Begins anew with another range of the same tree, which is cheaper than another cursor where the ranges are near each other.
+    pub fn restart(&mut self, range: KeyRange) {
+        self.range = range;
+        // `base` remembers the way by itself.
+        self.generation = None;
+        (self.started, self.exhausted) = (false, false);
+    }
+
     /// Hands up to `max` visible entries to `visit`, in order; it returns false to stop early (that entry counts as
     /// read). Returns false once the range is exhausted. The view may differ between calls.
     pub fn next_batch(
@@ -110,7 +118,7 @@ impl Cursor {
         let folded = current.fold_ts;
         let epoch = tree.layer_epoch();
         if *generation != Some((current.number, epoch)) {
-            base.seek(pager, &tree.root_in(current), start, end)?;
+            base.seek_near(pager, current.number, &tree.root_in(current), start, end)?;
             let listed = tree.layers();
             layers.seek(listed.as_deref().unwrap_or_default(), start, end)?;
             *generation = Some((current.number, epoch));

@@ -51,7 +51,7 @@ pub use mutation::{Mutation, plant};
 pub use restore::{RestoreReport, RestoreTarget, restore, restore_with};
 pub use snapshot::Snapshot;
 pub use store::{Blocking, Inline, Store, StoreOptions, StoreStats};
-pub use tree::{Direction, Head, KeyRange, ReadObserver, Tree, Value, View};
+pub use tree::{Direction, Finger, Head, KeyRange, ReadObserver, Tree, Value, View};
 pub use writer::{
     Intent, Mark, Pending, RunLayer, RunWriter, WriteConflict, Writer, WriterState, WriterStatus,
 };

@@ -273,6 +273,13 @@ impl Page {
         low - 1
     }
 
+    /// An interior page: whether `key`, which is in the page's range, is in the range of this child.
+    #[inline]
+    pub fn child_holds(&self, index: usize, key: &[u8]) -> bool {
+        (index == 0 || self.separator(index) <= key)
+            && (index + 1 == self.count() || key < self.separator(index + 1))
+    }
+
     /// An overflow page's share of the value.
     pub fn overflow_bytes(&self) -> &[u8] {
         &self.bytes[PAGE_HEADER_BYTES..PAGE_HEADER_BYTES + self.count()]

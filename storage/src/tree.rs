@@ -138,6 +138,13 @@ pub struct Tree {
 
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// Remembers where a tree was read last, and holds the few pages on the way there: keep it no longer than a statement.
+#[derive(Default)]
+pub struct Finger {
+    tree: Option<TreeId>,
+    base: base::Finger,
+}
+
 impl Tree {
     pub const KEY_BYTES_MAX: usize = 2048;
     /// PostgreSQL's limit for a field; a transaction that needs more is out of memory by definition.
@@ -177,9 +184,33 @@ impl Tree {
     }
 
     pub fn get(&self, view: View<'_>, key: &[u8], observer: &mut dyn ReadObserver) -> Result<Option<Value>> {
+        self.find(view, key, observer, None)
+    }
+
+    /// As [`Tree::get`], from where the tree was read last: for many keys, best in order.
+    pub fn get_near(
+        &self,
+        view: View<'_>,
+        key: &[u8],
+        observer: &mut dyn ReadObserver,
+        finger: &mut Finger,
+    ) -> Result<Option<Value>> {
+        if finger.tree != Some(self.id) {
+            *finger = Finger { tree: Some(self.id), base: base::Finger::default() };
+        }
+        self.find(view, key, observer, Some(&mut finger.base))
+    }
+
+    fn find(
+        &self,
+        view: View<'_>,
+        key: &[u8],
+        observer: &mut dyn ReadObserver,
+        finger: Option<&mut base::Finger>,
+    ) -> Result<Option<Value>> {
         view.snapshot.check_tracking()?;
         if view.horizon <= view.snapshot.timestamp() {
-            let result = self.get_in(&view.snapshot.generation, view, key, observer);
+            let result = self.get_in(&view.snapshot.generation, view, key, observer, finger);
             return result.map_err(|error| error.in_tree(self.id));
         }
         // The latest state. What no base contains yet is here for certain; else the newest version may have gone into a
@@ -198,7 +229,7 @@ impl Tree {
             }
         }
         let current = self.shared.snapshot();
-        self.get_in(&current.generation, view, key, observer).map_err(|error| error.in_tree(self.id))
+        self.get_in(&current.generation, view, key, observer, finger).map_err(|error| error.in_tree(self.id))
     }
 
     /// Reads above, then from, the base of a generation that is pinned.
@@ -208,6 +239,7 @@ impl Tree {
         view: View<'_>,
         key: &[u8],
         observer: &mut dyn ReadObserver,
+        finger: Option<&mut base::Finger>,
     ) -> Result<Option<Value>> {
         let mut skipped = Skipped::new();
         let mut found = Found::Nothing;
@@ -225,7 +257,13 @@ impl Tree {
         match found {
             Found::Value(bytes) => Ok(Some(Value::from_bytes(bytes))),
             Found::Tombstone => Ok(None),
-            Found::Nothing => base::get(&self.shared.pager, &self.root_in(generation), key),
+            Found::Nothing => {
+                let (pager, root) = (&self.shared.pager, self.root_in(generation));
+                match finger {
+                    Some(finger) => finger.get(pager, generation.number, &root, key),
+                    None => base::get(pager, &root, key),
+                }
+            }
         }
     }
 

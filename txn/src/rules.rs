@@ -14,6 +14,8 @@ pub(crate) enum Rule {
     DangerousEdge,
     /// SSI, rule 4.
     CommitCheck,
+    /// SSI: a snapshot moves forward only if nothing that was read has changed (`refresh.rs`, rule 2).
+    RefreshValidates,
     /// What a 2PL transaction had read stays known after its commit.
     LockedReadsStay,
     /// A committed serial transaction counts as having read everything.

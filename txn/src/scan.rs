@@ -67,6 +67,20 @@ impl Transaction {
 }
 
 impl Scan {
+    /// Begins anew with another range of the same tree, as of now. The direction stays.
+    pub fn restart(&mut self, transaction: &mut Transaction, range: KeyRange) -> Result<()> {
+        transaction.before_operation()?;
+        transaction.register_range_read(&self.tree, &range);
+        self.cursor.restart(range.clone());
+        self.range = range;
+        if !Arc::ptr_eq(&self.snapshot, transaction.pinned()) {
+            self.snapshot = transaction.pinned().clone();
+        }
+        (self.horizon, self.command) = (transaction.horizon(), transaction.command);
+        (self.exhausted, self.whole, self.locked) = (false, None, None);
+        Ok(())
+    }
+
     /// Hands up to `max` rows to `visit` in order; false from `visit` stops early. Returns false when exhausted.
     pub fn next_batch(
         &mut self,

@@ -10,7 +10,9 @@ use crate::{
     AdvisoryScope, Committed, Isolation, Mode, RelationLockMode, Result, Savepoint, TransactionManager,
     TransactionOptions, WaitPolicy,
 };
-use serin_storage::{CommandId, Mark, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId};
+use serin_storage::{
+    CommandId, Finger, Mark, ReadObserver, Snapshot, Timestamp, Tree, TreeId, Value, View, Writer, WriterId,
+};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +40,8 @@ pub struct Transaction {
     next_savepoint: u64,
     /// Trees created by this transaction, in order.
     pub(crate) created: Vec<TreeId>,
+    /// SSI: up to where it reads, if that is beyond its snapshot (`refresh.rs`).
+    pub(crate) refreshed: Timestamp,
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
     /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
@@ -79,6 +83,7 @@ impl Transaction {
             savepoints: Vec::new(),
             next_savepoint: 0,
             created: Vec::new(),
+            refreshed: Timestamp::ZERO,
             seen: Timestamp::ZERO,
             prepared: false,
             ended: false,
@@ -152,6 +157,9 @@ impl Transaction {
             self.snapshot = None;
             self.snapshot = Some(self.fresh_snapshot()?);
         }
+        if let Protocol::Ssi(participant) = &mut self.protocol {
+            participant.start_statement();
+        }
         self.next_command();
         Ok(())
     }
@@ -211,17 +219,26 @@ impl Transaction {
     // ---- reading ----
 
     pub fn get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+        self.find(tree, key, None)
+    }
+
+    /// As [`Transaction::get`], from where the tree was read last.
+    pub fn get_near(&mut self, tree: &Arc<Tree>, key: &[u8], finger: &mut Finger) -> Result<Option<Value>> {
+        self.find(tree, key, Some(finger))
+    }
+
+    fn find(&mut self, tree: &Arc<Tree>, key: &[u8], finger: Option<&mut Finger>) -> Result<Option<Value>> {
         self.before_operation()?;
         match &mut self.protocol {
             Protocol::Undecided | Protocol::Snapshot { .. } => {
-                return Ok(tree.get(self.view(), key, &mut ())?);
+                return Ok(look(tree, self.view(), key, &mut (), finger)?);
             }
-            Protocol::TwoPhase(_) => return self.two_phase_get(tree, key),
+            Protocol::TwoPhase(_) => return self.two_phase_get(tree, key, finger),
             Protocol::Ssi(participant) => self.manager.ssi.read_key(participant, tree.id(), key),
             Protocol::Serial(_) => {}
         }
         let mut met = self.observe(true);
-        let value = tree.get(self.view(), key, &mut met)?;
+        let value = look(tree, self.view(), key, &mut met, finger)?;
         self.after_read(tree, met)?;
         Ok(value)
     }
@@ -465,5 +482,18 @@ impl Drop for Transaction {
         if !self.ended {
             self.roll_back();
         }
+    }
+}
+
+pub(crate) fn look(
+    tree: &Tree,
+    view: View<'_>,
+    key: &[u8],
+    observer: &mut dyn ReadObserver,
+    finger: Option<&mut Finger>,
+) -> serin_storage::Result<Option<Value>> {
+    match finger {
+        Some(finger) => tree.get_near(view, key, observer, finger),
+        None => tree.get(view, key, observer),
     }
 }

@@ -39,9 +39,10 @@ use crate::protocol::{Observations, Protocol, key_object};
 use crate::rules::Rule;
 use crate::session::SessionHandle;
 use crate::ssi::{Kind, LockedReads, Participant, Ssi};
+use crate::transaction::look;
 use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
 use hashbrown::HashMap;
-use serin_storage::{KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
+use serin_storage::{Finger, KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
 use smallvec::SmallVec;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -156,7 +157,12 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn two_phase_get(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Option<Value>> {
+    pub(crate) fn two_phase_get(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mut finger: Option<&mut Finger>,
+    ) -> Result<Option<Value>> {
         let off = self.manager.ssi.rules.is_off(Rule::KeyLocks);
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
@@ -168,7 +174,7 @@ impl Transaction {
         }
         loop {
             let mut met = self.observe(true);
-            let value = tree.get(self.view(), key, &mut met)?;
+            let value = look(tree, self.view(), key, &mut met, finger.as_deref_mut())?;
             if met.skipped.is_empty() {
                 self.seen = self.seen.max(met.seen);
                 return Ok(value);

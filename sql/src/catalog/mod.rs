@@ -3,6 +3,7 @@
 //! snapshot that is rebuilt when its version changes.
 
 pub mod acl;
+pub mod activity;
 mod inheritance;
 mod objects;
 mod publish;
@@ -20,7 +21,7 @@ pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
-pub use view::ViewName;
+pub use view::{CAN_DELETE, CAN_INSERT, CAN_UPDATE, SimpleView, ViewName};
 
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,9 @@ pub struct Table {
     pub name: String,
     pub owner: Oid,
     pub persistence: Persistence,
+    /// UNLOGGED: remembered, and without effect.
+    #[serde(default)]
+    pub unlogged: bool,
     #[serde(with = "tree_id")]
     pub tree: TreeId,
     /// In order of attnum; dropped columns stay, marked.
@@ -137,6 +141,9 @@ pub struct Table {
     /// What the names in it mean, in order.
     #[serde(default)]
     pub view_names: Vec<ViewName>,
+    /// Of a view that is automatically updatable.
+    #[serde(default)]
+    pub simple_view: Option<SimpleView>,
     /// Of a materialized view: whether it has been filled since it was made WITH NO DATA.
     #[serde(default)]
     pub populated: Option<bool>,
@@ -201,6 +208,11 @@ impl Table {
     /// A view whose conditions hide rows: nothing of the query around it may see a row before they do.
     pub fn is_security_barrier(&self) -> bool {
         self.has_option("security_barrier")
+    }
+    /// WITH CHECK OPTION: whether it is CASCADED.
+    pub fn check_option(&self) -> Option<bool> {
+        let (_, value) = self.options.iter().find(|(name, _)| name == "check_option")?;
+        Some(value.as_deref() == Some("cascaded"))
     }
     fn has_option(&self, wanted: &str) -> bool {
         let on = |value: &str| crate::session::core::parse_bool(value) == Some(true);

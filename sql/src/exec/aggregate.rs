@@ -3,17 +3,18 @@
 
 use super::basic::check_budget;
 use super::eval::{eval, operand_column};
+use super::key_index::KeyIndex;
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns, encode_keys};
 use super::spill::{DEPTH_MAX, Parting, should_spill};
-use crate::column::{BATCH_ROWS, Batch, Column, Values};
+use crate::column::{BATCH_ROWS, Batch, Column, NO_ROW, Values};
 use crate::error::{Error, Result};
 use crate::functions::{Accumulator, AggregateKind, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
 use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 pub struct HashAggregate {
@@ -76,7 +77,7 @@ impl HashAggregate {
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
                 for table in &mut tables {
-                    for (group, rows) in &table.members {
+                    for (group, rows) in &table.members[..table.used] {
                         table.states[*group as usize][at].add(call, &prepared, rows, rt)?;
                     }
                 }
@@ -85,8 +86,10 @@ impl HashAggregate {
             for table in &tables {
                 // Sizes of accumulators are asked only now and then: it is a walk over all of them.
                 held += match table.states.len() > BATCH_ROWS {
-                    true => table.key_bytes + table.states.len() * aggregate.calls.len() * 96,
-                    false => table.key_bytes + table.states.iter().flatten().map(State::bytes).sum::<usize>(),
+                    true => table.groups.bytes() + table.states.len() * aggregate.calls.len() * 96,
+                    false => {
+                        table.groups.bytes() + table.states.iter().flatten().map(State::bytes).sum::<usize>()
+                    }
                 };
             }
             if parting.is_none() && may_spill && should_spill(held, &self.input_types, rt) {
@@ -181,14 +184,16 @@ fn in_order(batch: &Batch, tables: &[GroupTable<'_>], order: &[usize]) -> Batch 
 struct GroupTable<'s> {
     /// Which of the grouping expressions tell its groups apart.
     set: &'s [usize],
-    groups: HashMap<Vec<u8>, u32>,
+    groups: KeyIndex,
     /// By grouping expression; those of the set are filled.
     keys: Vec<Column>,
     types: Vec<Type>,
     states: Vec<Vec<State>>,
-    key_bytes: usize,
-    /// The rows of the batch at hand, by group.
+    /// The rows of the batch at hand, by group: the first `used`. The others are kept for their room.
     members: Vec<(u32, Vec<u32>)>,
+    used: usize,
+    /// By group: its place among the members, or `NO_ROW`.
+    places: Vec<u32>,
 }
 
 impl<'s> GroupTable<'s> {
@@ -199,12 +204,13 @@ impl<'s> GroupTable<'s> {
         }
         Ok(GroupTable {
             set,
-            groups: HashMap::new(),
+            groups: KeyIndex::default(),
             keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
             types: types.to_vec(),
             states,
-            key_bytes: 0,
             members: Vec::new(),
+            used: 0,
+            places: Vec::new(),
         })
     }
 
@@ -217,9 +223,13 @@ impl<'s> GroupTable<'s> {
         rt: &Runtime<'_>,
     ) -> Result<()> {
         let rows = batch.rows;
-        self.members.clear();
+        for (group, _) in &self.members[..self.used] {
+            self.places[*group as usize] = NO_ROW;
+        }
+        self.used = 0;
         if self.set.is_empty() {
-            self.members.push((0, (0..rows as u32).collect()));
+            self.places.resize(1, NO_ROW);
+            (0..rows as u32).for_each(|row| self.add_member(0, row));
             return Ok(());
         }
         let own;
@@ -231,33 +241,47 @@ impl<'s> GroupTable<'s> {
             }
         };
         let encoded = encode_columns(columns_of_set, rows);
-        let mut local: HashMap<u32, usize> = HashMap::new();
         for row in 0..rows {
             let key = encoded.get(row);
-            let group = match self.groups.get(key) {
-                Some(group) => *group,
-                None if let Some(parting) = parting => {
-                    parting.push(Some(key), batch, row, rt)?;
-                    continue;
-                }
-                None => {
-                    let group = self.states.len() as u32;
-                    self.groups.insert(key.to_vec(), group);
-                    self.key_bytes += key.len() + 64;
-                    for at in self.set {
-                        self.keys[*at].push_from(&columns[*at].0, row);
+            let group = match parting {
+                // No room for more groups.
+                Some(parting) => match self.groups.get(key) {
+                    Some(group) => group,
+                    None => {
+                        parting.push(Some(key), batch, row, rt)?;
+                        continue;
                     }
-                    self.states.push(new_states(calls)?);
+                },
+                None => {
+                    let (group, is_new) = self.groups.insert(key);
+                    if is_new {
+                        for at in self.set {
+                            self.keys[*at].push_from(&columns[*at].0, row);
+                        }
+                        self.states.push(new_states(calls)?);
+                        self.places.push(NO_ROW);
+                    }
                     group
                 }
             };
-            let at = *local.entry(group).or_insert_with(|| {
-                self.members.push((group, Vec::new()));
-                self.members.len() - 1
-            });
-            self.members[at].1.push(row as u32);
+            self.add_member(group, row as u32);
         }
         Ok(())
+    }
+
+    fn add_member(&mut self, group: u32, row: u32) {
+        let place = &mut self.places[group as usize];
+        if *place == NO_ROW {
+            *place = self.used as u32;
+            if self.used == self.members.len() {
+                self.members.push((group, Vec::new()));
+            }
+            let member = &mut self.members[self.used];
+            member.0 = group;
+            member.1.clear();
+            self.used += 1;
+        }
+        self.members[*place as usize].1.push(row);
     }
 }
 

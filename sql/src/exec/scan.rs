@@ -15,7 +15,8 @@ use crate::table::key::{KeyOrder, VALUE_TAG, encode, prefix_successor, skip};
 use crate::table::row::RowDecoder;
 use crate::table::{KeyPart, Shape};
 use crate::types::{Datum, Oid, Type};
-use serin_storage::{Direction, KeyRange};
+use serin_storage::{Direction, Finger, KeyRange, Tree, Value};
+use serin_txn::Transaction;
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -32,8 +33,64 @@ struct Open {
     /// Of the index, or of the table if that is what is read.
     pieces: VecDeque<Piece>,
     current: Option<serin_txn::Scan>,
+    /// The last range's, for the next one: of a nested loop it is often near.
+    spent: Option<serin_txn::Scan>,
+    /// Where the table, and the index, were read last by key.
+    table_finger: Finger,
+    index_finger: Finger,
+    /// To be read again, with other parameters.
+    stale: bool,
+    /// Keys from the index whose rows are to be read.
+    ahead: Ahead,
     /// Rows to read at once: grows while a filter lets few through.
     step: usize,
+}
+
+/// Keys of rows that an index names, in the order in which the table has them, so that rows on one page are read together. What is looked up
+/// at once grows with what was asked for, so that a scan that ends early has not gone far ahead.
+#[derive(Default)]
+struct Ahead {
+    keys: Strings,
+    order: Vec<u32>,
+    at: usize,
+    /// How many keys to gather next.
+    size: usize,
+}
+
+impl Ahead {
+    /// 64k keys are about a megabyte.
+    const SIZE_MAX: usize = 64 * BATCH_ROWS;
+
+    fn sort(&mut self) {
+        let keys = &self.keys;
+        self.order.clear();
+        self.order.extend(0..keys.len() as u32);
+        self.order.sort_unstable_by(|a, b| keys.get(*a as usize).cmp(keys.get(*b as usize)));
+        self.at = 0;
+    }
+
+    /// Decodes up to `max` rows of those at hand.
+    fn read(
+        &mut self,
+        max: usize,
+        transaction: &mut Transaction,
+        tree: &Arc<Tree>,
+        finger: &mut Finger,
+        each: &mut dyn FnMut(&[u8], &Value) -> Result<()>,
+    ) -> Result<()> {
+        let mut found = 0;
+        while found < max
+            && let Some(at) = self.order.get(self.at)
+        {
+            let key = self.keys.get(*at as usize);
+            self.at += 1;
+            if let Some(row) = transaction.get_near(tree, key, finger)? {
+                each(key, &row)?;
+                found += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A part of the tree to read.
@@ -49,27 +106,50 @@ impl TableScan {
 
     fn open(&self, rt: &Runtime<'_>) -> Result<Open> {
         let shape = Shape::of(&self.scan.table, rt.context)?;
-        let pieces = match &self.scan.access {
-            Access::Full => {
-                VecDeque::from([Piece::Range(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded })])
-            }
-            Access::Index { index, bounds } => {
-                let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
-                if self.scan.backward {
-                    pieces.reverse();
-                }
-                pieces.into()
-            }
-        };
         let decoder = RowDecoder::new(&shape.types, &self.scan.decode, &shape.missing);
-        Ok(Open { shape, decoder, pieces, current: None, step: 0 })
+        Ok(Open {
+            pieces: self.pieces(&shape, rt)?,
+            shape,
+            decoder,
+            current: None,
+            spent: None,
+            table_finger: Finger::default(),
+            index_finger: Finger::default(),
+            stale: false,
+            ahead: Ahead::default(),
+            step: 0,
+        })
+    }
+
+    /// What to read, which counts as a scan.
+    fn pieces(&self, shape: &Shape, rt: &Runtime<'_>) -> Result<VecDeque<Piece>> {
+        let Access::Index { index, bounds } = &self.scan.access else {
+            shape.activity.scans.add(1);
+            let whole = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+            return Ok(VecDeque::from([Piece::Range(whole)]));
+        };
+        shape.indexes[*index].activity.scans.add(1);
+        let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
+        if self.scan.backward {
+            pieces.reverse();
+        }
+        Ok(pieces.into())
     }
 }
 
 impl Execute for TableScan {
     fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
-        if self.open.is_none() {
-            self.open = Some(self.open(rt)?);
+        match &mut self.open {
+            None => self.open = Some(self.open(rt)?),
+            Some(open) if open.stale => {
+                let shape = open.shape.clone();
+                let pieces = self.pieces(&shape, rt)?;
+                let open = self.open.as_mut().expect("it was open");
+                open.spent = open.current.take().or(open.spent.take());
+                open.ahead = Ahead::default();
+                (open.pieces, open.step, open.stale) = (pieces, 0, false);
+            }
+            Some(_) => {}
         }
         let open = self.open.as_mut().expect("it was just opened");
         open.step = open.step.max(max).clamp(1, BATCH_ROWS);
@@ -78,6 +158,10 @@ impl Execute for TableScan {
             let step = open.step;
             let Some(batch) = read(&self.scan, open, rt, step)? else { return Ok(None) };
             let before = batch.rows;
+            match &self.scan.access {
+                Access::Full => open.shape.activity.scanned.add(before),
+                Access::Index { index, .. } => open.shape.indexes[*index].activity.fetched.add(before),
+            }
             let batch = filter(&self.scan.filter, batch, rt)?;
             count_removed(rt, self.id, before - batch.rows);
             if batch.rows < before {
@@ -90,7 +174,9 @@ impl Execute for TableScan {
     }
 
     fn rescan(&mut self, _rt: &Runtime<'_>) -> Result<()> {
-        self.open = None;
+        if let Some(open) = &mut self.open {
+            open.stale = true;
+        }
         Ok(())
     }
 }
@@ -129,8 +215,22 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
         _ => None,
     };
     let mut extra = Extra::new(scan);
+    // Whether there is a row is all that is asked, and an index has an entry for each.
+    let entries_suffice = open.decoder.is_empty() && !scan.key && !scan.row;
     let mut transaction = rt.context.transaction.borrow_mut();
     loop {
+        if open.ahead.at < open.ahead.order.len() {
+            let (decoder, table) = (&mut open.decoder, &open.shape.tree);
+            let wanted = max.saturating_sub(decoder.rows()).max(1);
+            open.ahead.read(wanted, &mut transaction, table, &mut open.table_finger, &mut |key, row| {
+                decoder.append(row)?;
+                extra.push(key, row);
+                Ok(())
+            })?;
+            if open.decoder.rows() >= max {
+                return Ok(Some(finish(open, extra)));
+            }
+        }
         if open.current.is_none() {
             let Some(piece) = open.pieces.pop_front() else {
                 if open.decoder.rows() > 0 {
@@ -140,9 +240,19 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
             };
             let tree = index.map_or(&open.shape.tree, |index| &open.shape.indexes[index].tree);
             match piece {
-                Piece::Range(range) => open.current = Some(transaction.scan(tree, range, direction)?),
+                Piece::Range(range) => {
+                    open.current = Some(match open.spent.take() {
+                        Some(mut scan) => {
+                            scan.restart(&mut transaction, range)?;
+                            scan
+                        }
+                        None => transaction.scan(tree, range, direction)?,
+                    });
+                }
                 Piece::Point(key) => {
-                    let found = transaction.get(tree, &key)?;
+                    let finger =
+                        if index.is_some() { &mut open.index_finger } else { &mut open.table_finger };
+                    let found = transaction.get_near(tree, &key, finger)?;
                     match (found, index) {
                         (None, _) => {}
                         (Some(row), None) => {
@@ -150,7 +260,8 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
                             extra.push(&key, &row);
                         }
                         (Some(table_key), Some(_)) => {
-                            if let Some(row) = transaction.get(&open.shape.tree, &table_key)? {
+                            let finger = &mut open.table_finger;
+                            if let Some(row) = transaction.get_near(&open.shape.tree, &table_key, finger)? {
                                 open.decoder.append(&row)?;
                                 extra.push(&table_key, &row);
                             }
@@ -180,20 +291,33 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
                     }
                 })?
             }
+            Some(_) if entries_suffice => {
+                let decoder = &mut open.decoder;
+                current.next_batch(&mut transaction, wanted, &mut |_, _| {
+                    decoder.count_row();
+                    true
+                })?
+            }
             Some(index) => {
                 let parts = &open.shape.indexes[index].parts;
-                let mut keys: Vec<Vec<u8>> = Vec::with_capacity(wanted);
-                let more = current.next_batch(&mut transaction, wanted, &mut |key, value| {
+                let ahead = &mut open.ahead;
+                let gathered = if scan.any_order { ahead.size.max(wanted) } else { wanted };
+                ahead.size = (gathered * 4).min(Ahead::SIZE_MAX);
+                ahead.keys.clear();
+                let more = current.next_batch(&mut transaction, gathered, &mut |key, value| {
                     match table_key(key, value, parts) {
-                        Some(found) => keys.push(found.to_vec()),
+                        Some(found) => ahead.keys.push(found),
                         None => failure = Some(Error::internal("a malformed index entry")),
                     }
                     true
                 })?;
-                for key in keys {
-                    if let Some(row) = transaction.get(&open.shape.tree, &key)? {
+                if gathered > wanted {
+                    ahead.sort();
+                } else {
+                    let (keys, finger) = (&ahead.keys, &mut open.table_finger);
+                    for (at, row) in rows_in_order(&mut transaction, &open.shape.tree, keys, finger)? {
                         open.decoder.append(&row)?;
-                        extra.push(&key, &row);
+                        extra.push(keys.get(at), &row);
                     }
                 }
                 more
@@ -203,12 +327,32 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
             return Err(error);
         }
         if !more {
-            open.current = None;
+            open.spent = open.current.take();
         }
-        if open.decoder.rows() >= max || (more && open.decoder.rows() > 0) {
+        let pending = open.ahead.at < open.ahead.order.len();
+        if open.decoder.rows() >= max || (more && open.decoder.rows() > 0 && !pending) {
             return Ok(Some(finish(open, extra)));
         }
     }
+}
+
+/// The rows with these keys that there are, each with its key's place, in the keys' order; looked up in the table's, in which neighbours share pages.
+fn rows_in_order(
+    transaction: &mut Transaction,
+    tree: &Arc<Tree>,
+    keys: &Strings,
+    finger: &mut Finger,
+) -> Result<Vec<(usize, Value)>> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_unstable_by(|a, b| keys.get(*a).cmp(keys.get(*b)));
+    let mut rows: Vec<(usize, Value)> = Vec::with_capacity(order.len());
+    for at in order {
+        if let Some(row) = transaction.get_near(tree, keys.get(at), finger)? {
+            rows.push((at, row));
+        }
+    }
+    rows.sort_unstable_by_key(|(at, _)| *at);
+    Ok(rows)
 }
 
 fn finish(open: &mut Open, extra: Extra) -> Batch {

@@ -137,21 +137,60 @@ integer_aggregate!(IntegerAverage, |sum, count| {
     Numeric::from_i128(sum).div(&Numeric::from_i64(count)).map(Datum::numeric)
 });
 
+/// Sum and count of numerics. What fits a machine word adds up in `exact`, at scale `scale`; the rest, and what would overflow it, in `sum`.
 struct NumericSum {
     sum: Numeric,
+    exact: i128,
+    scale: u8,
     count: i64,
     average: bool,
 }
 
+impl NumericSum {
+    fn new(average: bool) -> NumericSum {
+        NumericSum { sum: Numeric::zero(), exact: 0, scale: 0, count: 0, average }
+    }
+
+    #[inline]
+    fn add_value(&mut self, value: &Numeric) -> Result<()> {
+        self.count += 1;
+        if let Numeric::Small { scale, .. } = value
+            && *scale > self.scale
+        {
+            self.settle()?;
+            self.scale = *scale;
+        }
+        if let Some(mantissa) = value.mantissa_at(self.scale)
+            && let Some(sum) = self.exact.checked_add(mantissa)
+        {
+            self.exact = sum;
+            return Ok(());
+        }
+        self.sum = self.sum.add(value)?;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let exact = Numeric::from_scaled_i128(std::mem::take(&mut self.exact), self.scale)?;
+        self.sum = self.sum.add(&exact)?;
+        Ok(())
+    }
+}
+
 impl Accumulator for NumericSum {
     fn add(&mut self, arguments: &[Operand], rows: &[u32], _: &EvalContext<'_>) -> Result<()> {
-        for_each_datum(first(arguments)?, rows, |value| {
-            self.sum = self.sum.add(value.as_numeric().ok_or_else(super::kernel::not_vectors)?)?;
-            self.count += 1;
-            Ok(())
-        })
+        match first(arguments)? {
+            Operand::Column(column) => match &column.values {
+                Values::Numeric(vector) => for_each_row(column, rows, |row| self.add_value(&vector[row])),
+                _ => Err(super::kernel::not_vectors()),
+            },
+            constant => for_each_datum(constant, rows, |value| {
+                self.add_value(value.as_numeric().ok_or_else(super::kernel::not_vectors)?)
+            }),
+        }
     }
     fn finish(&mut self, _: &EvalContext<'_>) -> Result<Datum> {
+        self.settle()?;
         match (self.count, self.average) {
             (0, _) => Ok(Datum::Null),
             (count, true) => self.sum.div(&Numeric::from_i64(count)).map(Datum::numeric),
@@ -292,7 +331,7 @@ impl Accumulator for NumericMoments {
     fn add(&mut self, arguments: &[Operand], rows: &[u32], _: &EvalContext<'_>) -> Result<()> {
         for_each_datum(first(arguments)?, rows, |value| {
             let value = match value {
-                Datum::Numeric(value) => (**value).clone(),
+                Datum::Numeric(value) => value.clone(),
                 integer => Numeric::from_i64(integer.as_integer().ok_or_else(super::kernel::not_vectors)?),
             };
             self.sum = self.sum.add(&value)?;
@@ -655,7 +694,7 @@ pub fn register(r: &mut Registry) {
         Repr::Float4 => Box::new(FloatSum { single: true, ..FloatSum::default() }),
         Repr::Float8 => Box::new(FloatSum::default()),
         Repr::Interval => fold(add_intervals),
-        _ => Box::new(NumericSum { sum: Numeric::zero(), count: 0, average: false }),
+        _ => Box::new(NumericSum::new(false)),
     });
     r.aggregate("agg:avg", |types| match argument(types).repr() {
         Repr::Int2 | Repr::Int4 | Repr::Int8 => Box::new(IntegerAverage::default()),
@@ -663,7 +702,7 @@ pub fn register(r: &mut Registry) {
         Repr::Interval => {
             Box::new(Fold { state: Datum::Null, combine: add_intervals, count: 0, finish: divide_interval })
         }
-        _ => Box::new(NumericSum { sum: Numeric::zero(), count: 0, average: true }),
+        _ => Box::new(NumericSum::new(true)),
     });
     r.aggregate("agg:min", |types| {
         Box::new(Extreme { best: Datum::Null, data_type: argument(types), greatest: false })

@@ -186,6 +186,18 @@ fn definitions(r: &mut Registry) {
             None => super::function_by_oid(function.0).map(result_text),
         }
     });
+    scalar!(r, "pg_trigger_depth", |context;| context.services.trigger_depth());
+    scalar!(r, "pg_relation_is_updatable", |context; relation: OidValue, triggers: bool| {
+        let catalog = context.services.catalog();
+        catalog.table(relation.0).map_or(0, |table| catalog.updatable_events(&table, triggers, None))
+    });
+    scalar!(r, "pg_column_is_updatable", |context; relation: OidValue, column: i16, triggers: bool| {
+        let catalog = context.services.catalog();
+        catalog.table(relation.0).is_some_and(|table| {
+            let at = table.columns.iter().position(|known| known.number == column);
+            at.is_some_and(|at| catalog.is_updatable_column(&table, at, triggers))
+        })
+    });
     scalar!(r, "pg_get_function_arguments", |context; function: OidValue| {
         match context.services.catalog().routine(function.0) {
             Some(routine) => Some(routines::arguments_text(&routine, true)),

@@ -3,9 +3,9 @@
 use super::Registry;
 use super::arguments::{Date, Timestamp, scalar};
 use super::datetime::{date_to_timestamp, date_to_timestamptz, timestamp_to_timestamptz};
-use super::kernel::{compare, compare_text};
-use crate::error::Result;
-use crate::types::{Datum, compare as compare_datums, compare_as, compare_floats};
+use super::kernel::{compare, compare_text, numeric};
+use crate::error::{Error, Result};
+use crate::types::{Datum, Numeric, compare as compare_datums, compare_as, compare_floats};
 use std::cmp::Ordering;
 
 /// Registers the six comparisons with a kernel for fixed-width values, by their total order.
@@ -37,7 +37,7 @@ macro_rules! six_datums {
     ($registry:expr, $prefix:literal) => {
         six_scalar!($registry, concat!($prefix, "eq"), concat!($prefix, "ne"), concat!($prefix, "lt"),
             concat!($prefix, "le"), concat!($prefix, "gt"), concat!($prefix, "ge"),
-            |context; a: &Datum, b: &Datum| Ok::<Ordering, crate::error::Error>(compare_datums(a, b)))
+            |context; a: &Datum, b: &Datum| Ok::<Ordering, Error>(compare_datums(a, b)))
     };
 }
 
@@ -55,6 +55,12 @@ fn same<T: Ord>(a: T, b: T) -> Ordering {
 
 fn order(a: i64, b: i64) -> Result<Ordering> {
     Ok(a.cmp(&b))
+}
+
+/// A char(n) without the spaces at its end, which do not count.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    &text[..text.len() - spaces]
 }
 
 pub fn register(r: &mut Registry) {
@@ -78,6 +84,13 @@ pub fn register(r: &mut Registry) {
     six!(r, "timestamp_", Timestamp, Timestamp, same);
     six!(r, "uuid_", Uuid, Uuid, same);
 
+    numeric!(r, "numeric_eq" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_eq()));
+    numeric!(r, "numeric_ne" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_ne()));
+    numeric!(r, "numeric_lt" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_lt()));
+    numeric!(r, "numeric_le" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_le()));
+    numeric!(r, "numeric_gt" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_gt()));
+    numeric!(r, "numeric_ge" => Bool, |a: &Numeric, b: &Numeric| Ok::<_, Error>(a.compare(b).is_ge()));
+
     compare_text!(r, "texteq", |a: &[u8], b: &[u8]| a == b);
     compare_text!(r, "textne", |a: &[u8], b: &[u8]| a != b);
     compare_text!(r, "text_lt", |a: &[u8], b: &[u8]| a < b);
@@ -92,7 +105,6 @@ pub fn register(r: &mut Registry) {
     six_datums!(r, "char");
     six_datums!(r, "name");
     six_datums!(r, "bytea");
-    six_datums!(r, "numeric_");
     six_datums!(r, "interval_");
     six_datums!(r, "array_");
     six_datums!(r, "record_");
@@ -100,15 +112,19 @@ pub fn register(r: &mut Registry) {
     six_datums!(r, "xid8");
     six_datums!(r, "tid");
     six_scalar!(r, "nameeqtext", "namenetext", "namelttext", "nameletext", "namegttext", "namegetext",
-        |context; a: &Datum, b: &Datum| Ok::<Ordering, crate::error::Error>(compare_datums(a, b)));
+        |context; a: &Datum, b: &Datum| Ok::<Ordering, Error>(compare_datums(a, b)));
     six_scalar!(r, "texteqname", "textnename", "textltname", "textlename", "textgtname", "textgename",
-        |context; a: &Datum, b: &Datum| Ok::<Ordering, crate::error::Error>(compare_datums(a, b)));
+        |context; a: &Datum, b: &Datum| Ok::<Ordering, Error>(compare_datums(a, b)));
     for name in ["xideq", "cideq"] {
         scalar!(r, name, |a: &Datum, b: &Datum| compare_datums(a, b).is_eq());
     }
     scalar!(r, "xidneq", |a: &Datum, b: &Datum| compare_datums(a, b).is_ne());
-    six_scalar!(r, "bpchareq", "bpcharne", "bpcharlt", "bpcharle", "bpchargt", "bpcharge",
-        |context; a: &Datum, b: &Datum| Ok::<Ordering, crate::error::Error>(compare_as(a, b, crate::types::Type::BPCHAR)));
+    compare_text!(r, "bpchareq", |a: &[u8], b: &[u8]| unpadded(a) == unpadded(b));
+    compare_text!(r, "bpcharne", |a: &[u8], b: &[u8]| unpadded(a) != unpadded(b));
+    compare_text!(r, "bpcharlt", |a: &[u8], b: &[u8]| unpadded(a) < unpadded(b));
+    compare_text!(r, "bpcharle", |a: &[u8], b: &[u8]| unpadded(a) <= unpadded(b));
+    compare_text!(r, "bpchargt", |a: &[u8], b: &[u8]| unpadded(a) > unpadded(b));
+    compare_text!(r, "bpcharge", |a: &[u8], b: &[u8]| unpadded(a) >= unpadded(b));
 
     // Across the date and time types: everything becomes a timestamp.
     six_scalar!(r, "date_eq_timestamp", "date_ne_timestamp", "date_lt_timestamp", "date_le_timestamp",

@@ -5,9 +5,9 @@
 //! passes over their results), an infallible one is, for a branch would cost more.
 
 use super::Operand;
-use crate::column::{Bitmap, Column};
+use crate::column::{Bitmap, Column, Values};
 use crate::error::Result;
-use crate::types::Datum;
+use crate::types::{Datum, Numeric};
 
 /// Rows in which either operand is null.
 pub fn either_null(operands: &[Operand]) -> Option<Bitmap> {
@@ -51,11 +51,83 @@ pub fn fallible<R: Default + Clone>(
 }
 
 /// A kernel's result with the nulls of its operands.
-pub fn finish(values: crate::column::Values, nulls: Option<Bitmap>) -> Column {
+pub fn finish(values: Values, nulls: Option<Bitmap>) -> Column {
     match nulls {
         Some(nulls) => Column::with_nulls(values, nulls),
         None => Column::new(values),
     }
+}
+
+/// The two operands of a function of numerics, which are too large to copy into a closure for nothing.
+pub struct Numerics<'a> {
+    a: NumericSide<'a>,
+    b: NumericSide<'a>,
+    nulls: Option<Bitmap>,
+}
+
+enum NumericSide<'a> {
+    Column(&'a [Numeric]),
+    Constant(&'a Numeric),
+}
+
+impl NumericSide<'_> {
+    fn new(operand: &Operand) -> Result<NumericSide<'_>> {
+        match operand {
+            Operand::Column(column) => match &column.values {
+                Values::Numeric(vector) => Ok(NumericSide::Column(vector)),
+                _ => Err(not_vectors()),
+            },
+            Operand::Constant(Datum::Numeric(value)) => Ok(NumericSide::Constant(value)),
+            Operand::Constant(_) => Err(not_vectors()),
+        }
+    }
+    #[inline]
+    fn at(&self, row: usize) -> &Numeric {
+        match self {
+            NumericSide::Column(vector) => &vector[row],
+            NumericSide::Constant(value) => value,
+        }
+    }
+}
+
+impl<'a> Numerics<'a> {
+    /// `None`: a constant is null, and so is every result.
+    pub fn new(operands: &'a [Operand]) -> Result<Option<Numerics<'a>>> {
+        match operands {
+            _ if has_null_constant(operands) => Ok(None),
+            [a, b] => {
+                let (a, b) = (NumericSide::new(a)?, NumericSide::new(b)?);
+                Ok(Some(Numerics { a, b, nulls: either_null(operands) }))
+            }
+            _ => Err(not_vectors()),
+        }
+    }
+    pub fn map<R: Default + Clone>(
+        self,
+        rows: usize,
+        wrap: fn(Vec<R>) -> Values,
+        function: impl Fn(&Numeric, &Numeric) -> Result<R>,
+    ) -> Result<Column> {
+        let values = fallible(self.nulls.as_ref(), rows, |row| function(self.a.at(row), self.b.at(row)))?;
+        Ok(finish(wrap(values), self.nulls))
+    }
+}
+
+/// `numeric!(registry, "numeric_add" => Numeric, Numeric::add)`: a fallible function of two numerics.
+macro_rules! numeric {
+    ($registry:expr, $name:expr => $r:ident, $function:expr) => {
+        $registry.kernel(
+            $name,
+            |arguments, _| match arguments {
+                [Datum::Numeric(a), Datum::Numeric(b)] => Ok(Datum::$r($function(a, b)?)),
+                _ => Err($crate::functions::kernel::not_vectors()),
+            },
+            |operands, rows, _| match $crate::functions::kernel::Numerics::new(operands)? {
+                Some(numerics) => numerics.map(rows, $crate::column::Values::$r, $function),
+                None => Ok($crate::column::Column::all_null($crate::types::Repr::$r, rows)),
+            },
+        )
+    };
 }
 
 pub fn not_vectors() -> crate::error::Error {
@@ -186,4 +258,4 @@ macro_rules! compare_text {
     };
 }
 
-pub(super) use {binary, compare, compare_text};
+pub(super) use {binary, compare, compare_text, numeric};

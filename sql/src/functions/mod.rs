@@ -259,6 +259,14 @@ pub trait Services {
     fn deferred(&self) -> Option<&std::cell::RefCell<crate::exec::constraint::Deferred>> {
         None
     }
+    /// How many trigger functions are running, one within the other.
+    fn trigger_depth(&self) -> i32 {
+        0
+    }
+    /// The transition tables that the statement may name.
+    fn transitions(&self) -> Option<Arc<crate::exec::transition::Transitions>> {
+        None
+    }
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))

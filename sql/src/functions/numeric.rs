@@ -2,6 +2,7 @@
 
 use super::Registry;
 use super::arguments::scalar;
+use super::kernel::numeric;
 use super::math::{bucket_error, out_of_range};
 use crate::error::{Error, Result, SqlState};
 use crate::types::{Datum, Numeric};
@@ -30,7 +31,7 @@ fn to_integer<T: TryFrom<i64>>(value: &Numeric, name: &str) -> Result<T> {
     let special = match value {
         Numeric::NaN => Some("NaN"),
         Numeric::Infinity | Numeric::NegativeInfinity => Some("infinity"),
-        Numeric::Finite { .. } => None,
+        Numeric::Small { .. } | Numeric::Large(_) => None,
     };
     if let Some(special) = special {
         let message = format!("cannot convert {special} to {name}");
@@ -91,12 +92,12 @@ fn width_bucket(value: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> R
 }
 
 pub fn register(r: &mut Registry) {
-    scalar!(r, "numeric_add", |a: &Numeric, b: &Numeric| a.add(b));
-    scalar!(r, "numeric_sub", |a: &Numeric, b: &Numeric| a.sub(b));
-    scalar!(r, "numeric_mul", |a: &Numeric, b: &Numeric| a.mul(b));
-    scalar!(r, "numeric_div", |a: &Numeric, b: &Numeric| a.div(b));
+    numeric!(r, "numeric_add" => Numeric, Numeric::add);
+    numeric!(r, "numeric_sub" => Numeric, Numeric::sub);
+    numeric!(r, "numeric_mul" => Numeric, Numeric::mul);
+    numeric!(r, "numeric_div" => Numeric, Numeric::div);
     scalar!(r, "numeric_div_trunc", |a: &Numeric, b: &Numeric| a.div_trunc(b));
-    scalar!(r, "numeric_mod", |a: &Numeric, b: &Numeric| a.rem(b));
+    numeric!(r, "numeric_mod" => Numeric, Numeric::rem);
     scalar!(r, "numeric_power", |a: &Numeric, b: &Numeric| a.power(b));
     scalar!(r, "numeric_sqrt", |a: &Numeric| a.sqrt());
     scalar!(r, "numeric_exp", |a: &Numeric| a.exp());

@@ -30,6 +30,8 @@ pub struct Typed {
     pub client_min_messages: Severity,
     pub standard_conforming_strings: bool,
     pub planner: PlannerSettings,
+    /// session_replication_role: the session applies what another server has changed.
+    pub is_replica: bool,
 }
 
 impl Default for Typed {
@@ -94,6 +96,7 @@ impl Typed {
                 "error" => Severity::Error,
                 _ => Severity::Debug,
             },
+            is_replica: value("session_replication_role") == "replica",
             standard_conforming_strings: on("standard_conforming_strings"),
             planner: PlannerSettings {
                 enable_index_scan: on("enable_indexscan"),

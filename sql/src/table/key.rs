@@ -180,22 +180,22 @@ pub(crate) fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(crate) fn encode_numeric(value: &Numeric, out: &mut Vec<u8>) {
-    let Some((negative, weight, _, digits)) = value.raw() else {
+    let Some(finite) = value.digits() else {
         return out.push(match value {
             Numeric::NegativeInfinity => 0,
             Numeric::Infinity => 4,
             _ => 5,
         });
     };
-    if digits.is_empty() {
+    if finite.digits.is_empty() {
         return out.push(2);
     }
-    out.push(if negative { 1 } else { 3 });
+    out.push(if finite.negative { 1 } else { 3 });
     let start = out.len();
-    out.extend(((weight + 0x8000) as u16).to_be_bytes());
-    digits.iter().for_each(|digit| out.extend((digit + 1).to_be_bytes()));
+    out.extend(((finite.weight + 0x8000) as u16).to_be_bytes());
+    finite.digits.iter().for_each(|digit| out.extend((digit + 1).to_be_bytes()));
     out.extend([0, 0]);
-    if negative {
+    if finite.negative {
         out[start..].iter_mut().for_each(|byte| *byte = !*byte);
     }
 }

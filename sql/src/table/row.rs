@@ -99,7 +99,7 @@ fn variable_bytes_bound(value: &Datum) -> usize {
     match value {
         Datum::Text(value) => value.len(),
         Datum::Bytea(value) => value.len(),
-        Datum::Numeric(value) => 5 + value.raw().map_or(0, |raw| raw.3.len() * 2),
+        Datum::Numeric(value) => 5 + value.digits().map_or(0, |finite| finite.digits.len() * 2),
         Datum::Array(value) => {
             5 + value.dimensions.len() * 8
                 + value.elements.iter().map(|e| 21 + variable_bytes_bound(e)).sum::<usize>()
@@ -192,12 +192,12 @@ fn write_nested(value: &Datum, out: &mut Vec<u8>) {
 }
 
 fn write_numeric(value: &Numeric, out: &mut Vec<u8>) {
-    match (value, value.raw()) {
-        (_, Some((negative, weight, scale, digits))) => {
-            out.push(u8::from(negative));
-            out.extend((weight as i16).to_le_bytes());
-            out.extend(scale.to_le_bytes());
-            digits.iter().for_each(|digit| out.extend(digit.to_le_bytes()));
+    match (value, value.digits()) {
+        (_, Some(finite)) => {
+            out.push(u8::from(finite.negative));
+            out.extend((finite.weight as i16).to_le_bytes());
+            out.extend((finite.scale as u16).to_le_bytes());
+            finite.digits.iter().for_each(|digit| out.extend(digit.to_le_bytes()));
         }
         (Numeric::Infinity, _) => out.push(3),
         (Numeric::NegativeInfinity, _) => out.push(4),
@@ -469,12 +469,16 @@ pub fn decode_column(row: &[u8], types: &[Type], column: usize) -> Result<Option
 }
 
 /// Appends selected columns of encoded rows to column builders, without a datum in between.
+const ROOM_MIN: usize = 8;
+
 pub struct RowDecoder {
     layout: RowLayout,
     /// Position in the table, and the value for rows that end before it.
     wanted: Vec<(usize, Datum)>,
     columns: Vec<Column>,
     rows: usize,
+    /// What the columns have room for: batches mostly are as large as those before.
+    room: usize,
 }
 
 impl RowDecoder {
@@ -483,12 +487,21 @@ impl RowDecoder {
     pub fn new(types: &[Type], columns: &[usize], missing: &[Datum]) -> RowDecoder {
         let layout = RowLayout::new(types);
         let wanted = columns.iter().map(|c| (*c, missing.get(*c).cloned().unwrap_or_default())).collect();
-        let mut decoder = RowDecoder { layout, wanted, columns: Vec::new(), rows: 0 };
+        let mut decoder = RowDecoder { layout, wanted, columns: Vec::new(), rows: 0, room: ROOM_MIN };
         decoder.columns = decoder.builders();
         decoder
     }
     fn builders(&self) -> Vec<Column> {
-        self.wanted.iter().map(|w| Column::with_capacity(self.layout.columns[w.0].repr, BATCH_ROWS)).collect()
+        self.wanted.iter().map(|w| Column::with_capacity(self.layout.columns[w.0].repr, self.room)).collect()
+    }
+    /// Whether rows need only be counted.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+    /// A row of which nothing is wanted.
+    pub fn count_row(&mut self) {
+        debug_assert!(self.is_empty(), "only rows without columns can be counted unseen");
+        self.rows += 1;
     }
     /// After an error the columns may have different lengths: the decoder is good for `finish` no more.
     pub fn append(&mut self, row: &[u8]) -> Result<()> {
@@ -510,6 +523,7 @@ impl RowDecoder {
     }
     /// Takes the columns built so far.
     pub fn finish(&mut self) -> Vec<Column> {
+        self.room = self.rows.clamp(ROOM_MIN, BATCH_ROWS);
         self.rows = 0;
         let fresh = self.builders();
         std::mem::replace(&mut self.columns, fresh)
@@ -530,7 +544,7 @@ fn push(column: &mut Column, bytes: &[u8], repr: Repr) -> Result<()> {
         Values::Oid(vector) => vector.push(u32::from_le_bytes(array(bytes)?)),
         Values::Interval(vector) => vector.push(read_interval(bytes)?),
         Values::Uuid(vector) => vector.push(array(bytes)?),
-        Values::Numeric(vector) => vector.push(read_numeric(bytes)?.into()),
+        Values::Numeric(vector) => vector.push(read_numeric(bytes)?),
         Values::Text(strings) => strings.push(read_text(bytes)?.as_bytes()),
         Values::Bytea(strings) => strings.push(bytes),
         Values::Datum(vector) => vector.push(read(bytes, repr, 0)?),

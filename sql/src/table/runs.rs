@@ -70,6 +70,7 @@ impl RunLoader {
         if self.run.is_none() {
             return self.writer.insert(row, &Arbiter::None, context).map(drop);
         }
+        self.shape.activity.inserted.add(1);
         let start = self.bytes.len();
         match &self.row_ids {
             Some(row_ids) => {

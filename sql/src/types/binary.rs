@@ -132,16 +132,19 @@ fn write_interval(out: &mut Vec<u8>, interval: Interval) {
 }
 
 fn write_numeric(out: &mut Vec<u8>, value: &Numeric) {
-    let (sign, weight, scale, digits) = match (value, value.raw()) {
-        (_, Some((negative, weight, scale, digits))) => (u16::from(negative) * 0x4000, weight, scale, digits),
-        (Numeric::Infinity, _) => (0xd000, 0, 0, &[] as &[i16]),
-        (Numeric::NegativeInfinity, _) => (0xf000, 0, 0, &[] as &[i16]),
-        _ => (0xc000, 0, 0, &[] as &[i16]),
+    let finite = value.digits();
+    let (sign, weight, scale, digits) = match (value, &finite) {
+        (_, Some(finite)) => {
+            (u16::from(finite.negative) * 0x4000, finite.weight, finite.scale, &finite.digits[..])
+        }
+        (Numeric::Infinity, _) => (0xd000, 0, 0, &[][..]),
+        (Numeric::NegativeInfinity, _) => (0xf000, 0, 0, &[][..]),
+        _ => (0xc000, 0, 0, &[][..]),
     };
     out.extend((digits.len() as u16).to_be_bytes());
     out.extend((weight as i16).to_be_bytes());
     out.extend(sign.to_be_bytes());
-    out.extend(scale.to_be_bytes());
+    out.extend((scale as u16).to_be_bytes());
     digits.iter().for_each(|digit| out.extend(digit.to_be_bytes()));
 }
 

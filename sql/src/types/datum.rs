@@ -1,5 +1,6 @@
 //! One value. Columns of many values are in `column.rs`; a `Datum` is for constants, parameters and short paths.
 
+use super::numeric::Numeric;
 use super::range::RangeValue;
 use super::{Oid, Type};
 use std::cmp::Ordering;
@@ -16,7 +17,7 @@ pub enum Datum {
     Int8(i64),
     Float4(f32),
     Float8(f64),
-    Numeric(Arc<Numeric>),
+    Numeric(Numeric),
     Text(Arc<str>),
     Bytea(Arc<[u8]>),
     Date(i32),
@@ -67,17 +68,6 @@ pub struct Interval {
     pub micros: i64,
 }
 
-/// An exact decimal of up to 131072 digits before and 16383 after the point, or NaN or ±infinity.
-/// Value = (-1)^negative × Σ digits[i] × 10000^(weight - i), as in PostgreSQL's numeric.c; `display_scale` digits
-/// after the point are shown.
-#[derive(Clone, Debug)]
-pub enum Numeric {
-    Finite { negative: bool, weight: i32, display_scale: u16, digits: smallvec::SmallVec<[i16; 6]> },
-    NaN,
-    Infinity,
-    NegativeInfinity,
-}
-
 /// Row-major elements with their dimensions; no dimensions: empty.
 #[derive(Clone, Debug)]
 pub struct ArrayValue {
@@ -124,7 +114,7 @@ impl Datum {
         Datum::Text(value.into())
     }
     pub fn numeric(value: Numeric) -> Datum {
-        Datum::Numeric(Arc::new(value))
+        Datum::Numeric(value)
     }
     pub fn range(value: RangeValue) -> Datum {
         Datum::Range(Arc::new(value))
@@ -218,7 +208,7 @@ impl Datum {
             + match self {
                 Datum::Text(value) => 16 + value.len(),
                 Datum::Bytea(value) => 16 + value.len(),
-                Datum::Numeric(_) => 48,
+                Datum::Numeric(value) => value.bytes() - size_of::<Numeric>(),
                 Datum::Array(value) => 64 + value.elements.iter().map(Datum::bytes).sum::<usize>(),
                 Datum::Record(value) => 16 + value.iter().map(|field| 8 + field.1.bytes()).sum::<usize>(),
                 Datum::Range(value) => {

@@ -26,12 +26,12 @@ pub(crate) mod user;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
-    ArrayValue, Datum, Interval, Numeric, Record, TimeTz, compare, compare_as, compare_floats, hash_as,
-    hash_float,
+    ArrayValue, Datum, Interval, Record, TimeTz, compare, compare_as, compare_floats, hash_as, hash_float,
 };
 pub use format::{apply_modifier, format_datum, parse_datum, write_datum, write_text};
 pub use interval::{interval_modifier_text, make_interval_modifier};
 pub use names::{BUILTIN_RANGES, format_type, make_numeric_modifier, numeric_modifier};
+pub use numeric::Numeric;
 
 /// An object identifier, PostgreSQL's numbering for everything built in.
 pub type Oid = u32;

@@ -6,10 +6,12 @@ use super::privileges::is_shown;
 use super::relations::{Producer, Rows, optional, text, yes_no};
 use super::views::{role_name, schema_name};
 use crate::catalog::{
-    Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence, ReferentialAction, Table,
+    CAN_DELETE, CAN_INSERT, CAN_UPDATE, Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence,
+    ReferentialAction, Table, Trigger,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::parse::routine_ast::TriggerTiming;
 use crate::types::{Datum, Type, format_type, numeric_modifier};
 use std::sync::Arc;
 
@@ -86,7 +88,8 @@ fn tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
     for table in catalog.tables().filter(shown) {
-        push(schema_name(&catalog, table.schema), &table.name, table_type(table), !table.is_view());
+        let insertable = catalog.updatable_events(table, false, None) & CAN_INSERT != 0;
+        push(schema_name(&catalog, table.schema), &table.name, table_type(table), insertable);
     }
     rows.finish()
 }
@@ -168,9 +171,10 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
     for table in catalog.tables().filter(shown) {
-        for column in table.columns.iter().filter(|column| !column.dropped) {
+        for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             let schema = schema_name(&catalog, table.schema);
-            push_column(&mut rows, context, schema, &table.name, !table.is_view(), column);
+            let updatable = !table.is_view() || catalog.is_updatable_column(table, at, false);
+            push_column(&mut rows, context, schema, &table.name, updatable, column);
         }
     }
     rows.finish()
@@ -226,25 +230,37 @@ fn push_column(
         ("identity_cycle", yes_no(false)),
         ("is_generated", text(if generated { "ALWAYS" } else { "NEVER" })),
         ("generation_expression", optional(default.filter(|_| generated))),
-        ("is_updatable", yes_no(updatable && !generated)),
+        ("is_updatable", yes_no(updatable)),
     ]);
 }
 
 fn views(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = rows("views");
+    let both = CAN_UPDATE | CAN_DELETE;
     for table in catalog.tables().filter(|table| table.is_view() && is_shown(table, context, &catalog)) {
+        let events = catalog.updatable_events(table, false, None);
+        let instead = |of: &dyn Fn(&Trigger) -> bool| {
+            table.triggers.iter().any(|trigger| trigger.timing == TriggerTiming::InsteadOf && of(trigger))
+        };
         rows.push([
             ("table_catalog", database(context)),
             ("table_schema", schema_name(&catalog, table.schema)),
             ("table_name", text(&table.name)),
             ("view_definition", optional(super::deparse::view_definition(&catalog, table, context))),
-            ("check_option", text("NONE")),
-            ("is_updatable", yes_no(false)),
-            ("is_insertable_into", yes_no(false)),
-            ("is_trigger_updatable", yes_no(false)),
-            ("is_trigger_deletable", yes_no(false)),
-            ("is_trigger_insertable_into", yes_no(false)),
+            (
+                "check_option",
+                text(match table.check_option() {
+                    None => "NONE",
+                    Some(true) => "CASCADED",
+                    Some(false) => "LOCAL",
+                }),
+            ),
+            ("is_updatable", yes_no(events & both == both)),
+            ("is_insertable_into", yes_no(events & CAN_INSERT != 0)),
+            ("is_trigger_updatable", yes_no(instead(&|trigger| trigger.update))),
+            ("is_trigger_deletable", yes_no(instead(&|trigger| trigger.delete))),
+            ("is_trigger_insertable_into", yes_no(instead(&|trigger| trigger.insert))),
         ]);
     }
     rows.finish()

@@ -315,10 +315,7 @@ fn pg_stat_wal(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.push([
         ("wal_records", count(stats.commits)),
         ("wal_fpi", count(0)),
-        (
-            "wal_bytes",
-            Datum::Numeric(Arc::new(crate::types::Numeric::from_i128(i128::from(stats.wal_bytes)))),
-        ),
+        ("wal_bytes", Datum::Numeric(crate::types::Numeric::from_i128(i128::from(stats.wal_bytes)))),
         ("wal_buffers_full", Datum::Null),
         ("wal_write", count(stats.wal_flushes)),
         ("wal_sync", count(stats.wal_flushes)),

@@ -8,6 +8,7 @@ use crate::catalog::{
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::parse::ast;
 use crate::types::{Datum, Oid, Type};
 
 /// pg_class's own OID and those of its like, for classoid columns.
@@ -86,6 +87,7 @@ fn pg_namespace(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn persistence(table: &Table) -> Datum {
     letter(match table.persistence {
+        Persistence::Permanent if table.unlogged => 'u',
         Persistence::Permanent => 'p',
         Persistence::Temporary => 't',
     })
@@ -639,6 +641,23 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("conbin", optional(expression)),
             ]);
         }
+        for trigger in table.triggers.iter().filter(|trigger| trigger.constraint) {
+            rows.push([
+                ("oid", oid(trigger.oid)),
+                ("conname", text(&trigger.name)),
+                ("connamespace", oid(table.schema)),
+                ("contype", letter('t')),
+                ("condeferrable", boolean(trigger.deferrable)),
+                ("condeferred", boolean(trigger.initially_deferred)),
+                ("convalidated", boolean(true)),
+                ("conrelid", oid(table.oid)),
+                ("confupdtype", text(" ")),
+                ("confdeltype", text(" ")),
+                ("confmatchtype", text(" ")),
+                ("conislocal", boolean(true)),
+                ("connoinherit", boolean(true)),
+            ]);
+        }
     }
     super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
@@ -854,7 +873,8 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                     sequence.owned_by == Some((table.oid, column.number)) && column.default.is_some()
                 };
                 let sequence = column.sequence.or_else(|| catalog.sequences().find(owned).map(|s| s.oid));
-                if let Some(sequence) = sequence {
+                let named = || nextval_of(column.default.as_deref()?, &catalog, context);
+                if let Some(sequence) = sequence.or_else(named) {
                     push(default, (CLASS_RELATION, sequence), 0, 'n');
                 }
             }
@@ -896,4 +916,28 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         }
     }
     rows.finish()
+}
+
+/// The sequence that a default takes its value from: `nextval('name'::regclass)`.
+fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
+    if !default.contains("nextval(") {
+        return None;
+    }
+    let ast::Expr::Function(call) = crate::parse::parse_expression(default).ok()? else { return None };
+    let argument = match &call.arguments.first()?.value {
+        ast::Expr::Cast { operand, .. } => operand,
+        other => other,
+    };
+    let (ast::Expr::Literal(ast::Literal::String(name), _), Some("nextval")) =
+        (argument, call.name.parts.last().map(String::as_str))
+    else {
+        return None;
+    };
+    let parts = crate::parse::parse_name(name).ok()?;
+    let (last, schemas) = parts.split_last()?;
+    let path = context.services.search_path();
+    match catalog.find_relation(schemas.last().map(String::as_str), last, &path)? {
+        crate::catalog::Relation::Sequence(sequence) => Some(sequence.oid),
+        _ => None,
+    }
 }

@@ -20,7 +20,6 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_user" => |context| users(context, "pg_user", true),
         "pg_shadow" => |context| users(context, "pg_shadow", false),
         "pg_group" => pg_group,
-        "pg_stat_user_tables" => pg_stat_user_tables,
         _ => return None,
     })
 }
@@ -221,22 +220,6 @@ fn pg_group(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("groname", text(&role.name)),
             ("grosysid", oid(role.oid)),
             ("grolist", array(Type::OID, members(&catalog, role.oid))),
-        ]);
-    }
-    rows.finish()
-}
-
-/// Only what is known: the counters aren't kept, so they are null rather than 0.
-fn pg_stat_user_tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    let catalog = context.services.catalog();
-    let mut rows = Rows::catalog("pg_stat_user_tables");
-    for table in catalog.tables().filter(|table| !table.is_view()) {
-        let live = table.statistics.as_ref().map(|statistics| Datum::Int8(statistics.rows as i64));
-        rows.push([
-            ("relid", oid(table.oid)),
-            ("schemaname", schema_name(&catalog, table.schema)),
-            ("relname", text(&table.name)),
-            ("n_live_tup", live.unwrap_or(Datum::Null)),
         ]);
     }
     rows.finish()

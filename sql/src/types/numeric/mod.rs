@@ -2,20 +2,24 @@
 //! many digits after the point are shown, trailing zeros included. What a result's display scale is belongs to the
 //! semantics (`1.0 * 1.00` is `1.000`), so each operation below states its rule.
 //!
-//! Addition, subtraction and multiplication work on the digits; division and everything transcendental
-//! (`transcendental.rs`) on big integers scaled by a power of ten, rounded half away from zero at the result's scale.
+//! What fits is a machine word and a power of ten instead (`decimal.rs`); every finite value has one form only. Otherwise addition,
+//! subtraction and multiplication work on the digits, division and everything transcendental (`transcendental.rs`) on big
+//! integers scaled by a power of ten, rounded half away from zero at the result's scale.
 
+mod decimal;
 mod transcendental;
 
-pub use super::datum::Numeric;
 use crate::error::{Error, Result, SqlState};
+use decimal::Decimal;
 use num_bigint::{BigInt, BigUint, Sign};
 use num_traits::{ToPrimitive, Zero};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::Hasher;
+use std::sync::Arc;
 
-type Digits = SmallVec<[i16; 6]>;
+type BaseDigits = SmallVec<[i16; 6]>;
 
 const BASE: i32 = 10_000;
 /// Decimal digits in a base digit.
@@ -37,25 +41,99 @@ fn division_by_zero() -> Error {
     Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }
 
-/// The parts of a finite value, borrowed.
-#[derive(Clone, Copy)]
-struct Parts<'a> {
-    negative: bool,
-    weight: i32,
-    scale: i32,
-    digits: &'a [i16],
+/// An exact decimal of up to 131072 digits before and 16383 after the point, or NaN or ±infinity.
+#[derive(Clone, Debug)]
+pub enum Numeric {
+    /// A [`Decimal`], taken apart so that a `Numeric` has 16 bytes: whatever fits one.
+    Small {
+        mantissa: i64,
+        scale: u8,
+    },
+    Large(Arc<Digits>),
+    NaN,
+    Infinity,
+    NegativeInfinity,
+}
+
+/// (-1)^`negative` × Σ `digits`\[i\] × 10000^(`weight` - i), as in PostgreSQL's numeric.c; `scale` digits after the point are shown. No digit
+/// at either end is zero. Zero has no digits and weight 0.
+#[derive(Clone, Debug)]
+pub struct Digits {
+    pub negative: bool,
+    pub weight: i32,
+    pub scale: i32,
+    pub digits: SmallVec<[i16; 6]>,
+}
+
+/// Zero.
+impl Default for Numeric {
+    fn default() -> Numeric {
+        Numeric::zero()
+    }
+}
+
+impl From<Decimal> for Numeric {
+    #[inline]
+    fn from(Decimal { mantissa, scale }: Decimal) -> Numeric {
+        Numeric::Small { mantissa, scale }
+    }
+}
+
+impl From<Decimal> for Digits {
+    fn from(Decimal { mantissa, scale }: Decimal) -> Digits {
+        // Whole base digits after the point; then under 10^19 × 10^3.
+        let padding = (DECIMALS as u8 - scale % DECIMALS as u8) % DECIMALS as u8;
+        let mut rest = u128::from(mantissa.unsigned_abs()) * 10u128.pow(u32::from(padding));
+        let after = i32::from(scale + padding) / DECIMALS;
+        let mut digits = BaseDigits::new();
+        let mut weight = -1 - after;
+        while rest != 0 {
+            let digit = (rest % BASE as u128) as i16;
+            rest /= BASE as u128;
+            weight += 1;
+            if digit != 0 || !digits.is_empty() {
+                digits.push(digit);
+            }
+        }
+        digits.reverse();
+        let weight = if digits.is_empty() { 0 } else { weight };
+        Digits { negative: mantissa < 0, weight, scale: i32::from(scale), digits }
+    }
+}
+
+impl Digits {
+    /// What fits.
+    fn to_decimal(&self) -> Option<Decimal> {
+        if self.digits.len() > 6 || self.scale > i32::from(Decimal::SCALE_MAX) {
+            return None;
+        }
+        let magnitude =
+            self.digits.iter().fold(0i128, |sum, digit| sum * i128::from(BASE) + i128::from(*digit));
+        let after = (self.digits.len() as i32 - 1 - self.weight) * DECIMALS;
+        // With a scale that shows less than there is, it is not the same value.
+        let magnitude = match self.scale - after {
+            _ if magnitude == 0 => 0,
+            more @ 0..=18 => magnitude.checked_mul(10i128.pow(more as u32))?,
+            less @ -3..0 => {
+                let unit = 10i128.pow(less.unsigned_abs());
+                (magnitude % unit == 0).then_some(magnitude / unit)?
+            }
+            _ => return None,
+        };
+        Decimal::new(if self.negative { -magnitude } else { magnitude }, self.scale)
+    }
 }
 
 impl Numeric {
     pub fn zero() -> Numeric {
-        Numeric::Finite { negative: false, weight: 0, display_scale: 0, digits: Digits::new() }
+        Decimal::ZERO.into()
     }
     fn zero_scaled(scale: i32) -> Numeric {
-        Numeric::Finite { negative: false, weight: 0, display_scale: scale as u16, digits: Digits::new() }
+        Numeric::finite(false, 0, scale, BaseDigits::new())
     }
 
-    /// Normalises: no zero digits at either end; zero is positive with weight 0.
-    fn finite(negative: bool, mut weight: i32, scale: i32, mut digits: Digits) -> Numeric {
+    /// Normalises.
+    fn finite(negative: bool, mut weight: i32, scale: i32, mut digits: BaseDigits) -> Numeric {
         let leading = digits.iter().take_while(|digit| **digit == 0).count();
         if leading > 0 {
             digits.drain(..leading);
@@ -64,18 +142,30 @@ impl Numeric {
         while digits.last() == Some(&0) {
             digits.pop();
         }
-        if digits.is_empty() {
-            return Numeric::zero_scaled(scale);
+        let is_zero = digits.is_empty();
+        let weight = if is_zero { 0 } else { weight };
+        let value = Digits { negative: negative && !is_zero, weight, scale, digits };
+        match value.to_decimal() {
+            Some(decimal) => decimal.into(),
+            None => Numeric::Large(Arc::new(value)),
         }
-        Numeric::Finite { negative, weight, display_scale: scale as u16, digits }
     }
 
-    fn parts(&self) -> Option<Parts<'_>> {
+    #[inline]
+    fn decimal(&self) -> Option<Decimal> {
         match self {
-            Numeric::Finite { negative, weight, display_scale, digits } => {
-                let scale = i32::from(*display_scale);
-                Some(Parts { negative: *negative, weight: *weight, scale, digits })
+            Numeric::Small { mantissa, scale } => Some(Decimal { mantissa: *mantissa, scale: *scale }),
+            _ => None,
+        }
+    }
+
+    /// A finite value's base-10000 form, which storage and the wire have.
+    pub fn digits(&self) -> Option<Cow<'_, Digits>> {
+        match self {
+            Numeric::Small { mantissa, scale } => {
+                Some(Cow::Owned(Decimal { mantissa: *mantissa, scale: *scale }.into()))
             }
+            Numeric::Large(digits) => Some(Cow::Borrowed(digits)),
             _ => None,
         }
     }
@@ -84,8 +174,11 @@ impl Numeric {
         Numeric::from_i128(i128::from(value))
     }
     pub fn from_i128(value: i128) -> Numeric {
+        if let Some(decimal) = Decimal::new(value, 0) {
+            return decimal.into();
+        }
         let mut rest = value.unsigned_abs();
-        let mut digits = Digits::new();
+        let mut digits = BaseDigits::new();
         while rest != 0 {
             digits.push((rest % BASE as u128) as i16);
             rest /= BASE as u128;
@@ -184,7 +277,7 @@ impl Numeric {
         }
         // The first base digit holds `first` decimals.
         let first = (point - weight * 4) as usize;
-        let mut digits = Digits::with_capacity(decimals.len() / 4 + 2);
+        let mut digits = BaseDigits::with_capacity(decimals.len() / 4 + 2);
         let (mut index, mut taken) = (0, first);
         while index < decimals.len() {
             let digit = (0..taken).fold(0, |digit, offset| {
@@ -205,13 +298,17 @@ impl Numeric {
     }
 
     pub fn write_text(&self, out: &mut Vec<u8>) {
-        let Parts { negative, weight, scale, digits } = match self {
+        let Digits { negative, weight, scale, digits } = match self {
             Numeric::NaN => return out.extend_from_slice(b"NaN"),
             Numeric::Infinity => return out.extend_from_slice(b"Infinity"),
             Numeric::NegativeInfinity => return out.extend_from_slice(b"-Infinity"),
-            Numeric::Finite { .. } => self.parts().expect("finite values have parts"),
+            Numeric::Small { mantissa, scale } => {
+                return Decimal { mantissa: *mantissa, scale: *scale }.write_text(out);
+            }
+            Numeric::Large(digits) => &**digits,
         };
-        if negative {
+        let (weight, scale) = (*weight, *scale);
+        if *negative {
             out.push(b'-');
         }
         let digit =
@@ -240,20 +337,33 @@ impl Numeric {
 
     /// No less than what `write_text` appends.
     pub fn text_bytes_bound(&self) -> usize {
-        self.parts().map_or(9, |parts| 8 + (parts.weight.max(0) * DECIMALS + parts.scale) as usize)
+        match self {
+            Numeric::Large(value) => 8 + (value.weight.max(0) * DECIMALS + value.scale) as usize,
+            // A sign, 19 digits, a zero before the point, the point; "-Infinity".
+            _ => 22,
+        }
     }
 
     pub fn is_nan(&self) -> bool {
         matches!(self, Numeric::NaN)
     }
     pub fn is_finite(&self) -> bool {
-        matches!(self, Numeric::Finite { .. })
+        matches!(self, Numeric::Small { .. } | Numeric::Large(_))
+    }
+    /// A rough size in memory, for budgets.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Numeric::Large(value) => size_of::<Numeric>() + size_of::<Digits>() + value.digits.len() * 2,
+            _ => size_of::<Numeric>(),
+        }
     }
     /// -1, 0 or 1; NaN counts as 1.
     pub fn signum(&self) -> i32 {
         match self {
-            Numeric::Finite { digits, .. } if digits.is_empty() => 0,
-            Numeric::Finite { negative: true, .. } | Numeric::NegativeInfinity => -1,
+            Numeric::Small { mantissa, .. } => mantissa.signum() as i32,
+            Numeric::Large(digits) if digits.digits.is_empty() => 0,
+            Numeric::Large(digits) if digits.negative => -1,
+            Numeric::NegativeInfinity => -1,
             _ => 1,
         }
     }
@@ -262,14 +372,18 @@ impl Numeric {
     }
     /// Digits shown after the point; None for NaN and infinities.
     pub fn scale(&self) -> Option<i32> {
-        self.parts().map(|parts| parts.scale)
+        match self {
+            Numeric::Small { scale, .. } => Some(i32::from(*scale)),
+            Numeric::Large(digits) => Some(digits.scale),
+            _ => None,
+        }
     }
     /// The smallest scale that loses nothing.
     pub fn min_scale(&self) -> Option<i32> {
-        let parts = self.parts()?;
-        let Some(last) = parts.digits.last() else { return Some(0) };
+        let value = self.digits()?;
+        let Some(last) = value.digits.last() else { return Some(0) };
         let zeros = (0..3).take_while(|power| last % 10i16.pow(power + 1) == 0).count() as i32;
-        Some(((parts.digits.len() as i32 - 1 - parts.weight) * DECIMALS - zeros).max(0))
+        Some(((value.digits.len() as i32 - 1 - value.weight) * DECIMALS - zeros).max(0))
     }
     pub fn trim_scale(&self) -> Numeric {
         match self.min_scale() {
@@ -277,44 +391,60 @@ impl Numeric {
             None => self.clone(),
         }
     }
-    /// The same value shown with another scale; never loses digits if the scale suffices.
+    /// The same value shown with another scale, which suffices.
     fn with_scale(&self, scale: i32) -> Numeric {
-        let mut copy = self.clone();
-        if let Numeric::Finite { display_scale, .. } = &mut copy {
-            *display_scale = scale as u16;
+        match self.digits() {
+            Some(value) => {
+                let value = value.into_owned();
+                Numeric::finite(value.negative, value.weight, scale, value.digits)
+            }
+            None => self.clone(),
         }
-        copy
     }
 
     /// The order of numeric's btree: NaN is greatest and equals itself.
     pub fn compare(&self, other: &Numeric) -> Ordering {
+        if let (Some(a), Some(b)) = (self.decimal(), other.decimal()) {
+            return a.compare(b);
+        }
         let rank = |value: &Numeric| match value {
             Numeric::NegativeInfinity => 0,
-            Numeric::Finite { .. } => 1,
+            Numeric::Small { .. } | Numeric::Large(_) => 1,
             Numeric::Infinity => 2,
             Numeric::NaN => 3,
         };
-        let (Some(a), Some(b)) = (self.parts(), other.parts()) else { return rank(self).cmp(&rank(other)) };
+        let (Some(a), Some(b)) = (self.digits(), other.digits()) else { return rank(self).cmp(&rank(other)) };
         match self.signum().cmp(&other.signum()) {
-            Ordering::Equal if a.negative => compare_magnitudes(b, a),
-            Ordering::Equal => compare_magnitudes(a, b),
+            Ordering::Equal if a.negative => compare_magnitudes(&b, &a),
+            Ordering::Equal => compare_magnitudes(&a, &b),
             unequal => unequal,
         }
     }
 
-    /// Equal values hash equally, whatever their display scales.
+    /// Equal values hash equally, whatever their display scales and forms.
     pub fn hash_value<H: Hasher>(&self, state: &mut H) {
-        match self.parts() {
-            Some(parts) => {
-                state.write_u8(u8::from(parts.negative));
-                state.write_i32(parts.weight);
-                parts.digits.iter().for_each(|digit| state.write_i16(*digit));
+        let decimal = match self {
+            // Only the value matters: hidden zeros may be what made it large.
+            Numeric::Large(digits) => {
+                let scale = self.min_scale().unwrap_or(digits.scale);
+                Digits { scale, ..(**digits).clone() }.to_decimal()
             }
-            None => state.write_u8(match self {
-                Numeric::NaN => 2,
-                Numeric::Infinity => 3,
-                _ => 4,
-            }),
+            _ => self.decimal(),
+        };
+        match (decimal, self) {
+            (Some(decimal), _) => {
+                let (mantissa, scale) = decimal.stripped();
+                state.write_i64(mantissa);
+                state.write_i32(scale);
+            }
+            (None, Numeric::Large(value)) => {
+                state.write_u8(u8::from(value.negative));
+                state.write_i32(value.weight);
+                value.digits.iter().for_each(|digit| state.write_i16(*digit));
+            }
+            (None, Numeric::NaN) => state.write_u8(2),
+            (None, Numeric::Infinity) => state.write_u8(3),
+            (None, _) => state.write_u8(4),
         }
     }
 
@@ -323,12 +453,11 @@ impl Numeric {
             Numeric::NaN => Numeric::NaN,
             Numeric::Infinity => Numeric::NegativeInfinity,
             Numeric::NegativeInfinity => Numeric::Infinity,
-            Numeric::Finite { negative, weight, display_scale, digits } => Numeric::Finite {
-                negative: !negative && !digits.is_empty(),
-                weight: *weight,
-                display_scale: *display_scale,
-                digits: digits.clone(),
-            },
+            Numeric::Small { mantissa, scale } => Decimal { mantissa: *mantissa, scale: *scale }.neg().into(),
+            Numeric::Large(value) => {
+                let value = Digits::clone(value);
+                Numeric::finite(!value.negative, value.weight, value.scale, value.digits)
+            }
         }
     }
     pub fn abs(&self) -> Numeric {
@@ -337,19 +466,25 @@ impl Numeric {
 
     /// Scale: the larger of the two.
     pub fn add(&self, other: &Numeric) -> Result<Numeric> {
-        let (Some(a), Some(b)) = (self.parts(), other.parts()) else {
+        if let (Some(a), Some(b)) = (self.decimal(), other.decimal())
+            && let Some(sum) = a.add(b)
+        {
+            return Ok(sum.into());
+        }
+        let (Some(a), Some(b)) = (self.digits(), other.digits()) else {
             return Ok(match (self, other) {
                 (Numeric::NaN, _) | (_, Numeric::NaN) => Numeric::NaN,
                 (Numeric::Infinity, Numeric::NegativeInfinity) => Numeric::NaN,
                 (Numeric::NegativeInfinity, Numeric::Infinity) => Numeric::NaN,
-                (Numeric::Finite { .. }, special) | (special, _) => special.clone(),
+                (special, finite) if finite.is_finite() => special.clone(),
+                (_, special) => special.clone(),
             });
         };
         let scale = a.scale.max(b.scale);
-        let sum = match (a.negative == b.negative, compare_magnitudes(a, b)) {
-            (true, _) => add_magnitudes(a, b, scale),
-            (false, Ordering::Less) => subtract_magnitudes(b, a, scale),
-            (false, _) => subtract_magnitudes(a, b, scale),
+        let sum = match (a.negative == b.negative, compare_magnitudes(&a, &b)) {
+            (true, _) => add_magnitudes(&a, &b, scale),
+            (false, Ordering::Less) => subtract_magnitudes(&b, &a, scale),
+            (false, _) => subtract_magnitudes(&a, &b, scale),
         };
         sum.check_range()
     }
@@ -359,7 +494,12 @@ impl Numeric {
 
     /// Scale: the sum of the two.
     pub fn mul(&self, other: &Numeric) -> Result<Numeric> {
-        let (Some(a), Some(b)) = (self.parts(), other.parts()) else {
+        if let (Some(a), Some(b)) = (self.decimal(), other.decimal())
+            && let Some(product) = a.mul(b)
+        {
+            return Ok(product.into());
+        }
+        let (Some(a), Some(b)) = (self.digits(), other.digits()) else {
             return Ok(match (self, other) {
                 (Numeric::NaN, _) | (_, Numeric::NaN) => Numeric::NaN,
                 _ => Numeric::infinity_of_sign(self.signum() * other.signum()),
@@ -411,25 +551,22 @@ impl Numeric {
     fn div_special(&self, other: &Numeric) -> Result<Option<Numeric>> {
         match (self, other) {
             (Numeric::NaN, _) | (_, Numeric::NaN) => Ok(Some(Numeric::NaN)),
-            (Numeric::Finite { .. }, Numeric::Finite { digits, .. }) if digits.is_empty() => {
-                Err(division_by_zero())
-            }
-            (Numeric::Finite { .. }, Numeric::Finite { .. }) => Ok(None),
-            (Numeric::Finite { .. }, _) => Ok(Some(Numeric::zero())),
-            (_, Numeric::Finite { digits, .. }) if digits.is_empty() => Err(division_by_zero()),
-            (_, Numeric::Finite { .. }) => {
-                Ok(Some(Numeric::infinity_of_sign(self.signum() * other.signum())))
-            }
-            _ => Ok(Some(Numeric::NaN)),
+            (_, divisor) if divisor.is_zero() => Err(division_by_zero()),
+            (dividend, divisor) => Ok(match (dividend.is_finite(), divisor.is_finite()) {
+                (true, true) => None,
+                (true, false) => Some(Numeric::zero()),
+                (false, true) => Some(Numeric::infinity_of_sign(dividend.signum() * divisor.signum())),
+                (false, false) => Some(Numeric::NaN),
+            }),
         }
     }
     fn div_scale(&self, other: &Numeric) -> i32 {
-        let (Some(a), Some(b)) = (self.parts(), other.parts()) else { return 0 };
-        let first = |parts: Parts<'_>| match parts.digits.first() {
-            Some(digit) => (parts.weight, *digit),
+        let (Some(a), Some(b)) = (self.digits(), other.digits()) else { return 0 };
+        let first = |value: &Digits| match value.digits.first() {
+            Some(digit) => (value.weight, *digit),
             None => (0, 0),
         };
-        let ((weight_a, first_a), (weight_b, first_b)) = (first(a), first(b));
+        let ((weight_a, first_a), (weight_b, first_b)) = (first(&a), first(&b));
         let weight = weight_a - weight_b - i32::from(first_a <= first_b);
         let scale = SIGNIFICANT_DIGITS_MIN - weight * DECIMALS;
         scale.max(a.scale).max(b.scale).clamp(0, RESULT_SCALE_MAX)
@@ -460,15 +597,15 @@ impl Numeric {
     pub fn rem(&self, other: &Numeric) -> Result<Numeric> {
         match (self, other) {
             (Numeric::NaN, _) | (_, Numeric::NaN) => return Ok(Numeric::NaN),
-            (Numeric::Infinity | Numeric::NegativeInfinity, Numeric::Finite { digits, .. })
-                if digits.is_empty() =>
-            {
-                return Err(division_by_zero());
-            }
+            (_, divisor) if divisor.is_zero() => return Err(division_by_zero()),
             (Numeric::Infinity | Numeric::NegativeInfinity, _) => return Ok(Numeric::NaN),
             (_, Numeric::Infinity | Numeric::NegativeInfinity) => return Ok(self.clone()),
-            _ if other.is_zero() => return Err(division_by_zero()),
             _ => {}
+        }
+        if let (Some(a), Some(b)) = (self.decimal(), other.decimal())
+            && let Some(rest) = a.rem(b)
+        {
+            return Ok(rest.into());
         }
         let whole = self.div_to_scale(other, 0, false)?;
         let scale = self.scale().max(other.scale()).unwrap_or(0);
@@ -487,7 +624,12 @@ impl Numeric {
         self.cut(scale.clamp(-(WEIGHT_MAX + 1) * DECIMALS, SCALE_MAX), false)
     }
     fn cut(&self, scale: i32, round: bool) -> Numeric {
-        let Some(parts) = self.parts() else { return self.clone() };
+        if let Some(decimal) = self.decimal()
+            && let Some(cut) = decimal.cut(scale, round)
+        {
+            return cut.into();
+        }
+        let Some(parts) = self.digits() else { return self.clone() };
         let shown = scale.max(0);
         // Decimals kept, counted from the first decimal of the first digit.
         let kept = (parts.weight + 1) * DECIMALS + scale;
@@ -500,7 +642,7 @@ impl Numeric {
         }
         let unit = 10i16.pow((DECIMALS - part) as u32 % 4);
         // A leading zero takes the carry.
-        let mut digits = Digits::with_capacity(whole + 2);
+        let mut digits = BaseDigits::with_capacity(whole + 2);
         digits.push(0);
         digits.extend_from_slice(&parts.digits[..whole]);
         let next = parts.digits[whole];
@@ -548,15 +690,20 @@ impl Numeric {
                     "A field with precision {precision}, scale {scale} cannot hold an infinite value."
                 ));
             }
-            Numeric::Finite { .. } => {}
+            Numeric::Small { .. } | Numeric::Large(_) => {}
         }
         let rounded = self.round_to(scale);
-        let parts = rounded.parts().expect("a rounded finite value is finite");
-        let Some(first) = parts.digits.first() else { return Ok(rounded) };
+        if rounded.is_zero() {
+            return Ok(rounded);
+        }
         // Decimal digits before the point (negative: zeros after it).
-        let first_digits =
-            [1000, 100, 10, 1].iter().position(|power| first >= power).map_or(0, |index| 4 - index as i32);
-        let whole = parts.weight * DECIMALS + first_digits;
+        let whole = match rounded.decimal() {
+            Some(decimal) => decimal.whole_digits(),
+            None => {
+                let value = rounded.digits().expect("a rounded finite value is finite");
+                value.weight * DECIMALS + value.digits.first().map_or(0, |first| first.ilog10() as i32 + 1)
+            }
+        };
         let room = precision - scale;
         if whole > room {
             let power = if room == 0 { "1".to_string() } else { format!("10^{room}") };
@@ -570,27 +717,34 @@ impl Numeric {
     /// Rounded to an integer; None out of range, for NaN and infinities.
     pub fn to_i64(&self) -> Option<i64> {
         let rounded = self.round_to(0);
-        let parts = rounded.parts()?;
-        if parts.weight > 5 {
-            return None;
+        match &rounded {
+            Numeric::Small { mantissa, .. } => Some(*mantissa),
+            // The one integer that is an i64 and no decimal.
+            Numeric::Large(_) => {
+                let least = Numeric::from_i128(i128::from(i64::MIN));
+                rounded.compare(&least).is_eq().then_some(i64::MIN)
+            }
+            _ => None,
         }
-        let magnitude = (0..=parts.weight).fold(0i128, |sum, index| {
-            sum * i128::from(BASE) + i128::from(parts.digits.get(index as usize).copied().unwrap_or(0))
-        });
-        i64::try_from(if parts.negative { -magnitude } else { magnitude }).ok()
     }
     pub fn to_f64(&self) -> f64 {
         match self {
             Numeric::NaN => f64::NAN,
             Numeric::Infinity => f64::INFINITY,
             Numeric::NegativeInfinity => f64::NEG_INFINITY,
-            Numeric::Finite { .. } => self.to_string().parse().expect("a numeric's text is a float"),
+            Numeric::Small { .. } | Numeric::Large(_) => self
+                .decimal()
+                .and_then(Decimal::to_f64)
+                .unwrap_or_else(|| self.to_string().parse().expect("a numeric's text is a float")),
         }
     }
 
     /// value × 10^scale as an integer, and that scale (enough to be exact).
     pub(super) fn to_scaled(&self) -> (BigInt, i32) {
-        let Some(parts) = self.parts() else { return (BigInt::zero(), 0) };
+        if let Some(decimal) = self.decimal() {
+            return (BigInt::from(decimal.mantissa), i32::from(decimal.scale));
+        }
+        let Some(parts) = self.digits() else { return (BigInt::zero(), 0) };
         let after = (parts.digits.len() as i32 - 1 - parts.weight).max(0);
         let places = (parts.weight + 1 + after).max(0) as usize;
         let magnitude = if places <= 9 {
@@ -599,7 +753,7 @@ impl Numeric {
             });
             BigUint::from(value)
         } else {
-            big_from_digits(parts.digits, places)
+            big_from_digits(&parts.digits, places)
         };
         let sign = if parts.negative { Sign::Minus } else { Sign::Plus };
         (BigInt::from_biguint(sign, magnitude), after * DECIMALS)
@@ -612,18 +766,26 @@ impl Numeric {
         Numeric::from_decimals(negative, &decimals, point, i64::from(scale.max(0)))
     }
 
+    /// value × 10^scale, if it is a small one and that is an integer.
+    #[inline]
+    pub fn mantissa_at(&self, scale: u8) -> Option<i128> {
+        self.decimal()?.mantissa_at(scale)
+    }
+    pub fn from_scaled_i128(scaled: i128, scale: u8) -> Result<Numeric> {
+        match Decimal::new(scaled, i32::from(scale)) {
+            Some(decimal) => Ok(decimal.into()),
+            None => Numeric::from_scaled(&BigInt::from(scaled), i32::from(scale)),
+        }
+    }
+
     fn check_range(self) -> Result<Numeric> {
         match &self {
-            Numeric::Finite { weight, .. } if *weight > WEIGHT_MAX => Err(overflow()),
+            Numeric::Large(digits) if digits.weight > WEIGHT_MAX => Err(overflow()),
             _ => Ok(self),
         }
     }
 
-    /// Wire and storage access: sign, weight, display scale and base digits of a finite value.
-    pub fn raw(&self) -> Option<(bool, i32, u16, &[i16])> {
-        self.parts().map(|parts| (parts.negative, parts.weight, parts.scale as u16, parts.digits))
-    }
-    /// The reverse, from bytes of unknown origin: None if a digit is out of range.
+    /// From a form of unknown origin: None if a digit is out of range.
     pub fn from_raw(negative: bool, weight: i32, scale: u16, digits: &[i16]) -> Option<Numeric> {
         let valid = digits.iter().all(|digit| (0..BASE as i16).contains(digit))
             && (-WEIGHT_MAX - 1..=WEIGHT_MAX).contains(&weight)
@@ -674,31 +836,31 @@ pub(super) fn round_divide(a: &BigInt, b: &BigInt) -> BigInt {
     }
 }
 
-fn compare_magnitudes(a: Parts<'_>, b: Parts<'_>) -> Ordering {
+fn compare_magnitudes(a: &Digits, b: &Digits) -> Ordering {
     match (a.digits.is_empty(), b.digits.is_empty()) {
-        (false, false) => a.weight.cmp(&b.weight).then_with(|| a.digits.cmp(b.digits)),
+        (false, false) => a.weight.cmp(&b.weight).then_with(|| a.digits.cmp(&b.digits)),
         (empty_a, empty_b) => empty_b.cmp(&empty_a),
     }
 }
 
 /// The digit of weight `weight`.
-fn digit_at(parts: Parts<'_>, weight: i32) -> i16 {
-    usize::try_from(parts.weight - weight)
+fn digit_at(value: &Digits, weight: i32) -> i16 {
+    usize::try_from(value.weight - weight)
         .ok()
-        .and_then(|index| parts.digits.get(index))
+        .and_then(|index| value.digits.get(index))
         .copied()
         .unwrap_or(0)
 }
 
-fn lowest_weight(parts: Parts<'_>) -> i32 {
-    parts.weight + 1 - parts.digits.len() as i32
+fn lowest_weight(value: &Digits) -> i32 {
+    value.weight + 1 - value.digits.len() as i32
 }
 
 /// |a| + |b| with a's sign.
-fn add_magnitudes(a: Parts<'_>, b: Parts<'_>, scale: i32) -> Numeric {
+fn add_magnitudes(a: &Digits, b: &Digits, scale: i32) -> Numeric {
     let high = a.weight.max(b.weight) + 1;
     let low = lowest_weight(a).min(lowest_weight(b));
-    let mut digits = Digits::from_elem(0, (high - low + 1) as usize);
+    let mut digits = BaseDigits::from_elem(0, (high - low + 1) as usize);
     let mut carry = 0;
     for weight in low..=high {
         let sum = digit_at(a, weight) + digit_at(b, weight) + carry;
@@ -709,10 +871,10 @@ fn add_magnitudes(a: Parts<'_>, b: Parts<'_>, scale: i32) -> Numeric {
 }
 
 /// |a| - |b| with a's sign, where |a| ≥ |b|.
-fn subtract_magnitudes(a: Parts<'_>, b: Parts<'_>, scale: i32) -> Numeric {
+fn subtract_magnitudes(a: &Digits, b: &Digits, scale: i32) -> Numeric {
     let high = a.weight.max(b.weight);
     let low = lowest_weight(a).min(lowest_weight(b));
-    let mut digits = Digits::from_elem(0, (high - low + 1) as usize);
+    let mut digits = BaseDigits::from_elem(0, (high - low + 1) as usize);
     let mut borrow = 0;
     for weight in low..=high {
         let difference = digit_at(a, weight) - digit_at(b, weight) - borrow;
@@ -783,6 +945,69 @@ mod tests {
         check(n("-1.5").ceil(), "-1");
         check(n("0.1").ceil(), "1");
         assert_eq!(n("1").div(&n("0")).unwrap_err().state(), SqlState::DIVISION_BY_ZERO);
+    }
+
+    /// What goes through the machine word gives what the digits give.
+    #[test]
+    fn small_and_large_agree() {
+        fn large(value: &Numeric) -> Numeric {
+            Numeric::Large(Arc::new(value.digits().unwrap().into_owned()))
+        }
+        let max = i64::MAX.to_string();
+        let texts = [
+            "0",
+            "0.00",
+            "1",
+            "-1",
+            "0.5",
+            "-0.05",
+            "9.99",
+            "10000",
+            "-10000.0001",
+            "99999999.9999",
+            "123.4500",
+            "0.000000000000000001",
+            "-999999999999999999",
+            "0.123456789012345678",
+            &max,
+            "92233720368547758.07",
+            "9223372036854775808",
+            "1e18",
+        ];
+        let values: Vec<Numeric> = texts.iter().map(|text| n(text)).collect();
+        let hash = |value: &Numeric| {
+            let mut state = std::hash::DefaultHasher::new();
+            value.hash_value(&mut state);
+            state.finish()
+        };
+        for a in &values {
+            assert_eq!(large(a).to_string(), a.to_string());
+            assert_eq!(large(a).neg().to_string(), a.neg().to_string());
+            assert_eq!(hash(&large(a)), hash(a), "{a}");
+            assert_eq!(hash(&a.with_scale(30)), hash(a), "{a}");
+            assert_eq!(large(a).to_i64(), a.to_i64(), "{a}");
+            assert_eq!(large(a).to_f64(), a.to_f64(), "{a}");
+            for scale in -21..22 {
+                assert_eq!(
+                    large(a).round_to(scale).to_string(),
+                    a.round_to(scale).to_string(),
+                    "{a} {scale}"
+                );
+                assert_eq!(large(a).trunc(scale).to_string(), a.trunc(scale).to_string(), "{a} {scale}");
+            }
+            for b in &values {
+                let (x, y) = (large(a), large(b));
+                assert_eq!(x.compare(&y), a.compare(b), "{a} {b}");
+                let same = |one: Result<Numeric>, other: Result<Numeric>| {
+                    assert_eq!(one.map(|v| v.to_string()).ok(), other.map(|v| v.to_string()).ok(), "{a} {b}");
+                };
+                same(x.add(&y), a.add(b));
+                same(x.sub(&y), a.sub(b));
+                same(x.mul(&y), a.mul(b));
+                same(x.div(&y), a.div(b));
+                same(x.rem(&y), a.rem(b));
+            }
+        }
     }
 
     #[test]

@@ -35,8 +35,8 @@ impl Numeric {
             let message = "cannot take square root of a negative number";
             return Err(Error::new(SqlState::INVALID_POWER_ARGUMENT, message));
         }
-        let Some((_, weight, scale, _)) = self.raw() else { return Ok(self.clone()) };
-        self.sqrt_to_scale(result_scale((weight + 1) * DECIMALS / 2 - 1, i32::from(scale)))
+        let Some(value) = self.digits() else { return Ok(self.clone()) };
+        self.sqrt_to_scale(result_scale((value.weight + 1) * DECIMALS / 2 - 1, value.scale))
     }
 
     /// The square root of a finite value that is not negative, rounded at `scale`.
@@ -56,7 +56,7 @@ impl Numeric {
         match self {
             Numeric::NaN | Numeric::Infinity => return Ok(self.clone()),
             Numeric::NegativeInfinity => return Ok(Numeric::zero()),
-            Numeric::Finite { .. } => {}
+            Numeric::Small { .. } | Numeric::Large(_) => {}
         }
         let value = self.to_f64();
         let weight = (value * LOG10_E).clamp(-2000.0, 2000.0) as i32;
@@ -113,16 +113,18 @@ impl Numeric {
 
     /// The decimal weight of ln(self), estimated (estimate_ln_dweight).
     fn ln_weight(&self) -> i32 {
-        let Some((false, weight, _, digits)) = self.raw() else { return 0 };
+        let Some(value) = self.digits().filter(|value| !value.negative) else { return 0 };
+        let (weight, digits) = (value.weight, &value.digits);
         let Some(first) = digits.first() else { return 0 };
         let one = Numeric::from_i64(1);
         if let Ok(distance) = self.sub(&one) {
             let tenth = Numeric::from_f64(0.1, 15);
             if distance.abs().compare(&tenth) != Ordering::Greater {
-                return match distance.raw() {
-                    Some((_, weight, _, [first, ..])) => weight * DECIMALS + f64::from(*first).log10() as i32,
-                    _ => 0,
-                };
+                let Some(distance) = distance.digits() else { return 0 };
+                return distance
+                    .digits
+                    .first()
+                    .map_or(0, |first| distance.weight * DECIMALS + f64::from(*first).log10() as i32);
             }
         }
         let (leading, exponent) = match digits.get(1) {
@@ -180,7 +182,7 @@ impl Numeric {
         let scale = result_scale(weight, self.scale_or_zero().max(exponent.scale_or_zero()));
         let precision = scale + weight.max(0) + GUARD;
         // ln's error is multiplied by the exponent.
-        let exponent_digits = exponent.raw().map_or(0, |raw| (raw.1 + 1).max(0) * DECIMALS);
+        let exponent_digits = exponent.digits().map_or(0, |value| (value.weight + 1).max(0) * DECIMALS);
         let product = base.ln_to_scale((precision + exponent_digits).min(super::SCALE_MAX))?.mul(exponent)?;
         let result = exp_fixed(&product.fixed(precision), precision);
         let result = Numeric::from_scaled(&rescale(&result, precision, scale), scale)?;
@@ -189,9 +191,10 @@ impl Numeric {
 
     /// power_var_int: repeated squaring on as many digits as the result shows.
     fn power_whole(&self, exponent: i32) -> Result<Numeric> {
-        let (_, weight, scale, digits) = self.raw().expect("special values were handled");
+        let value = self.digits().expect("special values were handled");
+        let digits = &value.digits;
         let mut leading = f64::from(digits.first().copied().unwrap_or(0));
-        let mut power = weight * DECIMALS;
+        let mut power = value.weight * DECIMALS;
         for (index, digit) in digits.iter().enumerate().skip(1) {
             if index as i32 * DECIMALS >= 16 {
                 break;
@@ -207,7 +210,7 @@ impl Numeric {
             return Err(overflow());
         }
         // PostgreSQL 15's scale; 16 has 16 significant digits here too.
-        let scale = result_scale(0, i32::from(scale));
+        let scale = result_scale(0, value.scale);
         if log10 + 1.0 < -f64::from(scale) {
             return Ok(Numeric::zero().round_to(scale));
         }
