@@ -14,6 +14,7 @@ use crate::catalog::{ObjectClass, Privileges, ROLE_POSTGRES};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{
     AlterType, CreateDomain, DomainConstraint, DomainConstraintKind, Expr, ObjectName, TypeDefinition,
+    TypeName,
 };
 use crate::table::{Shape, loader};
 use crate::types::{Datum, Oid, Type};
@@ -51,15 +52,17 @@ impl Ddl<'_> {
     }
 
     /// A range type and its multirange type.
-    fn create_range(&self, name: &ObjectName, options: &[(String, ObjectName)]) -> Result<()> {
+    fn create_range(&self, name: &ObjectName, options: &[(String, TypeName)]) -> Result<()> {
         let (mut subtype, mut multirange_name) = (None, None);
         for (index, (option, value)) in options.iter().enumerate() {
             if options[..index].iter().any(|(other, _)| other == option) {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
             }
             match option.as_str() {
-                "subtype" => subtype = Some(self.named_type(value)?),
-                "multirange_type_name" => multirange_name = Some(value.clone()),
+                "subtype" => {
+                    subtype = Some(self.with_plan_context(|c| crate::bind::resolve_type(value, c))?.0)
+                }
+                "multirange_type_name" => multirange_name = Some(value.name.clone()),
                 // How far apart two values are matters to GiST's choices only; every order here is the type's own.
                 "subtype_diff" | "subtype_opclass" | "collation" => {}
                 "canonical" => return Err(Error::unsupported("canonical functions of range types")),
@@ -90,18 +93,6 @@ impl Ddl<'_> {
         let kind = TypeKind::Range(RangeType { subtype: subtype.0, multirange });
         self.new_type_of(name, kind, range)?;
         self.new_type_of(&multirange_name, TypeKind::Multirange(range), multirange)
-    }
-
-    /// A type by a name without modifiers.
-    fn named_type(&self, name: &ObjectName) -> Result<Type> {
-        if let Some(found) = self.find_type(name)? {
-            return Ok(Type(found.oid));
-        }
-        let built_in = name.parts.last().and_then(|name| Type::from_name(name));
-        built_in.ok_or_else(|| {
-            let message = format!("type \"{}\" does not exist", names::display(name));
-            Error::new(SqlState::UNDEFINED_OBJECT, message)
-        })
     }
 
     fn new_labels(&self, names: &[String]) -> Result<Vec<Label>> {
@@ -427,6 +418,9 @@ impl Ddl<'_> {
             }
             _ => None,
         };
+        if let Some(attribute) = &fresh {
+            Type(attribute.data_type).check_not_within(Type(user_type.oid))?;
+        }
         let TypeKind::Composite(attributes) = &mut user_type.kind else {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,

@@ -32,6 +32,7 @@ mod kernel;
 mod math;
 mod network;
 mod numeric;
+pub(crate) mod ordered_set;
 pub mod parameters;
 mod partition;
 mod pattern;
@@ -135,8 +136,19 @@ pub struct Resolved {
     pub result: Type,
 }
 
+/// pg_aggregate.aggkind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AggregateKind {
+    Normal,
+    /// WITHIN GROUP: direct arguments and sorted values.
+    OrderedSet,
+    /// WITHIN GROUP: where the direct arguments would stand among the sorted rows.
+    Hypothetical,
+}
+
 /// How an aggregate is computed: one accumulator a group.
 pub struct Aggregate {
+    pub kind: AggregateKind,
     pub new: fn(arguments: &[Type]) -> Box<dyn Accumulator>,
 }
 

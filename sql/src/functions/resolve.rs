@@ -220,7 +220,8 @@ fn select(mut candidates: Vec<Candidate>, arguments: &[Option<Type>]) -> Option<
         if let Some(first) = types.next()
             && types.all(|other| other == first)
         {
-            let uniform = |c: &Candidate| c.arguments.iter().all(|to| can_coerce(Some(*first), *to));
+            let supposed = vec![Some(*first); arguments.len()];
+            let uniform = |c: &Candidate| applicable(c, &supposed);
             if candidates.iter().filter(|c| uniform(c)).count() == 1 {
                 candidates.retain(uniform);
             }
@@ -373,7 +374,19 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
         }
     }
     if !compatible.is_empty() {
-        found.compatible = Some(common_type(&compatible, "arguments")?);
+        let common = common_type(&compatible, "arguments")?;
+        // There are no casts between range types: the range says what the type is.
+        if let Some(range) = found.compatible_range
+            && range.range_element() != Some(common)
+        {
+            let message = format!(
+                "anycompatiblerange type {} does not match anycompatible type {}",
+                range.display(),
+                common.display()
+            );
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        found.compatible = Some(common);
     }
     Ok(found)
 }

@@ -318,7 +318,10 @@ impl Numeric {
         } else {
             let first = digits[0].to_string();
             out.extend_from_slice(first.as_bytes());
-            (1..=weight).for_each(|index| push_digit(out, digit(index)));
+            let written = weight.min(digits.len() as i32 - 1);
+            (1..=written).for_each(|index| push_digit(out, digit(index)));
+            // An exponent's zeros: there may be a hundred thousand of them.
+            out.resize(out.len() + ((weight - written) * DECIMALS) as usize, b'0');
         }
         if scale > 0 {
             out.push(b'.');
