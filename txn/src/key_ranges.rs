@@ -121,6 +121,19 @@ impl<R: Clone> KeyRanges<R> {
         }
     }
 
+    /// A registered range of `tree` that overlaps this one and whose reader is as asked for.
+    pub(crate) fn overlapping(
+        &self,
+        tree: TreeId,
+        range: &KeyRange,
+        is_asked_for: impl Fn(&R) -> bool,
+    ) -> Option<u64> {
+        let ranges = self.trees.read().get(&tree).cloned()?;
+        let ranges = ranges.0.lock();
+        let found = ranges.iter().find(|other| is_asked_for(&other.reader) && overlap(&other.range, range));
+        found.map(|found| found.id)
+    }
+
     pub(crate) fn for_each(&self, mut visit: impl FnMut(TreeId, &KeyRange, &R)) {
         let trees: Vec<_> = self.trees.read().iter().map(|(tree, ranges)| (*tree, ranges.clone())).collect();
         for (tree, ranges) in trees {
