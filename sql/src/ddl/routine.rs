@@ -194,7 +194,10 @@ impl Ddl<'_> {
         }
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &create.name)?;
-        let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        let schema = match schema {
+            Some("pg_temp") => self.temporary_schema()?.oid,
+            schema => names::creation_schema(&catalog, &self.search_path(), schema)?.oid,
+        };
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let mut routine = Routine {
             oid: 0,

@@ -238,7 +238,8 @@ fn index_definition(index: Oid, column: i32, pretty: bool, context: &EvalContext
     match usize::try_from(column) {
         Ok(0) => {
             let visible = deparse::is_visible(&catalog, table.oid, &context.services.search_path());
-            Some(deparse::index_definition(&catalog, &table, index, !(pretty && visible), context))
+            let qualified = !(pretty && visible);
+            Some(deparse::index_definition(&catalog, &table, index, (qualified, pretty), context))
         }
         // A column that the index hasn't got is an empty text, as in PostgreSQL.
         Ok(column) => Some(deparse::index_column(&table, index, column, context).unwrap_or_default()),

@@ -101,7 +101,7 @@ impl Sink {
         if self.watcher.is_none() {
             self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
             if self.loader.is_none() {
-                self.runs = RunLoader::new(&self.table, context)?;
+                self.runs = RunLoader::new(&self.table, self.sort_bytes, context)?;
             }
         }
         self.release(context)

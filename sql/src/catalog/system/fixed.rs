@@ -127,7 +127,17 @@ pub fn type_facts(data_type: Oid) -> TypeFacts {
             .collect()
     });
     let unknown = TypeFacts { length: -1, by_value: false, align: 'i', storage: 'x', collation: 0 };
-    facts.get(&data_type).copied().unwrap_or(unknown)
+    let of_user = || {
+        let of = Type(data_type);
+        match of {
+            _ if of.is_domain() => Some(type_facts(of.base().0)),
+            _ if of.is_enum() => {
+                Some(TypeFacts { length: 4, by_value: true, align: 'i', storage: 'p', collation: 0 })
+            }
+            _ => None,
+        }
+    };
+    facts.get(&data_type).copied().or_else(of_user).unwrap_or(unknown)
 }
 
 fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
