@@ -366,6 +366,8 @@ pub(crate) enum Place {
 pub(crate) struct RangeReader {
     pub(crate) owner: Arc<Owner>,
     pub(crate) updates: bool,
+    /// Claimed for a chunk of a run (`run.rs`): nobody who has read anything there.
+    pub(crate) loads: bool,
 }
 
 pub(crate) struct LockTable {

@@ -296,7 +296,7 @@ impl Transaction {
         self.wait_at_gates(tree, range, id)?;
         let session = owner.session.id;
         loop {
-            let reader = RangeReader { owner: owner.clone(), updates };
+            let reader = RangeReader { owner: owner.clone(), updates, loads: false };
             let excludes =
                 |other: &RangeReader| updates && other.updates && other.owner.session.id != session;
             match locks.ranges.insert_unless(tree.id(), id, range, reader, excludes) {

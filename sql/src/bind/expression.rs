@@ -23,6 +23,8 @@ impl Binder<'_> {
             }
             E::Parameter(number, position) => self.parameter(*number, *position),
             E::Column(parts, position) => self.resolve_column(parts, *position),
+            // `t.*` where it can't be expanded is the row.
+            E::Star(parts, position) if !parts.is_empty() => self.resolve_column(parts, *position),
             E::Star(_, position) => {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "row expansion via \"*\" is not supported here")
                     .at(*position))

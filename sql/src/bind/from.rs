@@ -101,6 +101,11 @@ impl Binder<'_> {
             let binding = cte.binding.clone();
             return self.cte_reference(single, binding, alias, name.position);
         }
+        if let [single] = name.parts.as_slice()
+            && let Some(binding) = self.transition_table(single)
+        {
+            return self.cte_reference(single, binding, alias, name.position);
+        }
         match self.find_relation(name)? {
             Relation::Table(table) => {
                 self.lock_relation(
@@ -160,6 +165,18 @@ impl Binder<'_> {
             .detail("This operation is not supported for indexes.")
             .at(name.position)),
         }
+    }
+
+    /// A transition table of the trigger function that the statement is in.
+    fn transition_table(&mut self, name: &str) -> Option<CteBinding> {
+        let transitions = self.context.eval.services.transitions()?;
+        transitions.rows(name)?;
+        let index = self.work_tables;
+        self.work_tables += 1;
+        self.transitions.push((index, name.to_owned()));
+        let live = transitions.table.columns.iter().filter(|column| !column.dropped);
+        let columns = live.map(|column| (column.name.clone(), column.data_type(), column.modifier));
+        Some(CteBinding::WorkTable { index, columns: columns.collect() })
     }
 
     pub fn find_relation(&self, name: &ast::ObjectName) -> Result<Relation> {
@@ -281,7 +298,7 @@ impl Binder<'_> {
     }
 
     /// A view is its definition, bound where it sees none of the names around it.
-    fn view(
+    pub(super) fn view(
         &mut self,
         view: &Table,
         label: Arc<str>,
@@ -305,10 +322,7 @@ impl Binder<'_> {
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
         // Who may not use the view shall not hear of what it reads, which is its owner's business.
         let mention = self.mention(view.oid, Privileges::SELECT);
-        let check_as = match view.is_security_invoker() {
-            true => self.needs.check_as,
-            false => Some(view.owner),
-        };
+        let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);
@@ -339,9 +353,7 @@ impl Binder<'_> {
         };
         let mut plan = bound.plan;
         if view.is_security_barrier() {
-            // Conditions from outside stay above: a function in one could tell what the view hides.
-            plan =
-                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+            plan = fence(plan);
         }
         let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
@@ -798,6 +810,11 @@ impl Binder<'_> {
 }
 
 /// OFFSET 0
+/// What conditions from outside stay above: a function in one could tell what the view below hides.
+pub fn fence(input: Logical) -> Logical {
+    Logical::Limit { input: Box::new(input), limit: None, offset: Some(no_offset()), ties: None }
+}
+
 fn no_offset() -> Expr {
     Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
@@ -830,7 +847,7 @@ fn check_duplicate_aliases(left: &[NamedItem], right: &[NamedItem]) -> Result<()
 }
 
 /// Applies `AS t (a, b)`.
-fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
+pub fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if alias.columns.len() > columns.len() {
         return Err(Error::new(

@@ -22,6 +22,7 @@ mod permission;
 mod query;
 mod scope;
 mod select;
+pub(crate) mod target;
 mod window;
 
 pub(crate) use modify::position_of;
@@ -82,6 +83,7 @@ pub fn statement(
         permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
+        transitions: binder.transitions,
     })
 }
 
@@ -202,6 +204,7 @@ struct Binder<'a> {
     names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
+    transitions: Vec<(usize, String)>,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
     clause: Clause,
     /// Scans of FROM get a row key: the query locks rows.
@@ -260,6 +263,7 @@ impl<'a> Binder<'a> {
             names: Vec::new(),
             slots: 0,
             work_tables: 0,
+            transitions: Vec::new(),
             clause: Clause::plain("expressions"),
             row_keys: false,
             mentions: HashMap::new(),

@@ -17,7 +17,7 @@ use super::core::Characteristics;
 use super::engine::now;
 use super::registry::Reason;
 use super::timers::{Slot, Timers};
-use crate::catalog::{Catalog, Constraint};
+use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::constraint::{DeferredMark, run_deferred};
 use crate::parse::ast::{ObjectName, TransactionModes};
@@ -200,6 +200,12 @@ impl Session {
             }
         };
         self.end_transaction(result.is_ok());
+        let activity = &self.core.database_activity;
+        if result.is_ok() {
+            activity.commits.add(1)
+        } else {
+            activity.rollbacks.add(1)
+        }
         let committed = result?;
         match committed.durable_at {
             Some(at) if !synchronous => engine.store().publish_early(at),
@@ -257,17 +263,23 @@ impl Session {
         };
         for schema in schemas {
             let tables = catalog.tables().filter(|table| table.schema == schema);
-            let named = tables.flat_map(|table| &table.constraints).filter(|found| found.name == constraint);
-            let found: Vec<&Constraint> = named.collect();
+            let found: Vec<(Oid, bool)> = tables
+                .flat_map(|table| {
+                    let own = table.constraints.iter().filter(|found| found.name == constraint);
+                    let triggers = table.triggers.iter().filter(|t| t.constraint && t.name == constraint);
+                    own.map(|found| (found.oid, found.deferrable))
+                        .chain(triggers.map(|found| (found.oid, found.deferrable)))
+                })
+                .collect();
             if found.is_empty() {
                 continue;
             }
-            for constraint in found {
-                if !constraint.deferrable {
-                    let message = format!("constraint \"{}\" is not deferrable", constraint.name);
+            for (oid, deferrable) in found {
+                if !deferrable {
+                    let message = format!("constraint \"{constraint}\" is not deferrable");
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
-                out.push(constraint.oid);
+                out.push(oid);
             }
             return Ok(());
         }
@@ -278,6 +290,7 @@ impl Session {
     pub(super) fn rollback(&mut self) {
         if let Some(transaction) = self.block.transaction.take() {
             transaction.into_inner().rollback();
+            self.core.database_activity.rollbacks.add(1);
         }
         self.end_transaction(false);
     }
@@ -294,6 +307,7 @@ impl Session {
         self.core.cursors.borrow_mut().clear();
         self.core.stop_acting(0);
         self.core.routine_stack.set(None);
+        self.core.transitions.take();
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {
             self.core.engine.runtime.trees_settled(&created);

@@ -32,6 +32,8 @@ struct Planned<R> {
     epoch: u64,
     /// Names are looked up in the schemas that this role may use.
     role: crate::types::Oid,
+    /// Among the transition tables of this trigger (0: there are none).
+    trigger: crate::types::Oid,
 }
 
 impl<R> Statement<R> {
@@ -59,9 +61,11 @@ impl<R> Statement<R> {
         holds: impl Fn(&[R]) -> bool,
     ) -> Result<(Arc<Plan>, Arc<[R]>)> {
         let core = nested.core;
+        let trigger = core.transitions.borrow().as_ref().map_or(0, |transitions| transitions.trigger);
         if let Some(planned) = &*self.plan.lock()
             && planned.epoch == core.plan_epoch.get()
             && planned.role == core.role.get()
+            && planned.trigger == trigger
             && core.view.borrow().is_current(&core.engine.publisher, planned.plan.catalog_version)
             && holds(&planned.references)
         {
@@ -75,6 +79,7 @@ impl<R> Statement<R> {
             references: references.clone(),
             epoch: core.plan_epoch.get(),
             role: core.role.get(),
+            trigger,
         });
         Ok((plan, references))
     }

@@ -182,7 +182,7 @@ pub(crate) fn not_unique(
     }
 }
 
-fn check_key_bytes(key: &[u8]) -> Result<()> {
+pub(super) fn check_key_bytes(key: &[u8]) -> Result<()> {
     if key.len() <= Tree::KEY_BYTES_MAX {
         return Ok(());
     }
@@ -241,6 +241,7 @@ impl TableLoader {
             self.writer.insert(row, &Arbiter::None, context)?;
             return Ok(());
         };
+        self.shape.activity.inserted.add(1);
         self.key.clear();
         if self.shape.key.is_empty() {
             self.key.extend_from_slice(&direct.next_row_id.to_be_bytes());
