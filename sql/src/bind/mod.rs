@@ -136,6 +136,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns_visible: true,
         lockable: None,
         table_oid: None,
+        nullable: false,
     };
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, Some((Type::BOOL, -1)))

@@ -688,6 +688,8 @@ impl Catalog {
                 TypeKind::Enum(_) => TypeInfo::Enum,
                 TypeKind::Domain(domain) => TypeInfo::Domain(Type(domain.base), domain.modifier),
                 TypeKind::Composite(_) => TypeInfo::Row,
+                TypeKind::Range(range) => TypeInfo::Range(Type(range.subtype), Type(range.multirange)),
+                TypeKind::Multirange(range) => TypeInfo::Multirange(Type(*range)),
             });
         }
         if let Some(element) = self.objects.element_of_array(oid) {

@@ -131,7 +131,7 @@ fn measures(data_type: Type, modifier: i32) -> Measures {
         Type::VARCHAR | Type::BPCHAR => string((modifier >= 4).then(|| modifier - 4)),
         Type::TEXT => string(None),
         Type::DATE => Measures { fraction: Some(0), ..Measures::default() },
-        Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
+        Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
             let fraction = if (0..=6).contains(&modifier) { modifier } else { 6 };
             Measures { fraction: Some(fraction), ..Measures::default() }
         }

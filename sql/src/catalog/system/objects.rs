@@ -48,6 +48,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         "pg_enum" => super::user_types::pg_enum,
+        "pg_range" => super::user_types::pg_range,
         _ => return None,
     })
 }
