@@ -452,8 +452,8 @@ impl After {
         let seen = |ready: &Ready| tables.tables_of(&ready.trigger, &triggers.table, event);
         for (old, new) in rows {
             rt.check_interrupt()?;
-            let (old, new): (Option<Arc<[Datum]>>, Option<Arc<[Datum]>>) =
-                (old.map(Into::into), new.map(Into::into));
+            let shared = |row: Option<Vec<Datum>>| row.map(Arc::<[Datum]>::from);
+            let (old, new) = (shared(old), shared(new));
             for ready in triggers.matching(TriggerTiming::After, event, true) {
                 if !triggers.holds(ready, old.as_deref(), new.as_deref(), rt)? {
                     continue;
