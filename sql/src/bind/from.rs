@@ -523,13 +523,22 @@ impl Binder<'_> {
             if let Callee::Routine(routine) = &found.callee
                 && !routine.procedure
             {
+                // A single OUT parameter with a name gives it, before an alias does.
+                let mut outputs = routine.outputs();
+                let named = match (outputs.next(), outputs.next()) {
+                    (Some(only), None) => only.name.clone(),
+                    _ => None,
+                };
                 let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
                 return self.routine_scan(
                     expr,
                     definitions,
                     label,
                     call.position,
-                    &mut |binder, data_type| single_name(binder, data_type),
+                    &mut |binder, data_type| match &named {
+                        Some(name) => binder.new_column(name, data_type, -1, (0, 0), label.clone()),
+                        None => single_name(binder, data_type),
+                    },
                 );
             }
             let makes_records = matches!(

@@ -234,29 +234,25 @@ impl Binder<'_> {
             [name] => {
                 let error =
                     Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
-                let hidden =
-                    self.scopes.last().into_iter().flat_map(|scope| &scope.items).find(|item| {
-                        item.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
-                    });
-                match hidden {
-                    Some(item) if !item.alias.is_empty() => {
-                        let column = item.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
-                        let column = column.map_or("", |column| column.name.as_str());
-                        error.hint(format!(
-                            "Perhaps you meant to reference the column \"{}.{column}\".",
-                            item.alias
-                        ))
-                    }
-                    _ => error,
+                match self.similar_columns(None, name) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
                 }
             }
-            [.., table, _] => {
+            [.., table, column] => {
                 let known = self
                     .scopes
                     .iter()
                     .any(|s| s.items.iter().any(|item| item.name_visible && *item.alias == **table));
                 match known {
-                    true => Error::new(SqlState::UNDEFINED_COLUMN, format!("column {text} does not exist")),
+                    true => {
+                        let error =
+                            Error::new(SqlState::UNDEFINED_COLUMN, format!("column {text} does not exist"));
+                        match self.similar_columns(Some(table), column) {
+                            Some(hint) => error.hint(hint),
+                            None => error,
+                        }
+                    }
                     false => self.missing_from(table),
                 }
             }
