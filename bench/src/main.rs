@@ -7,7 +7,9 @@
 //! PostgreSQL is stock but for `shared_buffers = 1GB`; fsync and synchronous_commit are on on both sides.
 
 mod latency;
+mod loads;
 mod pgbench;
+mod serializable;
 mod target;
 mod workloads;
 
@@ -27,6 +29,31 @@ enum Command {
     Compare(Compare),
     /// Percentiles of latencies over minutes of TPC-B, with folds going on
     Latency(Latency),
+    /// SERIALIZABLE in every mode: throughput, retries and CPU on loads with conflicts and without
+    Serializable(Serializable),
+}
+
+#[derive(clap::Args)]
+struct Serializable {
+    /// Only the load of this name; may be repeated
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seconds of each pgbench run
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Runs of each variant, in turn
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// pgbench's scale factor, for TPC-B
+    #[arg(long, default_value_t = 10)]
+    scale: u32,
+    #[arg(long, default_value_t = 16)]
+    clients: u32,
+    /// More flags for serin
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    #[arg(long)]
+    side: Option<target::Side>,
 }
 
 #[derive(clap::Args)]
@@ -74,6 +101,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => workloads::compare(&options),
         Command::Latency(options) => latency::latency(&options),
+        Command::Serializable(options) => serializable::serializable(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

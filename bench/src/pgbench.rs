@@ -8,6 +8,8 @@ pub struct Run {
     pub tps: f64,
     /// CPU seconds of the server per 1,000 transactions.
     pub cpu: f64,
+    /// How often a transaction was tried again, per transaction.
+    pub retries: f64,
 }
 
 fn succeed(command: &mut Command) -> Result<String, String> {
@@ -25,8 +27,19 @@ pub fn initialize(target: &Target, scale: u32) -> Result<(), String> {
 
 /// Runs pgbench with these arguments (`-n` and `-T` added).
 pub fn run(target: &Target, seconds: u32, arguments: &[&str]) -> Result<Run, String> {
+    run_with(target, seconds, arguments, &[])
+}
+
+/// With variables of its own, too.
+pub fn run_with(
+    target: &Target,
+    seconds: u32,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Run, String> {
     let before = target.cpu_seconds();
     let mut command = target.client("pgbench");
+    command.envs(environment.iter().copied());
     let report = succeed(command.args(["-n", "-T", &seconds.to_string()]).args(arguments))?;
     let spent = target.cpu_seconds() - before;
     let number = |prefix: &str| {
@@ -39,7 +52,8 @@ pub fn run(target: &Target, seconds: u32, arguments: &[&str]) -> Result<Run, Str
         return Err(format!("pgbench reports {failed} failed transactions: {report}"));
     }
     let transactions = number("number of transactions actually processed: ")?;
-    Ok(Run { tps: number("tps = ")?, cpu: spent / transactions * 1000.0 })
+    let retries = number("total number of retries: ").unwrap_or(0.0);
+    Ok(Run { tps: number("tps = ")?, cpu: spent / transactions * 1000.0, retries: retries / transactions })
 }
 
 /// psql with a script.

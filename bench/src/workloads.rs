@@ -1,6 +1,7 @@
 //! What is run, and the table of what came out.
 
 use crate::Compare;
+use crate::loads::SUMS_AGREE;
 use crate::pgbench::{self, Run};
 use crate::target::{Side, Target};
 use std::fmt::Write as _;
@@ -29,7 +30,7 @@ impl Figure {
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -110,7 +111,8 @@ impl Bench<'_> {
         let mut cpu = Figure::new(format!("{name}: server CPU"), "s / 1000 transactions", false);
         for round in 1..=self.options.rounds {
             for (side, target) in &self.sides {
-                let Run { tps: rate, cpu: spent } = pgbench::run(target, self.options.seconds, arguments)?;
+                let Run { tps: rate, cpu: spent, .. } =
+                    pgbench::run(target, self.options.seconds, arguments)?;
                 eprintln!("{name}, round {round}, {side:?}: {rate:.0} tps, CPU {spent:.4} s/1000");
                 tps.push(*side, rate);
                 cpu.push(*side, spent);
@@ -123,12 +125,7 @@ impl Bench<'_> {
     /// A benchmark of wrong answers is worth nothing.
     fn check_sums(&self) -> Result<(), String> {
         for (side, target) in &self.sides {
-            let sums = pgbench::psql(
-                target,
-                "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches) \
-                 AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(tbalance) FROM pgbench_tellers) \
-                 AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT coalesce(sum(delta), 0) FROM pgbench_history)",
-            )?;
+            let sums = pgbench::psql(target, SUMS_AGREE)?;
             if sums.trim() != "t" {
                 return Err(format!("{side:?}: the sums of accounts, branches, tellers and history differ"));
             }

@@ -48,7 +48,7 @@ impl Snapshot {
     }
 
     /// Whether no fold has been published since.
-    pub(crate) fn is_of_current_generation(&self) -> bool {
+    pub fn is_of_current_generation(&self) -> bool {
         self.registry.current_number.load(Ordering::Acquire) == self.generation.number
     }
 

@@ -128,7 +128,7 @@ class Run:
         subprocess.run([self.python, "-c", code, database, *statements], env=self.environment, check=True)
 
     def database(self, name):
-        self.sql("postgres", f"drop database if exists {name}", f"create database {name}")
+        self.sql("postgres", f"drop database if exists {name} with (force)", f"create database {name}")
         return name
 
     def command(self, suite, arguments, directory, timeout=900, **environment):
@@ -176,7 +176,7 @@ class Run:
         for file in sorted((place / "tests").glob("test_*.py")):
             if file.name in ("test__sourcecode.py", "test_subinterpreters.py", "test__environment.py", "test_adversity.py"):
                 continue
-            self.sql("postgres", "drop database if exists asyncpg_test", "create database asyncpg_test")
+            self.sql("postgres", "drop database if exists asyncpg_test with (force)", "create database asyncpg_test")
             more, failures = self.pytest("asyncpg", place, f"tests/{file.name}", PGDATABASE="asyncpg_test")
             passed, failed = passed + more, failed + failures
         return passed, failed
@@ -200,7 +200,7 @@ class Run:
         passed, failed = 0, []
         for app in DJANGO_SMALL if small else DJANGO_APPS:
             for database in ("test_serin1", "test_serin2"):
-                self.sql("postgres", f"drop database if exists {database}")
+                self.sql("postgres", f"drop database if exists {database} with (force)")
             arguments = ["runtests.py", "--settings=django_settings", "--noinput", "--parallel", "1", app]
             text = self.command("django", arguments, source("django") / "tests", **environment)
             ran = re.search(r"^Ran (\d+) tests? in", text, re.M)

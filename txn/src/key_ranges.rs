@@ -121,17 +121,15 @@ impl<R: Clone> KeyRanges<R> {
         }
     }
 
-    /// A registered range of `tree` that overlaps this one and whose reader is as asked for.
-    pub(crate) fn overlapping(
+    /// The first registered range of `tree` that `wanted` says yes to.
+    pub(crate) fn find(
         &self,
         tree: TreeId,
-        range: &KeyRange,
-        is_asked_for: impl Fn(&R) -> bool,
+        mut wanted: impl FnMut(u64, &KeyRange, &R) -> bool,
     ) -> Option<u64> {
         let ranges = self.trees.read().get(&tree).cloned()?;
         let ranges = ranges.0.lock();
-        let found = ranges.iter().find(|other| is_asked_for(&other.reader) && overlap(&other.range, range));
-        found.map(|found| found.id)
+        ranges.iter().find(|other| wanted(other.id, &other.range, &other.reader)).map(|other| other.id)
     }
 
     pub(crate) fn for_each(&self, mut visit: impl FnMut(TreeId, &KeyRange, &R)) {
@@ -168,6 +166,18 @@ pub(crate) fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
         }
     };
     begins_by(&a.start, &b.end) && begins_by(&b.start, &a.end)
+}
+
+/// The least range that holds both.
+pub(crate) fn span(a: KeyRange, b: KeyRange) -> KeyRange {
+    let key = |bound: &Bound<Vec<u8>>| match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key.clone()),
+        Bound::Unbounded => None,
+    };
+    // Bounds at the same key: including it is never wrong.
+    let start = key(&a.start).zip(key(&b.start)).map_or(Bound::Unbounded, |(a, b)| Bound::Included(a.min(b)));
+    let end = key(&a.end).zip(key(&b.end)).map_or(Bound::Unbounded, |(a, b)| Bound::Included(a.max(b)));
+    KeyRange { start, end }
 }
 
 /// The only key the range can hold, if it is a single point.

@@ -16,6 +16,7 @@ mod manager;
 mod options;
 mod prepared;
 mod protocol;
+mod refresh;
 mod registry;
 mod row_locks;
 mod rules;

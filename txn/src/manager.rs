@@ -27,6 +27,8 @@ pub struct TransactionManager {
     pub(crate) rollback_count: AtomicU64,
     /// `ConcurrentUpdate` errors; the SSI graph counts its own.
     pub(crate) concurrent_update_count: AtomicU64,
+    /// Snapshots that moved forward instead of an abort (`refresh.rs`).
+    pub(crate) refresh_count: AtomicU64,
 }
 
 /// A session's advisory locks of session scope: each is held until it has been released as often as it was taken.
@@ -63,6 +65,7 @@ impl TransactionManager {
             commit_count: AtomicU64::new(0),
             rollback_count: AtomicU64::new(0),
             concurrent_update_count: AtomicU64::new(0),
+            refresh_count: AtomicU64::new(0),
         })
     }
     pub fn store(&self) -> &Arc<Store> {

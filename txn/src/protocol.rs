@@ -170,8 +170,13 @@ impl Transaction {
     pub(crate) fn horizon(&self) -> Timestamp {
         match &self.protocol {
             Protocol::TwoPhase(_) | Protocol::Serial(_) => Timestamp::MAX,
-            _ => self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp()),
+            _ => self.snapshot_timestamp(),
         }
+    }
+
+    /// What is newer than this was not there when the statement (or transaction) began to read. In 2PL and serial mode, which read on, too.
+    pub(crate) fn snapshot_timestamp(&self) -> Timestamp {
+        self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp())
     }
 
     /// Newer committed versions than the snapshot's are an error to write over, not something to re-evaluate.

@@ -28,10 +28,12 @@ impl Transaction {
                 _ => Err(refused(key_object(tree, key))),
             };
         }
-        let snapshot = self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp());
+        let snapshot = self.snapshot_timestamp();
         let (at, exists) = match tree.head(key)? {
-            Head::Base { exists } if self.changed_in_base(tree, key)? => (Timestamp::MAX, exists),
-            Head::Base { .. } => return Ok(RowLock::Unchanged),
+            Head::Base { exists } => match self.changed_in_base(tree, key)? {
+                Some(at) => (at, exists),
+                None => return Ok(RowLock::Unchanged),
+            },
             Head::Committed { at, exists, .. } => (at, exists),
             Head::InProgress { writer, command, .. } if Some(writer.id()) == self.own_id() => {
                 // Written by this very command, the row is not for this command to write again.
@@ -40,8 +42,8 @@ impl Transaction {
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {
                 let (value, at) = self.latest_committed(tree, key)?;
-                let in_base = at == Timestamp::ZERO && self.changed_in_base(tree, key)?;
-                (if in_base { Timestamp::MAX } else { at }, value.is_some())
+                let in_base = if at == Timestamp::ZERO { self.changed_in_base(tree, key)? } else { None };
+                (in_base.unwrap_or(at), value.is_some())
             }
         };
         if at <= snapshot {
@@ -51,18 +53,26 @@ impl Transaction {
         if mode == RowLockMode::KeyShare && self.reads_snapshot() && tree.only_modified_since(key, snapshot) {
             return Ok(RowLock::Unchanged);
         }
-        if self.first_updater_wins() {
+        if self.first_updater_wins() && !self.refresh(tree, key, at)? {
             return Err(self.concurrent_update(tree, key, !exists));
         }
         let (value, _) = self.latest_committed(tree, key)?;
         Ok(RowLock::Changed(value))
     }
 
-    /// Whether the key was changed after our snapshot and has gone into the base since, version and all.
-    fn changed_in_base(&self, tree: &Tree, key: &[u8]) -> Result<bool> {
+    /// When the key was changed, if that was after our snapshot, and has gone into the base since. For a snapshot that does not track, whose
+    /// newer versions leave memory then, that is some time.
+    pub(crate) fn changed_in_base(&self, tree: &Tree, key: &[u8]) -> Result<Option<Timestamp>> {
+        if self.snapshot.as_ref().is_none_or(|snapshot| snapshot.is_of_current_generation()) {
+            return Ok(None);
+        }
+        if matches!(self.protocol, crate::protocol::Protocol::Ssi(_)) {
+            let newest = tree.newest_committed_in_delta(key);
+            return Ok(newest.map(|(at, _)| at).filter(|at| *at > self.snapshot_timestamp()));
+        }
         Ok(match &self.snapshot {
-            Some(snapshot) => tree.differs_from(snapshot, key)?,
-            None => false,
+            Some(snapshot) => tree.differs_from(snapshot, key)?.then_some(Timestamp::MAX),
+            None => None,
         })
     }
 
@@ -125,7 +135,10 @@ impl Transaction {
             RowLockMode::KeyShare => known.is_some() == latest.is_some(),
             _ => known.as_deref() == latest.as_deref(),
         };
-        if same { Ok(()) } else { Err(self.concurrent_update(tree, key, latest.is_none())) }
+        if same || self.refresh(tree, key, seen)? {
+            return Ok(());
+        }
+        Err(self.concurrent_update(tree, key, latest.is_none()))
     }
 
     /// Takes a key lock, explicit queue first, implicit locks second (rule 3 of the lock table).

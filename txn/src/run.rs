@@ -20,7 +20,7 @@
 //!
 //! Only transactions that do not track reads and writes for SSI make runs (READ COMMITTED and REPEATABLE READ in `ssi` mode).
 
-use crate::key_ranges::contains;
+use crate::key_ranges::{contains, overlap};
 use crate::lock_mode::LockMode;
 use crate::lock_table::{ObjectRef, Owner, RangeReader};
 use crate::protocol::Protocol;
@@ -155,7 +155,9 @@ impl Transaction {
             return None;
         }
         let me = self.options.session.id;
-        ranges.overlapping(tree.id(), range, |reader| !reader.loads && reader.owner.session.id != me)
+        ranges.find(tree.id(), |_, other, reader| {
+            !reader.loads && reader.owner.session.id != me && overlap(other, range)
+        })
     }
 
     fn wait_for_ranges_meeting(&mut self, tree: &Tree, range: &KeyRange) -> Result<()> {
@@ -182,6 +184,7 @@ impl Transaction {
             }
             self.writer.as_mut().expect("the run began with one").unlist_run(&layer);
         }
+        self.gate = None;
         claims.give_up();
         Ok(())
     }

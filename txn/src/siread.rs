@@ -42,6 +42,30 @@ pub(crate) struct ReadSet {
     ranges: Vec<(TreeId, u64)>,
 }
 
+/// How much is in a [`ReadSet`], which grows at its ends until its keys are promoted.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ReadSetSize {
+    pub(crate) keys: usize,
+    pub(crate) ranges: usize,
+}
+
+impl ReadSet {
+    pub(crate) fn size(&self) -> ReadSetSize {
+        ReadSetSize { keys: self.keys.len(), ranges: self.ranges.len() }
+    }
+    /// Whether nothing was added since it had this size but the key, if that.
+    pub(crate) fn grew_only_by(&self, size: ReadSetSize, tree: TreeId, key: &[u8]) -> bool {
+        if self.ranges.len() != size.ranges || self.keys.len() < size.keys {
+            return false;
+        }
+        match &self.keys[size.keys..] {
+            [] => true,
+            [(_, of, only)] => *of == tree && **only == *key,
+            _ => false,
+        }
+    }
+}
+
 /// Keys and ranges by tree: what a transaction has read, as it can be written down.
 #[derive(Default)]
 pub(crate) struct ReadList {
@@ -64,7 +88,8 @@ impl Sireads {
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
 
-    pub(crate) fn add_key(&self, node: NodeId, set: &mut ReadSet, tree: TreeId, key: &[u8]) {
+    /// False: it was registered before.
+    pub(crate) fn add_key(&self, node: NodeId, set: &mut ReadSet, tree: TreeId, key: &[u8]) -> bool {
         let hash = self.hasher.hash_one((tree, key));
         {
             let mut shard = self.shard(hash).lock();
@@ -77,7 +102,7 @@ impl Sireads {
             });
             let entry = entry.get_mut();
             if entry.readers.contains(&node) {
-                return;
+                return false;
             }
             entry.readers.push(node);
             set.keys.push((hash, tree, entry.key.clone()));
@@ -85,6 +110,7 @@ impl Sireads {
         if set.keys.len() >= KEYS_MAX {
             self.promote(node, set);
         }
+        true
     }
 
     pub(crate) fn add_range(&self, node: NodeId, set: &mut ReadSet, tree: TreeId, range: KeyRange) {
@@ -125,9 +151,13 @@ impl Sireads {
 
     /// What a set covers.
     pub(crate) fn list(&self, set: &ReadSet) -> ReadList {
-        let keys = set.keys.iter().map(|(_, tree, key)| (*tree, key.clone())).collect();
+        self.list_up_to(set, set.size())
+    }
+    /// What it covered when it had this size.
+    pub(crate) fn list_up_to(&self, set: &ReadSet, size: ReadSetSize) -> ReadList {
+        let keys = set.keys[..size.keys].iter().map(|(_, tree, key)| (*tree, key.clone())).collect();
         let range = |(tree, id): &(TreeId, u64)| Some((*tree, self.ranges.range(*tree, *id)?));
-        ReadList { keys, ranges: set.ranges.iter().filter_map(range).collect() }
+        ReadList { keys, ranges: set.ranges[..size.ranges].iter().filter_map(range).collect() }
     }
 
     pub(crate) fn remove(&self, node: NodeId, set: ReadSet) {

@@ -68,7 +68,7 @@ use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
 use crate::lock_table::{HeldLock, LockObject};
 use crate::rules::{Rule, Rules};
 use crate::session::SessionHandle;
-use crate::siread::{ReadList, ReadSet, Sireads};
+use crate::siread::{ReadList, ReadSet, ReadSetSize, Sireads};
 use crate::{Error, LockInfo, Result};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
@@ -221,12 +221,30 @@ pub(crate) struct Participant {
     read_only: bool,
     /// Writers whose edge is entered (true), or that are not in the graph: the newest few.
     known: SmallVec<[(WriterId, bool); 8]>,
+    /// What had been read when the running statement started.
+    before_statement: ReadSetSize,
+    /// The running statement has read something that had been read before.
+    reads_again: bool,
 }
 
 impl Participant {
     /// Rule 8: nothing needs to be remembered.
     pub(crate) fn is_safe(&self) -> bool {
         self.read_only && self.signals.safe.load(Ordering::Acquire)
+    }
+    pub(crate) fn start_statement(&mut self) {
+        self.before_statement = self.reads.size();
+        self.reads_again = false;
+    }
+    /// Whether the running statement has read nothing but this key, and that once, and no earlier one has (`refresh.rs`, rule 3).
+    pub(crate) fn reads_only(&self, tree: TreeId, key: &[u8]) -> bool {
+        !self.reads_again && self.reads.grew_only_by(self.before_statement, tree, key)
+    }
+
+    fn new(node: NodeId, signals: Arc<Signals>, reads: ReadSet, read_only: bool) -> Participant {
+        let before_statement = reads.size();
+        let known = SmallVec::new();
+        Participant { node, signals, reads, read_only, known, before_statement, reads_again: false }
     }
 }
 
@@ -274,9 +292,7 @@ impl Ssi {
         }
         *graph.snapshots.entry(ts).or_default() += 1;
         self.enter_pending_reads(&mut graph, ts);
-        let participant =
-            Participant { node: id, signals, reads: ReadSet::default(), read_only, known: SmallVec::new() };
-        (snapshot, participant)
+        (snapshot, Participant::new(id, signals, ReadSet::default(), read_only))
     }
 
     /// A 2PL or serial transaction joins with its first write, or at commit with its reads.
@@ -294,7 +310,7 @@ impl Ssi {
         if let Some(writer) = writer {
             graph.by_writer.insert(writer, id);
         }
-        Participant { node: id, signals, reads: ReadSet::default(), read_only: false, known: SmallVec::new() }
+        Participant::new(id, signals, ReadSet::default(), false)
     }
 
     /// An SSI transaction gets its writer. It holds the serial gate, so no serial transaction can commit from here
@@ -316,7 +332,7 @@ impl Ssi {
 
     pub(crate) fn read_key(&self, me: &mut Participant, tree: TreeId, key: &[u8]) {
         if !me.is_safe() {
-            self.sireads.add_key(me.node, &mut me.reads, tree, key);
+            me.reads_again |= !self.sireads.add_key(me.node, &mut me.reads, tree, key);
         }
     }
 
@@ -528,6 +544,47 @@ impl Ssi {
         self.clean(graph, store);
     }
 
+    /// What had been read before the running statement, if that is not much.
+    pub(crate) fn reads_before_statement(
+        &self,
+        me: &Participant,
+        keys_max: usize,
+        ranges_max: usize,
+    ) -> Option<ReadList> {
+        let size = me.before_statement;
+        (size.keys <= keys_max && size.ranges <= ranges_max).then(|| self.sireads.list_up_to(&me.reads, size))
+    }
+
+    /// The active transaction's snapshot moves up to `to`: nothing it has read has changed in between (`refresh.rs`).
+    pub(crate) fn refresh(&self, me: &Participant, to: Timestamp) -> Result<()> {
+        let mut graph = self.graph.lock();
+        let graph = &mut *graph;
+        self.check_doomed(graph, me.node)?;
+        let Some(node) = graph.nodes.get_mut(&me.node) else { return Ok(()) };
+        let from = std::mem::replace(&mut node.snapshot, to);
+        let (ins, outs) = (std::mem::take(&mut node.edges_in), std::mem::take(&mut node.edges_out));
+        graph.release_snapshot(from);
+        *graph.snapshots.entry(to).or_default() += 1;
+        // What has committed up to there is no longer concurrent with it.
+        let over = |edge: &Edge| matches!(graph.nodes[&edge.other].status, Status::Committed(at) if at <= to);
+        let (gone_in, ins): (Vec<Edge>, Vec<Edge>) = ins.into_iter().partition(over);
+        let (gone_out, outs): (Vec<Edge>, Vec<Edge>) = outs.into_iter().partition(over);
+        for edge in gone_in {
+            let reader = graph.nodes.get_mut(&edge.other).expect("edges lead to nodes");
+            reader.edges_out.retain(|out| out.other != me.node);
+        }
+        for edge in gone_out {
+            let writer = graph.nodes.get_mut(&edge.other).expect("edges lead to nodes");
+            writer.edges_in.retain(|inward| inward.other != me.node);
+        }
+        let node = graph.nodes.get_mut(&me.node).expect("looked up above");
+        (node.edges_in, node.edges_out) = (ins, outs);
+        if node.summary_out <= to {
+            node.summary_out = NONE;
+        }
+        Ok(())
+    }
+
     /// The SIREADs of a transaction, for the record that outlives the process.
     pub(crate) fn reads_of(&self, me: &Participant) -> ReadList {
         self.sireads.list(&me.reads)
@@ -565,11 +622,13 @@ impl Ssi {
         }
         drop(graph);
         let mut reads = ReadSet::default();
-        read.keys.iter().for_each(|(tree, key)| self.sireads.add_key(id, &mut reads, *tree, key));
+        for (tree, key) in &read.keys {
+            self.sireads.add_key(id, &mut reads, *tree, key);
+        }
         read.ranges
             .iter()
             .for_each(|(tree, range)| self.sireads.add_range(id, &mut reads, *tree, range.clone()));
-        Participant { node: id, signals, reads, read_only, known: SmallVec::new() }
+        Participant::new(id, signals, reads, read_only)
     }
 
     /// The commit record is in the log, locks are still held. `ts` is `None` for a transaction that wrote nothing:

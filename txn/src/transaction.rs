@@ -36,6 +36,8 @@ pub struct Transaction {
     pub(crate) registered: bool,
     pub(crate) counted_serial: bool,
     pub(crate) owner: Option<Arc<Owner>>,
+    /// Shut while a write waits for key ranges.
+    pub(crate) gate: Option<crate::two_phase::Gate>,
     pub(crate) savepoints: Vec<SavepointRecord>,
     next_savepoint: u64,
     /// Trees created by this transaction, in order.
@@ -78,6 +80,7 @@ impl Transaction {
             registered: false,
             counted_serial: false,
             owner: None,
+            gate: None,
             savepoints: Vec::new(),
             next_savepoint: 0,
             created: Vec::new(),
@@ -154,6 +157,9 @@ impl Transaction {
             self.snapshot = None;
             self.snapshot = Some(self.fresh_snapshot()?);
         }
+        if let Protocol::Ssi(participant) = &mut self.protocol {
+            participant.start_statement();
+        }
         self.next_command();
         Ok(())
     }
@@ -184,7 +190,8 @@ impl Transaction {
     /// Goes on with the statement that [`Transaction::start_nested`] suspended.
     pub fn resume(&mut self, outer: Suspended) {
         // A serializable transaction's first snapshot stays, even if a function took it.
-        if outer.snapshot.is_some() {
+        let has_moved_on = matches!(self.protocol, Protocol::Ssi(_)) && self.snapshot.is_some();
+        if outer.snapshot.is_some() && !has_moved_on {
             self.snapshot = outer.snapshot;
         }
         self.command = outer.command;
@@ -194,6 +201,7 @@ impl Transaction {
     }
     /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {
+        self.gate = None;
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
             two_phase.intents.clear();
         }
@@ -462,6 +470,7 @@ impl Transaction {
         self.options.session.set_running(None);
         self.snapshot = None;
         self.catalog_snapshot = None;
+        self.gate = None;
         if let Some(owner) = self.owner.take() {
             self.manager.locks.finish(&owner);
         }

@@ -29,9 +29,16 @@ impl Transaction {
             // Judged outside the shard's mutex, because it may read a page; the number tells whether it still holds.
             let installs = manager.locks.installs(hash);
             let duplicate = match tree.head_of_new(key)? {
+                Head::Base { exists: false } if self.deleted_in_base(tree, key)? => {
+                    return Err(self.concurrent_update(tree, key, true));
+                }
                 Head::Base { exists } => exists,
                 Head::Committed { at, exists, .. } => {
-                    if !exists && matches!(self.protocol, Protocol::Ssi(_)) && at > self.horizon() {
+                    if !exists
+                        && matches!(self.protocol, Protocol::Ssi(_))
+                        && at > self.horizon()
+                        && !self.refresh(tree, key, at)?
+                    {
                         // Deleted by a concurrent transaction: our snapshot still has it.
                         return Err(self.concurrent_update(tree, key, true));
                     }
@@ -57,6 +64,15 @@ impl Transaction {
                 Attempt::Waited | Attempt::Stale => {}
             }
         }
+    }
+
+    /// SSI: as a concurrent deletion that is still in the delta.
+    fn deleted_in_base(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<bool> {
+        if !matches!(self.protocol, Protocol::Ssi(_)) {
+            return Ok(false);
+        }
+        let Some(at) = self.changed_in_base(tree, key)? else { return Ok(false) };
+        Ok(!self.refresh(tree, key, at)?)
     }
 
     /// That the key exists is something the transaction has read, if its snapshot knows of it. If it does not, the insert counts as
@@ -114,7 +130,7 @@ impl Transaction {
         installs: Option<u64>,
     ) -> Result<Attempt> {
         if self.conflicting_range(tree, key).is_some() {
-            self.wait_for_ranges(tree, key)?;
+            self.wait_for_ranges(tree, key).inspect_err(|_| self.gate = None)?;
             return Ok(Attempt::Waited);
         }
         let manager = self.manager.clone();
@@ -180,9 +196,10 @@ impl Transaction {
             // row's explicit lock is still ours: what the caller judged under it stands.
             self.writer.as_mut().expect("ensure_writing comes first").rollback_to(mark);
             self.recheck_materialised()?;
-            self.wait_for_ranges(tree, key)?;
+            self.wait_for_ranges(tree, key).inspect_err(|_| self.gate = None)?;
             return Ok(Attempt::Waited);
         }
+        self.gate = None;
         if has_queue && may_drop {
             locks.drop_implied(&mut locks.shard(hash), hash, object, &owner, mode);
         }

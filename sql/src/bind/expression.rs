@@ -23,6 +23,8 @@ impl Binder<'_> {
             }
             E::Parameter(number, position) => self.parameter(*number, *position),
             E::Column(parts, position) => self.resolve_column(parts, *position),
+            // `t.*` where it can't be expanded is the row.
+            E::Star(parts, position) if !parts.is_empty() => self.resolve_column(parts, *position),
             E::Star(_, position) => {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "row expansion via \"*\" is not supported here")
                     .at(*position))
@@ -622,10 +624,14 @@ impl Binder<'_> {
             }
         }
         let bound = self.expr(operand)?;
-        if let Expr::Row { fields, names: Some(names), .. } = &bound
+        if let Some((fields, names)) = bound.row_shape()
             && let Some(index) = names.iter().position(|name| name == field)
         {
-            return Ok(fields[index].clone());
+            let result = fields[index].data_type();
+            return Ok(match &bound {
+                Expr::Row { fields, .. } => fields[index].clone(),
+                _ => Expr::Field { operand: Box::new(bound), index, result },
+            });
         }
         if let Some(template) = bound.data_type().row_template() {
             let names = template.names.as_deref().unwrap_or_default();

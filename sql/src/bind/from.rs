@@ -101,6 +101,11 @@ impl Binder<'_> {
             let binding = cte.binding.clone();
             return self.cte_reference(single, binding, alias, name.position);
         }
+        if let [single] = name.parts.as_slice()
+            && let Some(binding) = self.transition_table(single)
+        {
+            return self.cte_reference(single, binding, alias, name.position);
+        }
         match self.find_relation(name)? {
             Relation::Table(table) => {
                 self.lock_relation(
@@ -149,6 +154,7 @@ impl Binder<'_> {
                     columns_visible: true,
                     lockable: None,
                     table_oid,
+                    nullable: false,
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }
@@ -160,6 +166,18 @@ impl Binder<'_> {
             .detail("This operation is not supported for indexes.")
             .at(name.position)),
         }
+    }
+
+    /// A transition table of the trigger function that the statement is in.
+    fn transition_table(&mut self, name: &str) -> Option<CteBinding> {
+        let transitions = self.context.eval.services.transitions()?;
+        transitions.rows(name)?;
+        let index = self.work_tables;
+        self.work_tables += 1;
+        self.transitions.push((index, name.to_owned()));
+        let live = transitions.table.columns.iter().filter(|column| !column.dropped);
+        let columns = live.map(|column| (column.name.clone(), column.data_type(), column.modifier));
+        Some(CteBinding::WorkTable { index, columns: columns.collect() })
     }
 
     pub fn find_relation(&self, name: &ast::ObjectName) -> Result<Relation> {
@@ -273,6 +291,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let this = Expr::Constant { value: Datum::Oid(sequence.oid), data_type: Type::OID };
         let condition = self.operator("=", vec![Expr::column(ids[0], Type::OID), this], 0)?;
@@ -281,7 +300,7 @@ impl Binder<'_> {
     }
 
     /// A view is its definition, bound where it sees none of the names around it.
-    fn view(
+    pub(super) fn view(
         &mut self,
         view: &Table,
         label: Arc<str>,
@@ -305,10 +324,7 @@ impl Binder<'_> {
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
         // Who may not use the view shall not hear of what it reads, which is its owner's business.
         let mention = self.mention(view.oid, Privileges::SELECT);
-        let check_as = match view.is_security_invoker() {
-            true => self.needs.check_as,
-            false => Some(view.owner),
-        };
+        let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
         let bound = self.query(query);
@@ -336,12 +352,11 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let mut plan = bound.plan;
         if view.is_security_barrier() {
-            // Conditions from outside stay above: a function in one could tell what the view hides.
-            plan =
-                Logical::Limit { input: Box::new(plan), limit: None, offset: Some(no_offset()), ties: None };
+            plan = fence(plan);
         }
         let input = Box::new(Logical::Project { input: Box::new(plan), outputs });
         Ok((Logical::Subquery { input, alias: label }, item))
@@ -372,6 +387,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         })
     }
 
@@ -433,6 +449,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         Ok((plan, item))
     }
@@ -477,6 +494,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
     }
@@ -505,13 +523,22 @@ impl Binder<'_> {
             if let Callee::Routine(routine) = &found.callee
                 && !routine.procedure
             {
+                // A single OUT parameter with a name gives it, before an alias does.
+                let mut outputs = routine.outputs();
+                let named = match (outputs.next(), outputs.next()) {
+                    (Some(only), None) => only.name.clone(),
+                    _ => None,
+                };
                 let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
                 return self.routine_scan(
                     expr,
                     definitions,
                     label,
                     call.position,
-                    &mut |binder, data_type| single_name(binder, data_type),
+                    &mut |binder, data_type| match &named {
+                        Some(name) => binder.new_column(name, data_type, -1, (0, 0), label.clone()),
+                        None => single_name(binder, data_type),
+                    },
                 );
             }
             let makes_records = matches!(
@@ -746,10 +773,10 @@ impl Binder<'_> {
             conditions.extend(bound?);
         }
         if matches!(kind, JoinKind::Left | JoinKind::Full) {
-            right_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+            right_items.iter_mut().for_each(NamedItem::make_nullable);
         }
         if matches!(kind, JoinKind::Right | JoinKind::Full) {
-            left_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+            left_items.iter_mut().for_each(NamedItem::make_nullable);
         }
         let plan = Logical::Join { kind, left: Box::new(left_plan), right: Box::new(right_plan), conditions };
         let sides = || left_items.iter().chain(&right_items);
@@ -775,6 +802,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let mut items = vec![own];
         if let Some(using_alias) = using_alias {
@@ -786,6 +814,7 @@ impl Binder<'_> {
                 columns_visible: false,
                 lockable: None,
                 table_oid: None,
+                nullable: false,
             });
         }
         for mut item in left_items.into_iter().chain(right_items) {
@@ -798,6 +827,11 @@ impl Binder<'_> {
 }
 
 /// OFFSET 0
+/// What conditions from outside stay above: a function in one could tell what the view below hides.
+pub fn fence(input: Logical) -> Logical {
+    Logical::Limit { input: Box::new(input), limit: None, offset: Some(no_offset()), ties: None }
+}
+
 fn no_offset() -> Expr {
     Expr::Constant { value: crate::types::Datum::Int8(0), data_type: Type::INT8 }
 }
@@ -830,7 +864,7 @@ fn check_duplicate_aliases(left: &[NamedItem], right: &[NamedItem]) -> Result<()
 }
 
 /// Applies `AS t (a, b)`.
-fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
+pub fn rename(columns: &mut [NamedColumn], label: &str, alias: Option<&ast::Alias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if alias.columns.len() > columns.len() {
         return Err(Error::new(

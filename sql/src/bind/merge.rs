@@ -30,7 +30,7 @@ impl Binder<'_> {
                 always = clause.condition.is_none();
             }
         }
-        let table = self.target_table(&merge.table, "merge into")?;
+        let table = self.target(&merge.table, merge.only, ModifyKind::Merge)?.base;
         let label: Arc<str> = merge.alias.as_ref().map_or(table.name.as_str(), |a| a.name.as_str()).into();
         let schema = merge.alias.is_none().then_some(table.schema);
         let target_columns = self.target_columns(&table, &label);
@@ -78,6 +78,8 @@ impl Binder<'_> {
         };
         let modify = Modify {
             kind: ModifyKind::Merge,
+            checks: Vec::new(),
+            instead: false,
             table,
             alias: label,
             input,

@@ -3,7 +3,8 @@
 //! - `scope.rs`: what a name can mean: FROM items with their aliases, merged USING columns, enclosing queries.
 //! - `expression.rs`, `call.rs`: expressions; `coerce.rs`: untyped literals, parameters and implicit casts.
 //! - `from.rs`: FROM; `select.rs`: one SELECT; `grouping.rs`: GROUP BY's rules; `query.rs`: WITH, set operations, VALUES, LIMIT.
-//! - `modify.rs`: INSERT, UPDATE, DELETE; `naming.rs`: what result columns are called.
+//! - `modify.rs`: INSERT, UPDATE, DELETE; `target.rs`: what they change where they name a view.
+//! - `naming.rs`: what result columns are called; `similar.rs`: names that were perhaps meant.
 //!
 //! Every column gets an id that is unique in the statement (`ColumnId`), so a reference to an enclosing query's column is an
 //! ordinary column reference: that the subquery is correlated shows in what it reads and does not make.
@@ -22,6 +23,8 @@ mod permission;
 mod query;
 mod scope;
 mod select;
+mod similar;
+pub(crate) mod target;
 mod window;
 
 pub(crate) use modify::position_of;
@@ -82,6 +85,7 @@ pub fn statement(
         permissions: Permissions::new(binder.needs.relations, binder.needs.functions),
         slots: binder.slots,
         work_tables: binder.work_tables,
+        transitions: binder.transitions,
     })
 }
 
@@ -132,6 +136,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns_visible: true,
         lockable: None,
         table_oid: None,
+        nullable: false,
     };
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, Some((Type::BOOL, -1)))
@@ -161,6 +166,15 @@ pub(crate) fn procedure_call(
 
 /// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).
 pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
+    let bound = simple_expression_as_written(expr, context)?;
+    Ok(bound.map(|bound| crate::plan::fold_expression(bound, context)))
+}
+
+/// The same with its constants where they are, to be shown.
+pub(crate) fn simple_expression_as_written(
+    expr: &ast::Expr,
+    context: &PlanContext<'_>,
+) -> Result<Option<Expr>> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
     let clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
@@ -176,7 +190,7 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
     }
     let bound = binder.resolve_unknown(bound)?;
     binder.check_calls()?;
-    Ok(Some(crate::plan::fold_expression(bound, context)))
+    Ok(Some(bound))
 }
 
 /// As [`resolve_type`], where there is no context.
@@ -202,6 +216,7 @@ struct Binder<'a> {
     names: Vec<crate::plan::logical::TableName>,
     slots: usize,
     work_tables: usize,
+    transitions: Vec<(usize, String)>,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
     clause: Clause,
     /// Scans of FROM get a row key: the query locks rows.
@@ -260,6 +275,7 @@ impl<'a> Binder<'a> {
             names: Vec::new(),
             slots: 0,
             work_tables: 0,
+            transitions: Vec::new(),
             clause: Clause::plain("expressions"),
             row_keys: false,
             mentions: HashMap::new(),

@@ -3,6 +3,7 @@
 use super::coerce::display;
 use super::scope::{Lockable, NamedItem, Scope};
 use super::select::rechecks;
+use super::target::Target;
 use super::{Binder, Clause};
 use crate::catalog::{Column, ConstraintKind, Privileges, Relation, Table};
 use crate::error::{Error, Result, SqlState};
@@ -17,17 +18,18 @@ use std::sync::Arc;
 type Bound = (Logical, Option<Vec<ColumnId>>);
 
 impl Binder<'_> {
-    pub(super) fn target_table(&mut self, name: &ast::ObjectName, verb: &str) -> Result<Arc<Table>> {
-        match self.find_relation(name)? {
+    /// A relation whose own rows are to be changed.
+    pub(super) fn target_table(&mut self, found: Relation) -> Result<Arc<Table>> {
+        match found {
             Relation::Table(table) if table.is_materialized() => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change materialized view \"{}\"", table.name),
             )),
             Relation::Table(table) if table.is_view() => Err(Error::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("cannot {verb} view \"{}\"", table.name),
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cannot execute MERGE on relation \"{}\"", table.name),
             )
-            .detail("Views are not automatically updatable yet.")),
+            .detail("This operation is not supported for views.")),
             Relation::Table(table) => {
                 self.lock_relation(table.oid, RelationLockMode::RowExclusive);
                 self.need(table.oid, Privileges::NONE, &[]);
@@ -122,7 +124,9 @@ impl Binder<'_> {
         if let Some(with) = &insert.with {
             self.with_clause(with)?;
         }
-        let table = self.target_table(&insert.table, "insert into")?;
+        let ctes = self.ctes.len();
+        let mut target = self.target(&insert.table, false, ModifyKind::Insert)?;
+        let table = target.named.clone();
         let position = insert.table.position;
         let given: Vec<usize> = match insert.columns.is_empty() {
             true => (0..table.columns.len()).filter(|at| !table.columns[*at].dropped).collect(),
@@ -146,28 +150,52 @@ impl Binder<'_> {
         let (input, mut values) = self.insert_source(insert, &table, &given, explicit)?;
         // Columns left out of a list that is implied take no privilege.
         let named = if explicit { given.len() } else { values.len().min(given.len()) };
-        self.need_on_target(&table, Privileges::INSERT, given[..named].iter().copied());
-        let mut assignments = Vec::with_capacity(table.columns.len());
-        for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
-            let value = match values.iter().position(|(position, _)| *position == at) {
-                Some(found) => values.swap_remove(found).1,
-                None => self.default_value(column)?,
+        self.need_target(&target, Privileges::INSERT, &given[..named]);
+        let base = target.base.clone();
+        if target.is_view() {
+            // A view's own default is a value too.
+            for at in (0..table.columns.len()).filter(|at| table.columns[*at].default.is_some()) {
+                if !values.iter().any(|(given, _)| *given == at) {
+                    target.position(at, ModifyKind::Insert)?;
+                }
+            }
+        }
+        let mut placed = Vec::with_capacity(values.len());
+        for (at, value) in values.drain(..) {
+            placed.push((at, target.position(at, ModifyKind::Insert)?, value));
+        }
+        let mut assignments = Vec::with_capacity(base.columns.len());
+        for (at, column) in base.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
+            let value = match placed.iter().position(|(_, position, _)| *position == at) {
+                Some(found) => placed.swap_remove(found).2,
+                None => match target.standing_for(at) {
+                    Some(named) => self.default_value(&table.columns[named])?,
+                    None => self.default_value(column)?,
+                },
             };
             assignments.push((at, value));
         }
+        if let Some((named, at, _)) = placed.first() {
+            let name = if target.is_view() { &base.columns[*at].name } else { &table.columns[*named].name };
+            let message = format!("multiple assignments to same column \"{name}\"");
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
         let label: Arc<str> = insert.alias.as_deref().unwrap_or(&table.name).into();
-        let target_columns = self.target_columns(&table, &label);
+        let target_columns = self.target_ids(&target, &label);
         let schema = insert.alias.is_none().then_some(table.schema);
         let on_conflict = match &insert.on_conflict {
             None => None,
-            Some(clause) => Some(self.on_conflict(clause, &table, &label, &target_columns, schema)?),
+            Some(clause) => Some(self.on_conflict(clause, &mut target, &label, &target_columns, schema)?),
         };
         let (returning, returning_columns) =
-            self.bind_returning(&insert.returning, &table, &label, schema, Vec::new())?;
+            self.bind_returning(&insert.returning, &mut target, &label, schema, Vec::new())?;
         let results = returning.as_ref().map(|outputs| outputs.iter().map(|(id, _)| *id).collect());
+        self.finish_target(&target, ctes);
         let modify = Modify {
             kind: ModifyKind::Insert,
-            table,
+            checks: target.checks(&returning_columns),
+            instead: target.instead,
+            table: target.base,
             alias: label,
             input,
             target_columns,
@@ -341,11 +369,12 @@ impl Binder<'_> {
     fn on_conflict(
         &mut self,
         clause: &ast::OnConflict,
-        table: &Arc<Table>,
+        target: &mut Target,
         label: &Arc<str>,
         target_columns: &[ColumnId],
         schema: Option<u32>,
     ) -> Result<OnConflict> {
+        let table = target.base.clone();
         let arbiters = match &clause.target {
             None if clause.update.is_some() => {
                 return Err(Error::new(
@@ -355,12 +384,17 @@ impl Binder<'_> {
                 .hint("For example, ON CONFLICT (column_name)."));
             }
             None => None,
-            Some(target) => Some(self.arbiters(target, table)?),
+            Some(arbiter) => Some(self.arbiters(arbiter, target)?),
         };
         if let Some(arbiters) = &arbiters {
             // Whether there is a conflict tells what the arbiters' columns hold.
             let keys = arbiters.iter().flat_map(|at| &table.indexes[*at].keys);
-            self.need_on_target(table, Privileges::SELECT, keys.filter_map(|key| key.column));
+            let columns = keys.filter_map(|key| key.column);
+            let named: Vec<usize> = match target.is_view() {
+                true => columns.filter_map(|at| target.standing_for(at)).collect(),
+                false => columns.collect(),
+            };
+            self.need_target(target, Privileges::SELECT, &named);
         }
         let decides = |at: &usize| arbiters.as_ref().is_none_or(|chosen| chosen.contains(at));
         if (0..table.indexes.len()).filter(decides).any(|at| table.indexes[at].deferrable) {
@@ -371,28 +405,33 @@ impl Binder<'_> {
             return Ok(OnConflict { arbiters, update: None });
         };
         let excluded_label: Arc<str> = "excluded".into();
-        let excluded = self.target_columns(table, &excluded_label);
-        let target = NamedItem::of_table(table, label.clone(), target_columns, schema);
-        let mut proposed = NamedItem::of_table(table, excluded_label, &excluded, None);
+        let excluded = self.target_columns(&table, &excluded_label);
+        let (existing, _) = self.target_item(target, label, schema, target_columns);
+        let (mut proposed, _) = self.target_item(target, &excluded_label, None, &excluded);
         proposed.columns_visible = false;
-        self.scopes.push(Scope::new(vec![target, proposed]));
-        let bound = self.assignments(assignments, table).and_then(|assignments| {
+        self.scopes.push(Scope::new(vec![existing, proposed]));
+        let named = target.named.clone();
+        let bound = self.assignments(assignments, &named).and_then(|assignments| {
             let filter = match filter {
                 Some(filter) => self.condition(filter, "ON CONFLICT")?,
                 None => Vec::new(),
             };
-            Ok(ConflictUpdate { excluded, assignments, filter })
+            Ok((assignments, filter))
         });
         self.scopes.pop();
-        let bound = bound?;
-        self.need_on_target(table, Privileges::UPDATE, bound.assignments.iter().map(|(at, _)| *at));
-        Ok(OnConflict { arbiters, update: Some(bound) })
+        let (assignments, filter) = bound?;
+        let assigned: Vec<usize> = assignments.iter().map(|(at, _)| *at).collect();
+        self.need_target(target, Privileges::UPDATE, &assigned);
+        let assignments = target.assigned(assignments, ModifyKind::Insert)?;
+        let filter = target.settle_all(filter);
+        Ok(OnConflict { arbiters, update: Some(ConflictUpdate { excluded, assignments, filter }) })
     }
 
     /// The unique indexes that an ON CONFLICT target means.
-    fn arbiters(&self, target: &ast::ConflictTarget, table: &Table) -> Result<Vec<usize>> {
-        match target {
+    fn arbiters(&self, arbiter: &ast::ConflictTarget, target: &Target) -> Result<Vec<usize>> {
+        match arbiter {
             ast::ConflictTarget::Constraint(name) => {
+                let table = &target.named;
                 let constraint = table.constraints.iter().find(|constraint| constraint.name == *name);
                 let oid = constraint.and_then(|constraint| match constraint.kind {
                     ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => Some(oid),
@@ -411,7 +450,9 @@ impl Binder<'_> {
                     )),
                 }
             }
-            ast::ConflictTarget::Columns(exprs, predicate) => self.inferred(exprs, predicate.as_ref(), table),
+            ast::ConflictTarget::Columns(exprs, predicate) => {
+                self.inferred(exprs, predicate.as_ref(), target)
+            }
         }
     }
 
@@ -420,22 +461,28 @@ impl Binder<'_> {
         &self,
         exprs: &[ast::Expr],
         predicate: Option<&ast::Expr>,
-        table: &Table,
+        target: &Target,
     ) -> Result<Vec<usize>> {
-        let bind = |expr: &ast::Expr, target| {
-            let bound = crate::bind::table_expression(expr, table, target, self.context)?;
+        let table = &target.base;
+        let bind = |expr: &ast::Expr, to| {
+            let bound = crate::bind::table_expression(expr, table, to, self.context)?;
             Ok::<Expr, Error>(crate::plan::fold_expression(bound, self.context))
+        };
+        // Those of the statement are in terms of the relation that it names.
+        let bind_named = |expr: &ast::Expr, to| {
+            let bound = crate::bind::table_expression(expr, &target.named, to, self.context)?;
+            Ok::<Expr, Error>(crate::plan::fold_expression(target.by_position(bound), self.context))
         };
         let mut wanted: Vec<Expr> = Vec::with_capacity(exprs.len());
         for expr in exprs {
-            let bound = bind(expr, None)?;
+            let bound = bind_named(expr, None)?;
             if !wanted.iter().any(|other| other.same(&bound)) {
                 wanted.push(bound);
             }
         }
         let mut conditions = Vec::new();
         if let Some(predicate) = predicate {
-            crate::expr::conjuncts(bind(predicate, Some((Type::BOOL, -1)))?, &mut conditions);
+            crate::expr::conjuncts(bind_named(predicate, Some((Type::BOOL, -1)))?, &mut conditions);
         }
         let matches = |index: &crate::catalog::Index| -> Result<bool> {
             if !index.unique {
@@ -695,37 +742,21 @@ impl Binder<'_> {
         if change.current_of {
             return Err(Error::unsupported("WHERE CURRENT OF"));
         }
-        let verb = if change.kind == ModifyKind::Update { "update" } else { "delete from" };
-        let table = self.target_table(change.table, verb)?;
+        let ctes = self.ctes.len();
+        let mut target = self.target(change.table, change.only, change.kind)?;
+        let table = target.named.clone();
         let label: Arc<str> = change.alias.unwrap_or(&table.name).into();
         let schema = change.alias.is_none().then_some(table.schema);
-        let target_columns = self.target_columns(&table, &label);
-        let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
-        let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
-        let table_oid = self.table_oid(&table, &label);
-        let children = self.children(&table, change.only, &label);
-        let mut item = NamedItem::of_table(&table, label.clone(), &target_columns, schema);
-        item.table_oid = Some(table_oid);
-        item.lockable = Some(Lockable {
-            table: table.clone(),
-            ids: target_columns.clone(),
-            key,
-            table_oid: children.map(|_| table_oid),
-            nullable: false,
-        });
-        let scan = logical::Scan {
-            table: table.clone(),
-            alias: label.clone(),
-            columns: target_columns.clone(),
-            key: Some(key),
-            row: Some(row),
-            table_oid: Some(table_oid),
-            children,
+        let rows = match target.instead {
+            true => self.view_rows(&mut target, &label, schema)?,
+            false => self.table_rows(&mut target, &label, schema),
         };
+        let TargetRows { item, scan, columns: target_columns, key, row, table_oid } = rows;
+        let scan = target.shown(scan, &target_columns);
         let (from, from_items) = self.from_clause(change.from)?;
         let mut input = match change.from.is_empty() {
-            true => Logical::Scan(scan),
-            false => super::from::cross(Logical::Scan(scan), from),
+            true => scan,
+            false => super::from::cross(scan, from),
         };
         if from_items.iter().any(|other| other.name_visible && other.alias == label) {
             return Err(Error::new(
@@ -745,23 +776,33 @@ impl Binder<'_> {
         let (assignments, conditions) = bound?;
         let required =
             if change.kind == ModifyKind::Update { Privileges::UPDATE } else { Privileges::DELETE };
-        self.need_on_target(&table, required, assignments.iter().map(|(at, _)| *at));
+        let assigned: Vec<usize> = assignments.iter().map(|(at, _)| *at).collect();
+        self.need_target(&target, required, &assigned);
+        let assignments = target.assigned(assignments, change.kind)?;
         if let Some(conditions) = conditions {
+            let conditions = target.settle_all(conditions);
             input = Logical::Filter { input: Box::new(input), conditions };
         }
-        let recheck = rechecks(&input);
+        let recheck = if target.instead { Vec::new() } else { rechecks(&input) };
         let (returning, returning_columns) =
-            self.bind_returning(change.returning, &table, &label, schema, from_items)?;
+            self.bind_returning(change.returning, &mut target, &label, schema, from_items)?;
         let results = returning.as_ref().map(|outputs| outputs.iter().map(|(id, _)| *id).collect());
+        self.finish_target(&target, ctes);
+        let checks = match change.kind {
+            ModifyKind::Update => target.checks(&returning_columns),
+            _ => Vec::new(),
+        };
         let modify = Modify {
             kind: change.kind,
-            table,
+            checks,
+            instead: target.instead,
+            table: target.base,
             alias: label,
             input,
             target_columns,
-            key: Some(key),
-            row: Some(row),
-            table_oid: children.map(|_| table_oid),
+            key,
+            row,
+            table_oid,
             recheck,
             assignments,
             on_conflict: None,
@@ -772,32 +813,111 @@ impl Binder<'_> {
         Ok((Logical::Modify(Box::new(modify)), results))
     }
 
+    /// A scan of the table whose rows are changed.
+    fn table_rows(&mut self, target: &mut Target, label: &Arc<str>, schema: Option<u32>) -> TargetRows {
+        let table = target.base.clone();
+        let columns = self.target_ids(target, label);
+        let key = self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone());
+        let row = self.new_column("wholerow", Type::BYTEA, -1, (0, 0), label.clone());
+        let table_oid = self.table_oid(&table, label);
+        let children = self.children(&table, target.only, label);
+        let (mut item, _) = self.target_item(target, label, schema, &columns);
+        if !target.is_view() {
+            item.table_oid = Some(table_oid);
+            item.lockable = Some(Lockable {
+                table: table.clone(),
+                ids: columns.clone(),
+                key,
+                table_oid: children.map(|_| table_oid),
+                nullable: false,
+            });
+        }
+        let scan = logical::Scan {
+            table,
+            alias: label.clone(),
+            columns: columns.clone(),
+            key: Some(key),
+            row: Some(row),
+            table_oid: Some(table_oid),
+            children,
+        };
+        TargetRows {
+            item,
+            scan: Logical::Scan(scan),
+            columns,
+            key: Some(key),
+            row: Some(row),
+            table_oid: children.map(|_| table_oid),
+        }
+    }
+
+    /// The rows of a view that INSTEAD OF triggers are given.
+    fn view_rows(
+        &mut self,
+        target: &mut Target,
+        label: &Arc<str>,
+        schema: Option<u32>,
+    ) -> Result<TargetRows> {
+        let mention = self.needs.relations.len();
+        let (scan, rows) = self.view(&target.base.clone(), label.clone(), None)?;
+        // Who only changes rows need not be able to read them.
+        self.needs.relations[mention].required = Privileges::NONE;
+        let mut columns = Vec::new();
+        scan.output(&mut columns);
+        let item = match target.is_view() {
+            true => self.target_item(target, label, schema, &columns).0,
+            false => rows,
+        };
+        Ok(TargetRows { item, scan, columns, key: None, row: None, table_oid: None })
+    }
+
     /// RETURNING sees the row as it was written (DELETE: as it was), and what it was joined with.
     #[allow(clippy::type_complexity)]
     fn bind_returning(
         &mut self,
         targets: &[ast::Target],
-        table: &Arc<Table>,
+        target: &mut Target,
         label: &Arc<str>,
         schema: Option<u32>,
         others: Vec<NamedItem>,
     ) -> Result<(Option<Vec<(ColumnId, Expr)>>, Vec<ColumnId>)> {
-        if targets.is_empty() {
+        if targets.is_empty() && !target.is_view() {
             return Ok((None, Vec::new()));
         }
-        let mut columns = self.target_columns(table, label);
-        let mut item = NamedItem::of_table(table, label.clone(), &columns, schema);
+        let table = target.base.clone();
+        let mut columns = match target.is_view() {
+            true => self.table_columns(&table, label),
+            false => self.target_columns(&table, label),
+        };
+        let (mut item, _) = self.target_item(target, label, schema, &columns);
         // Behind the row's columns: which table it is in.
-        let table_oid = self.table_oid(table, label);
-        item.table_oid = Some(table_oid);
+        let table_oid = self.table_oid(&table, label);
+        if !target.is_view() {
+            item.table_oid = Some(table_oid);
+        }
         columns.push(table_oid);
+        if targets.is_empty() {
+            return Ok((None, columns));
+        }
         let mut items = vec![item];
         items.extend(others);
         self.scopes.push(Scope::new(items));
         let outputs = self.returning(targets);
         self.scopes.pop();
-        Ok((Some(outputs?), columns))
+        let outputs = outputs?.into_iter().map(|(id, expr)| (id, target.settle(expr))).collect();
+        Ok((Some(outputs), columns))
     }
+}
+
+/// The rows that an UPDATE or DELETE chooses from.
+struct TargetRows {
+    item: NamedItem,
+    scan: Logical,
+    /// Those of `Target::base`.
+    columns: Vec<ColumnId>,
+    key: Option<ColumnId>,
+    row: Option<ColumnId>,
+    table_oid: Option<ColumnId>,
 }
 
 /// What UPDATE and DELETE have in common.

@@ -65,14 +65,12 @@ impl Binder<'_> {
         columns: impl IntoIterator<Item = usize>,
     ) {
         let Some(used) = self.target_need(table.oid) else { return };
-        used.required |= required;
-        let numbers = columns.into_iter().map(|at| table.columns[at].number);
-        match required {
-            Privileges::INSERT => used.inserted.extend(numbers),
-            Privileges::UPDATE => used.updated.extend(numbers),
-            Privileges::SELECT => used.selected.extend(numbers),
-            _ => {}
-        }
+        add_need(used, table, required, columns);
+    }
+
+    /// The same by position in `Needs::relations`.
+    pub(super) fn need_of(&mut self, at: usize, table: &Table, required: Privileges, columns: &[usize]) {
+        add_need(&mut self.needs.relations[at], table, required, columns.iter().copied());
     }
 
     /// An expression over columns that the statement names: they are read.
@@ -123,5 +121,21 @@ impl Binder<'_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn add_need(
+    used: &mut RelationUse,
+    table: &Table,
+    required: Privileges,
+    columns: impl IntoIterator<Item = usize>,
+) {
+    used.required |= required;
+    let numbers = columns.into_iter().map(|at| table.columns[at].number);
+    match required {
+        Privileges::INSERT => used.inserted.extend(numbers),
+        Privileges::UPDATE => used.updated.extend(numbers),
+        Privileges::SELECT => used.selected.extend(numbers),
+        _ => {}
     }
 }

@@ -71,6 +71,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         self.scopes.push(Scope::new(vec![item]));
         let mut keys = Vec::with_capacity(tail.order_by.len());
@@ -406,10 +407,18 @@ impl Binder<'_> {
         left: &ast::SetExpr,
         right: &ast::SetExpr,
     ) -> Result<(Logical, Vec<ColumnId>)> {
-        if let ast::StatementKind::Query(query) = &*table.statement
-            && (!query.order_by.is_empty() || query.limit.is_some() || query.offset.is_some())
-        {
-            return Err(Error::unsupported("ORDER BY or LIMIT in a recursive query").at(table.position));
+        if let ast::StatementKind::Query(query) = &*table.statement {
+            let clause = match &**query {
+                query if !query.order_by.is_empty() => Some("ORDER BY"),
+                query if query.offset.is_some() => Some("OFFSET"),
+                query if query.limit.is_some() => Some("LIMIT"),
+                query if !query.locking.is_empty() => Some("FOR UPDATE/SHARE"),
+                _ => None,
+            };
+            if let Some(clause) = clause {
+                let message = format!("{clause} in a recursive query is not implemented");
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(table.position));
+            }
         }
         let start = self.in_name_scope(|binder| {
             binder.cte_names.push(CteName {

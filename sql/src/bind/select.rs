@@ -10,7 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr, conjuncts};
 use crate::parse::ast;
 use crate::plan::logical::{self, JoinKind, LockTarget, Logical, SortKey};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 use serin_txn::RelationLockMode;
 
 /// As in PostgreSQL.
@@ -27,9 +27,9 @@ pub struct Tail<'q> {
     pub locking: &'q [ast::LockingClause],
 }
 
-struct Target {
+pub(super) struct Target {
     name: String,
-    expr: Expr,
+    pub(super) expr: Expr,
     aliased: bool,
 }
 
@@ -225,7 +225,7 @@ impl Binder<'_> {
         Ok(BoundQuery { plan: Logical::Project { input: Box::new(plan), outputs }, columns })
     }
 
-    fn targets(&mut self, targets: &[ast::Target]) -> Result<Vec<Target>> {
+    pub(super) fn targets(&mut self, targets: &[ast::Target]) -> Result<Vec<Target>> {
         let mut out = Vec::with_capacity(targets.len());
         for target in targets {
             let star = match &target.expr {
@@ -262,7 +262,7 @@ impl Binder<'_> {
 
     /// Whether a name is a column's whose type is a composite one, rather than a FROM item's.
     fn is_composite_column(&mut self, parts: &[String]) -> Result<bool> {
-        Ok(matches!(self.find_column(parts, 0)?, Some(expr) if !matches!(expr, Expr::Row { .. })
+        Ok(matches!(self.find_column(parts, 0)?, Some(expr) if expr.row_shape().is_none()
             && expr.data_type().is_row()))
     }
 
@@ -271,7 +271,7 @@ impl Binder<'_> {
         let bound = self.expr(operand)?;
         let composite = bound.data_type().row_template();
         let columns = match &bound {
-            Expr::Row { fields, names: Some(names), .. } => {
+            bound if let Some((fields, names)) = bound.row_shape() => {
                 let columns = names.iter().cloned().zip(fields.iter().map(Expr::data_type));
                 columns.collect()
             }
@@ -667,6 +667,12 @@ pub fn rechecks(plan: &Logical) -> Vec<Expr> {
                 collect(left, out);
                 collect(right, out);
                 out.extend(conditions.iter().cloned());
+            }
+            // A fence: all rows pass.
+            Logical::Limit { input, limit: None, offset: Some(offset), ties: None }
+                if matches!(offset, Expr::Constant { value: Datum::Int8(0), .. }) =>
+            {
+                collect(input, out);
             }
             _ => {}
         }

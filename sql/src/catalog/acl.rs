@@ -15,7 +15,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::types::Oid;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
+use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Not};
 use std::sync::OnceLock;
 
 /// As grantee: everybody.
@@ -103,6 +103,11 @@ impl BitAnd for Privileges {
 impl BitOrAssign for Privileges {
     fn bitor_assign(&mut self, other: Privileges) {
         self.0 |= other.0;
+    }
+}
+impl BitAndAssign for Privileges {
+    fn bitand_assign(&mut self, other: Privileges) {
+        self.0 &= other.0;
     }
 }
 impl Not for Privileges {

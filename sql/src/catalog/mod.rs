@@ -3,6 +3,7 @@
 //! snapshot that is rebuilt when its version changes.
 
 pub mod acl;
+pub mod activity;
 mod inheritance;
 mod objects;
 mod publish;
@@ -20,7 +21,7 @@ pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
-pub use view::ViewName;
+pub use view::{CAN_DELETE, CAN_INSERT, CAN_UPDATE, SimpleView, ViewName};
 
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,9 @@ pub struct Table {
     pub name: String,
     pub owner: Oid,
     pub persistence: Persistence,
+    /// UNLOGGED: remembered, and without effect.
+    #[serde(default)]
+    pub unlogged: bool,
     #[serde(with = "tree_id")]
     pub tree: TreeId,
     /// In order of attnum; dropped columns stay, marked.
@@ -137,6 +141,9 @@ pub struct Table {
     /// What the names in it mean, in order.
     #[serde(default)]
     pub view_names: Vec<ViewName>,
+    /// Of a view that is automatically updatable.
+    #[serde(default)]
+    pub simple_view: Option<SimpleView>,
     /// Of a materialized view: whether it has been filled since it was made WITH NO DATA.
     #[serde(default)]
     pub populated: Option<bool>,
@@ -201,6 +208,11 @@ impl Table {
     /// A view whose conditions hide rows: nothing of the query around it may see a row before they do.
     pub fn is_security_barrier(&self) -> bool {
         self.has_option("security_barrier")
+    }
+    /// WITH CHECK OPTION: whether it is CASCADED.
+    pub fn check_option(&self) -> Option<bool> {
+        let (_, value) = self.options.iter().find(|(name, _)| name == "check_option")?;
+        Some(value.as_deref() == Some("cascaded"))
     }
     fn has_option(&self, wanted: &str) -> bool {
         let on = |value: &str| crate::session::core::parse_bool(value) == Some(true);
@@ -547,7 +559,7 @@ impl Catalog {
         search_path: &[String],
     ) -> Option<Relation> {
         match schema {
-            Some(schema) => self.find_in_schema(self.find_schema(schema)?.oid, name),
+            Some(schema) => self.find_in_schema(self.schema_in(schema, search_path)?.oid, name),
             None => {
                 let listed = search_path.iter().any(|schema| schema == "pg_catalog");
                 if !listed && let Some(system) = system::find(PG_CATALOG, name) {
@@ -558,6 +570,13 @@ impl Catalog {
                     .filter_map(|schema| self.find_schema(schema))
                     .find_map(|schema| self.find_in_schema(schema.oid, name))
             }
+        }
+    }
+    /// A schema by a name that may be `pg_temp`: this session's temporary schema leads its path, if there is one.
+    pub fn schema_in(&self, name: &str, search_path: &[String]) -> Option<&Schema> {
+        match name {
+            "pg_temp" => self.find_schema(search_path.iter().find(|schema| schema.starts_with("pg_temp_"))?),
+            name => self.find_schema(name),
         }
     }
     pub fn find_in_schema(&self, schema: Oid, name: &str) -> Option<Relation> {
@@ -640,10 +659,14 @@ impl Catalog {
         search_path: &[String],
     ) -> Vec<Arc<Routine>> {
         let path = match schema {
-            Some(schema) => std::slice::from_ref(&schema).iter().map(|s| s.to_string()).collect(),
-            None => search_path.to_vec(),
+            Some(schema) => vec![schema],
+            // Functions are found in the temporary schema only if that is named.
+            None => {
+                let path = search_path.iter().map(String::as_str);
+                path.filter(|schema| !schema.starts_with("pg_temp_")).collect()
+            }
         };
-        let schemas = path.iter().filter_map(|schema| self.find_schema(schema));
+        let schemas = path.into_iter().filter_map(|schema| self.schema_in(schema, search_path));
         schemas.flat_map(|schema| self.objects.routines_named(schema.oid, name)).collect()
     }
     // ---- types ----
@@ -665,6 +688,8 @@ impl Catalog {
                 TypeKind::Enum(_) => TypeInfo::Enum,
                 TypeKind::Domain(domain) => TypeInfo::Domain(Type(domain.base), domain.modifier),
                 TypeKind::Composite(_) => TypeInfo::Row,
+                TypeKind::Range(range) => TypeInfo::Range(Type(range.subtype), Type(range.multirange)),
+                TypeKind::Multirange(range) => TypeInfo::Multirange(Type(*range)),
             });
         }
         if let Some(element) = self.objects.element_of_array(oid) {

@@ -234,8 +234,8 @@ pub struct Trigger {
 }
 
 impl Trigger {
-    /// In this server sessions are never replicas.
-    pub fn is_enabled(&self) -> bool {
-        matches!(self.enabled, 'O' | 'A')
+    /// Whether it fires in a session whose session_replication_role is (or is not) replica.
+    pub fn fires(&self, replica: bool) -> bool {
+        self.enabled == 'A' || self.enabled == if replica { 'R' } else { 'O' }
     }
 }

@@ -19,6 +19,7 @@ pub struct Runtime {
     temporary: PathBuf,
     /// Rows that went to another partition.
     pub(crate) moved: crate::exec::targets::MovedRows,
+    activity: super::activity::Activity,
 }
 
 impl Runtime {
@@ -29,10 +30,15 @@ impl Runtime {
             uncommitted: Mutex::default(),
             temporary,
             moved: Default::default(),
+            activity: Default::default(),
         })
     }
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+    /// What has been done with tables and databases.
+    pub fn activity(&self) -> &super::activity::Activity {
+        &self.activity
     }
     pub fn temporary_dir(&self) -> &Path {
         &self.temporary

@@ -4,6 +4,7 @@
 use super::system::deparse::qualified_name;
 use super::{Catalog, Table};
 use crate::parse::quote_identifier;
+use crate::parse::routine_ast::TriggerTiming;
 use crate::types::Oid;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,15 @@ pub struct ViewName {
     pub relation: Oid,
     /// It has an alias; otherwise the query may refer to its columns by the name in the text.
     pub aliased: bool,
+}
+
+/// What an automatically updatable view changes (`bind/target.rs`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimpleView {
+    /// The table or view that it selects from.
+    pub below: Oid,
+    /// By column: which column of that it is; None: none that could be assigned to.
+    pub columns: Vec<Option<usize>>,
 }
 
 impl ViewName {
@@ -45,6 +55,51 @@ fn identifier_length(text: &str) -> usize {
             Some(quote) if text[end + quote + 1..].starts_with('"') => end += quote + 2,
             Some(quote) => return end + quote + 1,
         }
+    }
+}
+
+/// What can be done to a relation's rows, as bits of `pg_relation_is_updatable`.
+pub const CAN_UPDATE: i32 = 1 << 2;
+pub const CAN_INSERT: i32 = 1 << 3;
+pub const CAN_DELETE: i32 = 1 << 4;
+
+impl Catalog {
+    /// What can be done to the rows of a table or view; `triggers`: INSTEAD OF triggers count. With columns (positions), to those.
+    pub fn updatable_events(&self, table: &Table, triggers: bool, columns: Option<&[usize]>) -> i32 {
+        let all = CAN_UPDATE | CAN_INSERT | CAN_DELETE;
+        if !table.is_view() {
+            return if table.is_materialized() { 0 } else { all };
+        }
+        let mut events = 0;
+        if triggers {
+            for trigger in table.triggers.iter().filter(|t| t.timing == TriggerTiming::InsteadOf) {
+                events |= if trigger.update { CAN_UPDATE } else { 0 };
+                events |= if trigger.insert { CAN_INSERT } else { 0 };
+                events |= if trigger.delete { CAN_DELETE } else { 0 };
+            }
+        }
+        let Some(simple) = table.simple_view.as_ref().filter(|_| events != all) else { return events };
+        let place = |at: usize| simple.columns.get(at).copied().flatten();
+        let mapped: Vec<usize> = match columns {
+            Some(columns) => columns.iter().filter_map(|at| place(*at)).collect(),
+            None => simple.columns.iter().flatten().copied().collect(),
+        };
+        let mut through = if mapped.is_empty() { CAN_DELETE } else { all };
+        let below = self.table(simple.below).filter(|below| below.oid != table.oid);
+        through &= match below {
+            Some(below) if below.is_view() => self.updatable_events(&below, triggers, Some(&mapped)),
+            Some(below) => self.updatable_events(&below, triggers, None),
+            None => 0,
+        };
+        events | through
+    }
+}
+
+impl Catalog {
+    /// pg_column_is_updatable.
+    pub fn is_updatable_column(&self, table: &Table, column: usize, triggers: bool) -> bool {
+        let both = CAN_UPDATE | CAN_DELETE;
+        self.updatable_events(table, triggers, Some(&[column])) & both == both
     }
 }
 

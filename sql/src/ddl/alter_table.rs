@@ -60,7 +60,8 @@ impl Ddl<'_> {
                         | Action::SetSchema(_)
                         | Action::OwnerTo(_)
                         | Action::SetOptions(_)
-                )
+                        | Action::ResetOptions(_)
+                ) || (found.is_view() && matches!(action, Action::SetDefault(..) | Action::DropDefault(_)))
             })
         {
             return Err(names::wrong_kind(&alter.name, "a table"));
@@ -547,6 +548,7 @@ impl Ddl<'_> {
             }
             Action::SetStorage(name) => column(table, name).map(drop_value),
             Action::Stored => Ok(()),
+            Action::SetUnlogged(unlogged) => self.set_unlogged(table, *unlogged),
             // The target is fixed (see session/maintenance.rs).
             Action::SetStatistics(name, _) => column(table, name).map(drop_value),
             Action::RenameColumn { from, to } => self.rename_column(table, from, to),
@@ -567,6 +569,13 @@ impl Ddl<'_> {
                     table.options.retain(|(existing, _)| *existing != name);
                     table.options.push((name, value));
                 }
+                if table.is_view() {
+                    table.simple_view = self.simple_view(table)?;
+                }
+                Ok(())
+            }
+            Action::ResetOptions(names) => {
+                table.options.retain(|(known, _)| !names.contains(known));
                 Ok(())
             }
             Action::AttachPartition { .. }
@@ -579,6 +588,33 @@ impl Ddl<'_> {
             }
             Action::Other(what) => Err(Error::unsupported(format!("ALTER TABLE {what}"))),
         }
+    }
+
+    /// SET UNLOGGED and SET LOGGED: a logged table can't depend on one that a crash empties (elsewhere).
+    fn set_unlogged(&self, table: &mut Table, unlogged: bool) -> Result<()> {
+        let refuse = |message: String| Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        let name = &table.name;
+        if table.persistence == crate::catalog::Persistence::Temporary {
+            return refuse(format!(
+                "cannot change logged status of table \"{name}\" because it is temporary"
+            ));
+        }
+        let catalog = self.catalog();
+        let others: Vec<Oid> = match unlogged {
+            true => catalog.references_to(table.oid).iter().map(|(referencing, _)| *referencing).collect(),
+            false => table.constraints.iter().filter_map(|c| Some(c.foreign_key()?.referenced)).collect(),
+        };
+        let mut others =
+            others.into_iter().filter(|oid| *oid != table.oid).filter_map(|oid| catalog.table(oid));
+        if let Some(other) = others.find(|other| other.unlogged != unlogged) {
+            let (to, of) = if unlogged { ("unlogged", "logged") } else { ("logged", "unlogged") };
+            let other = &other.name;
+            return refuse(format!(
+                "could not change table \"{name}\" to {to} because it references {of} table \"{other}\""
+            ));
+        }
+        table.unlogged = unlogged;
+        Ok(())
     }
 
     // ---- columns ----
@@ -828,6 +864,7 @@ impl Ddl<'_> {
     ) -> Result<NewType> {
         let position = column(table, name)?;
         let (new_type, modifier) = self.column_type(name, data_type)?;
+        new_type.check_not_within(Type(table.row_type))?;
         if table.columns[position].identity.is_some() && crate::sequence::type_range(new_type).is_none() {
             let message = "identity column type must be smallint, integer, or bigint";
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));

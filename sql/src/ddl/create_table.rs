@@ -40,6 +40,7 @@ impl Ddl<'_> {
             return Ok(());
         };
         table.options.clone_from(&create.options);
+        table.unlogged = create.unlogged && table.persistence == Persistence::Permanent;
         let parents = self.open_parents(create)?;
         let mut conflicts = self.inherit_columns(&mut table, &parents)?;
         let mut pending = Vec::new();
@@ -148,6 +149,7 @@ impl Ddl<'_> {
             name,
             owner: self.core.role.get(),
             persistence: if is_temporary { Persistence::Temporary } else { Persistence::Permanent },
+            unlogged: false,
             tree,
             columns: Vec::new(),
             primary_key: Vec::new(),
@@ -160,6 +162,7 @@ impl Ddl<'_> {
             view: None,
             statistics: None,
             view_names: Vec::new(),
+            simple_view: None,
             populated: None,
             depends_on: Vec::new(),
             inheritance: Default::default(),

@@ -33,7 +33,10 @@ impl Ddl<'_> {
         let other = self.find_referenced(table, &reference.table)?;
         let referenced: &Table = other.as_deref().unwrap_or(table);
         match (table.persistence, referenced.persistence) {
-            (Persistence::Permanent, Persistence::Temporary) => {
+            (Persistence::Permanent, _)
+                if referenced.persistence == Persistence::Temporary
+                    || (referenced.unlogged && !table.unlogged) =>
+            {
                 let message = "constraints on permanent tables may reference only permanent tables";
                 return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
             }

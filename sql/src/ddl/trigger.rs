@@ -132,8 +132,20 @@ impl Ddl<'_> {
         }
         if table.is_view() {
             let name = &table.name;
+            if create.old_table.is_some() || create.new_table.is_some() {
+                let message = format!("\"{name}\" is a view");
+                return refuse(message, "Triggers on views cannot have transition tables.");
+            }
             return match (create.timing, create.each_row) {
-                (TriggerTiming::InsteadOf, true) => Err(Error::unsupported("an INSTEAD OF trigger")),
+                (TriggerTiming::InsteadOf, true) if create.when.is_some() => {
+                    let message = "INSTEAD OF triggers cannot have WHEN conditions";
+                    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+                }
+                (TriggerTiming::InsteadOf, true) if !create.columns.is_empty() => {
+                    let message = "INSTEAD OF triggers cannot have column lists";
+                    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+                }
+                (TriggerTiming::InsteadOf, true) => Ok(()),
                 (TriggerTiming::InsteadOf, false) => Err(Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "INSTEAD OF triggers must be FOR EACH ROW",
@@ -145,7 +157,7 @@ impl Ddl<'_> {
                 (_, false) if create.truncate => {
                     refuse(format!("\"{name}\" is a view"), "Views cannot have TRUNCATE triggers.")
                 }
-                _ => Err(Error::unsupported("a trigger on a view")),
+                _ => Ok(()),
             };
         }
         if create.timing == TriggerTiming::InsteadOf {
@@ -158,13 +170,7 @@ impl Ddl<'_> {
             let message = "TRUNCATE FOR EACH ROW triggers are not supported";
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
-        if create.deferrable || create.initially_deferred {
-            return Err(Error::unsupported("a deferrable constraint trigger"));
-        }
-        if create.old_table.is_some() || create.new_table.is_some() {
-            return Err(Error::unsupported("REFERENCING with transition tables"));
-        }
-        Ok(())
+        check_transitions(create, table)
     }
 
     pub(super) fn drop_trigger(&self, name: &Name, table: &ObjectName, if_exists: bool) -> Result<()> {
@@ -235,6 +241,48 @@ impl Ddl<'_> {
         }
         Ok(())
     }
+}
+
+/// Where REFERENCING … TABLE can stand.
+fn check_transitions(create: &CreateTrigger, table: &Table) -> Result<()> {
+    if create.old_table.is_none() && create.new_table.is_none() {
+        return Ok(());
+    }
+    let misplaced = |message: &str| Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+    let missing = |message: &str| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    if create.each_row && table.is_partitioned() {
+        let message = format!("\"{}\" is a partitioned table", table.name);
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .detail("ROW triggers with transition tables are not supported on partitioned tables."));
+    }
+    if create.each_row && table.is_partition() {
+        return missing("ROW triggers with transition tables are not supported on partitions");
+    }
+    if create.each_row && !table.inheritance.parents.is_empty() {
+        return missing("ROW triggers with transition tables are not supported on inheritance children");
+    }
+    if create.timing != TriggerTiming::After {
+        return misplaced("transition table name can only be specified for an AFTER trigger");
+    }
+    if create.truncate {
+        return missing("TRUNCATE triggers with transition tables are not supported");
+    }
+    if u8::from(create.insert) + u8::from(create.update) + u8::from(create.delete) != 1 {
+        return missing("transition tables cannot be specified for triggers with more than one event");
+    }
+    if !create.columns.is_empty() {
+        return missing("transition tables cannot be specified for triggers with column lists");
+    }
+    if create.new_table.is_some() && create.delete {
+        return misplaced("NEW TABLE can only be specified for an INSERT or UPDATE trigger");
+    }
+    if create.old_table.is_some() && create.insert {
+        return misplaced("OLD TABLE can only be specified for a DELETE or UPDATE trigger");
+    }
+    if create.old_table == create.new_table {
+        return misplaced("OLD TABLE name and NEW TABLE name cannot be the same");
+    }
+    Ok(())
 }
 
 fn no_trigger(name: &str, table: &Table) -> Error {

@@ -2,7 +2,7 @@
 
 use super::create_table::push_plain_column;
 use super::{Ddl, names};
-use crate::catalog::{Index, ObjectClass, Persistence, Relation, Table, ViewName};
+use crate::catalog::{Index, ObjectClass, Persistence, Relation, SimpleView, Table, ViewName};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{Name, ObjectName, Query, StatementKind};
 use crate::plan::logical::TableName;
@@ -41,6 +41,7 @@ impl Ddl<'_> {
             name: name.clone(),
             owner: self.core.role.get(),
             persistence: if temporary { Persistence::Temporary } else { Persistence::Permanent },
+            unlogged: false,
             tree: TreeId(0),
             columns: Vec::new(),
             primary_key: Vec::new(),
@@ -52,6 +53,7 @@ impl Ddl<'_> {
             acl: self.new_acl(ObjectClass::Table, schema.oid)?,
             view: Some(text.to_string()),
             view_names: self.view_names(text)?,
+            simple_view: None,
             populated: None,
             statistics: None,
             depends_on: plan.relations[..plan.named].iter().map(|&(relation, _)| relation).collect(),
@@ -89,8 +91,26 @@ impl Ddl<'_> {
                 self.take_relation_name(schema.oid, &name, view.oid)?;
             }
         }
+        self.put_view(view)
+    }
+
+    /// Writes a view, with what is known of it once it has its columns.
+    pub(super) fn put_view(&self, mut view: Table) -> Result<()> {
+        view.simple_view = self.simple_view(&view)?;
         self.put_table(view)?;
         Ok(())
+    }
+
+    /// What an automatically updatable view stands for. CHECK OPTION requires it to be one.
+    pub(super) fn simple_view(&self, view: &Table) -> Result<Option<SimpleView>> {
+        let this = Arc::new(view.clone());
+        self.with_plan_context(|context| match view.check_option() {
+            None => crate::bind::target::simple_view(&this, context),
+            Some(_) => match crate::bind::target::bind_simple_view(&this, context) {
+                Ok(simple) => Ok(Some(simple)),
+                Err(error) => Err(no_check_option(error)),
+            },
+        })
     }
 
     /// What the names in a view's query mean now.
@@ -193,7 +213,16 @@ pub(super) fn view_options(options: &[(String, Option<String>)]) -> Result<Vec<(
                 }
                 found.push((name.clone(), Some(text.to_owned())));
             }
-            "check_option" => return Err(Error::unsupported("WITH CHECK OPTION")),
+            "check_option" => {
+                let text = value.as_deref().unwrap_or("true").to_lowercase();
+                if text != "local" && text != "cascaded" {
+                    let shown = value.as_deref().unwrap_or("true");
+                    let message = format!("invalid value for enum option \"check_option\": {shown}");
+                    return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                        .detail("Valid values are \"local\" and \"cascaded\"."));
+                }
+                found.push((name.clone(), Some(text)));
+            }
             other => {
                 let message = format!("unrecognized parameter \"{other}\"");
                 return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
@@ -201,6 +230,15 @@ pub(super) fn view_options(options: &[(String, Option<String>)]) -> Result<Vec<(
         }
     }
     Ok(found)
+}
+
+fn no_check_option(error: Error) -> Error {
+    if error.state() != SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
+        return error;
+    }
+    let message = "WITH CHECK OPTION is supported only on automatically updatable views";
+    let reason = error.fields().detail.clone().unwrap_or_default();
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(reason)
 }
 
 /// OR REPLACE may only add columns at the end.

@@ -3,17 +3,18 @@
 
 use super::basic::check_budget;
 use super::eval::{eval, operand_column};
+use super::key_index::KeyIndex;
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns, encode_keys};
 use super::spill::{DEPTH_MAX, Parting, should_spill};
-use crate::column::{BATCH_ROWS, Batch, Column};
+use crate::column::{BATCH_ROWS, Batch, Column, NO_ROW, Values};
 use crate::error::{Error, Result};
-use crate::functions::{Accumulator, Body, Operand};
+use crate::functions::{Accumulator, AggregateKind, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
 use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 pub struct HashAggregate {
@@ -76,7 +77,7 @@ impl HashAggregate {
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
                 for table in &mut tables {
-                    for (group, rows) in &table.members {
+                    for (group, rows) in &table.members[..table.used] {
                         table.states[*group as usize][at].add(call, &prepared, rows, rt)?;
                     }
                 }
@@ -85,8 +86,10 @@ impl HashAggregate {
             for table in &tables {
                 // Sizes of accumulators are asked only now and then: it is a walk over all of them.
                 held += match table.states.len() > BATCH_ROWS {
-                    true => table.key_bytes + table.states.len() * aggregate.calls.len() * 96,
-                    false => table.key_bytes + table.states.iter().flatten().map(State::bytes).sum::<usize>(),
+                    true => table.groups.bytes() + table.states.len() * aggregate.calls.len() * 96,
+                    false => {
+                        table.groups.bytes() + table.states.iter().flatten().map(State::bytes).sum::<usize>()
+                    }
                 };
             }
             if parting.is_none() && may_spill && should_spill(held, &self.input_types, rt) {
@@ -181,14 +184,16 @@ fn in_order(batch: &Batch, tables: &[GroupTable<'_>], order: &[usize]) -> Batch 
 struct GroupTable<'s> {
     /// Which of the grouping expressions tell its groups apart.
     set: &'s [usize],
-    groups: HashMap<Vec<u8>, u32>,
+    groups: KeyIndex,
     /// By grouping expression; those of the set are filled.
     keys: Vec<Column>,
     types: Vec<Type>,
     states: Vec<Vec<State>>,
-    key_bytes: usize,
-    /// The rows of the batch at hand, by group.
+    /// The rows of the batch at hand, by group: the first `used`. The others are kept for their room.
     members: Vec<(u32, Vec<u32>)>,
+    used: usize,
+    /// By group: its place among the members, or `NO_ROW`.
+    places: Vec<u32>,
 }
 
 impl<'s> GroupTable<'s> {
@@ -199,12 +204,13 @@ impl<'s> GroupTable<'s> {
         }
         Ok(GroupTable {
             set,
-            groups: HashMap::new(),
+            groups: KeyIndex::default(),
             keys: types.iter().map(|t| Column::with_capacity(t.repr(), 0)).collect(),
             types: types.to_vec(),
             states,
-            key_bytes: 0,
             members: Vec::new(),
+            used: 0,
+            places: Vec::new(),
         })
     }
 
@@ -217,9 +223,13 @@ impl<'s> GroupTable<'s> {
         rt: &Runtime<'_>,
     ) -> Result<()> {
         let rows = batch.rows;
-        self.members.clear();
+        for (group, _) in &self.members[..self.used] {
+            self.places[*group as usize] = NO_ROW;
+        }
+        self.used = 0;
         if self.set.is_empty() {
-            self.members.push((0, (0..rows as u32).collect()));
+            self.places.resize(1, NO_ROW);
+            (0..rows as u32).for_each(|row| self.add_member(0, row));
             return Ok(());
         }
         let own;
@@ -231,33 +241,47 @@ impl<'s> GroupTable<'s> {
             }
         };
         let encoded = encode_columns(columns_of_set, rows);
-        let mut local: HashMap<u32, usize> = HashMap::new();
         for row in 0..rows {
             let key = encoded.get(row);
-            let group = match self.groups.get(key) {
-                Some(group) => *group,
-                None if let Some(parting) = parting => {
-                    parting.push(Some(key), batch, row, rt)?;
-                    continue;
-                }
-                None => {
-                    let group = self.states.len() as u32;
-                    self.groups.insert(key.to_vec(), group);
-                    self.key_bytes += key.len() + 64;
-                    for at in self.set {
-                        self.keys[*at].push_from(&columns[*at].0, row);
+            let group = match parting {
+                // No room for more groups.
+                Some(parting) => match self.groups.get(key) {
+                    Some(group) => group,
+                    None => {
+                        parting.push(Some(key), batch, row, rt)?;
+                        continue;
                     }
-                    self.states.push(new_states(calls)?);
+                },
+                None => {
+                    let (group, is_new) = self.groups.insert(key);
+                    if is_new {
+                        for at in self.set {
+                            self.keys[*at].push_from(&columns[*at].0, row);
+                        }
+                        self.states.push(new_states(calls)?);
+                        self.places.push(NO_ROW);
+                    }
                     group
                 }
             };
-            let at = *local.entry(group).or_insert_with(|| {
-                self.members.push((group, Vec::new()));
-                self.members.len() - 1
-            });
-            self.members[at].1.push(row as u32);
+            self.add_member(group, row as u32);
         }
         Ok(())
+    }
+
+    fn add_member(&mut self, group: u32, row: u32) {
+        let place = &mut self.places[group as usize];
+        if *place == NO_ROW {
+            *place = self.used as u32;
+            if self.used == self.members.len() {
+                self.members.push((group, Vec::new()));
+            }
+            let member = &mut self.members[self.used];
+            member.0 = group;
+            member.1.clear();
+            self.used += 1;
+        }
+        self.members[*place as usize].1.push(row);
     }
 }
 
@@ -306,6 +330,12 @@ struct Prepared {
     /// Encoded arguments (DISTINCT), encoded ORDER BY.
     distinct: Option<Encoded>,
     order: Option<Encoded>,
+    /// The direct arguments of a hypothetical-set aggregate, encoded as its ORDER BY.
+    hypothetical: Option<Encoded>,
+}
+
+fn is_hypothetical(call: &Call) -> bool {
+    matches!(&call.function.body, Body::Aggregate(aggregate) if aggregate.kind == AggregateKind::Hypothetical)
 }
 
 impl Prepared {
@@ -329,7 +359,18 @@ impl Prepared {
             true => None,
             false => Some(encode_keys(&call.order_by, batch, rt)?),
         };
-        Ok(Prepared { arguments, filter, distinct, order })
+        let hypothetical = is_hypothetical(call).then(|| {
+            let direct = call.arguments.iter().zip(&arguments).zip(&call.order_by);
+            let columns: Vec<_> = direct
+                .map(|((expr, value), key)| {
+                    let data_type = expr.data_type();
+                    let order = KeyOrder { descending: key.descending, nulls_first: key.nulls_first };
+                    (operand_column(value.clone(), data_type.repr(), batch.rows), data_type, order)
+                })
+                .collect();
+            encode_columns(&columns, batch.rows)
+        });
+        Ok(Prepared { arguments, filter, distinct, order, hypothetical })
     }
 }
 
@@ -339,6 +380,8 @@ struct State {
     seen: Option<HashSet<Vec<u8>>>,
     /// Rows held back to be added in order: sort key, arguments.
     held: Vec<(Vec<u8>, Vec<Datum>)>,
+    /// Of a hypothetical-set aggregate: the row whose place is asked for.
+    hypothetical: Option<Vec<u8>>,
 }
 
 impl State {
@@ -351,6 +394,7 @@ impl State {
             accumulator: (aggregate.new)(&types),
             seen: call.distinct.then(HashSet::new),
             held: Vec::new(),
+            hypothetical: None,
         })
     }
 
@@ -379,6 +423,16 @@ impl State {
             return Ok(());
         }
         if let Some(order) = &prepared.order {
+            if let Some(encoded) = &prepared.hypothetical {
+                for row in rows {
+                    let key = encoded.get(*row as usize);
+                    if *self.hypothetical.get_or_insert_with(|| key.to_vec()) != key {
+                        return Err(crate::functions::ordered_set::varying());
+                    }
+                    self.held.push((order.get(*row as usize).to_vec(), Vec::new()));
+                }
+                return Ok(());
+            }
             for row in rows {
                 let values =
                     prepared.arguments.iter().map(|a| super::eval::operand_get(a, *row as usize)).collect();
@@ -390,10 +444,29 @@ impl State {
         self.accumulator.add(&prepared.arguments, rows, &rt.context.eval)
     }
 
+    /// Says of each row where it stands to the hypothetical one, and whether it differs from the one before.
+    fn finish_hypothetical(
+        &mut self,
+        held: &[(Vec<u8>, Vec<Datum>)],
+        key: &[u8],
+        rt: &Runtime<'_>,
+    ) -> Result<Datum> {
+        let standing = held.iter().map(|(row, _)| row.as_slice().cmp(key) as i32).collect();
+        let differs = (0..held.len()).map(|row| row == 0 || held[row - 1].0 != held[row].0).collect();
+        let operands = [Values::Int4(standing), Values::Bool(differs)]
+            .map(|values| Operand::Column(Arc::new(Column::new(values))));
+        let rows: Vec<u32> = (0..held.len() as u32).collect();
+        self.accumulator.add(&operands, &rows, &rt.context.eval)?;
+        self.accumulator.finish(&rt.context.eval)
+    }
+
     fn finish(&mut self, call: &Call, rt: &Runtime<'_>) -> Result<Datum> {
         if !self.held.is_empty() {
             let mut held = std::mem::take(&mut self.held);
             held.sort_by(|a, b| a.0.cmp(&b.0));
+            if let Some(key) = self.hypothetical.take() {
+                return self.finish_hypothetical(&held, &key, rt);
+            }
             let types: Vec<Type> = call.arguments.iter().map(|argument| argument.data_type()).collect();
             let mut collected = Collected::new(&types);
             let rows: Vec<Vec<Datum>> = held.into_iter().map(|(_, values)| values).collect();

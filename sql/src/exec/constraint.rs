@@ -21,10 +21,11 @@
 //! deleted or changed meanwhile is judged as it is then.
 
 use super::ExecContext;
+use super::basic::check_budget;
 use super::foreign_key::{self, Key};
 use super::runtime::{RunState, Runtime};
-use super::unique;
-use crate::catalog::{Constraint, ConstraintKind, Table};
+use super::{trigger, unique};
+use crate::catalog::{Constraint, ConstraintKind, Table, Trigger};
 use crate::error::Result;
 use crate::plan::logical::ModifyKind;
 use crate::table::partition::places;
@@ -41,6 +42,8 @@ pub enum Event {
     Referenced { referencing: Oid, constraint: Oid, old: Key, new: Option<Key> },
     /// A row has a key that another may have too.
     Unique { table: Oid, constraint: Oid, key: Box<[u8]> },
+    /// A constraint trigger is to fire.
+    Trigger { table: Oid, trigger: Oid, event: trigger::Event, row: trigger::SharedRow },
 }
 
 impl Event {
@@ -51,6 +54,7 @@ impl Event {
                 (*table, *constraint)
             }
             Event::Referenced { referencing, constraint, .. } => (*referencing, *constraint),
+            Event::Trigger { table, trigger, .. } => (*table, *trigger),
         }
     }
 
@@ -59,6 +63,10 @@ impl Event {
         let (table, constraint) = self.constraint();
         // Dropped by the same transaction: nothing to hold any more.
         let Some(table) = rt.context.catalog.table(table) else { return Ok(()) };
+        if let Event::Trigger { trigger, event, row, .. } = self {
+            rt.context.transaction.borrow_mut().next_command();
+            return trigger::fire_deferred(&table, *trigger, *event, row, rt);
+        }
         let Some(constraint) = table.constraint(constraint) else { return Ok(()) };
         // What was written so far is to be seen, and to be changed again.
         rt.context.transaction.borrow_mut().next_command();
@@ -68,6 +76,7 @@ impl Event {
                 foreign_key::act(&table, constraint, old, new.as_deref(), rt)
             }
             Event::Unique { key, .. } => unique::check_row(&table, constraint, key, rt.context),
+            Event::Trigger { .. } => Ok(()),
         }
     }
 }
@@ -90,7 +99,47 @@ fn deferred_queue<'a>(
         return None;
     }
     let deferred = context.eval.services.deferred()?;
-    deferred.borrow().is_deferred(constraint).then_some(deferred)
+    deferred.borrow().is_deferred(Timing::of(constraint)).then_some(deferred)
+}
+
+/// Puts a constraint trigger off, if it is to wait: whether it is.
+pub fn defer_trigger(trigger: &Trigger, event: Event, rt: &Runtime<'_>) -> Result<bool> {
+    let Some(deferred) = rt.context.eval.services.deferred() else { return Ok(false) };
+    let mut deferred = deferred.borrow_mut();
+    if !deferred.is_deferred(Timing::of_trigger(trigger)) {
+        return Ok(false);
+    }
+    if let Event::Trigger { row: (old, new), .. } = &event {
+        let rows = old.iter().chain(new);
+        deferred.bytes += rows.map(|row| row.iter().map(Datum::bytes).sum::<usize>()).sum::<usize>();
+        check_budget(deferred.bytes, rt, "rows for deferred triggers")?;
+    }
+    deferred.events.push(event);
+    Ok(true)
+}
+
+/// When something that may be deferrable is checked, as it was defined.
+#[derive(Clone, Copy)]
+struct Timing {
+    oid: Oid,
+    deferrable: bool,
+    initially_deferred: bool,
+}
+
+impl Timing {
+    fn of(constraint: &Constraint) -> Timing {
+        let Constraint { oid, deferrable, initially_deferred, .. } = *constraint;
+        Timing { oid, deferrable, initially_deferred }
+    }
+    fn of_trigger(trigger: &Trigger) -> Timing {
+        let Trigger { oid, deferrable, initially_deferred, .. } = *trigger;
+        Timing { oid, deferrable, initially_deferred }
+    }
+    /// By the OID of a constraint, or of a constraint trigger.
+    fn find(table: &Table, oid: Oid) -> Option<Timing> {
+        let trigger = || table.triggers.iter().find(|trigger| trigger.oid == oid).map(Timing::of_trigger);
+        table.constraint(oid).map(Timing::of).or_else(trigger)
+    }
 }
 
 /// At the end of a statement: runs what it has queued, and what that queues.
@@ -118,16 +167,18 @@ impl Watcher {
         context: &ExecContext<'_>,
     ) -> Result<Option<Box<Watcher>>> {
         let catalog = context.catalog;
+        // A replica takes foreign keys to be kept where the rows come from.
+        let replica = trigger::is_replica(context);
         // A partition's rows are referenced through its ancestors as well.
         let ancestors = catalog.partition_ancestors(table);
         let above = ancestors.iter().flat_map(|ancestor| {
             catalog.references_to(ancestor.oid).iter().map(move |found| (Some(ancestor), *found))
         });
-        let incoming: Vec<_> =
-            catalog.references_to(table.oid).iter().map(|found| (None, *found)).chain(above).collect();
+        let incoming = catalog.references_to(table.oid).iter().map(|found| (None, *found)).chain(above);
+        let incoming: Vec<_> = incoming.filter(|_| !replica).collect();
         let concerns = |constraint: &Constraint| match constraint.kind {
             ConstraintKind::Check(_) => false,
-            ConstraintKind::ForeignKey(_) => kind != ModifyKind::Delete,
+            ConstraintKind::ForeignKey(_) => kind != ModifyKind::Delete && !replica,
             ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_) => {
                 constraint.deferrable && kind != ModifyKind::Delete
             }
@@ -262,6 +313,8 @@ impl Watcher {
 #[derive(Default)]
 pub struct Deferred {
     events: Vec<Event>,
+    /// Of triggers' rows.
+    bytes: usize,
     /// By position in `events`; may be shorter.
     done: Vec<bool>,
     /// Positions that were done, in that order: a savepoint remembers how many.
@@ -284,7 +337,7 @@ pub struct DeferredMark {
 }
 
 impl Deferred {
-    fn is_deferred(&self, constraint: &Constraint) -> bool {
+    fn is_deferred(&self, constraint: Timing) -> bool {
         let chosen = self.modes.named.get(&constraint.oid).copied().or(self.modes.all);
         constraint.deferrable && chosen.unwrap_or(constraint.initially_deferred)
     }
@@ -337,7 +390,7 @@ pub fn run_deferred(deferred: &RefCell<Deferred>, at_commit: bool, context: &Exe
                 let table = context.catalog.table(table);
                 table
                     .as_ref()
-                    .and_then(|table| table.constraint(constraint))
+                    .and_then(|table| Timing::find(table, constraint))
                     .is_some_and(|constraint| deferred.is_deferred(constraint))
             };
             let skip = is_done || (!at_commit && waits());

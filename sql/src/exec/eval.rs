@@ -210,6 +210,25 @@ pub fn eval(expr: &Expr, input: &Batch, rt: &Runtime<'_>) -> Result<Operand> {
                 in_set(&operand_get(&operand, row), set, *negated, &mut scratch)
             })
         }
+        Expr::Quantified { comparison, operand, list, array: false, all }
+            if list.iter().all(Expr::is_constant) =>
+        {
+            let value = eval(operand, input, rt)?;
+            let mut results = vec![Some(*all); input.rows];
+            for item in list {
+                let arguments = [value.clone(), eval(item, input, rt)?];
+                let found = call(comparison, &arguments, Type::BOOL, input.rows, rt)?;
+                for (row, result) in results.iter_mut().enumerate() {
+                    *result = match (*result, truth(&found, row)) {
+                        // One element that says so decides, else one that doesn't know.
+                        (Some(known), _) | (_, Some(known)) if known != *all => Some(known),
+                        (Some(_), Some(known)) => Some(known),
+                        _ => None,
+                    };
+                }
+            }
+            Ok(bools(results))
+        }
         Expr::Quantified { .. }
         | Expr::Case { .. }
         | Expr::MinMax { .. }

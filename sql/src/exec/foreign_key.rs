@@ -602,6 +602,8 @@ fn change(
         on_conflict: None,
         merge: None,
         returning: None,
+        checks: Vec::new(),
+        instead: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::basic::check_budget;
 use super::eval::{eval, filter, operand_column, row_value};
+use super::key_index::KeyIndex;
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns};
@@ -13,7 +14,6 @@ use crate::plan::logical::JoinKind;
 use crate::plan::node;
 use crate::table::key::KeyOrder;
 use crate::types::Type;
-use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Columns of the pair (left row, right row); `NO_ROW` makes nulls.
@@ -50,8 +50,9 @@ pub struct HashJoin {
 
 struct Table {
     rows: Batch,
-    /// Encoded key → the last row that has it; `next` leads to the others.
-    heads: HashMap<Vec<u8>, u32>,
+    keys: KeyIndex,
+    /// By key: the last row that has it; `next` leads to the others.
+    heads: Vec<u32>,
     next: Vec<u32>,
     matched: Bitmap,
 }
@@ -91,9 +92,9 @@ impl HashJoin {
     /// `None`: it is too much for memory, and was put into parts.
     fn build(&mut self, rt: &Runtime<'_>) -> Result<Option<Table>> {
         let mut rows = Collected::new(&self.right_types);
-        let mut heads: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut index = KeyIndex::default();
+        let mut heads: Vec<u32> = Vec::new();
         let mut next: Vec<u32> = Vec::new();
-        let mut key_bytes = 0;
         while let Some(batch) = self.right.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             let (keys, has_null) = encode_join_keys(self.join.keys.iter().map(|(_, key)| key), &batch, rt)?;
@@ -103,26 +104,22 @@ impl HashJoin {
                 let previous = match null {
                     true => NO_ROW,
                     false => {
-                        let key = keys.get(row);
-                        match heads.get_mut(key) {
-                            Some(head) => std::mem::replace(head, at),
-                            None => {
-                                key_bytes += key.len() + 48;
-                                heads.insert(key.to_vec(), at);
-                                NO_ROW
-                            }
+                        let (key, is_new) = index.insert(keys.get(row));
+                        if is_new {
+                            heads.push(NO_ROW);
                         }
+                        std::mem::replace(&mut heads[key as usize], at)
                     }
                 };
                 next.push(previous);
             }
             rows.append(&batch);
-            let held = rows.bytes() + key_bytes + next.len() * 4;
+            let held = rows.bytes() + index.bytes() + (heads.len() + next.len()) * 4;
             if self.depth < DEPTH_MAX
                 && should_spill(held, &self.right_types, rt)
                 && can_spill(&self.left_types)
             {
-                drop((heads, next));
+                drop((index, heads, next));
                 self.parts = Some(self.part(rows.finish(), rt)?);
                 return Ok(None);
             }
@@ -130,7 +127,7 @@ impl HashJoin {
         }
         let rows = rows.finish();
         let matched = Bitmap::new(rows.rows);
-        Ok(Some(Table { rows, heads, next, matched }))
+        Ok(Some(Table { rows, keys: index, heads, next, matched }))
     }
 
     /// Parts both sides by the hash of their keys; the right one goes on from the rows that were read.
@@ -174,7 +171,10 @@ impl HashJoin {
             let chain = match probing.chain.take() {
                 Some(chain) => chain,
                 None if probing.has_null[probing.row] => NO_ROW,
-                None => table.heads.get(probing.keys.get(probing.row)).copied().unwrap_or(NO_ROW),
+                None => table
+                    .keys
+                    .get(probing.keys.get(probing.row))
+                    .map_or(NO_ROW, |key| table.heads[key as usize]),
             };
             if chain == NO_ROW {
                 probing.row += 1;

@@ -14,11 +14,14 @@ mod cte;
 pub(crate) mod domain;
 pub(crate) mod foreign_key;
 mod function;
+mod instead;
 mod join;
+mod key_index;
 mod lock;
 pub(crate) mod merge;
 pub(crate) mod modify;
 mod operator;
+mod rescan_join;
 pub(crate) mod routine;
 pub mod runtime;
 pub(crate) mod scan;
@@ -29,12 +32,13 @@ mod spill;
 pub(crate) mod sql_function;
 mod subquery;
 pub(crate) mod targets;
+pub(crate) mod transition;
 pub(crate) mod trigger;
 mod unique;
 mod window;
 
 use crate::column::{BATCH_ROWS, Batch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::EvalContext;
 use crate::plan::Plan;
 use crate::table::key::KeyOrder;
@@ -106,6 +110,7 @@ impl Execution {
         if !self.started {
             self.started = true;
             self.state.prepare(&plan);
+            self.transitions(&plan, context)?;
             self.root = Some(operator::build(&plan.root, &rt));
         }
         let Some(root) = &mut self.root else { return Ok(None) };
@@ -123,6 +128,17 @@ impl Execution {
         self.done = true;
         self.root = None;
         Ok(None)
+    }
+
+    /// The rows of the transition tables that the plan reads.
+    fn transitions(&self, plan: &Plan, context: &ExecContext<'_>) -> Result<()> {
+        for (work_table, name) in &plan.transitions {
+            let tables = context.eval.services.transitions();
+            let rows = tables.and_then(|tables| tables.rows(name));
+            let rows = rows.ok_or_else(|| Error::internal(format!("transition table \"{name}\" is gone")))?;
+            self.state.work_tables.borrow_mut()[*work_table] = rows;
+        }
+        Ok(())
     }
 
     /// Rows inserted, updated or deleted so far.

@@ -12,11 +12,13 @@ use super::PLAIN_ORDER;
 use super::basic::check_budget;
 use super::constraint::{self, Watcher};
 use super::eval::{row_passes, row_value};
+use super::instead::Instead;
 use super::merge::{Merger, event_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::Collected;
 use super::targets::Targets;
+use super::transition::Capture;
 use super::trigger::{After, Event, Triggers, changed_by_trigger};
 use crate::catalog::Table;
 use crate::column::{BATCH_ROWS, Batch};
@@ -27,7 +29,7 @@ use crate::table::key::encode;
 use crate::table::partition::{Places, carried};
 use crate::table::runs::RunLoader;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Oid, Type};
 use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
 use std::sync::Arc;
 
@@ -45,6 +47,10 @@ pub struct Changer {
     /// For AFTER triggers: the statement's event, and ON CONFLICT's updates.
     after: Option<After>,
     after_conflict: Option<After>,
+    /// For transition tables: of the statement's event, and of ON CONFLICT's updates.
+    captures: (Option<Capture>, Option<Capture>),
+    /// The table that the statement names.
+    named: Oid,
     /// Where the table has the columns of the one that the statement names.
     places: Places,
     /// Of a partition that is changed through its root: a row that is to be elsewhere is put in `moved`, for the caller to relocate.
@@ -55,21 +61,31 @@ pub struct Changer {
 /// A row on its way to another partition.
 pub struct Moved {
     key: Box<[u8]>,
-    old: Vec<Datum>,
+    pub old: Vec<Datum>,
     pub new: Vec<Datum>,
 }
 
 impl Changer {
     pub fn new(modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Changer> {
-        Changer::make(modify, None, false, rt)
+        Changer::make(modify, None, None, rt)
     }
 
     /// For a table that is changed through another one (`targets.rs`), which alone fires statement triggers.
-    pub fn of_child(modify: &Arc<node::Modify>, places: Places, rt: &Runtime<'_>) -> Result<Changer> {
-        Changer::make(modify, places, true, rt)
+    pub fn of_child(
+        modify: &Arc<node::Modify>,
+        places: Places,
+        named: Oid,
+        rt: &Runtime<'_>,
+    ) -> Result<Changer> {
+        Changer::make(modify, places, Some(named), rt)
     }
 
-    fn make(modify: &Arc<node::Modify>, places: Places, is_child: bool, rt: &Runtime<'_>) -> Result<Changer> {
+    fn make(
+        modify: &Arc<node::Modify>,
+        places: Places,
+        named: Option<Oid>,
+        rt: &Runtime<'_>,
+    ) -> Result<Changer> {
         let mut writer = TableWriter::new(&modify.table, rt.context)?;
         let uses = rt.plan.iter().flat_map(|plan| &plan.permissions.relations);
         let of_target = uses.filter(|used| used.relation == modify.table.oid);
@@ -110,11 +126,16 @@ impl Changer {
             false => {
                 let assigned = assigned.iter().map(|(at, _)| *at).collect();
                 Triggers::of(&modify.table, assigned, rt)?
-                    .and_then(|triggers| triggers.for_rows_only(is_child))
+                    .and_then(|triggers| triggers.for_rows_only(named.is_some()))
             }
         };
         let event = event_of(modify.kind);
         let after = triggers.as_ref().map(|triggers| triggers.after(event));
+        let capture = |event| match named {
+            Some(named) => Capture::of(named, event, rt),
+            None => Capture::of_named(&modify.table, event, rt),
+        };
+        let captures = (capture(event), conflict.and_then(|_| capture(Event::Update)));
         let after_conflict =
             triggers.as_ref().filter(|_| conflict.is_some()).map(|triggers| triggers.after(Event::Update));
         Ok(Changer {
@@ -126,6 +147,8 @@ impl Changer {
             conflict_lock_mode,
             watcher,
             triggers,
+            captures,
+            named: named.unwrap_or(modify.table.oid),
             after,
             after_conflict,
             places,
@@ -219,7 +242,11 @@ impl Changer {
         let mut locked = lock(mode)?;
         if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
             // Judged by a version that is not the one to be changed.
-            locked = lock(self.lock_mode)?;
+            locked = match lock(self.lock_mode)? {
+                // The snapshot has moved on to the version found first.
+                RowLock::Unchanged => locked,
+                again => again,
+            };
         }
         match locked {
             RowLock::Unchanged => {
@@ -320,6 +347,7 @@ impl Changer {
             if let Some(after) = &mut self.after {
                 after.row(Some(&old), None, rt)?;
             }
+            self.capture(self.captures.0, Some(&old), None, rt)?;
             return Ok(Some(old));
         }
         let mut new = old.clone();
@@ -340,7 +368,54 @@ impl Changer {
         if let Some(after) = &mut self.after {
             after.row(Some(&old), Some(&new), rt)?;
         }
+        self.capture(self.captures.0, Some(&old), Some(&new), rt)?;
+        self.check_views(&new, rt)?;
         Ok(Some(new))
+    }
+
+    /// Keeps a changed row for transition tables.
+    fn capture(
+        &self,
+        capture: Option<Capture>,
+        old: Option<&[Datum]>,
+        new: Option<&[Datum]>,
+        rt: &Runtime<'_>,
+    ) -> Result<()> {
+        let Some(capture) = capture else { return Ok(()) };
+        let named = |row: &[Datum]| match &self.places {
+            None => row.to_vec(),
+            places => carried(row, places),
+        };
+        capture.row(old.map(named), new.map(named), rt)
+    }
+
+    /// The same of an inserted row, which may be one that an UPDATE has moved here.
+    fn capture_inserted(&self, row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
+        let Some(old) = rt.state.moving.take() else {
+            return self.capture(self.captures.0, None, Some(row), rt);
+        };
+        let Some(capture) = Capture::of(self.named, Event::Update, rt) else { return Ok(()) };
+        let new = match &self.places {
+            None => row.to_vec(),
+            places => carried(row, places),
+        };
+        capture.row(Some(old), Some(new), rt)
+    }
+
+    /// CHECK OPTION of the views through which a row was written.
+    fn check_views(&self, row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
+        if self.modify.checks.is_empty() {
+            return Ok(());
+        }
+        let mut over = match &self.places {
+            None => row.to_vec(),
+            places => carried(row, places),
+        };
+        over.push(Datum::Oid(self.modify.table.oid));
+        match super::instead::failed_check(&self.modify.checks, &over, rt)? {
+            Some(error) => Err(self.writer.with_row(error, row, rt.context)),
+            None => Ok(()),
+        }
     }
 
     fn watch_update(&mut self, key: &[u8], old: &[Datum], new: &[Datum], rt: &Runtime<'_>) -> Result<()> {
@@ -402,6 +477,8 @@ impl Changer {
                     if let Some(watcher) = &mut self.watcher {
                         watcher.inserted(&key, &row, rt)?;
                     }
+                    self.capture_inserted(&row, rt)?;
+                    self.check_views(&row, rt)?;
                     return Ok(Some(row));
                 }
                 InsertOutcome::Conflict { key, visible, .. } => (key, visible),
@@ -468,6 +545,8 @@ impl Changer {
             if let Some(after) = &mut self.after_conflict {
                 after.row(Some(&existing), Some(&new), rt)?;
             }
+            self.capture(self.captures.1, Some(&existing), Some(&new), rt)?;
+            self.check_views(&new, rt)?;
             return Ok(Some(new));
         }
     }
@@ -549,6 +628,9 @@ impl Modify {
         let modify = self.modify.clone();
         if let Some(merge) = &modify.merge {
             return self.merge(merge, rt);
+        }
+        if let Some(columns) = &modify.instead {
+            return self.run_instead(columns, rt);
         }
         if modify.targets_others {
             return self.run_on_others(rt);
@@ -690,6 +772,29 @@ impl Modify {
         }
         targets.end(rt);
         named.end(rt);
+        self.finish(affected, rt)?;
+        Ok(out.finish())
+    }
+
+    /// The same where a view's triggers do it.
+    fn run_instead(&mut self, columns: &[usize], rt: &Runtime<'_>) -> Result<Batch> {
+        let mut instead = Instead::new(&self.modify, rt)?;
+        let mut out = Collected::new(&self.types);
+        let mut affected = 0;
+        while let Some(batch) = self.input.next(rt, 1)? {
+            rt.check_interrupt()?;
+            for at in 0..batch.rows {
+                let input = batch.row(at);
+                let Some(row) = instead.row(columns, &input, rt)? else { continue };
+                affected += 1;
+                if self.modify.returning.is_some() {
+                    let returned = [instead.returned(row, &input, rt)?];
+                    out.append(&super::basic::datums_to_batch(&returned, &self.types));
+                    check_budget(out.bytes(), rt, "RETURNING rows")?;
+                }
+            }
+        }
+        instead.end(rt);
         self.finish(affected, rt)?;
         Ok(out.finish())
     }

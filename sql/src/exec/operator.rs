@@ -1,5 +1,6 @@
 //! What an operator is while it runs, and how one is made from a plan node.
 
+use super::rescan_join::RescanJoin;
 use super::runtime::Runtime;
 use super::{aggregate, basic, cte, function, join, lock, modify, scan, set, sort, window};
 use crate::column::Batch;
@@ -54,6 +55,9 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             left.types.clone(),
             right.types.clone(),
         )),
+        Operator::NestedLoop { left, right, join } if RescanJoin::fits(join) => {
+            Box::new(RescanJoin::new(child(left), child(right), join.clone(), right.types.clone()))
+        }
         Operator::NestedLoop { left, right, join } => Box::new(join::NestedLoop::new(
             child(left),
             child(right),

@@ -188,6 +188,8 @@ pub(crate) fn within<T>(
         ));
     }
     core.routine_stack.set(Some(base));
+    // A function doesn't see its caller's transition tables.
+    let transitions = core.transitions.take();
     let acts = routine.security_definer;
     let acting = acts.then(|| core.act_as(routine.owner));
     let result = match routine.settings.is_empty() {
@@ -205,6 +207,7 @@ pub(crate) fn within<T>(
     if let Some(depth) = acting {
         core.stop_acting(depth);
     }
+    core.transitions.replace(transitions);
     if outermost {
         core.routine_stack.set(None);
     }

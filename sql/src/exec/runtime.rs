@@ -24,6 +24,10 @@ pub struct RunState {
     pub rows_affected: Cell<u64>,
     /// What AFTER triggers wait for the statement's end.
     pub after: RefCell<Vec<super::trigger::After>>,
+    /// Rows for transition tables.
+    pub captured: RefCell<Vec<super::transition::Captured>>,
+    /// While a row moves to another partition: as it was, with the columns of the table that the statement names.
+    pub moving: RefCell<Option<Vec<Datum>>>,
     /// Constraints to be checked when the statement ends.
     pub events: RefCell<VecDeque<super::constraint::Event>>,
 }

@@ -40,8 +40,57 @@ struct Open {
     index_finger: Finger,
     /// To be read again, with other parameters.
     stale: bool,
+    /// Keys from the index whose rows are to be read.
+    ahead: Ahead,
     /// Rows to read at once: grows while a filter lets few through.
     step: usize,
+}
+
+/// Keys of rows that an index names, in the order in which the table has them, so that rows on one page are read together. What is looked up
+/// at once grows with what was asked for, so that a scan that ends early has not gone far ahead.
+#[derive(Default)]
+struct Ahead {
+    keys: Strings,
+    order: Vec<u32>,
+    at: usize,
+    /// How many keys to gather next.
+    size: usize,
+}
+
+impl Ahead {
+    /// 64k keys are about a megabyte.
+    const SIZE_MAX: usize = 64 * BATCH_ROWS;
+
+    fn sort(&mut self) {
+        let keys = &self.keys;
+        self.order.clear();
+        self.order.extend(0..keys.len() as u32);
+        self.order.sort_unstable_by(|a, b| keys.get(*a as usize).cmp(keys.get(*b as usize)));
+        self.at = 0;
+    }
+
+    /// Decodes up to `max` rows of those at hand.
+    fn read(
+        &mut self,
+        max: usize,
+        transaction: &mut Transaction,
+        tree: &Arc<Tree>,
+        finger: &mut Finger,
+        each: &mut dyn FnMut(&[u8], &Value) -> Result<()>,
+    ) -> Result<()> {
+        let mut found = 0;
+        while found < max
+            && let Some(at) = self.order.get(self.at)
+        {
+            let key = self.keys.get(*at as usize);
+            self.at += 1;
+            if let Some(row) = transaction.get_near(tree, key, finger)? {
+                each(key, &row)?;
+                found += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A part of the tree to read.
@@ -67,15 +116,19 @@ impl TableScan {
             table_finger: Finger::default(),
             index_finger: Finger::default(),
             stale: false,
+            ahead: Ahead::default(),
             step: 0,
         })
     }
 
+    /// What to read, which counts as a scan.
     fn pieces(&self, shape: &Shape, rt: &Runtime<'_>) -> Result<VecDeque<Piece>> {
         let Access::Index { index, bounds } = &self.scan.access else {
+            shape.activity.scans.add(1);
             let whole = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
             return Ok(VecDeque::from([Piece::Range(whole)]));
         };
+        shape.indexes[*index].activity.scans.add(1);
         let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
         if self.scan.backward {
             pieces.reverse();
@@ -93,6 +146,7 @@ impl Execute for TableScan {
                 let pieces = self.pieces(&shape, rt)?;
                 let open = self.open.as_mut().expect("it was open");
                 open.spent = open.current.take().or(open.spent.take());
+                open.ahead = Ahead::default();
                 (open.pieces, open.step, open.stale) = (pieces, 0, false);
             }
             Some(_) => {}
@@ -104,6 +158,10 @@ impl Execute for TableScan {
             let step = open.step;
             let Some(batch) = read(&self.scan, open, rt, step)? else { return Ok(None) };
             let before = batch.rows;
+            match &self.scan.access {
+                Access::Full => open.shape.activity.scanned.add(before),
+                Access::Index { index, .. } => open.shape.indexes[*index].activity.fetched.add(before),
+            }
             let batch = filter(&self.scan.filter, batch, rt)?;
             count_removed(rt, self.id, before - batch.rows);
             if batch.rows < before {
@@ -157,8 +215,22 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
         _ => None,
     };
     let mut extra = Extra::new(scan);
+    // Whether there is a row is all that is asked, and an index has an entry for each.
+    let entries_suffice = open.decoder.is_empty() && !scan.key && !scan.row;
     let mut transaction = rt.context.transaction.borrow_mut();
     loop {
+        if open.ahead.at < open.ahead.order.len() {
+            let (decoder, table) = (&mut open.decoder, &open.shape.tree);
+            let wanted = max.saturating_sub(decoder.rows()).max(1);
+            open.ahead.read(wanted, &mut transaction, table, &mut open.table_finger, &mut |key, row| {
+                decoder.append(row)?;
+                extra.push(key, row);
+                Ok(())
+            })?;
+            if open.decoder.rows() >= max {
+                return Ok(Some(finish(open, extra)));
+            }
+        }
         if open.current.is_none() {
             let Some(piece) = open.pieces.pop_front() else {
                 if open.decoder.rows() > 0 {
@@ -219,20 +291,34 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
                     }
                 })?
             }
+            Some(_) if entries_suffice => {
+                let decoder = &mut open.decoder;
+                current.next_batch(&mut transaction, wanted, &mut |_, _| {
+                    decoder.count_row();
+                    true
+                })?
+            }
             Some(index) => {
                 let parts = &open.shape.indexes[index].parts;
-                let mut keys = Strings::with_capacity(wanted);
-                let more = current.next_batch(&mut transaction, wanted, &mut |key, value| {
+                let ahead = &mut open.ahead;
+                let gathered = if scan.any_order { ahead.size.max(wanted) } else { wanted };
+                ahead.size = (gathered * 4).min(Ahead::SIZE_MAX);
+                ahead.keys.clear();
+                let more = current.next_batch(&mut transaction, gathered, &mut |key, value| {
                     match table_key(key, value, parts) {
-                        Some(found) => keys.push(found),
+                        Some(found) => ahead.keys.push(found),
                         None => failure = Some(Error::internal("a malformed index entry")),
                     }
                     true
                 })?;
-                let tree = &open.shape.tree;
-                for (at, row) in rows_in_order(&mut transaction, tree, &keys, &mut open.table_finger)? {
-                    open.decoder.append(&row)?;
-                    extra.push(keys.get(at), &row);
+                if gathered > wanted {
+                    ahead.sort();
+                } else {
+                    let (keys, finger) = (&ahead.keys, &mut open.table_finger);
+                    for (at, row) in rows_in_order(&mut transaction, &open.shape.tree, keys, finger)? {
+                        open.decoder.append(&row)?;
+                        extra.push(keys.get(at), &row);
+                    }
                 }
                 more
             }
@@ -243,7 +329,8 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
         if !more {
             open.spent = open.current.take();
         }
-        if open.decoder.rows() >= max || (more && open.decoder.rows() > 0) {
+        let pending = open.ahead.at < open.ahead.order.len();
+        if open.decoder.rows() >= max || (more && open.decoder.rows() > 0 && !pending) {
             return Ok(Some(finish(open, extra)));
         }
     }

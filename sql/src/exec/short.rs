@@ -40,9 +40,19 @@ fn decode(point: &Point, shape: &Shape, bytes: &[u8]) -> Result<Row> {
     Ok(row)
 }
 
+/// A key was looked up.
+fn count(shape: &Shape) {
+    if let Some(index) = shape.clustered {
+        let activity = &shape.indexes[index].activity;
+        activity.scans.add(1);
+        activity.fetched.add(1);
+    }
+}
+
 fn select(point: &Point, outputs: &[Expr], rt: &Runtime<'_>) -> Result<Option<Batch>> {
     let shape = Shape::of(&point.table, rt.context)?;
     let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
+    count(&shape);
     let Some(bytes) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else { return Ok(None) };
     let row = decode(point, &shape, &bytes)?;
     if !row_passes(&point.filter, &row, rt)? {
@@ -66,6 +76,7 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
     let mut changer = Changer::new(modify, rt)?;
     let shape = changer.shape.clone();
     let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
+    count(&shape);
     let mut bytes = None;
     if !point.filter.is_empty() {
         changer.announce(rt);

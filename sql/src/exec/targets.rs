@@ -124,7 +124,7 @@ impl Targets {
             let table =
                 rt.context.catalog.table(table).ok_or_else(|| Error::internal("a partition is gone"))?;
             let modify = Arc::new(for_table(base, &self.named, &table, rt)?);
-            let mut changer = Changer::of_child(&modify, places(&self.named, &table), rt)?;
+            let mut changer = Changer::of_child(&modify, places(&self.named, &table), self.named.oid, rt)?;
             changer.moves = base.kind == ModifyKind::Update && self.named.is_partitioned();
             self.changers.insert(key, changer);
             self.order.push(key);
@@ -197,6 +197,8 @@ impl Targets {
                 on_conflict: None,
                 merge: None,
                 returning: base.returning.clone(),
+                checks: base.checks.clone(),
+                instead: None,
             })
         };
         let deleter = self.changer(&plain(ModifyKind::Delete), from, rt)?;
@@ -204,8 +206,12 @@ impl Targets {
         if !deleter.delete_moved(&moved, rt)? {
             return Ok(None);
         }
-        let row = carried(&moved.new, &places(&self.named, &table));
-        self.insert(&plain(ModifyKind::Insert), row, input, rt)
+        let map = places(&self.named, &table);
+        let row = carried(&moved.new, &map);
+        rt.state.moving.replace(Some(carried(&moved.old, &map)));
+        let inserted = self.insert(&plain(ModifyKind::Insert), row, input, rt);
+        rt.state.moving.take();
+        inserted
     }
 
     pub fn end(&mut self, rt: &Runtime<'_>) {
@@ -267,6 +273,8 @@ fn for_table(
         on_conflict,
         merge: None,
         returning: base.returning.clone(),
+        checks: base.checks.clone(),
+        instead: None,
     })
 }
 
@@ -303,6 +311,8 @@ pub fn relocate_from(leaf: &Arc<Table>, moved: Moved, rt: &Runtime<'_>) -> Resul
         on_conflict: None,
         merge: None,
         returning: None,
+        checks: Vec::new(),
+        instead: None,
     });
     let mut targets = Targets::new(root);
     targets.relocate(&base, leaf.oid, moved, &[], rt)?;
@@ -320,7 +330,8 @@ pub struct Inserter {
 impl Inserter {
     /// None: the rows only have to be written.
     pub fn new(table: &Arc<Table>, rt: &Runtime<'_>) -> Result<Option<Inserter>> {
-        let fires = table.triggers.iter().any(|trigger| trigger.insert && trigger.is_enabled());
+        let replica = super::trigger::is_replica(rt.context);
+        let fires = table.triggers.iter().any(|trigger| trigger.insert && trigger.fires(replica));
         if !fires && !table.is_partitioned() {
             return Ok(None);
         }
@@ -338,6 +349,8 @@ impl Inserter {
             on_conflict: None,
             merge: None,
             returning: None,
+            checks: Vec::new(),
+            instead: None,
         });
         let named = Changer::new(&base, rt)?;
         named.begin(rt)?;

@@ -11,9 +11,11 @@
 //! more (27000).
 
 use super::basic::check_budget;
+use super::constraint;
 use super::eval::eval_row;
 use super::routine::within;
 use super::runtime::Runtime;
+use super::transition::{Ended, Transitions};
 use crate::catalog::Table;
 use crate::catalog::routine::{Routine, Trigger};
 use crate::error::{Error, Result, SqlState};
@@ -22,7 +24,7 @@ use crate::parse::ast;
 use crate::parse::routine_ast::TriggerTiming;
 use crate::plan::{PlanContext, VariableConflict, Variables};
 use crate::plpgsql::{Shape, TriggerEvent};
-use crate::types::{ArrayValue, Datum, Type};
+use crate::types::{ArrayValue, Datum, Oid, Type};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +44,7 @@ impl Event {
             Event::Truncate => "TRUNCATE",
         }
     }
-    fn of(self, trigger: &Trigger) -> bool {
+    pub fn of(self, trigger: &Trigger) -> bool {
         match self {
             Event::Insert => trigger.insert,
             Event::Update => trigger.update,
@@ -148,7 +150,7 @@ impl Variables for ConditionNames<'_> {
     }
 }
 
-/// Binds a WHEN condition.
+/// Binds a WHEN condition, its constants as they are written.
 pub(crate) fn bind_condition(
     expr: &ast::Expr,
     table: &Table,
@@ -158,7 +160,7 @@ pub(crate) fn bind_condition(
     let names = ConditionNames { table, trigger };
     let PlanContext { catalog, search_path, eval, settings, .. } = *context;
     let context = PlanContext { catalog, search_path, eval, settings, variables: Some(&names) };
-    let bound = crate::bind::simple_expression(expr, &context)?.ok_or_else(|| {
+    let bound = crate::bind::simple_expression_as_written(expr, &context)?.ok_or_else(|| {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot use subquery in trigger WHEN condition")
     })?;
     match bound.data_type() {
@@ -170,13 +172,19 @@ pub(crate) fn bind_condition(
     }
 }
 
+/// Whether the session only applies what another server has changed.
+pub fn is_replica(context: &super::ExecContext<'_>) -> bool {
+    context.core.is_some_and(|core| core.settings.borrow().typed().is_replica)
+}
+
 impl Triggers {
     /// None: the table has none that could fire.
     pub fn of(table: &Arc<Table>, assigned: Vec<usize>, rt: &Runtime<'_>) -> Result<Option<Triggers>> {
-        if table.triggers.iter().all(|trigger| !trigger.is_enabled()) {
+        let context = rt.context;
+        let replica = is_replica(context);
+        if table.triggers.iter().all(|trigger| !trigger.fires(replica)) {
             return Ok(None);
         }
-        let context = rt.context;
         let core = context.core.ok_or_else(|| Error::internal("a trigger outside of a session"))?;
         let shape = crate::plpgsql::table_shape(table);
         let search_path = core.search_path.borrow().clone();
@@ -189,7 +197,7 @@ impl Triggers {
             variables: None,
         };
         let mut ready = Vec::new();
-        for trigger in table.triggers.iter().filter(|trigger| trigger.is_enabled()) {
+        for trigger in table.triggers.iter().filter(|trigger| trigger.fires(replica)) {
             let routine: Arc<Routine> = context.catalog.routine(trigger.function).ok_or_else(|| {
                 Error::internal(format!("the function of trigger {} is gone", trigger.name))
             })?;
@@ -197,7 +205,8 @@ impl Triggers {
                 None => None,
                 Some(text) => {
                     let parsed = crate::parse::parse_expression(text)?;
-                    Some(bind_condition(&parsed, table, trigger, &plan_context)?)
+                    let bound = bind_condition(&parsed, table, trigger, &plan_context)?;
+                    Some(crate::plan::fold_expression(bound, &plan_context))
                 }
             };
             let call = RoutineCall {
@@ -289,6 +298,17 @@ impl Triggers {
         new: Option<&[Datum]>,
         rt: &Runtime<'_>,
     ) -> Result<Option<Vec<Datum>>> {
+        self.fire_seeing(ready, event, (old, new), None, rt)
+    }
+
+    fn fire_seeing(
+        &self,
+        ready: &Ready,
+        event: Event,
+        (old, new): (Option<&[Datum]>, Option<&[Datum]>),
+        tables: Option<Arc<Transitions>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Vec<Datum>>> {
         let trigger = &ready.trigger;
         let context = rt.context;
         let schema = context.catalog.schema(self.table.schema).map_or("", |schema| schema.name.as_str());
@@ -323,10 +343,16 @@ impl Triggers {
             ],
             each_row: trigger.each_row,
         };
-        within(&ready.call.routine, context, |nested| {
+        let depth = context.core.map(|core| &core.trigger_depth);
+        depth.inspect(|depth| depth.set(depth.get() + 1));
+        let result = within(&ready.call.routine, context, |nested| {
+            // It is `within` that puts back the caller's.
+            nested.core.transitions.replace(tables);
             let function = super::routine::trigger_function(&ready.call, nested)?;
             crate::plpgsql::trigger(&function, &ready.call, &fired, nested)
-        })
+        });
+        depth.inspect(|depth| depth.set(depth.get() - 1));
+        result
     }
 
     pub fn before_statement(&self, event: Event, rt: &Runtime<'_>) -> Result<()> {
@@ -356,8 +382,30 @@ impl Triggers {
         new: Option<Vec<Datum>>,
         rt: &Runtime<'_>,
     ) -> Result<Option<Option<Vec<Datum>>>> {
+        self.row_by_row(TriggerTiming::Before, event, old, new, rt)
+    }
+
+    /// The same of a view's row.
+    pub fn instead_of_row(
+        &self,
+        event: Event,
+        old: Option<&[Datum]>,
+        new: Option<Vec<Datum>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Option<Vec<Datum>>>> {
+        self.row_by_row(TriggerTiming::InsteadOf, event, old, new, rt)
+    }
+
+    fn row_by_row(
+        &self,
+        timing: TriggerTiming,
+        event: Event,
+        old: Option<&[Datum]>,
+        new: Option<Vec<Datum>>,
+        rt: &Runtime<'_>,
+    ) -> Result<Option<Option<Vec<Datum>>>> {
         let mut new = new;
-        for ready in self.matching(TriggerTiming::Before, event, true) {
+        for ready in self.matching(timing, event, true) {
             if !self.holds(ready, old, new.as_deref(), rt)? {
                 continue;
             }
@@ -400,29 +448,60 @@ impl After {
         Ok(())
     }
 
-    fn fire(self, rt: &Runtime<'_>) -> Result<()> {
+    fn fire(self, tables: &Ended, rt: &Runtime<'_>) -> Result<()> {
         let After { triggers, event, rows, .. } = self;
-        for (old, new) in &rows {
+        let seen = |ready: &Ready| tables.tables_of(&ready.trigger, &triggers.table, event);
+        for (old, new) in rows {
             rt.check_interrupt()?;
+            let (old, new): (Option<Arc<[Datum]>>, Option<Arc<[Datum]>>) =
+                (old.map(Into::into), new.map(Into::into));
             for ready in triggers.matching(TriggerTiming::After, event, true) {
-                if triggers.holds(ready, old.as_deref(), new.as_deref(), rt)? {
-                    triggers.fire(ready, event, old.as_deref(), new.as_deref(), rt)?;
+                if !triggers.holds(ready, old.as_deref(), new.as_deref(), rt)? {
+                    continue;
                 }
+                if ready.trigger.deferrable {
+                    let (table, trigger) = (triggers.table.oid, ready.trigger.oid);
+                    let row = (old.clone(), new.clone());
+                    let put_off = constraint::Event::Trigger { table, trigger, event, row };
+                    if constraint::defer_trigger(&ready.trigger, put_off, rt)? {
+                        continue;
+                    }
+                }
+                triggers.fire_seeing(ready, event, (old.as_deref(), new.as_deref()), seen(ready), rt)?;
             }
         }
         for ready in triggers.matching(TriggerTiming::After, event, false) {
             if triggers.holds(ready, None, None, rt)? {
-                triggers.fire(ready, event, None, None, rt)?;
+                triggers.fire_seeing(ready, event, (None, None), seen(ready), rt)?;
             }
         }
         Ok(())
     }
 }
 
+/// A constraint trigger that was put off; it may be gone by now, or disabled.
+pub fn fire_deferred(
+    table: &Arc<Table>,
+    trigger: Oid,
+    event: Event,
+    row: &SharedRow,
+    rt: &Runtime<'_>,
+) -> Result<()> {
+    let Some(triggers) = Triggers::of(table, Vec::new(), rt)? else { return Ok(()) };
+    let Some(ready) = triggers.ready.iter().find(|ready| ready.trigger.oid == trigger) else {
+        return Ok(());
+    };
+    triggers.fire(ready, event, row.0.as_deref(), row.1.as_deref(), rt).map(drop)
+}
+
+/// The old and the new row of an event that waits.
+pub type SharedRow = (Option<Arc<[Datum]>>, Option<Arc<[Datum]>>);
+
 /// The end of a statement.
 pub fn fire_after(rt: &Runtime<'_>) -> Result<()> {
     let queue: Vec<After> = rt.state.after.take();
-    queue.into_iter().try_for_each(|after| after.fire(rt))
+    let tables = Ended::of(rt.state.captured.take());
+    queue.into_iter().try_for_each(|after| after.fire(&tables, rt))
 }
 
 /// TRUNCATE's triggers, before and after it.

@@ -4,6 +4,7 @@ use super::arguments::{OidValue, scalar};
 use super::{Body, EvalContext, Function, Registry, SetIterator, parse_in_context};
 use crate::catalog::system::{self, deparse, routines};
 use crate::catalog::{Catalog, PG_CATALOG, Relation, Table};
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 use crate::parse::Category;
 use crate::types::{ArrayValue, Datum, Oid, Type, format_type};
@@ -37,18 +38,10 @@ fn names(r: &mut Registry) {
             None => format!("unknown (OID={})", role.0),
         }
     });
-    scalar!(r, "PG_encoding_to_char", |encoding: i32| match encoding {
-        0 => "SQL_ASCII",
-        6 => "UTF8",
-        _ => "",
+    scalar!(r, "PG_encoding_to_char", |encoding: i32| {
+        Encoding::from_number(encoding).map_or("", Encoding::name)
     });
-    scalar!(r, "PG_char_to_encoding", |name: &str| {
-        match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-            "sqlascii" => 0,
-            "utf8" | "unicode" => 6,
-            _ => -1,
-        }
-    });
+    scalar!(r, "PG_char_to_encoding", |name: &str| Encoding::named(name).map_or(-1, Encoding::number));
     scalar!(r, "text_regclass", |context; name: &str| relation_named(name, context).map(OidValue));
     scalar!(r, "to_regclass", |context; name: &str| to_reg(name, Type::REGCLASS, context));
     scalar!(r, "to_regnamespace", |context; name: &str| to_reg(name, Type::REGNAMESPACE, context));
@@ -193,6 +186,18 @@ fn definitions(r: &mut Registry) {
             None => super::function_by_oid(function.0).map(result_text),
         }
     });
+    scalar!(r, "pg_trigger_depth", |context;| context.services.trigger_depth());
+    scalar!(r, "pg_relation_is_updatable", |context; relation: OidValue, triggers: bool| {
+        let catalog = context.services.catalog();
+        catalog.table(relation.0).map_or(0, |table| catalog.updatable_events(&table, triggers, None))
+    });
+    scalar!(r, "pg_column_is_updatable", |context; relation: OidValue, column: i16, triggers: bool| {
+        let catalog = context.services.catalog();
+        catalog.table(relation.0).is_some_and(|table| {
+            let at = table.columns.iter().position(|known| known.number == column);
+            at.is_some_and(|at| catalog.is_updatable_column(&table, at, triggers))
+        })
+    });
     scalar!(r, "pg_get_function_arguments", |context; function: OidValue| {
         match context.services.catalog().routine(function.0) {
             Some(routine) => Some(routines::arguments_text(&routine, true)),
@@ -233,7 +238,8 @@ fn index_definition(index: Oid, column: i32, pretty: bool, context: &EvalContext
     match usize::try_from(column) {
         Ok(0) => {
             let visible = deparse::is_visible(&catalog, table.oid, &context.services.search_path());
-            Some(deparse::index_definition(&catalog, &table, index, !(pretty && visible), context))
+            let qualified = !(pretty && visible);
+            Some(deparse::index_definition(&catalog, &table, index, (qualified, pretty), context))
         }
         // A column that the index hasn't got is an empty text, as in PostgreSQL.
         Ok(column) => Some(deparse::index_column(&table, index, column, context).unwrap_or_default()),

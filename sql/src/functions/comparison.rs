@@ -57,6 +57,12 @@ fn order(a: i64, b: i64) -> Result<Ordering> {
     Ok(a.cmp(&b))
 }
 
+/// A char(n) without the spaces at its end, which do not count.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    &text[..text.len() - spaces]
+}
+
 pub fn register(r: &mut Registry) {
     six!(r, "bool", Bool, Bool, same);
     six!(r, "int2", Int2, Int2, same);
@@ -113,8 +119,12 @@ pub fn register(r: &mut Registry) {
         scalar!(r, name, |a: &Datum, b: &Datum| compare_datums(a, b).is_eq());
     }
     scalar!(r, "xidneq", |a: &Datum, b: &Datum| compare_datums(a, b).is_ne());
-    six_scalar!(r, "bpchareq", "bpcharne", "bpcharlt", "bpcharle", "bpchargt", "bpcharge",
-        |context; a: &Datum, b: &Datum| Ok::<Ordering, Error>(compare_as(a, b, crate::types::Type::BPCHAR)));
+    compare_text!(r, "bpchareq", |a: &[u8], b: &[u8]| unpadded(a) == unpadded(b));
+    compare_text!(r, "bpcharne", |a: &[u8], b: &[u8]| unpadded(a) != unpadded(b));
+    compare_text!(r, "bpcharlt", |a: &[u8], b: &[u8]| unpadded(a) < unpadded(b));
+    compare_text!(r, "bpcharle", |a: &[u8], b: &[u8]| unpadded(a) <= unpadded(b));
+    compare_text!(r, "bpchargt", |a: &[u8], b: &[u8]| unpadded(a) > unpadded(b));
+    compare_text!(r, "bpcharge", |a: &[u8], b: &[u8]| unpadded(a) >= unpadded(b));
 
     // Across the date and time types: everything becomes a timestamp.
     six_scalar!(r, "date_eq_timestamp", "date_ne_timestamp", "date_lt_timestamp", "date_le_timestamp",

@@ -296,8 +296,9 @@ impl Parser<'_> {
             }
             Some(K::Set) if matches!(self.keyword_ahead(1), Some(K::Logged | K::Unlogged)) => {
                 self.advance();
+                let unlogged = self.is(K::Unlogged);
                 self.advance();
-                Ok(AlterTableAction::Stored)
+                Ok(AlterTableAction::SetUnlogged(unlogged))
             }
             Some(K::Set) if self.keyword_ahead(1) == Some(K::Without) => {
                 self.advance();
@@ -328,7 +329,8 @@ impl Parser<'_> {
             }
             Some(K::Reset) if self.is_symbol_ahead(1, b'(') => {
                 self.advance();
-                Ok(AlterTableAction::SetOptions(self.storage_options()?))
+                let names = self.storage_options()?.into_iter().map(|(name, _)| name).collect();
+                Ok(AlterTableAction::ResetOptions(names))
             }
             Some(
                 K::Attach

@@ -728,7 +728,7 @@ pub enum TypeDefinition {
     Enum(Vec<String>),
     Composite(Vec<ColumnDefinitionItem>),
     /// Options as they are written.
-    Range(Vec<(Name, ObjectName)>),
+    Range(Vec<(Name, TypeName)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -1213,7 +1213,9 @@ pub enum AlterTableAction {
     SetStatistics(Name, i32),
     /// SET STORAGE, SET COMPRESSION, SET (…) and RESET (…) of a column: known to have no effect here.
     SetStorage(Name),
-    /// SET LOGGED, CLUSTER ON and their like: how PostgreSQL stores a table, which is without effect here.
+    /// SET UNLOGGED, SET LOGGED.
+    SetUnlogged(bool),
+    /// CLUSTER ON and their like: how PostgreSQL stores a table, which is without effect here.
     Stored,
     RenameColumn {
         from: Name,
@@ -1227,6 +1229,7 @@ pub enum AlterTableAction {
     OwnerTo(RoleSpec),
     /// Storage parameters: kept, without effect.
     SetOptions(Vec<(String, Option<String>)>),
+    ResetOptions(Vec<String>),
     /// ENABLE (with ALWAYS or REPLICA) and DISABLE TRIGGER; the letter is pg_trigger.tgenabled.
     /// ENABLE, DISABLE, FORCE and NO FORCE ROW LEVEL SECURITY.
     SetRowSecurity(RowSecurity),

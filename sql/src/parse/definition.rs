@@ -831,13 +831,26 @@ impl Parser<'_> {
     fn create_view(&mut self, replace: bool, temporary: bool) -> Result<StatementKind> {
         let name = self.object_name()?;
         let columns = self.optional_columns()?;
-        let options = if self.eat(K::With) { self.storage_options()? } else { Vec::new() };
+        let mut options = if self.eat(K::With) { self.storage_options()? } else { Vec::new() };
         self.expect(K::As)?;
         let from = self.at;
         let query = self.query()?;
         let text = self.text_from(from);
         if self.is(K::With) {
-            return Err(Error::unsupported("WITH CHECK OPTION").at(self.position()));
+            let position = self.position();
+            self.advance();
+            let local = self.eat(K::Local);
+            if !local {
+                self.eat(K::Cascaded);
+            }
+            self.expect(K::Check)?;
+            self.expect(K::Option)?;
+            if options.iter().any(|(name, _)| name == "check_option") {
+                let message = "parameter \"check_option\" specified more than once";
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(position));
+            }
+            let value = if local { "local" } else { "cascaded" };
+            options.push(("check_option".to_owned(), Some(value.to_owned())));
         }
         Ok(StatementKind::CreateView { name, columns, replace, temporary, options, query, text })
     }

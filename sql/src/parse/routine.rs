@@ -393,9 +393,13 @@ impl Parser<'_> {
         }
         if self.eat(K::For) {
             self.eat(K::Each);
-            trigger.each_row = self.eat(K::Row);
-            if !trigger.each_row {
-                self.expect(K::Statement)?;
+            if constraint {
+                self.expect(K::Row)?;
+            } else {
+                trigger.each_row = self.eat(K::Row);
+                if !trigger.each_row {
+                    self.expect(K::Statement)?;
+                }
             }
         }
         if self.eat(K::When) {

@@ -1,35 +1,33 @@
-//! EXPLAIN's text form, in PostgreSQL's words. Projections are not shown, a filter is shown at the node it filters.
+//! EXPLAIN: the plan as a tree of what there is to show ([`Shown`]), in PostgreSQL's words and under its names, which
+//! `explain_format.rs` writes as text, JSON, YAML or XML. Projections are not shown, a filter is shown at the node it filters.
 
 use super::deparse::{Names, PlanNames, deparse, quote_identifier};
+use super::explain_format::{Actual, Part, Relationship, Shown, Value};
 use super::logical::{JoinKind, ModifyKind};
-use super::node::{Access, Bounds, Equal, Key, Node, Operator, TableScan};
+use super::node::{Access, Bounds, Equal, Estimate, Key, Node, Operator, TableScan};
 use super::{ExplainOptions, Plan, Subquery};
+use crate::catalog::Catalog;
 use crate::exec::runtime::Counter;
 use crate::expr::{ColumnId, Expr, conjunction};
 use crate::parse::ast::SetOperator;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The lines of EXPLAIN's text form. `execution` adds the ANALYZE figures.
+/// What EXPLAIN shows of a plan. `execution` adds the ANALYZE figures.
 pub fn explain(
     plan: &Plan,
     execution: Option<&crate::exec::Execution>,
     options: &ExplainOptions,
-) -> Vec<String> {
+    catalog: &Catalog,
+) -> Shown {
     let counters = execution.map(|execution| execution.counters());
     let mut relations = HashSet::new();
     count_relations(&plan.root, &mut relations);
     plan.ctes.iter().for_each(|cte| count_relations(&cte.node, &mut relations));
     plan.subqueries.iter().for_each(|query| count_relations(&query.node, &mut relations));
-    let printer = Printer {
-        plan,
-        options,
-        counters,
-        qualified: relations.len() > 1,
-        lines: Vec::new(),
-        shown: HashSet::new(),
-    };
-    printer.run()
+    let mut printer =
+        Printer { plan, options, catalog, counters, qualified: relations.len() > 1, shown: HashSet::new() };
+    printer.node(&plan.root, &[], &[], None, true)
 }
 
 fn count_relations(node: &Node, out: &mut HashSet<String>) {
@@ -46,117 +44,186 @@ fn count_relations(node: &Node, out: &mut HashSet<String>) {
 struct Printer<'p> {
     plan: &'p Plan,
     options: &'p ExplainOptions,
+    catalog: &'p Catalog,
     counters: Option<Vec<Counter>>,
     qualified: bool,
-    lines: Vec<String>,
+    /// Subqueries, each of which is shown once.
     shown: HashSet<usize>,
 }
 
 impl<'p> Printer<'p> {
-    fn run(mut self) -> Vec<String> {
-        let plan = self.plan;
-        self.node(&plan.root, None, &[], &[]);
-        self.lines
-    }
-
-    /// `arrow`: how far the `->` is indented; None at the top. `filters` and `columns`: conditions of Filter nodes above.
+    /// `filters` and `columns`: conditions of Filter nodes above; `outputs`: of a projection above.
     fn node(
         &mut self,
         node: &'p Arc<Node>,
-        arrow: Option<usize>,
         filters: &[&'p Expr],
         columns: &'p [ColumnId],
-    ) {
+        outputs: Option<(&'p [Expr], &'p [ColumnId])>,
+        is_root: bool,
+    ) -> Shown {
         match &node.operator {
-            Operator::Project { input, outputs } => {
-                self.node(input, arrow, filters, columns);
-                self.subqueries(outputs.iter(), arrow.map_or(2, |arrow| arrow + 6));
-                return;
+            Operator::Project { input, outputs: own } => {
+                let shown_outputs = outputs.or(Some((own, &input.columns)));
+                let mut shown = self.node(input, filters, columns, shown_outputs, is_root);
+                self.subqueries(own.iter(), &mut shown);
+                return shown;
             }
             Operator::Filter { input, conditions } => {
                 let own: Vec<&Expr> = conditions.iter().chain(filters.iter().copied()).collect();
-                self.node(input, arrow, &own, &input.columns);
-                return;
+                return self.node(input, &own, &input.columns, outputs, is_root);
             }
-            Operator::Subquery { input, .. } => return self.node(input, arrow, filters, columns),
+            Operator::Subquery { input, .. } => return self.node(input, filters, columns, outputs, is_root),
             _ => {}
         }
-        let title = self.title(node);
-        let line = format!("{title}{}{}", self.cost(node), self.actual(node));
-        let body = match arrow {
-            None => {
-                self.lines.push(line);
-                2
-            }
-            Some(arrow) => {
-                self.lines.push(format!("{}->  {line}", " ".repeat(arrow)));
-                arrow + 6
-            }
+        let mut shown = Shown {
+            title: self.title(node),
+            kind: kind(node),
+            header: self.header(node),
+            estimate: node.estimate,
+            actual: self.actual(node),
+            parts: Vec::new(),
         };
-        if arrow.is_none() {
+        if is_root {
             for cte in &self.plan.ctes {
-                self.lines.push(format!("{}CTE {}", " ".repeat(body), quote_identifier(&cte.name)));
-                self.node(&cte.node, Some(body + 2), &[], &[]);
+                let label = format!("CTE {}", quote_identifier(&cte.name));
+                let query = self.node(&cte.node, &[], &[], None, false);
+                shown.parts.push(Part::Sub(Relationship::InitPlan, label, Box::new(query)));
             }
         }
-        self.details(node, body);
+        if self.options.verbose {
+            let list = match outputs {
+                Some((exprs, over)) => self.each(exprs, over),
+                None => {
+                    let names = self.names(&node.columns);
+                    (0..node.columns.len()).map(|at| names.column(at)).collect()
+                }
+            };
+            if !list.is_empty() {
+                shown.parts.push(Part::property("Output", Value::List(list)));
+            }
+        }
+        self.details(node, &mut shown);
         if !filters.is_empty() {
             let conditions: Vec<Expr> = filters.iter().map(|filter| (*filter).clone()).collect();
-            self.condition("Filter", conditions, columns, body);
-            self.removed(node, body);
-            self.subqueries(filters.iter().copied(), body);
+            self.condition("Filter", conditions, columns, &mut shown);
+            self.removed(node, &mut shown);
+            self.subqueries(filters.iter().copied(), &mut shown);
         }
         match &node.operator {
             Operator::HashJoin { left, right, .. } => {
-                self.node(left, Some(body), &[], &[]);
-                let line = format!("{}->  Hash{}", " ".repeat(body), self.cost(right));
-                self.lines.push(line);
-                self.node(right, Some(body + 6), &[], &[]);
+                let outer = self.node(left, &[], &[], None, false);
+                shown.parts.push(Part::Input(Relationship::Outer, Box::new(outer)));
+                let inner = self.node(right, &[], &[], None, false);
+                let hash = Shown {
+                    title: "Hash".into(),
+                    kind: vec![("Node Type", Value::text("Hash"))],
+                    header: Vec::new(),
+                    estimate: Estimate { startup: right.estimate.startup, ..right.estimate },
+                    actual: None,
+                    parts: vec![Part::Input(Relationship::Outer, Box::new(inner))],
+                };
+                shown.parts.push(Part::Input(Relationship::Inner, Box::new(hash)));
             }
-            _ => {
-                for input in node.inputs() {
-                    self.node(input, Some(body), &[], &[]);
+            operator => {
+                for (at, input) in node.inputs().into_iter().enumerate() {
+                    let relationship = match (operator, at) {
+                        (Operator::Append { .. }, _) => Relationship::Member,
+                        (_, 0) => Relationship::Outer,
+                        _ => Relationship::Inner,
+                    };
+                    let input = self.node(input, &[], &[], None, false);
+                    shown.parts.push(Part::Input(relationship, Box::new(input)));
                 }
             }
         }
+        shown
     }
 
-    fn cost(&self, node: &Node) -> String {
-        let e = &node.estimate;
-        match self.options.costs {
-            true => format!(
-                "  (cost={:.2}..{:.2} rows={:.0} width={:.0})",
-                e.startup,
-                e.total.max(e.startup),
-                e.rows,
-                e.width
-            ),
-            false => String::new(),
-        }
-    }
-
-    fn actual(&self, node: &Node) -> String {
-        let Some(counter) = self.counters.as_ref().and_then(|counters| counters.get(node.id)) else {
-            return String::new();
-        };
-        if counter.loops == 0 {
-            return " (never executed)".into();
-        }
+    fn actual(&self, node: &Node) -> Option<Actual> {
+        let counter = self.counters.as_ref()?.get(node.id)?;
         let loops = counter.loops as f64;
         let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-        let rows = counter.rows as f64 / loops;
-        match self.options.timing {
-            true => format!(
-                " (actual time={:.3}..{:.3} rows={rows:.0} loops={})",
-                millis(counter.startup),
-                millis(counter.total) / loops,
-                counter.loops
-            ),
-            false => format!(" (actual rows={rows:.0} loops={})", counter.loops),
+        Some(match counter.loops {
+            0 => Actual::default(),
+            _ => Actual {
+                startup: millis(counter.startup),
+                total: millis(counter.total) / loops,
+                rows: counter.rows as f64 / loops,
+                loops: counter.loops,
+            },
+        })
+    }
+
+    /// What a structured form tells of a node besides its kind.
+    fn header(&self, node: &Node) -> Vec<(&'static str, Value)> {
+        let mut out: Vec<(&'static str, Value)> = Vec::new();
+        let mut relation = |name: &str, schema: Option<u32>, alias: &str| {
+            out.push(("Relation Name", Value::text(name)));
+            let schema = schema.filter(|_| self.options.verbose);
+            if let Some(schema) = schema.and_then(|schema| schema_name(self.catalog, schema)) {
+                out.push(("Schema", Value::text(schema)));
+            }
+            out.push(("Alias", Value::text(alias)));
+        };
+        match &node.operator {
+            Operator::TableScan(scan) => {
+                relation(&scan.table.name, Some(scan.table.schema), &scan.alias);
+                if let Some(index) = used_index(scan) {
+                    let direction = if scan.backward { "Backward" } else { "Forward" };
+                    out.insert(0, ("Index Name", Value::text(index)));
+                    out.insert(0, ("Scan Direction", Value::text(direction)));
+                }
+            }
+            Operator::System(scan) => relation(scan.relation.name, Some(scan.relation.schema), &scan.alias),
+            Operator::Modify { modify, .. } => {
+                relation(&modify.table.name, Some(modify.table.schema), &modify.alias);
+            }
+            Operator::Values(values) if !values.rows.is_empty() => {
+                out.push(("Alias", Value::text("*VALUES*")));
+            }
+            Operator::Function(scan) => {
+                if let Some(call) = scan.calls.first() {
+                    out.push(("Function Name", Value::text(call.function.name)));
+                }
+                out.push(("Alias", Value::text(&scan.alias)));
+            }
+            Operator::Cte { alias, name, .. } => {
+                out.push(("CTE Name", Value::text(name)));
+                out.push(("Alias", Value::text(alias)));
+            }
+            Operator::WorkTable { alias, .. } => {
+                out.push(("CTE Name", Value::text(alias)));
+                out.push(("Alias", Value::text(alias)));
+            }
+            Operator::HashJoin { join, .. } => {
+                out.push(("Join Type", Value::text(join_type(join.kind))));
+            }
+            Operator::NestedLoop { join, .. } => {
+                out.push(("Join Type", Value::text(join_type(join.kind))));
+            }
+            Operator::SetOperation { operator, all, .. } => {
+                let command = set_command(*operator, *all);
+                out.push(("Command", Value::text(command)));
+            }
+            _ => {}
+        }
+        out
+    }
+
+    fn relation(&self, name: &str, schema: u32, alias: &str) -> String {
+        let schema = Some(schema).filter(|_| self.options.verbose);
+        let shown = match schema.and_then(|schema| schema_name(self.catalog, schema)) {
+            Some(schema) => format!("{}.{}", quote_identifier(schema), quote_identifier(name)),
+            None => quote_identifier(name),
+        };
+        match name == alias {
+            true => shown,
+            false => format!("{shown} {}", quote_identifier(alias)),
         }
     }
 
-    fn relation(&self, name: &str, alias: &str) -> String {
+    /// Of what is in no schema.
+    fn named(&self, name: &str, alias: &str) -> String {
         match name == alias {
             true => quote_identifier(name),
             false => format!("{} {}", quote_identifier(name), quote_identifier(alias)),
@@ -168,13 +235,16 @@ impl<'p> Printer<'p> {
             Operator::Result { .. } => "Result".into(),
             Operator::TableScan(scan) => self.scan_title(scan),
             Operator::System(scan) => {
-                format!("Seq Scan on {}", self.relation(scan.relation.name, &scan.alias))
+                format!(
+                    "Seq Scan on {}",
+                    self.relation(scan.relation.name, scan.relation.schema, &scan.alias)
+                )
             }
             Operator::Values(values) if values.rows.is_empty() => "Result".into(),
             Operator::Values(_) => "Values Scan on \"*VALUES*\"".into(),
             Operator::Function(scan) => {
                 let name = scan.calls.first().map_or("", |call| call.function.name);
-                format!("Function Scan on {}", self.relation(name, &scan.alias))
+                format!("Function Scan on {}", self.named(name, &scan.alias))
             }
             Operator::ProjectSet { .. } => "ProjectSet".into(),
             Operator::Limit { .. } => "Limit".into(),
@@ -198,42 +268,27 @@ impl<'p> Printer<'p> {
             },
             Operator::Append { .. } => "Append".into(),
             Operator::SetOperation { operator, all, .. } => {
-                let word = match operator {
-                    SetOperator::Intersect => "Intersect",
-                    SetOperator::Except => "Except",
-                    SetOperator::Union => "Union",
-                };
-                format!("HashSetOp {word}{}", if *all { " All" } else { "" })
+                format!("HashSetOp {}", set_command(*operator, *all))
             }
             Operator::Materialize { .. } => "Materialize".into(),
-            Operator::Cte { alias, name, .. } => format!("CTE Scan on {}", self.relation(name, alias)),
+            Operator::Cte { alias, name, .. } => format!("CTE Scan on {}", self.named(name, alias)),
             Operator::Recursive { .. } => "Recursive Union".into(),
             Operator::WorkTable { alias, .. } => format!("WorkTable Scan on {}", quote_identifier(alias)),
             Operator::LockRows { .. } => "LockRows".into(),
             Operator::Modify { modify, .. } => {
-                let verb = match modify.kind {
-                    ModifyKind::Insert => "Insert",
-                    ModifyKind::Update => "Update",
-                    ModifyKind::Delete => "Delete",
-                    ModifyKind::Merge => "Merge",
-                };
-                format!("{verb} on {}", self.relation(&modify.table.name, &modify.alias))
+                let relation = self.relation(&modify.table.name, modify.table.schema, &modify.alias);
+                format!("{} on {relation}", verb(modify.kind))
             }
             Operator::Filter { .. } | Operator::Project { .. } | Operator::Subquery { .. } => String::new(),
         }
     }
 
     fn scan_title(&self, scan: &TableScan) -> String {
-        let relation = self.relation(&scan.table.name, &scan.alias);
-        let index = match &scan.access {
-            Access::Index { index, .. } => Some(&scan.table.indexes[*index]),
-            Access::Full if scan.backward => scan.table.indexes.iter().find(|index| index.clustered),
-            Access::Full => None,
-        };
+        let relation = self.relation(&scan.table.name, scan.table.schema, &scan.alias);
         let direction = if scan.backward { " Backward" } else { "" };
-        match index {
+        match used_index(scan) {
             Some(index) => {
-                format!("Index Scan{direction} using {} on {relation}", quote_identifier(&index.name))
+                format!("Index Scan{direction} using {} on {relation}", quote_identifier(index))
             }
             None => format!("Seq Scan on {relation}"),
         }
@@ -243,11 +298,13 @@ impl<'p> Printer<'p> {
         PlanNames { plan: self.plan, columns, qualified: self.qualified }
     }
 
-    fn push(&mut self, indent: usize, text: String) {
-        self.lines.push(format!("{}{text}", " ".repeat(indent)));
-    }
-
-    fn condition(&mut self, label: &str, conditions: Vec<Expr>, columns: &[ColumnId], indent: usize) {
+    fn condition(
+        &mut self,
+        label: &'static str,
+        conditions: Vec<Expr>,
+        columns: &[ColumnId],
+        shown: &mut Shown,
+    ) {
         if conditions.is_empty() {
             return;
         }
@@ -255,28 +312,25 @@ impl<'p> Printer<'p> {
         // PostgreSQL encloses a condition, unless it has its parentheses already.
         let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
         let text = if text.starts_with('(') || is_word { text } else { format!("({text})") };
-        self.push(indent, format!("{label}: {text}"));
+        shown.parts.push(Part::property(label, Value::Text(text)));
     }
 
     /// A scan's filter is about that scan: its columns need no qualifier.
-    fn scan_condition(&mut self, conditions: Vec<Expr>, columns: &[ColumnId], indent: usize) {
-        let qualified = std::mem::replace(&mut self.qualified, false);
-        self.condition("Filter", conditions, columns, indent);
+    fn scan_condition(&mut self, conditions: Vec<Expr>, columns: &[ColumnId], shown: &mut Shown) {
+        let qualified = std::mem::replace(&mut self.qualified, self.options.verbose);
+        self.condition("Filter", conditions, columns, shown);
         self.qualified = qualified;
     }
 
-    fn removed(&mut self, node: &Node, indent: usize) {
-        let removed = self
-            .counters
-            .as_ref()
-            .and_then(|counters| counters.get(node.id))
-            .map_or(0, |c| c.removed_by_filter);
-        if removed > 0 {
-            self.push(indent, format!("Rows Removed by Filter: {removed}"));
+    fn removed(&mut self, node: &Node, shown: &mut Shown) {
+        if let Some(counter) = self.counters.as_ref().and_then(|counters| counters.get(node.id)) {
+            let removed = counter.removed_by_filter;
+            let part = Part::counted("Rows Removed by Filter", removed as i64);
+            shown.parts.push(part);
         }
     }
 
-    fn keys(&self, keys: &[Key], columns: &[ColumnId]) -> String {
+    fn keys(&self, keys: &[Key], columns: &[ColumnId]) -> Value {
         let names = self.names(columns);
         let mut parts = Vec::with_capacity(keys.len());
         for key in keys {
@@ -291,22 +345,22 @@ impl<'p> Printer<'p> {
             }
             parts.push(text);
         }
-        parts.join(", ")
+        Value::List(parts)
     }
 
-    fn list(&self, exprs: &[Expr], columns: &[ColumnId]) -> String {
+    fn each(&self, exprs: &[Expr], columns: &[ColumnId]) -> Vec<String> {
         let names = self.names(columns);
-        exprs.iter().map(|expr| deparse(expr, &names)).collect::<Vec<_>>().join(", ")
+        exprs.iter().map(|expr| deparse(expr, &names)).collect()
     }
 
-    fn details(&mut self, node: &'p Node, indent: usize) {
+    fn details(&mut self, node: &'p Node, shown: &mut Shown) {
         match &node.operator {
             Operator::Result { conditions } => {
-                self.condition("One-Time Filter", conditions.clone(), &[], indent);
-                self.subqueries(conditions.iter(), indent);
+                self.condition("One-Time Filter", conditions.clone(), &[], shown);
+                self.subqueries(conditions.iter(), shown);
             }
             Operator::Values(values) if values.rows.is_empty() => {
-                self.push(indent, "One-Time Filter: false".into());
+                shown.parts.push(Part::property("One-Time Filter", Value::text("false")));
             }
             Operator::TableScan(scan) => {
                 if let Access::Index { bounds, .. } = &scan.access {
@@ -314,86 +368,88 @@ impl<'p> Printer<'p> {
                     let names = TableScanNames { printer: self, scan };
                     let text = deparse(&conjunction(bounds.conditions.clone()), &names);
                     if !bounds.conditions.is_empty() {
-                        self.push(indent, format!("Index Cond: {text}"));
+                        shown.parts.push(Part::property("Index Cond", Value::Text(text)));
                     }
                 }
                 if let Access::Index { index, bounds } = &scan.access {
-                    self.subquery_bounds(scan, *index, bounds, indent);
+                    self.subquery_bounds(scan, *index, bounds, shown);
                 }
-                self.scan_condition(scan.filter.clone(), &node.columns, indent);
-                self.removed(node, indent);
-                self.subqueries(scan.filter.iter(), indent);
+                self.scan_condition(scan.filter.clone(), &node.columns, shown);
+                self.removed(node, shown);
+                self.subqueries(scan.filter.iter(), shown);
             }
-            Operator::System(scan) => self.scan_condition(scan.filter.clone(), &node.columns, indent),
+            Operator::System(scan) => self.scan_condition(scan.filter.clone(), &node.columns, shown),
             Operator::Sort { input, keys, .. } => {
-                let text = self.keys(keys, &input.columns);
-                self.push(indent, format!("Sort Key: {text}"));
+                let keys = self.keys(keys, &input.columns);
+                shown.parts.push(Part::property("Sort Key", keys));
             }
             Operator::Aggregate { input, aggregate } if !aggregate.sets.is_empty() => {
+                let mut sets = Vec::new();
                 for set in &aggregate.sets {
                     let groups: Vec<Expr> = set.iter().map(|at| aggregate.groups[*at].clone()).collect();
-                    match groups.is_empty() {
-                        true => self.push(indent, "Group Key: ()".into()),
-                        false => {
-                            let text = self.list(&groups, &input.columns);
-                            self.push(indent, format!("Hash Key: {text}"));
-                        }
-                    }
+                    let keys = self.each(&groups, &input.columns);
+                    let line = match keys.is_empty() {
+                        true => "Group Key: ()".to_owned(),
+                        false => format!("Hash Key: {}", keys.join(", ")),
+                    };
+                    shown.parts.push(Part::Line(line));
+                    sets.push(format!("({})", keys.join(", ")));
                 }
+                shown.parts.push(Part::Structured("Grouping Sets", Value::List(sets)));
             }
             Operator::Aggregate { input, aggregate } if !aggregate.groups.is_empty() => {
-                let text = self.list(&aggregate.groups, &input.columns);
-                self.push(indent, format!("Group Key: {text}"));
+                let keys = self.each(&aggregate.groups, &input.columns);
+                shown.parts.push(Part::property("Group Key", Value::List(keys)));
             }
             Operator::Distinct { input, on: None } => {
                 let names = self.names(&input.columns);
                 let columns: Vec<String> = (0..input.columns.len()).map(|at| names.column(at)).collect();
-                self.push(indent, format!("Group Key: {}", columns.join(", ")));
+                shown.parts.push(Part::property("Group Key", Value::List(columns)));
             }
             Operator::HashJoin { left, right, join } => {
                 let both: Vec<ColumnId> = left.columns.iter().chain(&right.columns).copied().collect();
-                self.condition("Hash Cond", join.conditions.clone(), &both, indent);
-                self.condition("Join Filter", join.residual.clone(), &both, indent);
-                self.subqueries(join.residual.iter(), indent);
+                self.condition("Hash Cond", join.conditions.clone(), &both, shown);
+                self.condition("Join Filter", join.residual.clone(), &both, shown);
+                self.subqueries(join.residual.iter(), shown);
             }
             Operator::NestedLoop { left, right, join } => {
                 let both: Vec<ColumnId> = left.columns.iter().chain(&right.columns).copied().collect();
-                self.condition("Join Filter", join.conditions.clone(), &both, indent);
-                self.subqueries(join.conditions.iter(), indent);
+                self.condition("Join Filter", join.conditions.clone(), &both, shown);
+                self.subqueries(join.conditions.iter(), shown);
             }
             Operator::Modify { modify, .. } => {
                 if let Some(clause) = &modify.on_conflict {
                     let action = if clause.update.is_some() { "UPDATE" } else { "NOTHING" };
-                    self.push(indent, format!("Conflict Resolution: {action}"));
+                    shown.parts.push(Part::property("Conflict Resolution", Value::text(action)));
                     if let Some(arbiters) = &clause.arbiters {
                         let names: Vec<String> = arbiters
                             .iter()
                             .map(|at| quote_identifier(&modify.table.indexes[*at].name))
                             .collect();
-                        self.push(indent, format!("Conflict Arbiter Indexes: {}", names.join(", ")));
+                        shown.parts.push(Part::property("Conflict Arbiter Indexes", Value::List(names)));
                     }
                 }
-                self.subqueries(modify.assignments.iter().map(|(_, expr)| expr), indent);
+                self.subqueries(modify.assignments.iter().map(|(_, expr)| expr), shown);
             }
             _ => {}
         }
     }
 
     /// Bounds by a subquery's value are not among the conditions kept for show.
-    fn subquery_bounds(&mut self, scan: &TableScan, index: usize, bounds: &Bounds, indent: usize) {
+    fn subquery_bounds(&mut self, scan: &TableScan, index: usize, bounds: &Bounds, shown: &mut Shown) {
         for (equal, key) in bounds.equal.iter().zip(&scan.table.indexes[index].keys) {
             let (Equal::Value(value), Some(column)) = (equal, key.column) else { continue };
             if value.has_subquery() {
                 let names = TableScanNames { printer: self, scan };
-                let text = format!("Index Cond: ({} = {})", names.column(column), deparse(value, &names));
-                self.push(indent, text);
-                self.subqueries(std::iter::once(value), indent);
+                let text = format!("({} = {})", names.column(column), deparse(value, &names));
+                shown.parts.push(Part::property("Index Cond", Value::Text(text)));
+                self.subqueries(std::iter::once(value), shown);
             }
         }
     }
 
     /// Plans of the subqueries that expressions hold, each once.
-    fn subqueries<'e>(&mut self, exprs: impl Iterator<Item = &'e Expr>, indent: usize) {
+    fn subqueries<'e>(&mut self, exprs: impl Iterator<Item = &'e Expr>, shown: &mut Shown) {
         let mut found: Vec<Arc<Subquery>> = Vec::new();
         for expr in exprs {
             expr.any(&mut |part| {
@@ -409,14 +465,14 @@ impl<'p> Printer<'p> {
             }
             use super::logical::SublinkKind::{All, Any};
             let number = query.index + 1;
-            let label = match query.is_constant && !matches!(query.kind, Any | All) {
-                true => format!("InitPlan {number} (returns ${})", number - 1),
-                false => format!("SubPlan {number}"),
+            let (relationship, label) = match query.is_constant && !matches!(query.kind, Any | All) {
+                true => (Relationship::InitPlan, format!("InitPlan {number} (returns ${})", number - 1)),
+                false => (Relationship::SubPlan, format!("SubPlan {number}")),
             };
-            self.push(indent, label);
             let plan = self.plan;
             if let Some(query) = plan.subqueries.get(query.index) {
-                self.node(&query.node, Some(indent + 2), &[], &[]);
+                let query = self.node(&query.node, &[], &[], None, false);
+                shown.parts.push(Part::Sub(relationship, label, Box::new(query)));
             }
         }
     }
@@ -431,7 +487,10 @@ struct TableScanNames<'a, 'p> {
 impl Names for TableScanNames<'_, '_> {
     fn column(&self, index: usize) -> String {
         let column = self.scan.table.columns.get(index).map_or("?", |column| column.name.as_str());
-        quote_identifier(column)
+        match self.printer.options.verbose {
+            true => format!("{}.{}", quote_identifier(&self.scan.alias), quote_identifier(column)),
+            false => quote_identifier(column),
+        }
     }
     fn slot(&self, index: usize) -> String {
         self.printer.names(&[]).slot(index)
@@ -446,5 +505,97 @@ fn kind_word(kind: JoinKind) -> &'static str {
         JoinKind::Full => "Full",
         JoinKind::Semi => "Semi",
         JoinKind::Anti => "Anti",
+    }
+}
+
+fn join_type(kind: JoinKind) -> &'static str {
+    if kind == JoinKind::Inner { "Inner" } else { kind_word(kind) }
+}
+
+fn verb(kind: ModifyKind) -> &'static str {
+    match kind {
+        ModifyKind::Insert => "Insert",
+        ModifyKind::Update => "Update",
+        ModifyKind::Delete => "Delete",
+        ModifyKind::Merge => "Merge",
+    }
+}
+
+fn set_command(operator: SetOperator, all: bool) -> &'static str {
+    match (operator, all) {
+        (SetOperator::Intersect, false) => "Intersect",
+        (SetOperator::Intersect, true) => "Intersect All",
+        (SetOperator::Except, false) => "Except",
+        (SetOperator::Except, true) => "Except All",
+        (SetOperator::Union, false) => "Union",
+        (SetOperator::Union, true) => "Union All",
+    }
+}
+
+/// The index that a scan goes by.
+fn used_index(scan: &TableScan) -> Option<&str> {
+    let index = match &scan.access {
+        Access::Index { index, .. } => Some(&scan.table.indexes[*index]),
+        Access::Full if scan.backward => scan.table.indexes.iter().find(|index| index.clustered),
+        Access::Full => None,
+    };
+    index.map(|index| index.name.as_str())
+}
+
+/// "Node Type" and what belongs to it.
+fn kind(node: &Node) -> Vec<(&'static str, Value)> {
+    let aggregate = |strategy| {
+        vec![
+            ("Node Type", Value::text("Aggregate")),
+            ("Strategy", Value::text(strategy)),
+            ("Partial Mode", Value::text("Simple")),
+        ]
+    };
+    let name = match &node.operator {
+        Operator::Result { .. } => "Result",
+        Operator::TableScan(scan) if used_index(scan).is_some() => "Index Scan",
+        Operator::TableScan(_) | Operator::System(_) => "Seq Scan",
+        Operator::Values(values) if values.rows.is_empty() => "Result",
+        Operator::Values(_) => "Values Scan",
+        Operator::Function(_) => "Function Scan",
+        Operator::ProjectSet { .. } => "ProjectSet",
+        Operator::Limit { .. } => "Limit",
+        Operator::Sort { .. } => "Sort",
+        Operator::Aggregate { aggregate: of, .. } => {
+            let mixed = of.sets.len() > 1 && of.sets.iter().any(Vec::is_empty);
+            return aggregate(match of.groups.is_empty() {
+                _ if mixed => "Mixed",
+                true => "Plain",
+                false => "Hashed",
+            });
+        }
+        Operator::Distinct { on: None, .. } => return aggregate("Hashed"),
+        Operator::Distinct { .. } => "Unique",
+        Operator::Window { .. } => "WindowAgg",
+        Operator::HashJoin { .. } => "Hash Join",
+        Operator::NestedLoop { .. } => "Nested Loop",
+        Operator::Append { .. } => "Append",
+        Operator::SetOperation { .. } => {
+            return vec![("Node Type", Value::text("SetOp")), ("Strategy", Value::text("Hashed"))];
+        }
+        Operator::Materialize { .. } => "Materialize",
+        Operator::Cte { .. } => "CTE Scan",
+        Operator::Recursive { .. } => "Recursive Union",
+        Operator::WorkTable { .. } => "WorkTable Scan",
+        Operator::LockRows { .. } => "LockRows",
+        Operator::Modify { modify, .. } => {
+            let operation = Value::text(verb(modify.kind));
+            return vec![("Node Type", Value::text("ModifyTable")), ("Operation", operation)];
+        }
+        Operator::Filter { .. } | Operator::Project { .. } | Operator::Subquery { .. } => "Result",
+    };
+    vec![("Node Type", Value::text(name))]
+}
+
+fn schema_name(catalog: &Catalog, schema: u32) -> Option<&str> {
+    match schema {
+        crate::catalog::PG_CATALOG => Some("pg_catalog"),
+        crate::catalog::INFORMATION_SCHEMA => Some("information_schema"),
+        schema => catalog.schema(schema).map(|schema| schema.name.as_str()),
     }
 }

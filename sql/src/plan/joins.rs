@@ -40,6 +40,21 @@ pub fn flatten(plan: Logical, relations: &mut Vec<Logical>, conditions: &mut Vec
     }
 }
 
+/// A tree of inner joins of these relations, in any shape: it is to be flattened again.
+pub fn unflatten(relations: Vec<Logical>, conditions: Vec<Expr>) -> Logical {
+    let join = |left, right, conditions| Logical::Join {
+        kind: JoinKind::Inner,
+        left: Box::new(left),
+        right: Box::new(right),
+        conditions,
+    };
+    let mut tree = relations.into_iter().reduce(|left, right| join(left, right, Vec::new()));
+    if let Some(Logical::Join { conditions: on, .. }) = &mut tree {
+        *on = conditions;
+    }
+    tree.expect("a block has relations")
+}
+
 #[derive(Clone)]
 enum Tree {
     Leaf(usize),

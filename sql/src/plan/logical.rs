@@ -333,6 +333,17 @@ pub struct Modify {
     /// RETURNING, over `returning_columns` (the new row; for DELETE the old) and the input's other columns.
     pub returning: Option<Vec<(ColumnId, Expr)>>,
     pub returning_columns: Vec<ColumnId>,
+    /// CHECK OPTION of the views that the statement goes through, over `returning_columns`.
+    pub checks: Vec<ViewCheck>,
+    /// `table` is a view whose INSTEAD OF triggers get the rows; those of `input` have `target_columns`.
+    pub instead: bool,
+}
+
+/// The conditions of a view that a new row must fulfil.
+#[derive(Clone)]
+pub struct ViewCheck {
+    pub view: Arc<str>,
+    pub conditions: Vec<Expr>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -511,6 +522,7 @@ impl Logical {
                     clause.conditions.iter().for_each(&mut *visit);
                     clause.assignments.iter().for_each(|(_, expr)| visit(expr));
                 }
+                modify.checks.iter().flat_map(|check| &check.conditions).for_each(&mut *visit);
                 modify.returning.iter().flatten().for_each(|(_, expr)| visit(expr));
             }
         }
@@ -584,4 +596,6 @@ pub struct BoundStatement {
     pub permissions: super::permissions::Permissions,
     pub slots: usize,
     pub work_tables: usize,
+    /// Work tables that are a trigger's transition tables.
+    pub transitions: Vec<(usize, String)>,
 }

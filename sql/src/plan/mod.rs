@@ -12,6 +12,7 @@ mod access;
 mod cost;
 pub mod deparse;
 mod explain;
+pub(crate) mod explain_format;
 mod fold;
 pub(crate) mod implied;
 mod joins;
@@ -20,7 +21,7 @@ pub mod node;
 pub mod permissions;
 mod physical;
 pub mod prune;
-mod rules;
+pub(crate) mod rules;
 pub mod short;
 
 pub use explain::explain;
@@ -117,6 +118,8 @@ pub struct Plan {
     /// Which column a slot holds, for EXPLAIN.
     pub slot_columns: std::collections::HashMap<usize, crate::expr::ColumnId>,
     pub work_tables: usize,
+    /// Work tables that are a trigger's transition tables.
+    pub transitions: Vec<(usize, String)>,
     /// How many nodes there are: `Node::id` is below it.
     pub nodes: usize,
 }
@@ -172,4 +175,5 @@ pub struct ExplainOptions {
     pub costs: bool,
     pub timing: bool,
     pub summary: bool,
+    pub format: explain_format::Format,
 }

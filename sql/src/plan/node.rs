@@ -1,7 +1,7 @@
 //! The physical plan: operators with placed expressions, ready to run. Children are behind `Arc`, because the operators of a
 //! running [`crate::exec::Execution`] hold on to the parts they execute.
 
-use super::logical::{AggregateCall, JoinKind, ModifyKind};
+use super::logical::{AggregateCall, JoinKind, ModifyKind, ViewCheck};
 use crate::catalog::{SystemRelation, Table};
 use crate::expr::{ColumnId, Expr};
 use crate::functions::Function;
@@ -137,6 +137,8 @@ pub struct TableScan {
     pub table_oid: bool,
     pub access: Access,
     pub backward: bool,
+    /// Rows may come in any order, and all of them are likely wanted: those behind an index are read in the order in which they lie.
+    pub any_order: bool,
     /// Conditions that the access does not guarantee, over the output.
     pub filter: Vec<Expr>,
 }
@@ -310,6 +312,10 @@ pub struct Modify {
     pub merge: Option<Merge>,
     /// Over: the new (DELETE: old) row by table column, then the input's columns.
     pub returning: Option<Vec<Expr>>,
+    /// CHECK OPTION of views, over the same.
+    pub checks: Vec<ViewCheck>,
+    /// INSTEAD OF triggers of a view: where the input has its columns (INSERT: nowhere).
+    pub instead: Option<Vec<usize>>,
 }
 
 pub struct Merge {

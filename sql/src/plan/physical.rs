@@ -42,6 +42,7 @@ pub fn plan(
         permissions,
         slots,
         work_tables,
+        transitions,
     } = bound;
     let named = relations.len();
     foreign_key_relations(&logical, context, &mut relations);
@@ -132,6 +133,7 @@ pub fn plan(
         slots: planner.slot_count,
         slot_columns: planner.slots.iter().map(|(id, slot)| (*slot, *id)).collect(),
         work_tables,
+        transitions,
         nodes: planner.nodes,
     })
 }
@@ -540,6 +542,14 @@ impl<'a> Planner<'a> {
                 joins::flatten(plan, &mut relations, &mut conditions);
                 joins::plan_block(self, relations, conditions, required)
             }
+            Logical::Join { kind: kind @ (JoinKind::Semi | JoinKind::Anti), left, right, conditions } => {
+                match self.lower_semi_join(kind, *left, *right, conditions)? {
+                    Logical::Join { kind: JoinKind::Semi | JoinKind::Anti, left, right, conditions } => {
+                        self.outer_join(kind, *left, *right, conditions, required)
+                    }
+                    lowered => self.plan(lowered, required),
+                }
+            }
             Logical::Join { kind, left, right, conditions } => {
                 self.outer_join(kind, *left, *right, conditions, required)
             }
@@ -791,6 +801,7 @@ impl<'a> Planner<'a> {
             table_oid: table_oid.is_some(),
             access,
             backward: path.backward,
+            any_order: !path.ordered && limit.is_none(),
             filter,
         }));
         Ok((self.node(operator, columns, estimate), path.ordered))
@@ -885,6 +896,45 @@ impl<'a> Planner<'a> {
         let shown: Vec<Expr> = bounds.conditions.into_iter().filter(|c| !c.has_subquery()).collect();
         let conditions = self.place_all(shown, &scan.columns)?;
         Ok(Bounds { equal, lower, upper, conditions, is_point: bounds.is_point })
+    }
+
+    /// A semi- or anti-join is a filter: where it looks at one relation of a block of inner joins only, and the block doesn't have fewer rows
+    /// than that relation, it is put below the block. Gives back the join itself otherwise.
+    fn lower_semi_join(
+        &mut self,
+        kind: JoinKind,
+        left: Logical,
+        right: Logical,
+        conditions: Vec<Expr>,
+    ) -> Result<Logical> {
+        let join = |left: Logical, right: Logical, conditions| Logical::Join {
+            kind,
+            left: Box::new(left),
+            right: Box::new(right),
+            conditions,
+        };
+        let movable = !conditions.iter().any(|condition| condition.is_volatile() || condition.has_subquery());
+        if !movable || !matches!(left, Logical::Join { kind: JoinKind::Inner, .. }) {
+            return Ok(join(left, right, conditions));
+        }
+        let left_out = left.output_set();
+        let mut read = right.free_columns();
+        conditions.iter().for_each(|condition| condition.columns(&mut read));
+        let mut used = ColumnSet::new();
+        read.iter().filter(|id| left_out.contains(*id)).for_each(|id| used.insert(id));
+        let block_rows = self.estimate(&left)?.rows;
+        let (mut relations, mut on) = (Vec::new(), Vec::new());
+        joins::flatten(left, &mut relations, &mut on);
+        let holder = relations.iter().position(|relation| used.is_subset(&relation.output_set()));
+        if let Some(at) = holder
+            && !used.is_empty()
+            && self.estimate(&relations[at])?.rows <= block_rows
+        {
+            let relation = relations.swap_remove(at);
+            relations.push(join(relation, right, conditions));
+            return Ok(joins::unflatten(relations, on));
+        }
+        Ok(join(joins::unflatten(relations, on), right, conditions))
     }
 
     fn outer_join(
@@ -982,11 +1032,14 @@ impl<'a> Planner<'a> {
                 inputs.push((self.slot(id), Expr::column(position, self.infos[id].data_type)));
             }
         }
-        let right = self.plan(right, required)?;
+        // Of a semi-join's right row nothing comes out.
+        let is_filter = matches!(kind, JoinKind::Semi | JoinKind::Anti);
+        let mut tested = ColumnSet::new();
+        outside.iter().for_each(|condition| condition.columns(&mut tested));
+        let right = self.plan(right, if is_filter { &tested } else { required })?;
         let both: Vec<ColumnId> = left.columns.iter().chain(&right.columns).copied().collect();
         let conditions = self.place_all(outside, &both)?;
-        let columns =
-            if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left.columns.clone() } else { both };
+        let columns = if is_filter { left.columns.clone() } else { both };
         let mut estimate = estimate.unwrap_or_else(|| sum(&left.estimate, &right.estimate));
         estimate.total = left.estimate.total + left.estimate.rows * right.estimate.total;
         let join = Arc::new(node::NestedLoop { kind, conditions, inputs, rescan: true });
@@ -1257,6 +1310,8 @@ impl<'a> Planner<'a> {
                 on_conflict: None,
                 merge: None,
                 returning: None,
+                checks: Vec::new(),
+                instead: None,
             })
         };
         let mut placed = Vec::with_capacity(clauses.len());
@@ -1299,7 +1354,11 @@ impl<'a> Planner<'a> {
             clause.assignments.iter().for_each(|(_, expr)| expr.columns(&mut below));
         }
         modify.returning.iter().flatten().for_each(|(_, expr)| expr.columns(&mut below));
+        modify.checks.iter().flat_map(|check| &check.conditions).for_each(|expr| expr.columns(&mut below));
         below.remove_all(&modify.returning_columns.iter().copied().collect());
+        if modify.instead {
+            modify.target_columns.iter().for_each(|id| below.insert(*id));
+        }
         modify.key.iter().chain(&modify.row).chain(&modify.table_oid).for_each(|id| below.insert(*id));
         let input = self.plan(modify.input, &below)?;
         let targets_others = match modify.kind {
@@ -1311,6 +1370,7 @@ impl<'a> Planner<'a> {
         let missing = || Error::internal("a changed table without its key");
         let (key, row) = match (modify.kind, modify.key, modify.row) {
             (ModifyKind::Insert, ..) => (0, 0),
+            _ if modify.instead => (0, 0),
             (_, Some(key), Some(row)) => {
                 (position(key).ok_or_else(missing)?, position(row).ok_or_else(missing)?)
             }
@@ -1322,6 +1382,14 @@ impl<'a> Planner<'a> {
             .enumerate()
             .filter_map(|(table, id)| position(*id).map(|input| (input, table)))
             .collect();
+        let instead = match (modify.instead, modify.kind) {
+            (false, _) => None,
+            (true, ModifyKind::Insert) => Some(Vec::new()),
+            (true, _) => {
+                let places = modify.target_columns.iter().map(|id| position(*id).ok_or_else(missing));
+                Some(places.collect::<Result<Vec<usize>>>()?)
+            }
+        };
         let merge = match modify.kind {
             ModifyKind::Merge => {
                 Some(self.merge(&modify.table, &modify.alias, &columns, modify.merge, &input.columns)?)
@@ -1354,12 +1422,16 @@ impl<'a> Planner<'a> {
                 Some(node::OnConflict { arbiters: clause.arbiters, update })
             }
         };
+        let over: Vec<ColumnId> = modify.returning_columns.iter().chain(&input.columns).copied().collect();
+        let mut checks = Vec::with_capacity(modify.checks.len());
+        for check in modify.checks {
+            let conditions = self.place_all(check.conditions, &over)?;
+            checks.push(super::logical::ViewCheck { view: check.view, conditions });
+        }
         let mut output = Vec::new();
         let returning = match modify.returning {
             None => None,
             Some(outputs) => {
-                let over: Vec<ColumnId> =
-                    modify.returning_columns.iter().chain(&input.columns).copied().collect();
                 let mut placed = Vec::with_capacity(outputs.len());
                 for (id, expr) in outputs {
                     output.push(id);
@@ -1387,6 +1459,8 @@ impl<'a> Planner<'a> {
             on_conflict,
             merge,
             returning,
+            checks,
+            instead,
         });
         Ok(self.node(Operator::Modify { input, modify }, output, estimate))
     }

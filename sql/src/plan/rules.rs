@@ -620,6 +620,7 @@ pub fn expressions_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)) {
                 clause.conditions.iter_mut().for_each(&mut *visit);
                 clause.assignments.iter_mut().for_each(|(_, expr)| visit(expr));
             }
+            modify.checks.iter_mut().flat_map(|check| &mut check.conditions).for_each(&mut *visit);
             modify.returning.iter_mut().flatten().for_each(|(_, expr)| visit(expr));
         }
     }

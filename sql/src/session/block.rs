@@ -13,11 +13,11 @@
 //! client), down to the innermost savepoint; only the *state* Failed waits for the client's word.
 
 use super::connection::Session;
-use super::core::Characteristics;
+use super::core::{Characteristics, Core};
 use super::engine::now;
 use super::registry::Reason;
 use super::timers::{Slot, Timers};
-use crate::catalog::{Catalog, Constraint};
+use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::constraint::{DeferredMark, run_deferred};
 use crate::parse::ast::{ObjectName, TransactionModes};
@@ -200,6 +200,12 @@ impl Session {
             }
         };
         self.end_transaction(result.is_ok());
+        let activity = &self.core.database_activity;
+        if result.is_ok() {
+            activity.commits.add(1)
+        } else {
+            activity.rollbacks.add(1)
+        }
         let committed = result?;
         match committed.durable_at {
             Some(at) if !synchronous => engine.store().publish_early(at),
@@ -221,17 +227,7 @@ impl Session {
             let message = "SET CONSTRAINTS can only be used in transaction blocks";
             self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
         }
-        let chosen = match names {
-            [] => None,
-            names => {
-                let catalog = self.core.catalog();
-                let mut chosen = Vec::new();
-                for name in names {
-                    self.find_constraints(&catalog, name, &mut chosen)?;
-                }
-                Some(chosen)
-            }
-        };
+        let chosen = chosen_constraints(&self.core, names)?;
         self.core.deferred.borrow_mut().set(chosen.as_deref(), deferred);
         match deferred {
             true => Ok(()),
@@ -239,45 +235,10 @@ impl Session {
         }
     }
 
-    /// Constraints by name, in the first schema of the search path that has any.
-    fn find_constraints(&self, catalog: &Catalog, name: &ObjectName, out: &mut Vec<Oid>) -> Result<()> {
-        let (schema, constraint) = crate::ddl::names::split(catalog, name)?;
-        let schemas: Vec<Oid> = match schema {
-            Some(schema) => {
-                let found = catalog.find_schema(schema);
-                vec![found.ok_or_else(|| crate::ddl::names::no_schema(schema))?.oid]
-            }
-            None => {
-                let path = self.core.search_path.borrow();
-                path.iter()
-                    .filter_map(|schema| catalog.find_schema(schema))
-                    .map(|schema| schema.oid)
-                    .collect()
-            }
-        };
-        for schema in schemas {
-            let tables = catalog.tables().filter(|table| table.schema == schema);
-            let named = tables.flat_map(|table| &table.constraints).filter(|found| found.name == constraint);
-            let found: Vec<&Constraint> = named.collect();
-            if found.is_empty() {
-                continue;
-            }
-            for constraint in found {
-                if !constraint.deferrable {
-                    let message = format!("constraint \"{}\" is not deferrable", constraint.name);
-                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-                }
-                out.push(constraint.oid);
-            }
-            return Ok(());
-        }
-        let message = format!("constraint \"{constraint}\" does not exist");
-        Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
-    }
-
     pub(super) fn rollback(&mut self) {
         if let Some(transaction) = self.block.transaction.take() {
             transaction.into_inner().rollback();
+            self.core.database_activity.rollbacks.add(1);
         }
         self.end_transaction(false);
     }
@@ -294,6 +255,7 @@ impl Session {
         self.core.cursors.borrow_mut().clear();
         self.core.stop_acting(0);
         self.core.routine_stack.set(None);
+        self.core.transitions.take();
         let mut created = self.core.created_trees.borrow_mut();
         if !created.is_empty() {
             self.core.engine.runtime.trees_settled(&created);
@@ -492,4 +454,56 @@ fn only_in_block(command: &str) -> Error {
 pub(super) fn in_failed_transaction() -> Error {
     let message = "current transaction is aborted, commands ignored until end of transaction block";
     Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, message)
+}
+
+/// What SET CONSTRAINTS names; None: ALL.
+pub(super) fn chosen_constraints(core: &Core, names: &[ObjectName]) -> Result<Option<Vec<Oid>>> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let catalog = core.catalog();
+    let mut chosen = Vec::new();
+    for name in names {
+        find_constraints(core, &catalog, name, &mut chosen)?;
+    }
+    Ok(Some(chosen))
+}
+
+/// Constraints by name, in the first schema of the search path that has any.
+fn find_constraints(core: &Core, catalog: &Catalog, name: &ObjectName, out: &mut Vec<Oid>) -> Result<()> {
+    let (schema, constraint) = crate::ddl::names::split(catalog, name)?;
+    let schemas: Vec<Oid> = match schema {
+        Some(schema) => {
+            let found = catalog.find_schema(schema);
+            vec![found.ok_or_else(|| crate::ddl::names::no_schema(schema))?.oid]
+        }
+        None => {
+            let path = core.search_path.borrow();
+            path.iter().filter_map(|schema| catalog.find_schema(schema)).map(|schema| schema.oid).collect()
+        }
+    };
+    for schema in schemas {
+        let tables = catalog.tables().filter(|table| table.schema == schema);
+        let found: Vec<(Oid, bool)> = tables
+            .flat_map(|table| {
+                let own = table.constraints.iter().filter(|found| found.name == constraint);
+                let triggers = table.triggers.iter().filter(|t| t.constraint && t.name == constraint);
+                own.map(|found| (found.oid, found.deferrable))
+                    .chain(triggers.map(|found| (found.oid, found.deferrable)))
+            })
+            .collect();
+        if found.is_empty() {
+            continue;
+        }
+        for (oid, deferrable) in found {
+            if !deferrable {
+                let message = format!("constraint \"{constraint}\" is not deferrable");
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            out.push(oid);
+        }
+        return Ok(());
+    }
+    let message = format!("constraint \"{constraint}\" does not exist");
+    Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
 }

@@ -104,6 +104,11 @@ impl Session {
             superuser: role.superuser,
             database: database.name.as_str().into(),
             database_oid: database.oid,
+            database_activity: {
+                let activity = engine.runtime.activity().database(database.oid);
+                activity.sessions.add(1);
+                activity
+            },
             render: RefCell::new(Arc::new(settings.typed().render.clone())),
             search_path: RefCell::new(settings.typed().search_path.clone()),
             synchronous_commit: Cell::new(true),
@@ -127,6 +132,8 @@ impl Session {
             path_of: Cell::new((0, 0)),
             told_superuser: Cell::new((role.oid, role.superuser)),
             routine_stack: Cell::new(None),
+            trigger_depth: Cell::new(0),
+            transitions: RefCell::default(),
             domains: Default::default(),
             deferred: RefCell::default(),
             notify: RefCell::default(),

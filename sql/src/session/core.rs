@@ -30,6 +30,7 @@ pub(crate) struct Core {
     pub superuser: bool,
     pub database: Arc<str>,
     pub database_oid: Oid,
+    pub database_activity: Arc<crate::catalog::activity::DatabaseActivity>,
     /// Derived from the settings, by `settings_changed`.
     pub render: RefCell<Arc<RenderSettings>>,
     pub search_path: RefCell<Arc<[String]>>,
@@ -68,6 +69,10 @@ pub(crate) struct Core {
     pub told_superuser: Cell<(Oid, bool)>,
     /// About where the stack was when the outermost function was called.
     pub routine_stack: Cell<Option<usize>>,
+    /// How many trigger functions are running, one within the other.
+    pub trigger_depth: Cell<i32>,
+    /// Of the trigger function that runs.
+    pub transitions: RefCell<Option<Arc<crate::exec::transition::Transitions>>>,
     /// Domains' checks, bound for a version of the catalog.
     pub domains: RefCell<crate::exec::domain::Cache>,
     /// NOTIFY and LISTEN wait for the commit, too.
@@ -827,6 +832,12 @@ impl Services for StatementContext<'_> {
     }
     fn deferred(&self) -> Option<&RefCell<crate::exec::constraint::Deferred>> {
         Some(&self.core.deferred)
+    }
+    fn trigger_depth(&self) -> i32 {
+        self.core.trigger_depth.get()
+    }
+    fn transitions(&self) -> Option<Arc<crate::exec::transition::Transitions>> {
+        self.core.transitions.borrow().clone()
     }
     fn check_interrupt(&self) -> Result<()> {
         self.core.registration.check()

@@ -9,8 +9,9 @@ use crate::column::BATCH_ROWS;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::parse::ast::Explain;
+use crate::plan::explain_format::{Format, Frame, write};
 use crate::plan::{ExplainOptions, Plan, explain};
-use crate::types::Datum;
+use crate::types::{Datum, Type};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ impl Session {
         let plan = self.ready_plan(&portal.prepared)?;
         self.core.check_permissions(&plan)?;
         let planning = started.elapsed();
-        let mut lines;
-        if options.analyze {
+        let catalog = self.core.catalog();
+        let lines = if options.analyze {
             let fields = portal.result.fields.clone();
             self.run_plan(portal, plan.clone())?;
             portal.set_fields(fields.as_deref())?;
@@ -37,22 +38,37 @@ impl Session {
                 while execution.next(&context)?.is_some() {}
                 Ok(())
             })?;
-            lines = explain(&plan, Some(&execution), &options);
-            add_summary(&mut lines, &options, planning, started.elapsed());
+            let taken = started.elapsed();
+            write(
+                &explain(&plan, Some(&execution), &options, &catalog),
+                &frame(&options, planning, Some(taken)),
+            )
         } else {
-            lines = explain(&plan, None, &options);
-        }
+            write(&explain(&plan, None, &options, &catalog), &frame(&options, planning, None))
+        };
         let batches = text_batches(lines.iter().map(|line| vec![Some(line.as_str())]), 1);
         portal.run = Run::Rows { batches, tag: Tag::Fixed("EXPLAIN") };
         Ok(())
     }
 }
 
-fn add_summary(lines: &mut Vec<String>, options: &ExplainOptions, planning: Duration, execution: Duration) {
-    if options.summary {
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        lines.push(format!("Planning Time: {:.3} ms", millis(planning)));
-        lines.push(format!("Execution Time: {:.3} ms", millis(execution)));
+fn frame(options: &ExplainOptions, planning: Duration, execution: Option<Duration>) -> Frame {
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    Frame {
+        format: options.format,
+        costs: options.costs,
+        timing: options.timing,
+        analyze: options.analyze,
+        planning: options.summary.then(|| millis(planning)),
+        execution: execution.filter(|_| options.summary).map(millis),
+    }
+}
+
+/// The type of EXPLAIN's one column.
+pub(crate) fn result_type(options: &[(String, Option<String>)]) -> Type {
+    match parse_options(options) {
+        Ok(ExplainOptions { format: Format::Json, .. }) => Type::JSON,
+        _ => Type::TEXT,
     }
 }
 
@@ -65,16 +81,20 @@ pub(crate) fn explain_nested<T>(
 ) -> Result<Vec<String>> {
     let options = parse_options(options)?;
     let started = Instant::now();
+    let catalog = nested.core.catalog();
     if !options.analyze {
-        return Ok(explain(&nested.ready(get)?.0, None, &options));
+        let plan = nested.ready(get)?.0;
+        return Ok(write(
+            &explain(&plan, None, &options, &catalog),
+            &frame(&options, started.elapsed(), None),
+        ));
     }
     let mut running = nested.start_with(get, values, Execution::instrumented)?;
     let planning = started.elapsed();
     let started = Instant::now();
     while running.next(nested, BATCH_ROWS)?.is_some() {}
-    let mut lines = explain(running.plan(), Some(running.execution()), &options);
-    add_summary(&mut lines, &options, planning, started.elapsed());
-    Ok(lines)
+    let shown = explain(running.plan(), Some(running.execution()), &options, &catalog);
+    Ok(write(&shown, &frame(&options, planning, Some(started.elapsed()))))
 }
 
 fn eval_of<'a>(context: &ExecContext<'a>) -> crate::functions::EvalContext<'a> {
@@ -90,6 +110,7 @@ fn eval_of<'a>(context: &ExecContext<'a>) -> crate::functions::EvalContext<'a> {
 fn parse_options(options: &[(String, Option<String>)]) -> Result<ExplainOptions> {
     let mut parsed = ExplainOptions { costs: true, timing: true, ..ExplainOptions::default() };
     let mut summary = None;
+    let (mut timing, mut wal) = (false, false);
     for (name, value) in options {
         let on = || match value {
             None => Ok(true),
@@ -101,17 +122,39 @@ fn parse_options(options: &[(String, Option<String>)]) -> Result<ExplainOptions>
             "analyze" => parsed.analyze = on()?,
             "verbose" => parsed.verbose = on()?,
             "costs" => parsed.costs = on()?,
-            "timing" => parsed.timing = on()?,
+            "timing" => {
+                timing = true;
+                parsed.timing = on()?;
+            }
             "summary" => summary = Some(on()?),
-            "buffers" | "wal" | "settings" => {
+            // Known, and there is nothing to show for them.
+            "buffers" | "settings" => {
                 on()?;
             }
-            "format" if value.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("text")) => {}
-            "format" => return Err(Error::unsupported("EXPLAIN with a FORMAT other than TEXT")),
+            "wal" => wal = on()?,
+            "format" => {
+                let text = value.as_deref().unwrap_or_default();
+                parsed.format = match text.to_ascii_lowercase().as_str() {
+                    "text" => Format::Text,
+                    "json" => Format::Json,
+                    "yaml" => Format::Yaml,
+                    "xml" => Format::Xml,
+                    _ => {
+                        let message = format!("unrecognized value for EXPLAIN option \"format\": \"{text}\"");
+                        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                    }
+                };
+            }
             _ => {
                 let message = format!("unrecognized EXPLAIN option \"{name}\"");
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
+        }
+    }
+    for (option, given) in [("WAL", wal), ("TIMING", timing && parsed.timing)] {
+        if given && !parsed.analyze {
+            let message = format!("EXPLAIN option {option} requires ANALYZE");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
     }
     parsed.summary = summary.unwrap_or(parsed.analyze);

@@ -85,7 +85,12 @@ impl Session {
             };
             let version = self.core.catalog().version;
             self.block.start_statement(version)?;
-            let statistics = self.with_exec(|context| sample(&table, context))?;
+            let statistics = self.with_exec(|context| {
+                let statistics = sample(&table, context)?;
+                let now = context.eval.statement_time;
+                context.catalog.runtime().activity().table(table.oid).analyzed(now);
+                Ok(statistics)
+            })?;
             let mut table = (*table).clone();
             table.statistics = Some(statistics);
             let change = Change::put(Object::Table(Arc::new(table)));

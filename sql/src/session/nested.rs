@@ -32,6 +32,8 @@ struct Planned<R> {
     epoch: u64,
     /// Names are looked up in the schemas that this role may use.
     role: crate::types::Oid,
+    /// Among the transition tables of this trigger (0: there are none).
+    trigger: crate::types::Oid,
 }
 
 impl<R> Statement<R> {
@@ -59,9 +61,11 @@ impl<R> Statement<R> {
         holds: impl Fn(&[R]) -> bool,
     ) -> Result<(Arc<Plan>, Arc<[R]>)> {
         let core = nested.core;
+        let trigger = core.transitions.borrow().as_ref().map_or(0, |transitions| transitions.trigger);
         if let Some(planned) = &*self.plan.lock()
             && planned.epoch == core.plan_epoch.get()
             && planned.role == core.role.get()
+            && planned.trigger == trigger
             && core.view.borrow().is_current(&core.engine.publisher, planned.plan.catalog_version)
             && holds(&planned.references)
         {
@@ -75,6 +79,7 @@ impl<R> Statement<R> {
             references: references.clone(),
             epoch: core.plan_epoch.get(),
             role: core.role.get(),
+            trigger,
         });
         Ok((plan, references))
     }
@@ -218,7 +223,16 @@ impl<'a> Nested<'a> {
                 self.core.unlisten(channel.as_deref());
                 return Ok(());
             }
-            StatementKind::SetConstraints { .. } => return Ok(()),
+            StatementKind::SetConstraints { names, deferred } => {
+                let chosen = super::block::chosen_constraints(self.core, names)?;
+                self.core.deferred.borrow_mut().set(chosen.as_deref(), *deferred);
+                return match deferred {
+                    true => Ok(()),
+                    false => self.within_statement(|| {
+                        crate::exec::constraint::run_deferred(&self.core.deferred, false, self.context)
+                    }),
+                };
+            }
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }

@@ -69,7 +69,10 @@ impl Session {
         Ok(match kind {
             StatementKind::Show(Some(name)) => Some(vec![text_field(&name.to_ascii_lowercase())]),
             StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
-            StatementKind::Explain(_) => Some(vec![text_field("QUERY PLAN")]),
+            StatementKind::Explain(explain) => {
+                let data_type = super::explain::result_type(&explain.options);
+                Some(vec![Field { data_type, ..text_field("QUERY PLAN") }])
+            }
             StatementKind::Fetch { cursor, move_only: false, .. } => {
                 let target = self.portals.get(cursor);
                 let target = target.ok_or_else(|| super::cursor::no_cursor(cursor))?;

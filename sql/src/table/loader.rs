@@ -241,6 +241,7 @@ impl TableLoader {
             self.writer.insert(row, &Arbiter::None, context)?;
             return Ok(());
         };
+        self.shape.activity.inserted.add(1);
         self.key.clear();
         if self.shape.key.is_empty() {
             self.key.extend_from_slice(&direct.next_row_id.to_be_bytes());

@@ -10,7 +10,7 @@ pub mod row;
 pub(crate) mod runs;
 mod shape;
 pub(crate) mod sorter;
-mod writer;
+pub(crate) mod writer;
 
 pub use shape::{IndexShape, KeyPart, KeySource, Shape};
 pub(crate) use shape::{ShapeCell, to_catalog_text, to_text};

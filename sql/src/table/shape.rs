@@ -2,6 +2,7 @@
 //! descriptor and kept beside it, so that a statement starts without parsing a CHECK or looking a tree up.
 
 use super::key::{self, KeyOrder};
+use crate::catalog::activity::{IndexActivity, TableActivity};
 use crate::catalog::{ConstraintKind, Table};
 use crate::error::{Error, Result};
 use crate::exec::ExecContext;
@@ -46,6 +47,7 @@ pub struct Shape {
     pub generated: Vec<(usize, Expr)>,
     /// By column: the value of rows that end before it.
     pub missing: Vec<Datum>,
+    pub activity: Arc<TableActivity>,
 }
 
 pub struct KeyPart {
@@ -70,6 +72,7 @@ pub struct IndexShape {
     /// The table's own tree: has no entries beside the rows.
     pub clustered: bool,
     pub predicate: Option<Expr>,
+    pub activity: Arc<IndexActivity>,
 }
 
 impl Shape {
@@ -104,6 +107,7 @@ impl Shape {
         let bind = |text: &str, target| {
             crate::bind::table_expression(&crate::parse::parse_expression(text)?, table, target, &context)
         };
+        let activity = catalog.runtime().activity();
         let types = table.types();
         let ascending = KeyOrder { descending: false, nulls_first: false };
         let part = |column: usize, order| KeyPart {
@@ -136,6 +140,7 @@ impl Shape {
                     .as_deref()
                     .map(|text| bind(text, Some((Type::BOOL, -1))))
                     .transpose()?,
+                activity: activity.index(index.oid),
             });
         }
         let mut checks = Vec::new();
@@ -168,6 +173,7 @@ impl Shape {
             checks,
             generated,
             missing,
+            activity: activity.table(table.oid),
             layout: super::row::RowLayout::new(&types),
             types,
         })

@@ -146,6 +146,7 @@ impl TableWriter {
         super::row::encode(row, &shape.types, &mut self.row);
 
         if matches!(arbiter, Arbiter::None) {
+            shape.activity.inserted.add(1);
             {
                 let mut transaction = context.transaction.borrow_mut();
                 // A row id is given out once: nobody else is at its key, and there is nothing to look for.
@@ -213,6 +214,7 @@ impl TableWriter {
                         return Err(self.clustered_duplicate(row, context));
                     }
                 }
+                shape.activity.inserted.add(1);
                 return Ok(InsertOutcome::Inserted(key));
             };
             if let Some(savepoint) = savepoint {
@@ -262,6 +264,7 @@ impl TableWriter {
         context: &ExecContext<'_>,
     ) -> Result<()> {
         let shape = self.shape.clone();
+        shape.activity.updated.add(1);
         self.row.clear();
         super::row::encode(new, &shape.types, &mut self.row);
         self.entry.clear();
@@ -333,6 +336,7 @@ impl TableWriter {
     /// The row at `key` was locked by `lock_row` (`Update`).
     pub fn delete(&mut self, key: &[u8], old: &[Datum], context: &ExecContext<'_>) -> Result<()> {
         let shape = self.shape.clone();
+        shape.activity.deleted.add(1);
         for index in shape.indexes.iter().filter(|index| !index.clustered) {
             if index.has_row(old, context)? {
                 self.entry.clear();
@@ -356,25 +360,12 @@ impl TableWriter {
     }
 
     fn failing_row(&self, error: Error, row: &[Datum], context: &ExecContext<'_>) -> Error {
-        let shown = shown_columns(&self.table, &self.written, context);
-        let live = self.table.columns.iter().zip(row).enumerate().filter(|(at, (column, _))| {
-            !column.dropped && shown.as_ref().is_none_or(|shown| shown.contains(at))
-        });
-        let mut names = Vec::new();
-        let values: Vec<String> = live
-            .map(|(_, (column, value))| {
-                names.push(column.name.as_str());
-                let text = to_text(value, column.data_type(), &context.eval);
-                text.map_or_else(|| "null".to_string(), |text| shortened(&text))
-            })
-            .collect();
-        let values = values.join(", ");
-        let error = match shown {
-            None => error.detail(format!("Failing row contains ({values}).")),
-            Some(_) if names.is_empty() => error,
-            Some(_) => error.detail(format!("Failing row contains ({}) = ({values}).", names.join(", "))),
-        };
-        on_table(error, &self.table, context)
+        on_table(self.with_row(error, row, context), &self.table, context)
+    }
+
+    /// With the row in DETAIL, as far as it may be shown.
+    pub fn with_row(&self, error: Error, row: &[Datum], context: &ExecContext<'_>) -> Error {
+        with_row(&self.table, error, row, Some(&self.written), context)
     }
 
     fn clustered_duplicate(&self, row: &[Datum], context: &ExecContext<'_>) -> Error {
@@ -447,4 +438,34 @@ fn shortened(text: &str) -> String {
         end -= 1;
     }
     format!("{}...", &text[..end])
+}
+
+/// With a row in DETAIL, as far as it may be shown: columns that are `written`, or that the role may read.
+pub(crate) fn with_row(
+    table: &Table,
+    error: Error,
+    row: &[Datum],
+    written: Option<&BTreeSet<i16>>,
+    context: &ExecContext<'_>,
+) -> Error {
+    let none = BTreeSet::new();
+    let shown = shown_columns(table, written.unwrap_or(&none), context);
+    let live =
+        table.columns.iter().zip(row).enumerate().filter(|(at, (column, _))| {
+            !column.dropped && shown.as_ref().is_none_or(|shown| shown.contains(at))
+        });
+    let mut names = Vec::new();
+    let values: Vec<String> = live
+        .map(|(_, (column, value))| {
+            names.push(column.name.as_str());
+            let text = to_text(value, column.data_type(), &context.eval);
+            text.map_or_else(|| "null".to_string(), |text| shortened(&text))
+        })
+        .collect();
+    let values = values.join(", ");
+    match shown {
+        None => error.detail(format!("Failing row contains ({values}).")),
+        Some(_) if names.is_empty() => error,
+        Some(_) => error.detail(format!("Failing row contains ({}) = ({values}).", names.join(", "))),
+    }
 }

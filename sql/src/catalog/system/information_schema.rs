@@ -6,10 +6,12 @@ use super::privileges::is_shown;
 use super::relations::{Producer, Rows, optional, text, yes_no};
 use super::views::{role_name, schema_name};
 use crate::catalog::{
-    Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence, ReferentialAction, Table,
+    CAN_DELETE, CAN_INSERT, CAN_UPDATE, Catalog, Column, Constraint, INFORMATION_SCHEMA, Persistence,
+    ReferentialAction, Table, Trigger,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::parse::routine_ast::TriggerTiming;
 use crate::types::{Datum, Type, format_type, numeric_modifier};
 use std::sync::Arc;
 
@@ -86,7 +88,8 @@ fn tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
     for table in catalog.tables().filter(shown) {
-        push(schema_name(&catalog, table.schema), &table.name, table_type(table), !table.is_view());
+        let insertable = catalog.updatable_events(table, false, None) & CAN_INSERT != 0;
+        push(schema_name(&catalog, table.schema), &table.name, table_type(table), insertable);
     }
     rows.finish()
 }
@@ -128,7 +131,7 @@ fn measures(data_type: Type, modifier: i32) -> Measures {
         Type::VARCHAR | Type::BPCHAR => string((modifier >= 4).then(|| modifier - 4)),
         Type::TEXT => string(None),
         Type::DATE => Measures { fraction: Some(0), ..Measures::default() },
-        Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
+        Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
             let fraction = if (0..=6).contains(&modifier) { modifier } else { 6 };
             Measures { fraction: Some(fraction), ..Measures::default() }
         }
@@ -168,9 +171,10 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     }
     let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
     for table in catalog.tables().filter(shown) {
-        for column in table.columns.iter().filter(|column| !column.dropped) {
+        for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             let schema = schema_name(&catalog, table.schema);
-            push_column(&mut rows, context, schema, &table.name, !table.is_view(), column);
+            let updatable = !table.is_view() || catalog.is_updatable_column(table, at, false);
+            push_column(&mut rows, context, schema, &table.name, updatable, column);
         }
     }
     rows.finish()
@@ -185,16 +189,24 @@ fn push_column(
     column: &Column,
 ) {
     let data_type = column.data_type();
-    let measures = measures(data_type, column.modifier);
-    let type_text = match data_type {
-        _ if data_type.is_array() => "ARRAY".to_owned(),
+    let catalog = context.services.catalog();
+    // Of a domain its base type is shown, and the domain beside it.
+    let base = data_type.base();
+    let domain = catalog.type_name(data_type.0).filter(|_| data_type.is_domain());
+    let sequence = column.identity.and(column.sequence).and_then(|sequence| catalog.sequence(sequence));
+    let of_sequence = |value: &dyn Fn(&crate::catalog::Sequence) -> i64| {
+        sequence.as_ref().map_or(Datum::Null, |sequence| text(value(sequence).to_string()))
+    };
+    let measures = measures(base, column.modifier);
+    let type_text = match base {
+        _ if base.is_array() => "ARRAY".to_owned(),
         Type::BPCHAR => "character".to_owned(),
-        _ => format_type(data_type, -1),
+        _ if catalog.type_name(base.0).is_some() => "USER-DEFINED".to_owned(),
+        _ => format_type(base, -1),
     };
     let default = deparse::column_default(column);
     let generated = column.generated;
-    let catalog = context.services.catalog();
-    let udt_schema = match catalog.type_name(data_type.0) {
+    let udt_schema = match catalog.type_name(base.0) {
         Some((schema, _)) => super::views::schema_name(&catalog, schema),
         None => text("pg_catalog"),
     };
@@ -215,7 +227,13 @@ fn push_column(
         ("datetime_precision", integer(measures.fraction)),
         ("udt_catalog", database(context)),
         ("udt_schema", udt_schema),
-        ("udt_name", text(data_type.name())),
+        ("udt_name", text(base.name())),
+        ("domain_catalog", domain.as_ref().map_or(Datum::Null, |_| database(context))),
+        (
+            "domain_schema",
+            domain.as_ref().map_or(Datum::Null, |(schema, _)| super::views::schema_name(&catalog, *schema)),
+        ),
+        ("domain_name", domain.as_ref().map_or(Datum::Null, |_| text(data_type.name()))),
         ("dtd_identifier", text(column.number.to_string())),
         ("is_self_referencing", yes_no(false)),
         ("is_identity", yes_no(column.identity.is_some())),
@@ -223,28 +241,44 @@ fn push_column(
             "identity_generation",
             optional(column.identity.map(|always| if always { "ALWAYS" } else { "BY DEFAULT" })),
         ),
-        ("identity_cycle", yes_no(false)),
+        ("identity_start", of_sequence(&|sequence| sequence.start)),
+        ("identity_increment", of_sequence(&|sequence| sequence.increment)),
+        ("identity_maximum", of_sequence(&|sequence| sequence.max)),
+        ("identity_minimum", of_sequence(&|sequence| sequence.min)),
+        ("identity_cycle", yes_no(sequence.as_ref().is_some_and(|sequence| sequence.cycle))),
         ("is_generated", text(if generated { "ALWAYS" } else { "NEVER" })),
         ("generation_expression", optional(default.filter(|_| generated))),
-        ("is_updatable", yes_no(updatable && !generated)),
+        ("is_updatable", yes_no(updatable)),
     ]);
 }
 
 fn views(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let catalog = context.services.catalog();
     let mut rows = rows("views");
+    let both = CAN_UPDATE | CAN_DELETE;
     for table in catalog.tables().filter(|table| table.is_view() && is_shown(table, context, &catalog)) {
+        let events = catalog.updatable_events(table, false, None);
+        let instead = |of: &dyn Fn(&Trigger) -> bool| {
+            table.triggers.iter().any(|trigger| trigger.timing == TriggerTiming::InsteadOf && of(trigger))
+        };
         rows.push([
             ("table_catalog", database(context)),
             ("table_schema", schema_name(&catalog, table.schema)),
             ("table_name", text(&table.name)),
             ("view_definition", optional(super::deparse::view_definition(&catalog, table, context))),
-            ("check_option", text("NONE")),
-            ("is_updatable", yes_no(false)),
-            ("is_insertable_into", yes_no(false)),
-            ("is_trigger_updatable", yes_no(false)),
-            ("is_trigger_deletable", yes_no(false)),
-            ("is_trigger_insertable_into", yes_no(false)),
+            (
+                "check_option",
+                text(match table.check_option() {
+                    None => "NONE",
+                    Some(true) => "CASCADED",
+                    Some(false) => "LOCAL",
+                }),
+            ),
+            ("is_updatable", yes_no(events & both == both)),
+            ("is_insertable_into", yes_no(events & CAN_INSERT != 0)),
+            ("is_trigger_updatable", yes_no(instead(&|trigger| trigger.update))),
+            ("is_trigger_deletable", yes_no(instead(&|trigger| trigger.delete))),
+            ("is_trigger_insertable_into", yes_no(instead(&|trigger| trigger.insert))),
         ]);
     }
     rows.finish()

@@ -15,6 +15,7 @@
 //! | `privileges` | memberships, default privileges, information_schema's views of what is granted |
 //! | `views` | pg_tables, pg_indexes, pg_roles, … |
 //! | `information_schema` | information_schema |
+//! | `statistics` | pg_stat_user_tables, pg_stat_user_indexes, pg_stat_database, … |
 //! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
 //! | `deparse` | definitions as text: pg_get_indexdef, pg_get_constraintdef, … |
 
@@ -25,6 +26,7 @@ mod objects;
 mod privileges;
 mod relations;
 pub mod routines;
+mod statistics;
 mod user_types;
 mod views;
 
@@ -82,4 +84,5 @@ fn producer(schema: Oid, name: &str) -> Option<relations::Producer> {
         .or_else(|| fixed::producer(name))
         .or_else(|| views::producer(name))
         .or_else(|| live::producer(name))
+        .or_else(|| statistics::producer(name))
 }

@@ -8,6 +8,7 @@ use crate::catalog::{
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::parse::ast;
 use crate::types::{Datum, Oid, Type};
 
 /// pg_class's own OID and those of its like, for classoid columns.
@@ -18,6 +19,8 @@ pub const CLASS_ATTRDEF: Oid = 2604;
 pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
+const CLASS_EXTENSION: Oid = 3079;
+const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
@@ -45,6 +48,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         "pg_enum" => super::user_types::pg_enum,
+        "pg_range" => super::user_types::pg_range,
         _ => return None,
     })
 }
@@ -85,6 +89,7 @@ fn pg_namespace(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 fn persistence(table: &Table) -> Datum {
     letter(match table.persistence {
+        Persistence::Permanent if table.unlogged => 'u',
         Persistence::Permanent => 'p',
         Persistence::Temporary => 't',
     })
@@ -404,14 +409,12 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog:
 }
 
 fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
-    let keys = index.keys.iter().map(|key| (key.column, key.expression.as_deref()));
-    let included = index.include.iter().map(|&position| (Some(position), None));
-    for (at, (column, expression)) in keys.chain(included).enumerate() {
+    let keys = index.keys.iter().map(|key| key.column);
+    let included = index.include.iter().map(|&position| Some(position));
+    let names = crate::ddl::index::name_parts(table, &index.keys);
+    for (at, column) in keys.chain(included).enumerate() {
         let column = column.and_then(|position| table.columns.get(position));
-        let expression_name = match expression {
-            Some(_) if at == 0 => "expr".to_owned(),
-            _ => format!("expr{at}"),
-        };
+        let expression_name = names.get(at).cloned().unwrap_or_default();
         let attribute = Attribute {
             relation: index.oid,
             name: column.map_or(&expression_name, |column| &column.name),
@@ -638,6 +641,23 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("conbin", optional(expression)),
             ]);
         }
+        for trigger in table.triggers.iter().filter(|trigger| trigger.constraint) {
+            rows.push([
+                ("oid", oid(trigger.oid)),
+                ("conname", text(&trigger.name)),
+                ("connamespace", oid(table.schema)),
+                ("contype", letter('t')),
+                ("condeferrable", boolean(trigger.deferrable)),
+                ("condeferred", boolean(trigger.initially_deferred)),
+                ("convalidated", boolean(true)),
+                ("conrelid", oid(table.oid)),
+                ("confupdtype", text(" ")),
+                ("confdeltype", text(" ")),
+                ("confmatchtype", text(" ")),
+                ("conislocal", boolean(true)),
+                ("connoinherit", boolean(true)),
+            ]);
+        }
     }
     super::user_types::push_constraints(&mut rows, &catalog);
     rows.finish()
@@ -760,6 +780,10 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
             found.push((object, class, column, comment.clone()));
         }
     };
+    let plpgsql = super::views::PLPGSQL_COMMENT.to_owned();
+    add(super::views::EXTENSION_PLPGSQL, CLASS_EXTENSION, 0, Some(&plpgsql));
+    add(crate::catalog::routine::LANGUAGE_PLPGSQL, CLASS_LANGUAGE, 0, Some(&plpgsql));
+    add(crate::catalog::routine::LANGUAGE_SQL, CLASS_LANGUAGE, 0, Some(&"SQL-language functions".to_owned()));
     for (schema, _, _, comment) in schemas(catalog) {
         add(schema, CLASS_NAMESPACE, 0, comment.as_ref());
     }
@@ -853,7 +877,8 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                     sequence.owned_by == Some((table.oid, column.number)) && column.default.is_some()
                 };
                 let sequence = column.sequence.or_else(|| catalog.sequences().find(owned).map(|s| s.oid));
-                if let Some(sequence) = sequence {
+                let named = || nextval_of(column.default.as_deref()?, &catalog, context);
+                if let Some(sequence) = sequence.or_else(named) {
                     push(default, (CLASS_RELATION, sequence), 0, 'n');
                 }
             }
@@ -895,4 +920,28 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         }
     }
     rows.finish()
+}
+
+/// The sequence that a default takes its value from: `nextval('name'::regclass)`.
+fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
+    if !default.contains("nextval(") {
+        return None;
+    }
+    let ast::Expr::Function(call) = crate::parse::parse_expression(default).ok()? else { return None };
+    let argument = match &call.arguments.first()?.value {
+        ast::Expr::Cast { operand, .. } => operand,
+        other => other,
+    };
+    let (ast::Expr::Literal(ast::Literal::String(name), _), Some("nextval")) =
+        (argument, call.name.parts.last().map(String::as_str))
+    else {
+        return None;
+    };
+    let parts = crate::parse::parse_name(name).ok()?;
+    let (last, schemas) = parts.split_last()?;
+    let path = context.services.search_path();
+    match catalog.find_relation(schemas.last().map(String::as_str), last, &path)? {
+        crate::catalog::Relation::Sequence(sequence) => Some(sequence.oid),
+        _ => None,
+    }
 }

@@ -4,9 +4,11 @@ use super::relations::{Rows, array, boolean, letter, oid, optional, text, text_a
 use crate::catalog::routine::{Argument, Mode, Routine, Trigger};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::functions::{EvalContext, Volatility};
 use crate::parse::routine_ast::TriggerTiming;
 use crate::parse::{quote_identifier, quote_literal};
+use crate::plan::deparse::{Names, deparse};
 use crate::types::{Datum, Oid, Type};
 
 fn mode_letter(mode: Mode) -> char {
@@ -119,6 +121,7 @@ pub fn pg_trigger(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("tgfoid", oid(trigger.function)),
                 ("tgtype", Datum::Int2(trigger_type(trigger))),
                 ("tgenabled", letter(trigger.enabled)),
+                ("tgconstraint", oid(if trigger.constraint { trigger.oid } else { 0 })),
                 ("tgdeferrable", boolean(trigger.deferrable)),
                 ("tginitdeferred", boolean(trigger.initially_deferred)),
                 ("tgnargs", Datum::Int2(trigger.arguments.len() as i16)),
@@ -232,7 +235,8 @@ pub fn routine_definition(number: Oid, context: &EvalContext<'_>) -> Option<Stri
     }
     for (name, value) in &routine.settings {
         let value = match name.as_str() {
-            "search_path" => value.clone(),
+            // A list is shown item by item.
+            "search_path" => list_items(value),
             _ => quote_literal(value),
         };
         out.push_str(&format!(" SET {} TO {value}\n", quote_identifier(name)));
@@ -279,7 +283,8 @@ pub fn trigger_definition(number: Oid, pretty: bool, context: &EvalContext<'_>) 
         events.push("TRUNCATE".to_owned());
     }
     let schema = catalog.schema(table.schema).map_or("", |schema| schema.name.as_str());
-    let on = match pretty {
+    let visible = super::deparse::is_visible(&catalog, table.oid, &context.services.search_path());
+    let on = match pretty && visible {
         true => quote_identifier(&table.name),
         false => format!("{}.{}", quote_identifier(schema), quote_identifier(&table.name)),
     };
@@ -298,9 +303,17 @@ pub fn trigger_definition(number: Oid, pretty: bool, context: &EvalContext<'_>) 
         out.push_str(if trigger.deferrable { "DEFERRABLE " } else { "NOT DEFERRABLE " });
         out.push_str(if trigger.initially_deferred { "INITIALLY DEFERRED " } else { "INITIALLY IMMEDIATE " });
     }
+    if trigger.old_table.is_some() || trigger.new_table.is_some() {
+        out.push_str("REFERENCING ");
+        for (word, name) in [("OLD", &trigger.old_table), ("NEW", &trigger.new_table)] {
+            if let Some(name) = name {
+                out.push_str(&format!("{word} TABLE AS {} ", quote_identifier(name)));
+            }
+        }
+    }
     out.push_str(if trigger.each_row { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
     if let Some(when) = &trigger.when {
-        out.push_str(&format!("WHEN (({when})) "));
+        out.push_str(&format!("WHEN ({}) ", condition_text(when, &table, trigger, pretty, context)));
     }
     let function = catalog.routine(trigger.function)?;
     let arguments: Vec<String> = trigger.arguments.iter().map(|argument| quote_literal(argument)).collect();
@@ -312,4 +325,64 @@ pub fn trigger_definition(number: Oid, pretty: bool, context: &EvalContext<'_>) 
     };
     out.push_str(&format!("EXECUTE FUNCTION {name}({})", arguments.join(", ")));
     Some(out)
+}
+
+/// A trigger's WHEN as PostgreSQL writes it; as it was written where we can't read it.
+fn condition_text(
+    text: &str,
+    table: &Table,
+    trigger: &Trigger,
+    pretty: bool,
+    context: &EvalContext<'_>,
+) -> String {
+    let bind = || -> Result<Expr> {
+        let catalog = context.services.catalog();
+        let search_path = context.services.search_path();
+        let plan = crate::plan::PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: context,
+            settings: crate::plan::PlannerSettings::for_catalog(),
+            variables: None,
+        };
+        crate::exec::trigger::bind_condition(&crate::parse::parse_expression(text)?, table, trigger, &plan)
+    };
+    match bind() {
+        Ok(mut bound) => {
+            // A condition's parameters are the columns of NEW and OLD.
+            bound.rewrite(&mut |part| match part {
+                Expr::Parameter { index, data_type } => Some(Expr::column(*index, *data_type)),
+                _ => None,
+            });
+            deparse(&bound, &ConditionNames { table, pretty })
+        }
+        Err(_) => format!("({text})"),
+    }
+}
+
+struct ConditionNames<'t> {
+    table: &'t Table,
+    pretty: bool,
+}
+
+impl Names for ConditionNames<'_> {
+    fn column(&self, index: usize) -> String {
+        let width = self.table.columns.len();
+        let name = |at: usize| quote_identifier(&self.table.columns[at].name);
+        match index {
+            at if at < width => format!("new.{}", name(at)),
+            at if at < 2 * width => format!("old.{}", name(at - width)),
+            at if at == 2 * width => "new.*".to_owned(),
+            _ => "old.*".to_owned(),
+        }
+    }
+    fn is_pretty(&self) -> bool {
+        self.pretty
+    }
+}
+
+/// `a, "B c"` as `'a', 'B c'`.
+fn list_items(list: &str) -> String {
+    let items = crate::settings::split_identifiers(list).unwrap_or_else(|| vec![list.to_owned()]);
+    items.iter().map(|item| quote_literal(item)).collect::<Vec<_>>().join(", ")
 }

@@ -20,7 +20,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_user" => |context| users(context, "pg_user", true),
         "pg_shadow" => |context| users(context, "pg_shadow", false),
         "pg_group" => pg_group,
-        "pg_stat_user_tables" => pg_stat_user_tables,
+        "pg_extension" => pg_extension,
+        "pg_available_extensions" => pg_available_extensions,
         _ => return None,
     })
 }
@@ -112,7 +113,7 @@ fn pg_indexes(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("schemaname", schema_name(&catalog, table.schema)),
                 ("tablename", text(&table.name)),
                 ("indexname", text(&index.name)),
-                ("indexdef", text(deparse::index_definition(&catalog, table, index, true, context))),
+                ("indexdef", text(deparse::index_definition(&catalog, table, index, (true, false), context))),
             ]);
         }
     }
@@ -226,18 +227,29 @@ fn pg_group(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-/// Only what is known: the counters aren't kept, so they are null rather than 0.
-fn pg_stat_user_tables(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    let catalog = context.services.catalog();
-    let mut rows = Rows::catalog("pg_stat_user_tables");
-    for table in catalog.tables().filter(|table| !table.is_view()) {
-        let live = table.statistics.as_ref().map(|statistics| Datum::Int8(statistics.rows as i64));
-        rows.push([
-            ("relid", oid(table.oid)),
-            ("schemaname", schema_name(&catalog, table.schema)),
-            ("relname", text(&table.name)),
-            ("n_live_tup", live.unwrap_or(Datum::Null)),
-        ]);
-    }
+/// pg_extension's OID of plpgsql, which is built in.
+pub const EXTENSION_PLPGSQL: Oid = 13559;
+pub const PLPGSQL_COMMENT: &str = "PL/pgSQL procedural language";
+
+fn pg_extension(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_extension");
+    rows.push([
+        ("oid", oid(EXTENSION_PLPGSQL)),
+        ("extname", text("plpgsql")),
+        ("extowner", oid(crate::catalog::ROLE_POSTGRES)),
+        ("extnamespace", oid(crate::catalog::PG_CATALOG)),
+        ("extversion", text("1.0")),
+    ]);
+    rows.finish()
+}
+
+fn pg_available_extensions(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_available_extensions");
+    rows.push([
+        ("name", text("plpgsql")),
+        ("default_version", text("1.0")),
+        ("installed_version", text("1.0")),
+        ("comment", text(PLPGSQL_COMMENT)),
+    ]);
     rows.finish()
 }
