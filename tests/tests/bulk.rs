@@ -211,6 +211,23 @@ fn insert_select_behaves_as_single_inserts_do() {
         assert!(said.where_().is_none(), "{said:?}");
         assert_eq!(count(&mut client, "true"), 20_002);
     }
+    // What has to be known of each row is: a view's condition, a trigger's transition table.
+    client
+        .batch_execute(
+            "CREATE VIEW low AS SELECT * FROM t WHERE id < 120005 WITH CHECK OPTION;
+             CREATE TABLE seen (rows bigint);
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN INSERT INTO seen SELECT count(*) FROM new_rows; RETURN NULL; END';
+             CREATE TABLE noted (a int);
+             CREATE TRIGGER note AFTER INSERT ON noted REFERENCING NEW TABLE AS new_rows
+                 FOR EACH STATEMENT EXECUTE FUNCTION note()",
+        )
+        .unwrap();
+    let error = client.execute("INSERT INTO low SELECT a + 100000, b, c || 'z' FROM s", &[]).unwrap_err();
+    assert_eq!(code(&error), "44000");
+    assert_eq!(count(&mut client, "true"), 20_002);
+    client.execute("INSERT INTO noted SELECT a FROM s", &[]).unwrap();
+    assert_eq!(client.query_one("SELECT rows FROM seen", &[]).unwrap().get::<_, i64>(0), 20_000);
     // NULLs are not alike; a statement does not see itself.
     let inserted = client.execute("INSERT INTO t SELECT id + 200000, b, NULL FROM t", &[]).unwrap();
     assert_eq!(inserted, 20_002);
