@@ -733,7 +733,8 @@ fn a_replay_of_several_batches_keeps_the_last_change_of_each_key() {
         for _ in 0..transaction * 500 {
             number += 1;
             let key = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 5000).to_be_bytes();
-            let (tree, value) = (if number % 3 == 0 { &first } else { &second }, number.to_be_bytes());
+            let (tree, value) =
+                (if number.is_multiple_of(3) { &first } else { &second }, number.to_be_bytes());
             match number % 11 {
                 0 => {
                     let deleted = writer.install(tree, &key, None, Intent::Replace, CommandId(0)).unwrap();
