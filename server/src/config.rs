@@ -134,6 +134,14 @@ const SETTINGS: &[Setting] = &[
                for less writing and a longer restart after a crash",
     },
     Setting {
+        name: "recovery_target",
+        kind: Kind::Time { min_ms: 0, max_ms: 24 * HOUR_MS },
+        default: Default::Is("10s"),
+        sql: None,
+        help: "Fold changes into the data file early enough that replaying the log after a crash takes no longer than this; \
+               0 leaves it to max_wal_size and fold_interval",
+    },
+    Setting {
         name: "fold_interval",
         kind: Kind::Time { min_ms: 100, max_ms: 24 * HOUR_MS },
         default: Default::Is("1min"),
@@ -253,6 +261,7 @@ pub struct Config {
     pub delta_bytes: u64,
     pub wal_segment_bytes: u64,
     pub wal_bytes_soft: u64,
+    pub recovery_target: Duration,
     pub fold_interval: Duration,
     pub give_up_old_snapshots: bool,
     pub archive: Option<String>,
@@ -440,6 +449,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         delta_bytes: values.number("delta_memory")?,
         wal_segment_bytes: values.number("wal_segment")?,
         wal_bytes_soft: values.number("max_wal_size")?,
+        recovery_target: Duration::from_millis(values.number("recovery_target")?),
         fold_interval: Duration::from_millis(values.number("fold_interval")?),
         give_up_old_snapshots: values.text("give_up_old_snapshots")?.as_deref() == Some("on"),
         archive: values.text("archive")?,

@@ -14,7 +14,8 @@ use crate::layer::Layer;
 use crate::meta::{META_PAGES, Meta};
 use crate::mutation::{Mutation, planted};
 use crate::page_cache::Pager;
-use crate::recovery::{self, LogReader};
+use crate::recovery::{self, LogEnd, LogReader};
+use crate::replay_debt::ReplayDebt;
 use crate::snapshot::{Generation, Registry, Request};
 use crate::sync::{self, Mutex};
 use crate::tree::NEVER;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Told before anything that may block or run long, so that an async edge can move its other work elsewhere.
 /// The server's implementation is `tokio::task::block_in_place`.
@@ -63,6 +64,8 @@ pub struct StoreOptions {
     pub wal_segment_bytes: u64,
     /// Fold when the log that a restart would replay has this size.
     pub wal_bytes_soft: u64,
+    /// Fold when replaying it would take this long; 0: however long.
+    pub recovery_target_ms: u64,
     /// Fold at least this often while there is anything to fold.
     pub fold_interval_ms: u64,
     pub blocking: Arc<dyn Blocking>,
@@ -87,6 +90,7 @@ impl StoreOptions {
             give_up_old_snapshots: true,
             wal_segment_bytes: 16 << 20,
             wal_bytes_soft: 512 << 20,
+            recovery_target_ms: 10_000,
             fold_interval_ms: 60_000,
             blocking: Arc::new(Inline),
             archiving: Archiving::Off,
@@ -126,6 +130,8 @@ pub struct StoreStats {
     pub oldest_snapshot: Option<Timestamp>,
     /// Log that a restart would replay.
     pub wal_replay_bytes: u64,
+    /// How long that would take, as far as can be told.
+    pub restart_estimated_ms: u64,
     /// Writers that were made to wait because the delta was too large.
     pub writer_delays: u64,
     /// Times a transaction moved its changes to disk.
@@ -159,6 +165,7 @@ pub(crate) struct Shared {
     /// Bulk loads that no fold has included yet.
     pub bulk_loads: Mutex<{ sync::CACHE }, HashMap<TreeId, BulkLoad>>,
     pub replay_start: AtomicU64,
+    pub replay_debt: ReplayDebt,
     pub folds: AtomicU64,
     /// Delta bytes when the last trim was done.
     pub delta_bytes_left: AtomicU64,
@@ -341,6 +348,11 @@ impl Shared {
         self.wal.bytes_since(Lsn(self.replay_start.load(Ordering::Relaxed)))
     }
 
+    fn restart_takes_too_long(&self) -> bool {
+        let target = Duration::from_millis(self.options.recovery_target_ms);
+        self.replay_bytes() >= self.options.wal_bytes_soft || self.replay_debt.is_due(target)
+    }
+
     fn create_tree(self: &Arc<Self>, id: TreeId, created_at: u64) -> Arc<Tree> {
         let tree = Arc::new(Tree::new(id, self.clone(), created_at));
         self.trees.write().insert(id, tree.clone());
@@ -396,6 +408,45 @@ impl Shared {
         Some(())
     }
 
+    /// Applies what the log has from `read_from` up to its `end`, which is the commit at `last`.
+    fn replay_log(
+        self: &Arc<Self>,
+        reader: &LogReader,
+        read_from: Lsn,
+        end: &LogEnd,
+        last: Timestamp,
+        meta: &Meta,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let mut said = began;
+        let mut done = Timestamp::ZERO;
+        reader.replay(read_from, Some(end.lsn), &mut |header, body| {
+            if said.elapsed() > RECOVERY_SAYS_EVERY {
+                said = Instant::now();
+                let [replayed, of] = [header.lsn, end.lsn].map(|at| at.0.saturating_sub(meta.replay_start.0));
+                tracing::info!(replayed, of, "replaying the log (bytes)");
+            }
+            if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
+                return Some(());
+            }
+            done = header.timestamp;
+            if planted(Mutation::LoseLogTail) && done == last
+                || planted(Mutation::ReplayOneTooFew) && done.0 == meta.fold_ts.0 + 1
+            {
+                return Some(());
+            }
+            self.replay(header, body, &mut InPlace)
+        })?;
+        if done < last && last > meta.fold_ts {
+            let detail =
+                format!("the log could be read up to timestamp {last} once, but only to {done} again");
+            let wal_dir = self.options.dir.join("wal");
+            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail, tree: None });
+        }
+        self.replay_debt.replayed(began.elapsed());
+        Ok(())
+    }
+
     /// Applies one logged transaction. `None`: the record makes no sense.
     pub fn replay(
         self: &Arc<Self>,
@@ -411,7 +462,9 @@ impl Shared {
             Some(tree) => Some(Some(tree)),
             None => (id.0 < self.next_tree.load(Ordering::Relaxed)).then_some(None),
         };
+        let mut changes = 0;
         while !body.is_empty() {
+            changes += 1;
             match decode_operation(&mut body)? {
                 Operation::CreateTree(id) => {
                     next_tree(id);
@@ -444,6 +497,7 @@ impl Shared {
                 Operation::Time(_) => {}
             }
         }
+        self.replay_debt.logged(changes);
         Some(())
     }
 }
@@ -633,30 +687,12 @@ impl Store {
         let free = (free, free_list);
         let shared = Store::assemble(vfs, options, data, data_path, meta, free, roots, position, archived)?;
         shared.fold.lock().changed = is_new;
-        let mut done = Timestamp::ZERO;
-        let mut said = std::time::Instant::now();
-        again.replay(read_from, Some(end.lsn), &mut |header, body| {
-            if said.elapsed() > RECOVERY_SAYS_EVERY {
-                said = std::time::Instant::now();
-                let [replayed, of] = [header.lsn, end.lsn].map(|at| at.0.saturating_sub(meta.replay_start.0));
-                tracing::info!(replayed, of, "replaying the log (bytes)");
-            }
-            if header.timestamp <= meta.fold_ts || header.timestamp > last || header.timestamp <= done {
-                return Some(());
-            }
-            done = header.timestamp;
-            if planted(Mutation::LoseLogTail) && done == last
-                || planted(Mutation::ReplayOneTooFew) && done.0 == meta.fold_ts.0 + 1
-            {
-                return Some(());
-            }
-            shared.replay(header, body, &mut InPlace)
-        })?;
-        if done < last && last > meta.fold_ts {
-            let detail =
-                format!("the log could be read up to timestamp {last} once, but only to {done} again");
-            return Err(Error::Corrupt { file: wal_dir, offset: 0, detail, tree: None });
+        let replayed = shared.replay_log(&again, read_from, &end, last, &meta);
+        if replayed.is_err() {
+            // Trees hold what the map's owner holds.
+            shared.trees.write().clear();
         }
+        replayed?;
         shared.pin(&pinned)?;
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
         tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");
@@ -712,6 +748,7 @@ impl Store {
             next_writer: AtomicU64::new(meta.next_writer.0),
             bulk_loads: Mutex::new(HashMap::new()),
             replay_start: AtomicU64::new(meta.replay_start.0),
+            replay_debt: ReplayDebt::default(),
             folds: AtomicU64::new(0),
             delta_bytes_left: AtomicU64::new(0),
             writer_delays: AtomicU64::new(0),
@@ -882,6 +919,7 @@ impl Store {
             snapshots: shared.registry.snapshot_count() as u64,
             oldest_snapshot: shared.registry.oldest_snapshot(),
             wal_replay_bytes: shared.replay_bytes(),
+            restart_estimated_ms: shared.replay_debt.restart_estimate().as_millis() as u64,
             writer_delays: shared.writer_delays.load(Ordering::Relaxed),
             spills: shared.spills.load(Ordering::Relaxed),
             wal_end: shared.wal.end(),
@@ -960,7 +998,7 @@ fn run_folder(shared: &Shared) {
             Request::Fold => fold::fold(shared),
             Request::Tick => {
                 ticks += 1;
-                if ticks < ticks_per_interval && shared.replay_bytes() < shared.options.wal_bytes_soft {
+                if ticks < ticks_per_interval && !shared.restart_takes_too_long() {
                     continue;
                 }
                 ticks = 0;
