@@ -2,6 +2,7 @@
 
 use super::eval::{quantify, row_value};
 use super::operator::build;
+use super::row_store::RowStore;
 use super::runtime::Runtime;
 use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
@@ -149,10 +150,11 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
     match query.is_constant {
         true => {
             let rows = kept_rows(query, rt)?;
-            for batch in rows.iter() {
-                if !visit(batch)? {
-                    break;
-                }
+            let mut number = 0;
+            while let Some(batch) = rows.get(number, &query.node.types)?
+                && visit(&batch)?
+            {
+                number += 1;
             }
         }
         false => each_batch(query, BATCH_ROWS, rt, &mut visit)?,
@@ -165,17 +167,14 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
 }
 
 /// An uncorrelated subquery's rows, read once.
-fn kept_rows(query: &Subquery, rt: &Runtime<'_>) -> Result<Arc<Vec<Batch>>> {
+fn kept_rows(query: &Subquery, rt: &Runtime<'_>) -> Result<Arc<RowStore>> {
     let known = rt.state.subqueries.borrow().get(query.index).and_then(|state| state.rows.clone());
     if let Some(rows) = known {
         return Ok(rows);
     }
-    let mut rows = Vec::new();
-    let mut bytes = 0;
+    let mut rows = RowStore::default();
     each_batch(query, BATCH_ROWS, rt, &mut |batch| {
-        bytes += batch.bytes();
-        super::basic::check_budget(bytes, rt, "subquery")?;
-        rows.push(batch.clone());
+        rows.append(batch.clone(), &query.node.types, rt, "subquery")?;
         Ok(true)
     })?;
     let rows = Arc::new(rows);
