@@ -21,11 +21,14 @@ use crate::backend::{Backend, BackendSession};
 use crate::blocking::block_in_place;
 use crate::encode::Replies;
 use crate::listener::Shared;
+use crate::recode;
 use crate::socket::Socket;
 use crate::wire::{self, Frontend, Target};
 use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
-use serin_sql::{Error, OUTPUT_BYTES_MAX, Progress, Result as SqlResult, Severity, SqlState};
+use serin_sql::types::Type;
+use serin_sql::{Error, Format, OUTPUT_BYTES_MAX, Progress, Result as SqlResult, Severity, SqlState};
+use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -140,6 +143,10 @@ impl<B: Backend> Connection<B> {
             alarm: Arc::default(),
         };
         link.replies.buffer = replies;
+        let reported = link.session.reported_parameters();
+        if let Some((_, name)) = reported.iter().find(|(name, _)| *name == "client_encoding") {
+            link.replies.start_in(name);
+        }
         Connection { input, link }
     }
 
@@ -164,12 +171,13 @@ impl<B: Backend> Connection<B> {
             End::Fatal(error) => error,
             End::NotDurable(error) => {
                 tracing::error!(%error, "commits can't be made durable");
-                replies.buffer.clear();
+                replies.clear(0);
                 error.fatal()
             }
         };
         tracing::debug!(%error, "connection ended");
         wire::error_response(&mut replies.buffer, &error);
+        replies.recode();
         farewell(socket, &replies.buffer).await;
     }
 
@@ -296,6 +304,14 @@ impl<B: Backend> Link<B> {
     }
 
     async fn dispatch(&mut self, tag: u8, body: &[u8]) -> Result<(), Stop> {
+        let recoded;
+        let body = match self.replies.encoding() {
+            None => body,
+            Some(encoding) => {
+                recoded = recode::incoming(encoding, tag, body).map_err(|error| self.fail(error))?;
+                &*recoded
+            }
+        };
         let message = match wire::decode(tag, body) {
             Ok(message) => message,
             Err(error) => return Err(self.fail(error)),
@@ -312,12 +328,16 @@ impl<B: Backend> Link<B> {
                 Ok(())
             }
             Frontend::Bind(bind) => {
+                let converted = self.convert_parameters(&bind)?;
+                let converted: Option<Vec<Option<&[u8]>>> =
+                    converted.as_ref().map(|values| values.iter().map(|value| value.as_deref()).collect());
+                let parameters = converted.as_deref().unwrap_or(&bind.parameters);
                 let long = body.len() > LONG_INPUT_BYTES;
                 self.call_long(long, |session, _| {
                     session.bind(
                         bind.portal,
                         bind.statement,
-                        &bind.parameters,
+                        parameters,
                         &bind.parameter_formats,
                         &bind.result_formats,
                     )
@@ -379,6 +399,32 @@ impl<B: Backend> Link<B> {
             .into()),
             Frontend::Terminate => Err(End::Terminated.into()),
         }
+    }
+
+    /// Bind's parameters in UTF-8; None: they are as they should be.
+    fn convert_parameters<'a>(
+        &mut self,
+        bind: &wire::Bind<'a>,
+    ) -> Result<Option<Vec<Option<Cow<'a, [u8]>>>>, Stop> {
+        let Some(encoding) = self.replies.encoding() else { return Ok(None) };
+        if bind.parameters.iter().flatten().all(|value| value.is_ascii()) {
+            return Ok(None);
+        }
+        let format = |index: usize| match bind.parameter_formats.as_slice() {
+            [all] => *all,
+            each => each.get(index).copied().unwrap_or(Format::Text),
+        };
+        let types = self.call(|session, _| session.describe_statement(bind.statement))?.0;
+        let mut converted = Vec::with_capacity(bind.parameters.len());
+        for (index, value) in bind.parameters.iter().enumerate() {
+            let data_type = match format(index) {
+                Format::Text => None,
+                Format::Binary => Some(types.get(index).map_or(Type::BYTEA, |oid| Type(*oid))),
+            };
+            let value = value.map(|value| recode::parameter(encoding, value, data_type)).transpose();
+            converted.push(value.map_err(|error| self.fail(error))?);
+        }
+        Ok(Some(converted))
     }
 
     // ---- simple protocol ----
@@ -611,6 +657,7 @@ impl<B: Backend> Link<B> {
     }
 
     async fn write(&mut self) -> io::Result<()> {
+        self.replies.recode();
         let (socket, buffer) = (&mut self.socket, &self.replies.buffer);
         let mut written = std::pin::pin!(async {
             socket.write_all(buffer).await?;
@@ -627,11 +674,7 @@ impl<B: Backend> Link<B> {
                 },
             }
         }
-        if self.replies.buffer.capacity() > IDLE_BUFFER_BYTES {
-            self.replies.buffer = Vec::new();
-        } else {
-            self.replies.buffer.clear();
-        }
+        self.replies.clear(IDLE_BUFFER_BYTES);
         Ok(())
     }
 }

@@ -3,9 +3,10 @@
 //! A batch comes as columns, the protocol wants rows, so each row is one pass over the columns. What a value looks like is
 //! the types' business (`serin_sql::types::format` and `binary`), which write it in place; lengths are patched in behind.
 
-use crate::wire;
+use crate::{recode, wire};
 use bytes::BufMut;
 use serin_sql::column::{Batch, Column};
+use serin_sql::encoding::Encoding;
 use serin_sql::types::binary::write_binary;
 use serin_sql::types::format::write_text;
 use serin_sql::types::{RenderSettings, Type};
@@ -19,12 +20,46 @@ pub struct Replies {
     rows: u64,
     /// Where the last whole message ended, in case the next one is never finished.
     mark: usize,
+    /// The client's. Up to `recoded` the buffer is in it.
+    encoding: Option<Encoding>,
+    recoded: usize,
 }
 
 /// PostgreSQL's limit for one message (MaxAllocSize).
 const MESSAGE_MAX: usize = 0x3fff_ffff;
 
 impl Replies {
+    /// The client's encoding, unless texts go out as they are.
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.encoding
+    }
+    /// What is appended from here on is in this encoding.
+    pub fn set_encoding(&mut self, name: &str) {
+        self.recode();
+        self.encoding = Encoding::named(name).filter(|encoding| !encoding.is_native());
+    }
+    /// As [`Replies::set_encoding`], for everything since the connection began.
+    pub fn start_in(&mut self, name: &str) {
+        self.recoded = 0;
+        self.encoding = Encoding::named(name).filter(|encoding| !encoding.is_native());
+    }
+    /// Puts all messages of the buffer into the client's encoding.
+    pub fn recode(&mut self) {
+        if let Some(encoding) = self.encoding {
+            let from = self.recoded.min(self.buffer.len());
+            recode::outgoing(encoding, &mut self.buffer, from);
+        }
+        self.recoded = self.buffer.len();
+        self.mark = self.buffer.len();
+    }
+    /// The buffer was written out.
+    pub fn clear(&mut self, capacity_max: usize) {
+        match self.buffer.capacity() > capacity_max {
+            true => self.buffer = Vec::new(),
+            false => self.buffer.clear(),
+        }
+        (self.recoded, self.mark) = (0, 0);
+    }
     pub fn start_counting(&mut self) {
         self.rows = 0;
     }
@@ -64,7 +99,7 @@ impl Output for Replies {
             .collect();
         for row in 0..batch.rows {
             self.mark();
-            if let Err(error) = data_row(&mut self.buffer, &columns, row, render) {
+            if let Err(error) = data_row(&mut self.buffer, &columns, row, render, self.encoding) {
                 self.cut_to_mark();
                 return Err(error);
             }
@@ -84,6 +119,9 @@ impl Output for Replies {
 
     fn parameter_status(&mut self, name: &str, value: &str) {
         wire::parameter_status(&mut self.buffer, name, value);
+        if name == "client_encoding" {
+            self.set_encoding(value);
+        }
     }
 
     fn notification(&mut self, pid: i32, channel: &str, payload: &str) {
@@ -100,6 +138,7 @@ fn data_row(
     columns: &[(&Column, Type, Format)],
     row: usize,
     render: &RenderSettings,
+    encoding: Option<Encoding>,
 ) -> Result<()> {
     out.put_u8(b'D');
     let start = out.len();
@@ -115,6 +154,13 @@ fn data_row(
         match format {
             Format::Text => write_text(out, column, row, data_type, render),
             Format::Binary => write_binary(out, column, row, data_type),
+        }
+        if let Some(encoding) = encoding {
+            let data_type = (format == Format::Binary).then_some(data_type);
+            if let Some(converted) = recode::result(encoding, &out[length_at + 4..], data_type)? {
+                out.truncate(length_at + 4);
+                out.extend_from_slice(&converted);
+            }
         }
         patch_length(out, length_at, length_at + 4);
     }

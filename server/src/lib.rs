@@ -27,6 +27,7 @@ mod connection;
 mod encode;
 mod hba;
 mod listener;
+mod recode;
 pub mod run;
 mod socket;
 mod startup;

@@ -12,6 +12,7 @@ use crate::listener::Shared;
 use crate::socket::Socket;
 use crate::wire::{self, Initial};
 use bytes::BytesMut;
+use serin_sql::encoding::Encoding;
 use serin_sql::{Error, Result as SqlResult, SqlState, Startup, TransactionStatus};
 use std::io;
 use std::net::SocketAddr;
@@ -326,21 +327,15 @@ fn split_options(options: &str) -> Vec<String> {
     words
 }
 
-/// Text is UTF-8 everywhere; SQL_ASCII, which promises nothing, is taken as that too. Spelled with any case and
-/// punctuation, even in quotes.
+/// Spelled with any case and punctuation, even in quotes.
 fn client_encoding(value: &str) -> SqlResult<&'static str> {
-    let plain: String =
-        value.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    match plain.as_str() {
-        "utf8" | "unicode" => Ok("UTF8"),
-        "sqlascii" => Ok("SQL_ASCII"),
-        _ => Err(Error::new(
+    Encoding::named(value).map(Encoding::name).ok_or_else(|| {
+        Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("invalid value for parameter \"client_encoding\": \"{value}\""),
         )
-        .detail("Only UTF8 is supported.")
-        .fatal()),
-    }
+        .fatal()
+    })
 }
 
 #[cfg(test)]
@@ -372,6 +367,7 @@ mod tests {
         assert_eq!(client_encoding("'utf-8'").unwrap(), "UTF8");
         assert_eq!(client_encoding("UNICODE").unwrap(), "UTF8");
         assert_eq!(client_encoding("sql_ascii").unwrap(), "SQL_ASCII");
-        assert_eq!(client_encoding("LATIN1").unwrap_err().state().as_str(), "22023");
+        assert_eq!(client_encoding("latin-1").unwrap(), "LATIN1");
+        assert_eq!(client_encoding("LATIN").unwrap_err().state().as_str(), "22023");
     }
 }

@@ -23,7 +23,7 @@ pub enum Values {
     Interval(Vec<Interval>),
     Uuid(Vec<[u8; 16]>),
     Oid(Vec<Oid>),
-    /// Arrays and records: the long tail.
+    /// Arrays, records, ranges, times with zones: the long tail.
     Datum(Vec<Datum>),
 }
 
@@ -145,7 +145,9 @@ impl Values {
             Repr::Interval => Values::Interval(Vec::with_capacity(rows)),
             Repr::Uuid => Values::Uuid(Vec::with_capacity(rows)),
             Repr::Oid => Values::Oid(Vec::with_capacity(rows)),
-            Repr::Array | Repr::Record => Values::Datum(Vec::with_capacity(rows)),
+            Repr::Array | Repr::Record | Repr::Range | Repr::TimeTz => {
+                Values::Datum(Vec::with_capacity(rows))
+            }
         }
     }
     /// Arrays and records share one vector; it answers `Array`.
@@ -415,7 +417,10 @@ impl Column {
             (Values::Interval(vector), Datum::Interval(value)) => vector.push(*value),
             (Values::Uuid(vector), Datum::Uuid(value)) => vector.push(*value),
             (Values::Oid(vector), Datum::Oid(value)) => vector.push(*value),
-            (Values::Datum(vector), Datum::Array(_) | Datum::Record(_)) => vector.push(datum.clone()),
+            (
+                Values::Datum(vector),
+                Datum::Array(_) | Datum::Record(_) | Datum::Range(_) | Datum::TimeTz(_),
+            ) => vector.push(datum.clone()),
             (values, datum) => panic!("a {:?} column can't take {datum:?}", values.repr()),
         }
         if let Some(nulls) = &mut self.nulls {

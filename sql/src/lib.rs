@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod column;
 pub mod copy;
 mod ddl;
+pub mod encoding;
 mod error;
 pub mod exec;
 pub mod expr;

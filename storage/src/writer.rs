@@ -315,6 +315,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether it has, or had, versions in the tree.
+    pub fn has_written(&self, tree: &Arc<Tree>) -> bool {
+        self.trees.iter().any(|written| Arc::ptr_eq(written, tree))
+    }
+
     /// Begins a layer that the caller fills row by row; see [`RunWriter`].
     pub fn begin_run(&mut self, tree: &Arc<Tree>, command: CommandId) -> Result<RunWriter> {
         let place = self.take_place()?;

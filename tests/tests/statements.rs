@@ -9,8 +9,17 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const GROUPS: [&str; 9] =
-    ["tables", "constraints", "changes", "queries", "types", "transactions", "functions", "updatable_views"];
+const GROUPS: [&str; 9] = [
+    "tables",
+    "constraints",
+    "changes",
+    "queries",
+    "types",
+    "transactions",
+    "functions",
+    "triggers",
+    "updatable_views",
+];
 
 fn file(group: &str, extension: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("statements").join(group).with_extension(extension)

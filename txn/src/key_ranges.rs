@@ -121,6 +121,17 @@ impl<R: Clone> KeyRanges<R> {
         }
     }
 
+    /// The first registered range of `tree` that `wanted` says yes to.
+    pub(crate) fn find(
+        &self,
+        tree: TreeId,
+        mut wanted: impl FnMut(u64, &KeyRange, &R) -> bool,
+    ) -> Option<u64> {
+        let ranges = self.trees.read().get(&tree).cloned()?;
+        let ranges = ranges.0.lock();
+        ranges.iter().find(|other| wanted(other.id, &other.range, &other.reader)).map(|other| other.id)
+    }
+
     pub(crate) fn for_each(&self, mut visit: impl FnMut(TreeId, &KeyRange, &R)) {
         let trees: Vec<_> = self.trees.read().iter().map(|(tree, ranges)| (*tree, ranges.clone())).collect();
         for (tree, ranges) in trees {
@@ -155,6 +166,18 @@ pub(crate) fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
         }
     };
     begins_by(&a.start, &b.end) && begins_by(&b.start, &a.end)
+}
+
+/// The least range that holds both.
+pub(crate) fn span(a: KeyRange, b: KeyRange) -> KeyRange {
+    let key = |bound: &Bound<Vec<u8>>| match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key.clone()),
+        Bound::Unbounded => None,
+    };
+    // Bounds at the same key: including it is never wrong.
+    let start = key(&a.start).zip(key(&b.start)).map_or(Bound::Unbounded, |(a, b)| Bound::Included(a.min(b)));
+    let end = key(&a.end).zip(key(&b.end)).map_or(Bound::Unbounded, |(a, b)| Bound::Included(a.max(b)));
+    KeyRange { start, end }
 }
 
 /// The only key the range can hold, if it is a single point.

@@ -38,6 +38,10 @@
 //! 5. An owner that ends sets `finished` under its lock list first, then gives up its locks one by one; each release
 //!    grants the next waiters.
 //! 6. A deadlock check runs when a wait starts, and again every `deadlock_timeout` (`waits_for.rs`).
+//! 7. A writer that waits for a range shuts a *gate* at its key: an object that it holds until its version is installed. Who asks later for
+//!    a range over the key waits at the gate, and so behind the writer, as in a key's queue; otherwise readers that overlap each other
+//!    could keep a writer out for ever. Two exceptions, as in rule 2: who holds a range over the key already is what the writer waits for,
+//!    and passes; and a gate in a cycle is opened, for it is there for fairness' sake alone.
 //!
 //! # Lock order
 //!
@@ -48,8 +52,7 @@
 //!
 //! PostgreSQL keeps row locks in tuple headers, so it never runs out of them; here each explicit row lock costs
 //! memory until the row is written (the lock is then implied by the version and dropped) or the transaction ends.
-//! [`EXPLICIT_LOCKS_MAX`] bounds them (53200 above it). Key ranges are not queued fairly: a new shared range does
-//! not wait behind a writer that waits for another range that overlaps it.
+//! [`EXPLICIT_LOCKS_MAX`] bounds them (53200 above it).
 
 use crate::conflict::{ConflictKind, ConflictLog};
 use crate::key_ranges::KeyRanges;
@@ -363,6 +366,8 @@ pub(crate) enum Place {
 pub(crate) struct RangeReader {
     pub(crate) owner: Arc<Owner>,
     pub(crate) updates: bool,
+    /// Claimed for a chunk of a run (`run.rs`): nobody who has read anything there.
+    pub(crate) loads: bool,
 }
 
 pub(crate) struct LockTable {
@@ -374,6 +379,8 @@ pub(crate) struct LockTable {
     next_ticket: AtomicU64,
     /// Shared key ranges of 2PL transactions, by tree.
     pub(crate) ranges: KeyRanges<RangeReader>,
+    /// Keys whose writers wait for ranges to go: rule 7.
+    pub(crate) gates: KeyRanges<Arc<Owner>>,
     pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) detector: Mutex<()>,
     pub(crate) conflicts: Arc<ConflictLog>,
@@ -391,6 +398,7 @@ impl LockTable {
             explicit_count: AtomicUsize::new(0),
             next_ticket: AtomicU64::new(1),
             ranges: KeyRanges::default(),
+            gates: KeyRanges::default(),
             blocking,
             detector: Mutex::new(()),
             conflicts,

@@ -781,7 +781,7 @@ impl Restoring {
                 let manager = self.transaction.manager.clone();
                 let id = manager.locks.ranges.next_id();
                 let locked = self.lock(ObjectRef::Range(tree, id), mode)?;
-                let reader = RangeReader { owner: self.owner.clone(), updates: updates != 0 };
+                let reader = RangeReader { owner: self.owner.clone(), updates: updates != 0, loads: false };
                 manager.locks.ranges.insert(tree, id, range.clone(), reader);
                 self.ranges.push((tree, id, range));
                 return Ok(locked);

@@ -55,7 +55,8 @@ impl Transaction {
     /// snapshot has moved, and the version is in it.
     pub(crate) fn refresh(&mut self, tree: &Tree, key: &[u8], newest: Timestamp) -> Result<bool> {
         let Protocol::Ssi(participant) = &self.protocol else { return Ok(false) };
-        let ssi = &self.manager.ssi;
+        let manager = self.manager.clone();
+        let ssi = &manager.ssi;
         ssi.check(participant)?;
         if self.options.read_only || !participant.reads_only(tree.id(), key) {
             return Ok(false);
@@ -67,6 +68,10 @@ impl Transaction {
             return Ok(false);
         }
         ssi.refresh(participant, target)?;
+        // The caller learns of the latest version without a read of its own, and may come not to write it.
+        if !ssi.rules.is_off(Rule::RefreshRegisters) {
+            self.register_key_read(tree, key);
+        }
         self.refreshed = target;
         self.seen = self.seen.max(target);
         self.manager.refresh_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -16,6 +16,8 @@ pub(crate) enum Rule {
     CommitCheck,
     /// SSI: a snapshot moves forward only if nothing that was read has changed (`refresh.rs`, rule 2).
     RefreshValidates,
+    /// SSI: what a row was found to be once it was locked has been read (`refresh.rs`).
+    RefreshRegisters,
     /// What a 2PL transaction had read stays known after its commit.
     LockedReadsStay,
     /// A committed serial transaction counts as having read everything.
@@ -24,6 +26,8 @@ pub(crate) enum Rule {
     KeyLocks,
     /// 2PL: scans lock ranges, and writers respect them.
     RangeLocks,
+    /// 2PL: who asks for a range waits behind the writers that wait for ranges over the same keys. (Fairness, not isolation.)
+    Gates,
     /// Writers of other modes wait for the serial transaction, and it for them.
     SerialGate,
 }

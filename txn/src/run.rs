@@ -12,14 +12,15 @@
 //! 3. the ranges are given up when the layer is listed, for from then on its versions are what others meet.
 //!
 //! Two runs that meet refuse each other's chunks, list what they have, and go on row by row: none waits for the other while
-//! it holds ranges. Keys that nobody else can have (row ids are given out once) need neither 1 nor 2.
+//! it holds ranges. Keys that nobody else can have need neither 1 nor 2: row ids, which are given out once, and entries of an index
+//! that end in the key of a row that is this transaction's.
 //!
-//! A 2PL reader may register a range that covers the run after its chunks were judged; it has not seen the rows. As with a single
+//! A 2PL reader may register a range that meets the run after its chunks were judged; it has not seen the rows. As with a single
 //! write, the layer is taken off again then, and listed once the reader is done.
 //!
 //! Only transactions that do not track reads and writes for SSI make runs (READ COMMITTED and REPEATABLE READ in `ssi` mode).
 
-use crate::key_ranges::contains;
+use crate::key_ranges::{contains, overlap};
 use crate::lock_mode::LockMode;
 use crate::lock_table::{ObjectRef, Owner, RangeReader};
 use crate::protocol::Protocol;
@@ -54,7 +55,7 @@ impl Claims {
         let object = ObjectRef::Range(self.tree.id(), id);
         locks.acquire(&self.owner, object, LockMode::Share, WaitPolicy::Block)?;
         self.ids.push(id);
-        let reader = RangeReader { owner: self.owner.clone(), updates: true };
+        let reader = RangeReader { owner: self.owner.clone(), updates: true, loads: true };
         locks.ranges.insert(self.tree.id(), id, range.clone(), reader);
         Ok(())
     }
@@ -82,7 +83,8 @@ impl KeyRun {
 }
 
 impl Transaction {
-    /// None: this transaction has to write row by row.
+    /// None: this transaction has to write row by row. `unshared`: nobody else can have the keys, and this transaction has no version
+    /// of them either.
     pub fn begin_run(&mut self, tree: &Arc<Tree>, unshared: bool) -> Result<Option<KeyRun>> {
         self.before_operation()?;
         self.ensure_writing()?;
@@ -141,21 +143,48 @@ impl Transaction {
         Ok(alone && run.tree.is_vacant(&range)?)
     }
 
+    /// Whether this transaction has versions in the tree: then keys of a run might be among them.
+    pub fn has_written(&self, tree: &Arc<Tree>) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.has_written(tree))
+    }
+
+    /// A range that another session has read and that meets this one. Chunks of other runs don't: each saw to it when it was claimed.
+    fn range_meeting(&self, tree: &Tree, range: &KeyRange) -> Option<u64> {
+        let ranges = &self.manager.locks.ranges;
+        if ranges.is_empty() {
+            return None;
+        }
+        let me = self.options.session.id;
+        ranges.find(tree.id(), |_, other, reader| {
+            !reader.loads && reader.owner.session.id != me && overlap(other, range)
+        })
+    }
+
+    fn wait_for_ranges_meeting(&mut self, tree: &Tree, range: &KeyRange) -> Result<()> {
+        let (owner, manager) = (self.owner().clone(), self.manager.clone());
+        while let Some(id) = self.range_meeting(tree, range) {
+            let object = ObjectRef::Range(tree.id(), id);
+            manager.locks.acquire(&owner, object, LockMode::RowExclusive, WaitPolicy::Block)?;
+            manager.locks.release(&owner, object, LockMode::RowExclusive);
+        }
+        Ok(())
+    }
+
     /// Lists the layer: the rows are this transaction's uncommitted versions from now on.
     pub fn finish_run(&mut self, run: KeyRun) -> Result<()> {
         let KeyRun { tree, rows, mut claims, first, last, .. } = run;
         let Some(layer) = rows.finish()? else { return Ok(()) };
+        let range = KeyRange { start: Bound::Included(first), end: Bound::Included(last) };
         loop {
-            self.wait_for_ranges(&tree, &first)?;
-            self.wait_for_ranges(&tree, &last)?;
+            self.wait_for_ranges_meeting(&tree, &range)?;
             let writer = self.writer.as_mut().expect("the run began with one");
             writer.list_run(&layer);
-            let met = [&first, &last].into_iter().any(|key| self.conflicting_range(&tree, key).is_some());
-            if !met {
+            if self.range_meeting(&tree, &range).is_none() {
                 break;
             }
             self.writer.as_mut().expect("the run began with one").unlist_run(&layer);
         }
+        self.gate = None;
         claims.give_up();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Range scans under each protocol.
 
 use crate::protocol::Protocol;
+use crate::two_phase::ScanLock;
 use crate::{Result, Transaction};
 use serin_storage::{CommandId, Cursor, Direction, KeyRange, Snapshot, Timestamp, Tree, Value, View};
 use std::ops::Bound;
@@ -120,9 +121,9 @@ impl Scan {
     ) -> Result<bool> {
         let tree = self.tree.clone();
         let whole = self.whole.get_or_insert_with(|| self.range.clone()).clone();
-        self.locked = transaction.lock_range(&tree, &whole, self.locked)?;
+        let mut lock = ScanLock { whole: whole.clone(), direction: self.direction, id: self.locked };
         let mut last = None;
-        let (rows, more) = transaction.two_phase_batch(&tree, max, &mut |transaction, met, rows| {
+        let batch = transaction.two_phase_batch(&tree, max, &mut lock, &mut |transaction, met, rows| {
             let mut cursor = self.tree.cursor(self.range.clone(), self.direction);
             let view = view(&self.snapshot, self.horizon, self.command, transaction);
             let more = cursor.next_batch(view, max, met, &mut |key, value| {
@@ -131,18 +132,20 @@ impl Scan {
             })?;
             last = rows.last().map(|(key, _)| key.clone());
             Ok(more)
-        })?;
+        });
+        self.locked = lock.id;
+        let (rows, more) = batch?;
         for (key, value) in &rows {
             if !visit(key, value) {
                 self.continue_after(key);
-                self.cut_back(transaction, whole, key)?;
+                self.cut_back(transaction, whole, Bound::Included(key.to_vec()))?;
                 return Ok(true);
             }
         }
         match last {
             Some(last) if more => {
                 self.continue_after(&last);
-                self.cut_back(transaction, whole, &last)?;
+                self.cut_back(transaction, whole, Bound::Included(last.to_vec()))?;
             }
             _ => self.exhausted = !more,
         }
@@ -150,17 +153,16 @@ impl Scan {
     }
 
     /// Leaves locked what has been read: up to `last`, in the direction of the scan.
-    fn cut_back(&mut self, transaction: &mut Transaction, whole: KeyRange, last: &[u8]) -> Result<()> {
-        if self.locked.is_none() {
-            return Ok(());
-        }
-        let last = Bound::Included(last.to_vec());
-        let read = match self.direction {
-            Direction::Forward => KeyRange { end: last, ..whole },
-            Direction::Backward => KeyRange { start: last, ..whole },
-        };
-        self.locked = transaction.lock_read_part(&self.tree, &read, self.locked)?;
-        Ok(())
+    fn cut_back(
+        &mut self,
+        transaction: &mut Transaction,
+        whole: KeyRange,
+        last: Bound<Vec<u8>>,
+    ) -> Result<()> {
+        let mut lock = ScanLock { whole, direction: self.direction, id: self.locked };
+        let outcome = transaction.cut_back(&self.tree, &mut lock, last);
+        self.locked = lock.id;
+        outcome
     }
 
     fn continue_after(&mut self, key: &[u8]) {

@@ -36,6 +36,8 @@ pub struct Transaction {
     pub(crate) registered: bool,
     pub(crate) counted_serial: bool,
     pub(crate) owner: Option<Arc<Owner>>,
+    /// Shut while a write waits for key ranges.
+    pub(crate) gate: Option<crate::two_phase::Gate>,
     pub(crate) savepoints: Vec<SavepointRecord>,
     next_savepoint: u64,
     /// Trees created by this transaction, in order.
@@ -80,6 +82,7 @@ impl Transaction {
             registered: false,
             counted_serial: false,
             owner: None,
+            gate: None,
             savepoints: Vec::new(),
             next_savepoint: 0,
             created: Vec::new(),
@@ -200,6 +203,7 @@ impl Transaction {
     }
     /// Ends a statement. The holder of the serial token idles from here on.
     pub fn end_statement(&mut self) {
+        self.gate = None;
         if let Protocol::TwoPhase(two_phase) = &mut self.protocol {
             two_phase.intents.clear();
         }
@@ -468,6 +472,7 @@ impl Transaction {
         self.options.session.set_running(None);
         self.snapshot = None;
         self.catalog_snapshot = None;
+        self.gate = None;
         if let Some(owner) = self.owner.take() {
             self.manager.locks.finish(&owner);
         }

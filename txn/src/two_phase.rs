@@ -22,27 +22,29 @@
 //!
 //! A scan may stop early (LIMIT, a cursor that is closed), and must then hold no more than it read. How far a batch will go is
 //! unknown before it is read, so the lock covers the whole rest of the range while a batch is read and is cut back to the last
-//! row read afterwards; writers that wait for the part cut off go on. Lock and range are replaced together: the new one is
+//! row read afterwards; writers that wait for the part cut off go on. It is cut back, too, before the scan waits for a row's writer, who may
+//! want rows further on: else the two would wait for each other. Lock and range are replaced together: the new one is
 //! registered before the old one goes.
 //!
-//! Row locks of REPEATABLE READ escalate: above [`SessionHandle::set_row_locks_max`] in one tree, a range lock on the whole tree
-//! takes the place of those in S and of all to come. (SERIALIZABLE scans lock ranges to begin with.)
+//! What one transaction holds in a tree is bounded. Above [`SessionHandle::set_row_locks_max`] row locks, a lock on the range from the
+//! least to the greatest key takes the place of those in S, and of those to come in that range; when as many again are held outside of it,
+//! the whole tree is locked. Likewise above [`RANGES_MAX`] ranges: they become one that spans them, then the tree.
 //!
 //! [`SessionHandle::set_row_locks_max`]: crate::SessionHandle::set_row_locks_max
 //!
 //! Read locks survive a rollback to a savepoint: the client has seen what they protect.
 
-use crate::key_ranges::point;
+use crate::key_ranges::{contains, point, span};
 use crate::lock_mode::LockMode;
-use crate::lock_table::{Acquired, HeldLock, LockObject, ObjectRef, RangeReader};
+use crate::lock_table::{Acquired, HeldLock, LockObject, ObjectRef, Owner, RangeReader};
 use crate::protocol::{Observations, Protocol, key_object};
 use crate::rules::Rule;
 use crate::session::SessionHandle;
 use crate::ssi::{Kind, LockedReads, Participant, Ssi};
 use crate::transaction::look;
-use crate::{Isolation, Result, RowLockMode, Transaction, WaitPolicy};
+use crate::{Isolation, Result, RowLockMode, Transaction, TransactionManager, WaitPolicy};
 use hashbrown::HashMap;
-use serin_storage::{Finger, KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
+use serin_storage::{Direction, Finger, KeyRange, Store, Timestamp, Tree, TreeId, Value, WriterId};
 use smallvec::SmallVec;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -60,10 +62,39 @@ pub(crate) struct TwoPhase {
     ranges: Vec<LockedRange>,
     /// Reads of these trees lock in these modes instead of S, until the statement ends.
     pub(crate) intents: SmallVec<[(TreeId, RowLockMode); 1]>,
-    /// Rows locked by reads at REPEATABLE READ.
+    /// Rows locked by reads, one by one.
     row_locks: HashMap<TreeId, u64>,
-    /// Trees that are locked whole, and whether for update.
-    escalated: HashMap<TreeId, bool>,
+    /// What is locked in their place.
+    escalated: HashMap<TreeId, Escalated>,
+}
+
+struct Escalated {
+    range: KeyRange,
+    updates: bool,
+}
+
+/// Key ranges of one tree that one transaction locks before they become one: each write in the tree has to be compared with them all.
+const RANGES_MAX: usize = 256;
+
+/// Keeps readers that come later from a key that a writer waits to write.
+pub(crate) struct Gate {
+    manager: Arc<TransactionManager>,
+    writer: Arc<Owner>,
+    tree: TreeId,
+    id: u64,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.manager.locks.open_gate(&self.writer, self.tree, self.id);
+    }
+}
+
+/// The lock of a running scan: on all that is left to read while a batch is read, otherwise on what has been.
+pub(crate) struct ScanLock {
+    pub(crate) whole: KeyRange,
+    pub(crate) direction: Direction,
+    pub(crate) id: Option<u64>,
 }
 
 struct LockedRange {
@@ -132,9 +163,10 @@ impl TwoPhase {
     fn updates(&self, tree: &Tree) -> bool {
         self.intent(tree).is_some_and(|mode| mode > RowLockMode::Share)
     }
-    /// A lock on the whole tree says what a row lock of the present statement would.
-    fn is_escalated(&self, tree: &Tree) -> bool {
-        self.escalated.get(&tree.id()).is_some_and(|updates| *updates || !self.updates(tree))
+    /// A range lock in the place of row locks says what a row lock of the present statement would.
+    fn is_escalated(&self, tree: &Tree, key: &[u8]) -> bool {
+        let escalated = self.escalated.get(&tree.id());
+        escalated.is_some_and(|it| (it.updates || !self.updates(tree)) && contains(&it.range, key))
     }
 }
 
@@ -166,7 +198,8 @@ impl Transaction {
         let off = self.manager.ssi.rules.is_off(Rule::KeyLocks);
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let momentary = two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree) || off;
+        let momentary =
+            two_phase.level == Isolation::ReadCommitted || two_phase.is_escalated(tree, key) || off;
         if !momentary {
             let owner = self.owner().clone();
             self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
@@ -212,9 +245,12 @@ impl Transaction {
             return Ok(None);
         }
         if let Some(key) = point(range) {
-            let mode = two_phase.read_mode(tree);
-            let owner = self.owner().clone();
-            self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
+            if !two_phase.is_escalated(tree, key) {
+                let mode = two_phase.read_mode(tree);
+                let owner = self.owner().clone();
+                self.manager.locks.acquire(&owner, key_object(tree, key), mode, WaitPolicy::Block)?;
+                self.count_row_lock(tree)?;
+            }
             return Ok(None);
         }
         let updates = two_phase.updates(tree);
@@ -222,16 +258,25 @@ impl Transaction {
         if let Some(held) = held {
             self.unlock_range(tree, held);
         }
+        if self.two_phase().ranges.len() > RANGES_MAX {
+            self.merge_ranges(tree, id)?;
+        }
         Ok(Some(id))
     }
 
+    /// Leaves locked what a scan has read, up to `last` in its direction.
+    pub(crate) fn cut_back(&mut self, tree: &Tree, lock: &mut ScanLock, last: Bound<Vec<u8>>) -> Result<()> {
+        let (start, end) = (lock.whole.start.clone(), lock.whole.end.clone());
+        let read = match lock.direction {
+            Direction::Forward => KeyRange { start, end: last },
+            Direction::Backward => KeyRange { start: last, end },
+        };
+        lock.id = self.lock_read_part(tree, &read, lock.id)?;
+        Ok(())
+    }
+
     /// Replaces a scan's lock by one on the part that it has read. A range of one key stays a range here: its lock was granted.
-    pub(crate) fn lock_read_part(
-        &mut self,
-        tree: &Tree,
-        read: &KeyRange,
-        held: Option<u64>,
-    ) -> Result<Option<u64>> {
+    fn lock_read_part(&mut self, tree: &Tree, read: &KeyRange, held: Option<u64>) -> Result<Option<u64>> {
         let Some(held) = held else { return Ok(None) };
         let ranges = &self.manager.locks.ranges;
         let updates = ranges.reader(tree.id(), held).is_some_and(|reader| reader.updates);
@@ -248,9 +293,10 @@ impl Transaction {
         // The lock first: whoever finds the range can then queue behind it.
         let object = ObjectRef::Range(tree.id(), id);
         locks.acquire(&owner, object, LockMode::Share, WaitPolicy::Block)?;
+        self.wait_at_gates(tree, range, id)?;
         let session = owner.session.id;
         loop {
-            let reader = RangeReader { owner: owner.clone(), updates };
+            let reader = RangeReader { owner: owner.clone(), updates, loads: false };
             let excludes =
                 |other: &RangeReader| updates && other.updates && other.owner.session.id != session;
             match locks.ranges.insert_unless(tree.id(), id, range, reader, excludes) {
@@ -278,11 +324,11 @@ impl Transaction {
         locks.release(&owner, ObjectRef::Range(tree.id(), id), LockMode::Share);
     }
 
-    /// A read has locked one more row. Too many: the whole tree instead.
+    /// A read has locked one more row. Too many: a range that spans them instead, or the whole tree.
     fn count_row_lock(&mut self, tree: &Tree) -> Result<()> {
         let limit = self.options.session.row_locks_max();
         let two_phase = self.two_phase();
-        if two_phase.level != Isolation::RepeatableRead {
+        if two_phase.level == Isolation::ReadCommitted {
             return Ok(());
         }
         let count = two_phase.row_locks.entry(tree.id()).or_default();
@@ -290,20 +336,53 @@ impl Transaction {
         if *count < limit {
             return Ok(());
         }
-        let updates = two_phase.updates(tree);
-        let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
-        self.register_range(tree, &all, updates)?;
+        let updates =
+            two_phase.updates(tree) || two_phase.escalated.get(&tree.id()).is_some_and(|it| it.updates);
+        let again = two_phase.escalated.contains_key(&tree.id());
+        let owner = self.owner().clone();
+        let of_tree = |lock: &HeldLock| match &lock.object {
+            LockObject::Key(of, key) if *of == tree.id() => Some((key.clone(), lock.mode)),
+            _ => None,
+        };
+        let keys: Vec<(Arc<[u8]>, LockMode)> = owner.held_locks().iter().filter_map(of_tree).collect();
+        let bound =
+            |key: Option<&Arc<[u8]>>| key.map_or(Bound::Unbounded, |key| Bound::Included(key.to_vec()));
+        let range = match again {
+            true => KeyRange { start: Bound::Unbounded, end: Bound::Unbounded },
+            false => KeyRange {
+                start: bound(keys.iter().map(|(key, _)| key).min()),
+                end: bound(keys.iter().map(|(key, _)| key).max()),
+            },
+        };
+        self.register_range(tree, &range, updates)?;
         let two_phase = self.two_phase();
         two_phase.row_locks.remove(&tree.id());
-        two_phase.escalated.insert(tree.id(), updates);
-        let owner = self.owner().clone();
-        for lock in owner.held_locks() {
-            if lock.mode == LockMode::from(RowLockMode::Share)
-                && let LockObject::Key(of, key) = &lock.object
-                && *of == tree.id()
-            {
-                self.manager.locks.release(&owner, ObjectRef::Key(*of, key), lock.mode);
+        two_phase.escalated.insert(tree.id(), Escalated { range, updates });
+        for (key, mode) in keys {
+            if mode == LockMode::from(RowLockMode::Share) {
+                self.manager.locks.release(&owner, ObjectRef::Key(tree.id(), &key), mode);
             }
+        }
+        Ok(())
+    }
+
+    /// Many ranges of one tree become one that spans them. `current` is a running scan's lock, which changes as the scan goes on.
+    fn merge_ranges(&mut self, tree: &Tree, current: u64) -> Result<()> {
+        let others = |locked: &&LockedRange| locked.tree == tree.id() && locked.id != current;
+        let ranges: Vec<(u64, KeyRange)> =
+            self.two_phase().ranges.iter().filter(others).map(|it| (it.id, it.range.clone())).collect();
+        let registered = &self.manager.locks.ranges;
+        let updates = |id: u64| registered.reader(tree.id(), id).is_some_and(|reader| reader.updates);
+        // Those who mean to write exclude each other: such a range must not grow.
+        let mergeable: Vec<(u64, KeyRange)> = ranges.into_iter().filter(|(id, _)| !updates(*id)).collect();
+        if mergeable.len() < RANGES_MAX {
+            return Ok(());
+        }
+        let whole = mergeable.iter().map(|(_, range)| range.clone()).reduce(span);
+        let Some(whole) = whole else { return Ok(()) };
+        self.register_range(tree, &whole, false)?;
+        for (id, _) in mergeable {
+            self.unlock_range(tree, id);
         }
         Ok(())
     }
@@ -313,11 +392,13 @@ impl Transaction {
         &mut self,
         tree: &Arc<Tree>,
         max: usize,
+        lock: &mut ScanLock,
         read: &mut ReadBatch<'_>,
     ) -> Result<(Vec<Row>, bool)> {
+        lock.id = self.lock_range(tree, &lock.whole, lock.id)?;
         let two_phase = self.two_phase();
         let mode = two_phase.read_mode(tree);
-        let lock_rows = two_phase.level == Isolation::RepeatableRead && !two_phase.is_escalated(tree);
+        let lock_rows = two_phase.level == Isolation::RepeatableRead;
         let mut rows = Vec::with_capacity(max.min(64));
         let more = loop {
             rows.clear();
@@ -327,7 +408,18 @@ impl Transaction {
                 self.seen = self.seen.max(met.seen);
                 break more;
             };
-            self.wait_for_writer(tree, key, mode, true)?;
+            if lock.id.is_none() {
+                self.wait_for_writer(tree, key, mode, true)?;
+                continue;
+            }
+            // The writer may still want keys further on. The row's lock keeps others from it until the range does.
+            self.cut_back(tree, lock, Bound::Excluded(key.to_vec()))?;
+            let acquired = self.lock_key(tree, key, mode, WaitPolicy::Block)?;
+            lock.id = self.lock_range(tree, &lock.whole, lock.id)?;
+            if acquired == Acquired::Now {
+                let owner = self.owner().clone();
+                self.manager.locks.release(&owner, key_object(tree, key), mode);
+            }
         };
         if lock_rows {
             rows = self.lock_rows(tree, rows, mode)?;
@@ -338,7 +430,11 @@ impl Transaction {
     /// Locks rows that were just read; a row that changed before its lock was granted is read again.
     fn lock_rows(&mut self, tree: &Arc<Tree>, rows: Vec<Row>, mode: LockMode) -> Result<Vec<Row>> {
         let mut locked = Vec::with_capacity(rows.len());
-        for (key, _) in rows {
+        for (key, value) in rows {
+            if self.two_phase().is_escalated(tree, &key) {
+                locked.push((key, value));
+                continue;
+            }
             self.lock_key(tree, &key, mode, WaitPolicy::Block)?;
             self.count_row_lock(tree)?;
             let mut met = self.observe(false);
@@ -365,10 +461,47 @@ impl Transaction {
         }
     }
 
-    /// Waits until no range lock of another session covers `key`. False if there was none.
+    /// Waits behind the writers that were waiting for ranges when the range lock `id` was asked for (rule 7 of the lock table).
+    fn wait_at_gates(&mut self, tree: &Tree, range: &KeyRange, id: u64) -> Result<()> {
+        let manager = self.manager.clone();
+        let locks = &manager.locks;
+        if locks.gates.is_empty() {
+            return Ok(());
+        }
+        let owner = self.owner().clone();
+        let held = &self.two_phase().ranges;
+        let mine = |key: &[u8]| held.iter().any(|mine| mine.tree == tree.id() && contains(&mine.range, key));
+        while let Some(gate) = locks.gates.find(tree.id(), |gate, key, writer| {
+            let key = point(key).expect("a gate is at a key");
+            gate < id && writer.session.id != owner.session.id && contains(range, key) && !mine(key)
+        }) {
+            let gate = ObjectRef::Range(tree.id(), gate);
+            locks.acquire(&owner, gate, LockMode::Share, WaitPolicy::Block)?;
+            locks.release(&owner, gate, LockMode::Share);
+        }
+        Ok(())
+    }
+
+    fn shut_gate(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
+        let owner = self.owner().clone();
+        let locks = &self.manager.locks;
+        let id = locks.ranges.next_id();
+        let object = ObjectRef::Range(tree.id(), id);
+        locks.acquire(&owner, object, LockMode::Exclusive, WaitPolicy::Block)?;
+        let at = || Bound::Included(key.to_vec());
+        locks.gates.insert(tree.id(), id, KeyRange { start: at(), end: at() }, owner.clone());
+        self.gate = Some(Gate { manager: self.manager.clone(), writer: owner, tree: tree.id(), id });
+        Ok(())
+    }
+
+    /// Waits until no range lock of another session covers `key`. False if there was none. After waiting, later readers are kept out until
+    /// `self.gate` is dropped.
     pub(crate) fn wait_for_ranges(&mut self, tree: &Tree, key: &[u8]) -> Result<bool> {
         let mut waited = false;
         while let Some(id) = self.conflicting_range(tree, key) {
+            if self.gate.is_none() && !self.manager.ssi.rules.is_off(Rule::Gates) {
+                self.shut_gate(tree, key)?;
+            }
             let owner = self.owner().clone();
             let object = ObjectRef::Range(tree.id(), id);
             let locks = &self.manager.locks;

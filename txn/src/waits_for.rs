@@ -16,9 +16,10 @@
 //! once the cheap search has found something.
 
 use crate::conflict::ConflictStep;
-use crate::lock_mode::ModeSet;
-use crate::lock_table::{LockObject, LockTable, Owner};
+use crate::lock_mode::{LockMode, ModeSet};
+use crate::lock_table::{LockObject, LockTable, ObjectRef, Owner};
 use crate::session::{SessionHandle, Waiting};
+use serin_storage::TreeId;
 use std::sync::Arc;
 
 /// How many waiters are moved to open one deadlock.
@@ -94,6 +95,7 @@ impl LockTable {
 
     /// Opens the cycles through `start` by letting waiters overtake. True: there is none left.
     pub(crate) fn untangle(&self, start: &Arc<Owner>) -> bool {
+        self.open_gates(start);
         let mut touched = Vec::new();
         let open = self.open_cycles(&mut vec![start.clone()], &mut touched, MOVES_MAX);
         // Whoever stands in front of nobody now may go.
@@ -101,6 +103,25 @@ impl LockTable {
             self.grant_in_queue(wait.hash, wait.object.as_ref());
         }
         open
+    }
+
+    /// Gates in cycles through `start` (rule 7 of the lock table) are opened: who waits at one asks for a range that nobody excludes.
+    fn open_gates(&self, start: &Arc<Owner>) {
+        while let Some(cycle) = self.exact_cycle(start) {
+            let gate = cycle.iter().find_map(|edge| match &edge.wait.object {
+                LockObject::Range(tree, id) if self.gates.range(*tree, *id).is_some() => {
+                    Some((&edge.blocker, *tree, *id))
+                }
+                _ => None,
+            });
+            let Some((writer, tree, id)) = gate else { return };
+            self.open_gate(writer, tree, id);
+        }
+    }
+
+    pub(crate) fn open_gate(&self, writer: &Arc<Owner>, tree: TreeId, id: u64) {
+        self.gates.remove(tree, id);
+        self.release(writer, ObjectRef::Range(tree, id), LockMode::Exclusive);
     }
 
     fn open_cycles(&self, suspects: &mut Vec<Arc<Owner>>, touched: &mut Vec<Waiting>, moves: usize) -> bool {

@@ -130,7 +130,7 @@ impl Transaction {
         installs: Option<u64>,
     ) -> Result<Attempt> {
         if self.conflicting_range(tree, key).is_some() {
-            self.wait_for_ranges(tree, key)?;
+            self.wait_for_ranges(tree, key).inspect_err(|_| self.gate = None)?;
             return Ok(Attempt::Waited);
         }
         let manager = self.manager.clone();
@@ -196,9 +196,10 @@ impl Transaction {
             // row's explicit lock is still ours: what the caller judged under it stands.
             self.writer.as_mut().expect("ensure_writing comes first").rollback_to(mark);
             self.recheck_materialised()?;
-            self.wait_for_ranges(tree, key)?;
+            self.wait_for_ranges(tree, key).inspect_err(|_| self.gate = None)?;
             return Ok(Attempt::Waited);
         }
+        self.gate = None;
         if has_queue && may_drop {
             locks.drop_implied(&mut locks.shard(hash), hash, object, &owner, mode);
         }

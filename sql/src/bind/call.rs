@@ -9,7 +9,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnSet, Expr, RoutineCall};
 use crate::functions::parameters::parameters;
 use crate::functions::{
-    Body, Callee, CastContext, CastMethod, Resolved, ResolvedCall, Source, resolve_call, resolve_function,
+    AggregateKind, Body, Callee, CastContext, CastMethod, Resolved, ResolvedCall, Source, common_type,
+    resolve_call, resolve_function,
 };
 use crate::parse::ast;
 use crate::plan::logical::{AggregateCall, SortKey};
@@ -61,9 +62,14 @@ impl Binder<'_> {
 
     pub fn call(&mut self, call: &ast::FunctionCall) -> Result<Expr> {
         let call = &*self.placed_call(call)?;
-        if !call.within_group.is_empty() {
-            return Err(Error::unsupported("WITHIN GROUP").at(call.position));
-        }
+        let with_sorted;
+        let call = match call.within_group.is_empty() {
+            true => call,
+            false => {
+                with_sorted = Self::with_sorted_arguments(call)?;
+                &with_sorted
+            }
+        };
         // Arguments of an aggregate may not hold another: noticed by comparing what the scope has before and after.
         let before = self.scopes.last().map_or(0, |scope| scope.aggregates.len());
         let sets_before = self.scopes.last().map_or(0, |scope| scope.sets.len());
@@ -128,6 +134,12 @@ impl Binder<'_> {
                 explicit: false,
             });
         }
+        if let (Body::Aggregate(aggregate), true) = (&resolved.function.body, call.over.is_some())
+            && aggregate.kind != AggregateKind::Normal
+        {
+            let message = format!("OVER is not supported for ordered-set aggregate {name}");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(call.position));
+        }
         if let Some(over) = &call.over {
             return self.window_call(call, over, arguments, resolved, windows_before);
         }
@@ -144,6 +156,65 @@ impl Binder<'_> {
             Body::Set { .. } => self.set_call(call, arguments, resolved, sets_before),
             Body::Aggregate(_) => self.aggregate_call(call, arguments, resolved, before),
         }
+    }
+
+    /// `f(direct) WITHIN GROUP (ORDER BY sorted)` is looked up as `f(direct, sorted)`.
+    fn with_sorted_arguments(call: &ast::FunctionCall) -> Result<ast::FunctionCall> {
+        let what = match () {
+            () if call.distinct => "DISTINCT",
+            () if call.variadic => "VARIADIC",
+            () if !call.order_by.is_empty() => "multiple ORDER BY clauses",
+            () => {
+                let sorted = call.within_group.iter();
+                let sorted = sorted.map(|item| ast::Argument { name: None, value: item.expr.clone() });
+                let arguments = call.arguments.iter().cloned().chain(sorted).collect();
+                return Ok(ast::FunctionCall { arguments, ..call.clone() });
+            }
+        };
+        let message = format!("cannot use {what} with WITHIN GROUP");
+        Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position))
+    }
+
+    /// WITHIN GROUP is there if, and only if, the aggregate wants it.
+    fn check_within_group(call: &ast::FunctionCall, kind: AggregateKind, name: &str) -> Result<()> {
+        let message = match (kind, call.within_group.is_empty()) {
+            (AggregateKind::Normal, false) => {
+                format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP")
+            }
+            (AggregateKind::Normal, true) | (_, false) => return Ok(()),
+            (_, true) => format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+        };
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(call.position))
+    }
+
+    /// Of a hypothetical-set aggregate: each direct argument and the sorted one that it is compared with, brought to one type.
+    fn unify_hypothetical(
+        &mut self,
+        call: &ast::FunctionCall,
+        name: &str,
+        mut arguments: Vec<Expr>,
+        order_by: &mut [SortKey],
+    ) -> Result<Vec<Expr>> {
+        let given: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
+        let sorted = arguments.split_off(arguments.len().saturating_sub(order_by.len()));
+        if arguments.len() != sorted.len() {
+            let message = format!("function {name}({}) does not exist", shown_types(&given));
+            return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message)
+                .hint(format!(
+                    "To use the hypothetical-set aggregate {name}, the number of hypothetical direct arguments (here {}) must match the number of ordering columns (here {}).",
+                    arguments.len(),
+                    sorted.len()
+                ))
+                .at(call.position));
+        }
+        let mut direct = Vec::with_capacity(arguments.len());
+        for ((argument, sorted), key) in arguments.into_iter().zip(sorted).zip(order_by) {
+            let types = [Self::open_type(&argument), Self::open_type(&sorted)];
+            let common = common_type(&types, "WITHIN GROUP").map_err(|error| error.at(call.position))?;
+            direct.push(self.coerce_argument(argument, common, call.position)?);
+            key.expr = self.coerce_argument(sorted, common, call.position)?;
+        }
+        Ok(direct)
     }
 
     /// `cidr('…')`: an untyped literal given to a type's name is read as that type, rather than as what a function of the name takes.
@@ -165,6 +236,7 @@ impl Binder<'_> {
             () if call.distinct => "DISTINCT specified",
             () if call.filter.is_some() => "FILTER specified",
             () if !call.order_by.is_empty() => "ORDER BY specified",
+            () if !call.within_group.is_empty() => "WITHIN GROUP specified",
             () => return Ok(()),
         };
         let message = format!("{what}, but {name} is not an aggregate function");
@@ -196,6 +268,13 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
         }
         resolve_call(shown, built_ins, routines, types, &names, call.variadic)
+            .or_else(|error| {
+                let constructed = crate::types::user::named(schema, name);
+                let constructor = constructed.and_then(|constructed| {
+                    crate::functions::range_constructor(constructed, types.len(), call.variadic)
+                });
+                constructor.ok_or(error)
+            })
             .map_err(|error| error.at(call.position))
     }
 
@@ -420,8 +499,14 @@ impl Binder<'_> {
                 Some(self.coerce_boolean(filter, "FILTER", position)?)
             }
         };
-        let mut order_by = Vec::with_capacity(call.order_by.len());
-        for item in &call.order_by {
+        let kind = match &resolved.function.body {
+            Body::Aggregate(aggregate) => aggregate.kind,
+            _ => AggregateKind::Normal,
+        };
+        Self::check_within_group(call, kind, resolved.function.name)?;
+        let items = if kind == AggregateKind::Normal { &call.order_by } else { &call.within_group };
+        let mut order_by = Vec::with_capacity(items.len());
+        for item in items {
             let expr = self.plain_expr(&item.expr, "aggregate ORDER BY")?;
             let expr = self.resolve_unknown(expr)?;
             order_by.push(SortKey {
@@ -430,6 +515,12 @@ impl Binder<'_> {
                 nulls_first: item.nulls_first.unwrap_or(item.descending),
             });
         }
+        let arguments = match kind {
+            AggregateKind::Hypothetical => {
+                self.unify_hypothetical(call, resolved.function.name, arguments, &mut order_by)?
+            }
+            _ => arguments,
+        };
         if call.distinct && order_by.iter().any(|key| !arguments.iter().any(|a| a.same(&key.expr))) {
             return Err(Error::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
@@ -498,9 +589,7 @@ impl Binder<'_> {
             "localtimestamp" => Some(Type::TIMESTAMP),
             "current_date" => Some(Type::DATE),
             "localtime" => Some(Type::TIME),
-            "current_time" => {
-                return Err(Error::unsupported("current_time (time with time zone)").at(position));
-            }
+            "current_time" => Some(Type::TIMETZ),
             _ => None,
         };
         match clock {

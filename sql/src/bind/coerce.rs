@@ -71,7 +71,7 @@ fn type_modifier(data_type: Type, name: &ast::TypeName) -> Result<i32> {
                 length => Ok(*length),
             }
         }
-        (Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ, [precision]) => match precision {
+        (Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ, [precision]) => match precision {
             ..0 => invalid(format!("{}({precision}) precision must not be negative", word.to_uppercase())),
             precision => Ok((*precision).min(6)),
         },

@@ -559,7 +559,7 @@ impl Catalog {
         search_path: &[String],
     ) -> Option<Relation> {
         match schema {
-            Some(schema) => self.find_in_schema(self.find_schema(schema)?.oid, name),
+            Some(schema) => self.find_in_schema(self.schema_in(schema, search_path)?.oid, name),
             None => {
                 let listed = search_path.iter().any(|schema| schema == "pg_catalog");
                 if !listed && let Some(system) = system::find(PG_CATALOG, name) {
@@ -570,6 +570,13 @@ impl Catalog {
                     .filter_map(|schema| self.find_schema(schema))
                     .find_map(|schema| self.find_in_schema(schema.oid, name))
             }
+        }
+    }
+    /// A schema by a name that may be `pg_temp`: this session's temporary schema leads its path, if there is one.
+    pub fn schema_in(&self, name: &str, search_path: &[String]) -> Option<&Schema> {
+        match name {
+            "pg_temp" => self.find_schema(search_path.iter().find(|schema| schema.starts_with("pg_temp_"))?),
+            name => self.find_schema(name),
         }
     }
     pub fn find_in_schema(&self, schema: Oid, name: &str) -> Option<Relation> {
@@ -652,10 +659,14 @@ impl Catalog {
         search_path: &[String],
     ) -> Vec<Arc<Routine>> {
         let path = match schema {
-            Some(schema) => std::slice::from_ref(&schema).iter().map(|s| s.to_string()).collect(),
-            None => search_path.to_vec(),
+            Some(schema) => vec![schema],
+            // Functions are found in the temporary schema only if that is named.
+            None => {
+                let path = search_path.iter().map(String::as_str);
+                path.filter(|schema| !schema.starts_with("pg_temp_")).collect()
+            }
         };
-        let schemas = path.iter().filter_map(|schema| self.find_schema(schema));
+        let schemas = path.into_iter().filter_map(|schema| self.schema_in(schema, search_path));
         schemas.flat_map(|schema| self.objects.routines_named(schema.oid, name)).collect()
     }
     // ---- types ----
@@ -677,6 +688,8 @@ impl Catalog {
                 TypeKind::Enum(_) => TypeInfo::Enum,
                 TypeKind::Domain(domain) => TypeInfo::Domain(Type(domain.base), domain.modifier),
                 TypeKind::Composite(_) => TypeInfo::Row,
+                TypeKind::Range(range) => TypeInfo::Range(Type(range.subtype), Type(range.multirange)),
+                TypeKind::Multirange(range) => TypeInfo::Multirange(Type(*range)),
             });
         }
         if let Some(element) = self.objects.element_of_array(oid) {

@@ -35,6 +35,9 @@ pub enum TypeKind {
     Enum(Vec<Label>),
     Domain(Domain),
     Composite(Vec<Attribute>),
+    Range(RangeType),
+    /// The multirange type of a range type.
+    Multirange(Oid),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +75,12 @@ fn yes() -> bool {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RangeType {
+    pub subtype: Oid,
+    pub multirange: Oid,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Attribute {
     pub name: String,
     /// From 1, never reused.
@@ -102,6 +111,8 @@ impl UserType {
             TypeKind::Enum(_) => Vec::new(),
             TypeKind::Domain(domain) => vec![domain.base],
             TypeKind::Composite(attributes) => attributes.iter().map(|a| a.data_type).collect(),
+            TypeKind::Range(range) => vec![range.subtype],
+            TypeKind::Multirange(range) => vec![*range],
         }
     }
 }
@@ -114,6 +125,10 @@ pub enum TypeInfo {
     Domain(Type, i32),
     Row,
     ArrayOf(Type),
+    /// Of a subtype, with its multirange type.
+    Range(Type, Type),
+    /// Of a range type.
+    Multirange(Type),
 }
 
 /// Names and types of a row type's columns.

@@ -1,5 +1,6 @@
 //! The options of a COPY statement, with PostgreSQL's defaults and checks (ProcessCopyOptions).
 
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +46,8 @@ pub struct CopyOptions {
     pub force_not_null: Columns,
     pub force_null: Columns,
     pub freeze: bool,
+    /// None: the client's.
+    pub encoding: Option<Encoding>,
 }
 
 fn syntax(message: impl Into<String>) -> Error {
@@ -73,6 +76,7 @@ impl CopyOptions {
             force_not_null: Columns::Some(Vec::new()),
             force_null: Columns::Some(Vec::new()),
             freeze: false,
+            encoding: None,
         }
     }
 
@@ -129,10 +133,10 @@ impl CopyOptions {
             // Freezing is PostgreSQL's business; here it has nothing to do.
             "freeze" => self.freeze = boolean(name, value)?,
             "encoding" => {
-                let encoding = value.unwrap_or("").to_ascii_lowercase().replace(['-', '_'], "");
-                if !matches!(encoding.as_str(), "utf8" | "unicode" | "sqlascii") {
-                    return Err(Error::unsupported(format!("encoding \"{}\"", value.unwrap_or(""))));
-                }
+                let found = Encoding::named(value.unwrap_or(""));
+                self.encoding = Some(found.ok_or_else(|| {
+                    invalid("argument to option \"encoding\" must be a valid encoding name")
+                })?);
             }
             _ => return Err(syntax(format!("option \"{name}\" not recognized"))),
         }

@@ -136,6 +136,11 @@ impl CopyReader {
         self.lines
     }
 
+    /// Where the reader is, as errors say it.
+    pub fn place(&self) -> String {
+        format!("COPY {}, line {}", self.table, self.lines + 1)
+    }
+
     /// Takes the next chunk and calls `each` for every row completed by it.
     pub fn feed(&mut self, data: &[u8], each: &mut dyn FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
         if self.ended {

@@ -864,6 +864,7 @@ impl Ddl<'_> {
     ) -> Result<NewType> {
         let position = column(table, name)?;
         let (new_type, modifier) = self.column_type(name, data_type)?;
+        new_type.check_not_within(Type(table.row_type))?;
         if table.columns[position].identity.is_some() && crate::sequence::type_range(new_type).is_none() {
             let message = "identity column type must be smallint, integer, or bigint";
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));

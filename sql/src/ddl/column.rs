@@ -53,6 +53,7 @@ impl Ddl<'_> {
             Some(data_type) => (data_type, -1),
             None => self.column_type(name, &definition.data_type)?,
         };
+        data_type.check_not_within(Type(table.row_type))?;
         let number = i16::try_from(table.columns.len() + 1)
             .ok()
             .filter(|&number| number as usize <= COLUMNS_MAX)

@@ -31,6 +31,19 @@ impl Ddl<'_> {
                 database.comment = text;
                 return self.put_database(database);
             }
+            ObjectKind::Role => {
+                let mut role = self.open_role(&names::display(name))?;
+                let message = match role.superuser {
+                    true if !self.core.is_superuser() => Some("must be superuser"),
+                    false if !self.may_create_roles() => Some("must have CREATEROLE privilege"),
+                    _ => None,
+                };
+                if let Some(message) = message {
+                    return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                }
+                role.comment = text;
+                return self.put_role(role);
+            }
             ObjectKind::Type | ObjectKind::Domain => {
                 let found = self.open_type(name, object == ObjectKind::Domain)?;
                 return self.put_type(UserType { comment: text, ..found });

@@ -220,7 +220,7 @@ fn require_immutable(mut bound: Bound, what: &str) -> Result<()> {
 }
 
 /// What a made-up name is made of: columns, the function that an expression calls, `expr` for any other.
-pub(super) fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
+pub(crate) fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
     let part = |key: &IndexKey| match (&key.column, &key.expression) {
         (Some(column), _) => table.columns[*column].name.clone(),
         (None, text) => match crate::parse::parse_expression(text.as_deref().unwrap_or("")) {

@@ -15,7 +15,7 @@ mod drop;
 mod expression;
 mod extension;
 mod foreign_key;
-mod index;
+pub(crate) mod index;
 mod inheritance;
 mod membership;
 pub(crate) mod names;

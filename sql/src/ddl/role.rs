@@ -138,7 +138,7 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    fn open_role(&self, name: &str) -> Result<Role> {
+    pub(super) fn open_role(&self, name: &str) -> Result<Role> {
         self.open_role_by_oid(self.role_oid(name)?).map_err(|_| no_role(name))
     }
 

@@ -166,6 +166,23 @@ impl Ddl<'_> {
             return Err(definition_error("trigger functions cannot have declared arguments")
                 .hint("The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead."));
         }
+        for data_type in arguments.iter().filter(|a| a.is_output()).map(Argument::data_type).chain([result]) {
+            let (ranges, what): (&[Type], _) = match data_type {
+                Type::ANYRANGE | Type::ANYMULTIRANGE => {
+                    (&[Type::ANYRANGE, Type::ANYMULTIRANGE], "anyrange or anymultirange")
+                }
+                Type::ANYCOMPATIBLERANGE | Type::ANYCOMPATIBLEMULTIRANGE => (
+                    &[Type::ANYCOMPATIBLERANGE, Type::ANYCOMPATIBLEMULTIRANGE],
+                    "anycompatiblerange or anycompatiblemultirange",
+                ),
+                _ => continue,
+            };
+            if !arguments.iter().any(|a| a.is_input() && ranges.contains(&a.data_type())) {
+                let name = data_type.display();
+                let detail = format!("A result of type {name} requires at least one input of type {what}.");
+                return Err(definition_error("cannot determine result data type").detail(detail));
+            }
+        }
         let polymorphic = |argument: &&Argument| argument.data_type().is_polymorphic();
         if (result.is_polymorphic() || arguments.iter().filter(|a| a.is_output()).any(|a| polymorphic(&a)))
             && !arguments.iter().filter(|a| a.is_input()).any(|a| polymorphic(&a))
@@ -177,7 +194,10 @@ impl Ddl<'_> {
         }
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &create.name)?;
-        let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        let schema = match schema {
+            Some("pg_temp") => self.temporary_schema()?.oid,
+            schema => names::creation_schema(&catalog, &self.search_path(), schema)?.oid,
+        };
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let mut routine = Routine {
             oid: 0,

@@ -8,12 +8,13 @@ use super::privilege::Target;
 use super::{Ddl, names};
 use crate::catalog::acl::denied;
 use crate::catalog::store::NameSpace;
-use crate::catalog::user_type::{Attribute, Domain, DomainCheck, LABEL_GAP, Label};
+use crate::catalog::user_type::{Attribute, Domain, DomainCheck, LABEL_GAP, Label, RangeType};
 use crate::catalog::{Change, Kind, Object, Table, TypeKind, UserType};
 use crate::catalog::{ObjectClass, Privileges, ROLE_POSTGRES};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{
     AlterType, CreateDomain, DomainConstraint, DomainConstraintKind, Expr, ObjectName, TypeDefinition,
+    TypeName,
 };
 use crate::table::{Shape, loader};
 use crate::types::{Datum, Oid, Type};
@@ -45,9 +46,53 @@ impl Ddl<'_> {
                 }
                 TypeKind::Composite(attributes)
             }
-            TypeDefinition::Range(_) => return Err(Error::unsupported("CREATE TYPE AS RANGE")),
+            TypeDefinition::Range(options) => return self.create_range(name, options),
         };
         self.new_type(name, kind)
+    }
+
+    /// A range type and its multirange type.
+    fn create_range(&self, name: &ObjectName, options: &[(String, TypeName)]) -> Result<()> {
+        let (mut subtype, mut multirange_name) = (None, None);
+        for (index, (option, value)) in options.iter().enumerate() {
+            if options[..index].iter().any(|(other, _)| other == option) {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
+            }
+            match option.as_str() {
+                "subtype" => {
+                    subtype = Some(self.with_plan_context(|c| crate::bind::resolve_type(value, c))?.0)
+                }
+                "multirange_type_name" => multirange_name = Some(value.name.clone()),
+                // How far apart two values are matters to GiST's choices only; every order here is the type's own.
+                "subtype_diff" | "subtype_opclass" | "collation" => {}
+                "canonical" => return Err(Error::unsupported("canonical functions of range types")),
+                _ => {
+                    let message = format!("type attribute \"{option}\" not recognized");
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+            }
+        }
+        let subtype = subtype
+            .ok_or_else(|| Error::new(SqlState::SYNTAX_ERROR, "type attribute \"subtype\" is required"))?;
+        if subtype.is_pseudo() {
+            let message = format!("range subtype cannot be {}", subtype.display());
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        self.use_type(subtype)?;
+        let multirange_name = multirange_name.unwrap_or_else(|| {
+            let mut name = name.clone();
+            if let Some(last) = name.parts.last_mut() {
+                *last = match last.contains("range") {
+                    true => last.replacen("range", "multirange", 1),
+                    false => format!("{last}_multirange"),
+                };
+            }
+            name
+        });
+        let (range, multirange) = (self.new_oid()?, self.new_oid()?);
+        let kind = TypeKind::Range(RangeType { subtype: subtype.0, multirange });
+        self.new_type_of(name, kind, range)?;
+        self.new_type_of(&multirange_name, TypeKind::Multirange(range), multirange)
     }
 
     fn new_labels(&self, names: &[String]) -> Result<Vec<Label>> {
@@ -151,12 +196,16 @@ impl Ddl<'_> {
     }
 
     fn new_type(&self, name: &ObjectName, kind: TypeKind) -> Result<()> {
+        self.new_type_of(name, kind, self.new_oid()?)
+    }
+
+    fn new_type_of(&self, name: &ObjectName, kind: TypeKind, oid: Oid) -> Result<()> {
         let catalog = self.catalog();
         let (schema, type_name) = names::split(&catalog, name)?;
         let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let user_type = UserType {
-            oid: self.new_oid()?,
+            oid,
             array: self.new_oid()?,
             database: self.core.database_oid,
             schema,
@@ -369,6 +418,9 @@ impl Ddl<'_> {
             }
             _ => None,
         };
+        if let Some(attribute) = &fresh {
+            Type(attribute.data_type).check_not_within(Type(user_type.oid))?;
+        }
         let TypeKind::Composite(attributes) = &mut user_type.kind else {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -585,11 +637,22 @@ impl Ddl<'_> {
         }
         self.require_owner(found.owner, "type", &found.name)?;
         self.lock(found.oid, RelationLockMode::AccessExclusive)?;
+        if let TypeKind::Multirange(range) = found.kind {
+            let range = self.catalog().user_type(range).map_or(String::new(), |range| range.name.clone());
+            let message = format!("cannot drop type {} because type {range} requires it", found.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .hint(format!("You can drop type {range} instead.")));
+        }
         self.clear_type_users(found.oid, found.array, &format!("type {}", found.name), cascade)?;
         self.remove_type(&found)
     }
 
     pub(super) fn remove_type(&self, found: &UserType) -> Result<()> {
+        if let TypeKind::Range(range) = &found.kind
+            && let Some(multirange) = self.catalog().user_type(range.multirange)
+        {
+            self.remove_type(&multirange)?;
+        }
         self.give_type_name(found.schema, &found.name)?;
         self.write(Change::remove(Kind::Type, found.oid))
     }
@@ -646,8 +709,16 @@ impl Ddl<'_> {
             // A table's own row type may be that of one of its columns' arrays only through another type.
             found.extend(live.map(|column| Dependent::Column(table.clone(), column.name.clone())));
         }
-        let types =
-            catalog.user_types().filter(|other| other.oid != oid && other.uses().into_iter().any(uses));
+        // A multirange type goes with its range type, and what uses the one uses the other.
+        if let Some(TypeKind::Range(range)) = catalog.user_type(oid).as_deref().map(|found| &found.kind)
+            && let Some(multirange) = catalog.user_type(range.multirange)
+        {
+            found.extend(self.dependents(multirange.oid, multirange.array));
+        }
+        let types = catalog.user_types().filter(|other| {
+            let own = matches!(other.kind, TypeKind::Multirange(range) if range == oid);
+            other.oid != oid && !own && other.uses().into_iter().any(uses)
+        });
         found.extend(types.cloned().map(Dependent::Type));
         let routines = catalog.routines().filter(|routine| routine.names_type(&uses));
         found.extend(routines.cloned().map(Dependent::Routine));

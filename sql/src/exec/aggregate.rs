@@ -8,9 +8,9 @@ use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns, encode_keys};
 use super::spill::{DEPTH_MAX, Parting, should_spill};
-use crate::column::{BATCH_ROWS, Batch, Column, NO_ROW};
+use crate::column::{BATCH_ROWS, Batch, Column, NO_ROW, Values};
 use crate::error::{Error, Result};
-use crate::functions::{Accumulator, Body, Operand};
+use crate::functions::{Accumulator, AggregateKind, Body, Operand};
 use crate::plan::node::{Aggregate, Call};
 use crate::table::key::{KeyOrder, encode};
 use crate::types::{Datum, Type};
@@ -338,6 +338,12 @@ struct Prepared {
     /// Encoded arguments (DISTINCT), encoded ORDER BY.
     distinct: Option<Encoded>,
     order: Option<Encoded>,
+    /// The direct arguments of a hypothetical-set aggregate, encoded as its ORDER BY.
+    hypothetical: Option<Encoded>,
+}
+
+fn is_hypothetical(call: &Call) -> bool {
+    matches!(&call.function.body, Body::Aggregate(aggregate) if aggregate.kind == AggregateKind::Hypothetical)
 }
 
 impl Prepared {
@@ -361,7 +367,18 @@ impl Prepared {
             true => None,
             false => Some(encode_keys(&call.order_by, batch, rt)?),
         };
-        Ok(Prepared { arguments, filter, distinct, order })
+        let hypothetical = is_hypothetical(call).then(|| {
+            let direct = call.arguments.iter().zip(&arguments).zip(&call.order_by);
+            let columns: Vec<_> = direct
+                .map(|((expr, value), key)| {
+                    let data_type = expr.data_type();
+                    let order = KeyOrder { descending: key.descending, nulls_first: key.nulls_first };
+                    (operand_column(value.clone(), data_type.repr(), batch.rows), data_type, order)
+                })
+                .collect();
+            encode_columns(&columns, batch.rows)
+        });
+        Ok(Prepared { arguments, filter, distinct, order, hypothetical })
     }
 }
 
@@ -371,6 +388,8 @@ struct State {
     seen: Option<HashSet<Vec<u8>>>,
     /// Rows held back to be added in order: sort key, arguments.
     held: Vec<(Vec<u8>, Vec<Datum>)>,
+    /// Of a hypothetical-set aggregate: the row whose place is asked for.
+    hypothetical: Option<Vec<u8>>,
 }
 
 impl State {
@@ -383,6 +402,7 @@ impl State {
             accumulator: (aggregate.new)(&types),
             seen: call.distinct.then(HashSet::new),
             held: Vec::new(),
+            hypothetical: None,
         })
     }
 
@@ -411,6 +431,16 @@ impl State {
             return Ok(());
         }
         if let Some(order) = &prepared.order {
+            if let Some(encoded) = &prepared.hypothetical {
+                for row in rows {
+                    let key = encoded.get(*row as usize);
+                    if *self.hypothetical.get_or_insert_with(|| key.to_vec()) != key {
+                        return Err(crate::functions::ordered_set::varying());
+                    }
+                    self.held.push((order.get(*row as usize).to_vec(), Vec::new()));
+                }
+                return Ok(());
+            }
             for row in rows {
                 let values =
                     prepared.arguments.iter().map(|a| super::eval::operand_get(a, *row as usize)).collect();
@@ -422,10 +452,29 @@ impl State {
         self.accumulator.add(&prepared.arguments, rows, &rt.context.eval)
     }
 
+    /// Says of each row where it stands to the hypothetical one, and whether it differs from the one before.
+    fn finish_hypothetical(
+        &mut self,
+        held: &[(Vec<u8>, Vec<Datum>)],
+        key: &[u8],
+        rt: &Runtime<'_>,
+    ) -> Result<Datum> {
+        let standing = held.iter().map(|(row, _)| row.as_slice().cmp(key) as i32).collect();
+        let differs = (0..held.len()).map(|row| row == 0 || held[row - 1].0 != held[row].0).collect();
+        let operands = [Values::Int4(standing), Values::Bool(differs)]
+            .map(|values| Operand::Column(Arc::new(Column::new(values))));
+        let rows: Vec<u32> = (0..held.len() as u32).collect();
+        self.accumulator.add(&operands, &rows, &rt.context.eval)?;
+        self.accumulator.finish(&rt.context.eval)
+    }
+
     fn finish(&mut self, call: &Call, rt: &Runtime<'_>) -> Result<Datum> {
         if !self.held.is_empty() {
             let mut held = std::mem::take(&mut self.held);
             held.sort_by(|a, b| a.0.cmp(&b.0));
+            if let Some(key) = self.hypothetical.take() {
+                return self.finish_hypothetical(&held, &key, rt);
+            }
             let types: Vec<Type> = call.arguments.iter().map(|argument| argument.data_type()).collect();
             let mut collected = Collected::new(&types);
             let rows: Vec<Vec<Datum>> = held.into_iter().map(|(_, values)| values).collect();

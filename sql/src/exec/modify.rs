@@ -27,6 +27,7 @@ use crate::plan::logical::ModifyKind;
 use crate::plan::node;
 use crate::table::key::encode;
 use crate::table::partition::{Places, carried};
+use crate::table::runs::RunLoader;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Oid, Type};
 use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
@@ -427,6 +428,22 @@ impl Changer {
         watcher.updated((key, old), (&new_key, new), rt)
     }
 
+    /// Whether nothing has to be known of a row when the next one is inserted.
+    fn takes_bulk(&self) -> bool {
+        self.modify.kind == ModifyKind::Insert
+            && self.modify.on_conflict.is_none()
+            && self.modify.returning.is_none()
+            && self.watcher.is_none()
+            && self.triggers.is_none()
+    }
+
+    fn checked_row(&self, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
+        let mut row = new_row(&self.modify, input, rt)?;
+        self.writer.fill_generated(&mut row, rt.context)?;
+        self.writer.check(&row, rt.context)?;
+        Ok(row)
+    }
+
     /// Inserts one row; None if ON CONFLICT left things as they are.
     pub fn insert(&mut self, input: &[Datum], rt: &Runtime<'_>) -> Result<Option<Vec<Datum>>> {
         let row = new_row(&self.modify, input, rt)?;
@@ -547,6 +564,11 @@ impl Changer {
     }
 }
 
+/// An INSERT of so many rows goes to disk in bulk. Fewer are not worth a sync of the data file.
+const BULK_ROWS_MIN: usize = 4 * BATCH_ROWS;
+/// What sorting may take at least.
+const BULK_SORT_BYTES_MIN: usize = 16 << 20;
+
 /// The row that an INSERT makes of an input row.
 pub fn new_row(modify: &node::Modify, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {
     let mut row = vec![Datum::Null; modify.table.columns.len()];
@@ -618,9 +640,13 @@ impl Modify {
         changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
+        let in_bulk = changer.takes_bulk() && self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty());
+        if in_bulk {
+            affected = self.insert_in_bulk(&mut changer, rt)?;
+        }
         // Triggers see what the statement has done so far, so that its rows come one by one.
         let ahead = if changer.triggers.is_some() { 1 } else { BATCH_ROWS };
-        while let Some(batch) = self.input.next(rt, ahead)? {
+        while !in_bulk && let Some(batch) = self.input.next(rt, ahead)? {
             rt.check_interrupt()?;
             let mut returned = Vec::new();
             for at in 0..batch.rows {
@@ -654,6 +680,43 @@ impl Modify {
         changer.end(rt);
         self.finish(affected, rt)?;
         Ok(out.finish())
+    }
+
+    /// Inserts all rows, if they are many.
+    fn insert_in_bulk(&mut self, changer: &mut Changer, rt: &Runtime<'_>) -> Result<u64> {
+        let mut held: Vec<Batch> = Vec::new();
+        let mut held_rows = 0;
+        while held_rows < BULK_ROWS_MIN
+            && let Some(batch) = self.input.next(rt, BATCH_ROWS)?
+        {
+            held_rows += batch.rows;
+            held.push(batch);
+        }
+        let budget = rt.context.work_mem_bytes.max(BULK_SORT_BYTES_MIN);
+        let mut loader = match held_rows >= BULK_ROWS_MIN {
+            true => RunLoader::new(&self.modify.table, budget, rt.context)?,
+            false => None,
+        };
+        let mut affected = 0;
+        let mut held = held.into_iter();
+        loop {
+            let next = match held.next() {
+                None => self.input.next(rt, BATCH_ROWS)?,
+                batch => batch,
+            };
+            let Some(batch) = next else { break };
+            rt.check_interrupt()?;
+            for at in 0..batch.rows {
+                let input = batch.row(at);
+                match &mut loader {
+                    Some(loader) => loader.append(&changer.checked_row(&input, rt)?, 0, rt.context)?,
+                    None => changer.insert(&input, rt).map(drop)?,
+                }
+            }
+            affected += batch.rows as u64;
+        }
+        loader.map_or(Ok(()), |loader| loader.finish(rt.context))?;
+        Ok(affected)
     }
 
     /// The same where the rows are in children or partitions, or go there.

@@ -1,7 +1,8 @@
 //! Typed access to arguments and results, and the macros with which families register implementations.
 
 use crate::error::{Error, Result};
-use crate::types::{ArrayValue, Datum, Interval, Numeric, Oid};
+use crate::types::range::RangeValue;
+use crate::types::{ArrayValue, Datum, Interval, Numeric, Oid, TimeTz};
 use std::sync::Arc;
 
 /// A value of type date.
@@ -59,6 +60,8 @@ arguments! {
     Uuid, Datum::Uuid(value) => Uuid(*value);
     OidValue, Datum::Oid(value) => OidValue(*value);
     &'a ArrayValue, Datum::Array(value) => value;
+    &'a RangeValue, Datum::Range(value) => value;
+    TimeTz, Datum::TimeTz(value) => *value;
 }
 
 impl<'a> Argument<'a> for &'a Datum {
@@ -117,6 +120,8 @@ results! {
     Uuid, value => Datum::Uuid(value.0);
     OidValue, value => Datum::Oid(value.0);
     ArrayValue, value => Datum::array(value);
+    RangeValue, value => Datum::range(value);
+    TimeTz, value => Datum::TimeTz(value);
     (), _value => Datum::text("");
 }
 

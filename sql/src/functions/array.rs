@@ -48,6 +48,8 @@ fn element_type_of(value: &Datum) -> Type {
         Some(Repr::Interval) => Type::INTERVAL,
         Some(Repr::Uuid) => Type::UUID,
         Some(Repr::Oid) => Type::OID,
+        Some(Repr::TimeTz) => Type::TIMETZ,
+        Some(Repr::Range) => value.as_range().map_or(Type::TEXT, |range| range.data_type),
         _ => Type::TEXT,
     }
 }

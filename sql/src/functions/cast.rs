@@ -2,9 +2,12 @@
 
 use super::registry::{cast_fact, function_by_oid};
 use super::{Body, CastContext, CastMethod, EvalContext};
-use crate::catalog::Relation;
+use crate::catalog::{FIRST_USER_OID, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::types::{ArrayValue, Datum, Type, apply_modifier, format_datum, parse_datum};
+
+/// multirange_constructor1.
+const RANGE_TO_MULTIRANGE: u32 = 4281;
 
 /// The cast from one type to another allowed in this context.
 pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMethod> {
@@ -27,6 +30,12 @@ pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMetho
     }
     if from == Type::RECORD && to.is_row() {
         return Some(CastMethod::Row);
+    }
+    if from.0 >= FIRST_USER_OID && from.multirange_of_range() == Some(to) {
+        return match context {
+            CastContext::Explicit => function_by_oid(RANGE_TO_MULTIRANGE).map(CastMethod::Function),
+            _ => None,
+        };
     }
     if let Some(fact) = cast_fact(from, to) {
         let needed = match fact.context {

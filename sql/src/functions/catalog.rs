@@ -4,6 +4,7 @@ use super::arguments::{OidValue, scalar};
 use super::{Body, EvalContext, Function, Registry, SetIterator, parse_in_context};
 use crate::catalog::system::{self, deparse, routines};
 use crate::catalog::{Catalog, PG_CATALOG, Relation, Table};
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 use crate::parse::Category;
 use crate::types::{ArrayValue, Datum, Oid, Type, format_type};
@@ -37,18 +38,10 @@ fn names(r: &mut Registry) {
             None => format!("unknown (OID={})", role.0),
         }
     });
-    scalar!(r, "PG_encoding_to_char", |encoding: i32| match encoding {
-        0 => "SQL_ASCII",
-        6 => "UTF8",
-        _ => "",
+    scalar!(r, "PG_encoding_to_char", |encoding: i32| {
+        Encoding::from_number(encoding).map_or("", Encoding::name)
     });
-    scalar!(r, "PG_char_to_encoding", |name: &str| {
-        match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-            "sqlascii" => 0,
-            "utf8" | "unicode" => 6,
-            _ => -1,
-        }
-    });
+    scalar!(r, "PG_char_to_encoding", |name: &str| Encoding::named(name).map_or(-1, Encoding::number));
     scalar!(r, "text_regclass", |context; name: &str| relation_named(name, context).map(OidValue));
     scalar!(r, "to_regclass", |context; name: &str| to_reg(name, Type::REGCLASS, context));
     scalar!(r, "to_regnamespace", |context; name: &str| to_reg(name, Type::REGNAMESPACE, context));
@@ -245,7 +238,8 @@ fn index_definition(index: Oid, column: i32, pretty: bool, context: &EvalContext
     match usize::try_from(column) {
         Ok(0) => {
             let visible = deparse::is_visible(&catalog, table.oid, &context.services.search_path());
-            Some(deparse::index_definition(&catalog, &table, index, !(pretty && visible), context))
+            let qualified = !(pretty && visible);
+            Some(deparse::index_definition(&catalog, &table, index, (qualified, pretty), context))
         }
         // A column that the index hasn't got is an empty text, as in PostgreSQL.
         Ok(column) => Some(deparse::index_column(&table, index, column, context).unwrap_or_default()),

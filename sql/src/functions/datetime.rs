@@ -22,7 +22,7 @@ pub fn date_out_of_range() -> Error {
     Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
 }
 
-fn valid(timestamp: i128) -> Result<i64> {
+pub(super) fn valid(timestamp: i128) -> Result<i64> {
     i64::try_from(timestamp).ok().filter(|t| is_valid_timestamp(*t)).ok_or_else(timestamp_out_of_range)
 }
 
@@ -93,7 +93,7 @@ pub fn zone_named(name: &str) -> Result<TimeZone> {
 }
 
 /// AT TIME ZONE interval: a fixed offset.
-fn zone_of_interval(interval: Interval) -> Result<TimeZone> {
+pub(super) fn zone_of_interval(interval: Interval) -> Result<TimeZone> {
     if interval.months != 0 || interval.days != 0 {
         let text = crate::types::format_datum(
             &Datum::Interval(interval),
@@ -169,7 +169,7 @@ fn add_days(date: i32, days: i64) -> Result<i32> {
     valid_date(i64::from(date) + days)
 }
 
-fn wrap_time(micros: i128) -> Time {
+pub(super) fn wrap_time(micros: i128) -> Time {
     Time(micros.rem_euclid(i128::from(MICROS_PER_DAY)) as i64)
 }
 
@@ -206,16 +206,16 @@ fn age(a: i64, b: i64) -> Result<Interval> {
 
 // ---- fields ----
 
-fn not_supported(unit: &str, name: &str) -> Error {
+pub(super) fn not_supported(unit: &str, name: &str) -> Error {
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("unit \"{unit}\" not supported for type {name}"))
 }
 
-fn not_recognized(unit: &str, name: &str) -> Error {
+pub(super) fn not_recognized(unit: &str, name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unit \"{unit}\" not recognized for type {name}"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Unit {
+pub(super) enum Unit {
     Microseconds,
     Milliseconds,
     Second,
@@ -240,7 +240,7 @@ enum Unit {
     ZoneMinute,
 }
 
-fn unit(name: &str) -> Option<Unit> {
+pub(super) fn unit(name: &str) -> Option<Unit> {
     Some(match name.to_ascii_lowercase().as_str() {
         "microsecond" | "microseconds" | "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" => {
             Unit::Microseconds
@@ -273,13 +273,13 @@ fn unit(name: &str) -> Option<Unit> {
 }
 
 /// micros ÷ 10^scale with `scale` digits shown.
-fn scaled(value: i128, scale: i32) -> Numeric {
+pub(super) fn scaled(value: i128, scale: i32) -> Numeric {
     let divisor = Numeric::from_i128(10i128.pow(scale as u32));
     let quotient = Numeric::from_i128(value).div(&divisor);
     quotient.and_then(|quotient| quotient.round(scale)).unwrap_or(Numeric::NaN)
 }
 
-fn whole(value: i64) -> Numeric {
+pub(super) fn whole(value: i64) -> Numeric {
     Numeric::from_i64(value)
 }
 
@@ -296,7 +296,7 @@ fn shown_year(year: i64) -> i64 {
     if year > 0 { year } else { year - 1 }
 }
 
-fn seconds_field(unit: Unit, micros_of_minute: i64) -> Option<Numeric> {
+pub(super) fn seconds_field(unit: Unit, micros_of_minute: i64) -> Option<Numeric> {
     Some(match unit {
         Unit::Microseconds => whole(micros_of_minute),
         Unit::Milliseconds => scaled(i128::from(micros_of_minute), 3),
@@ -595,13 +595,14 @@ fn from_epoch(seconds: f64) -> Result<i64> {
 }
 
 /// (s1, e1) OVERLAPS (s2, e2), by SQL's rules for nulls and for ends before starts.
-fn overlaps(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+pub(super) fn overlaps(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     let key = |index: usize| match arguments.get(index) {
-        Some(Datum::Timestamp(value) | Datum::Time(value)) => Some(*value),
+        Some(Datum::Timestamp(value) | Datum::Time(value)) => Some((*value, 0)),
+        Some(Datum::TimeTz(value)) => Some(value.rank()),
         _ => None,
     };
     // Each period as (start, end); a null end means just the start.
-    let period = |a: Option<i64>, b: Option<i64>| match (a, b) {
+    let period = |a: Option<(i64, i32)>, b: Option<(i64, i32)>| match (a, b) {
         (None, None) => None,
         (Some(a), None) | (None, Some(a)) => Some((a, None)),
         (Some(a), Some(b)) => Some((a.min(b), Some(a.max(b)))),

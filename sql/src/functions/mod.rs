@@ -32,15 +32,18 @@ mod kernel;
 mod math;
 mod network;
 mod numeric;
+pub(crate) mod ordered_set;
 pub mod parameters;
 mod partition;
 mod pattern;
 pub(crate) mod privilege;
+mod range;
 mod registry;
 mod resolve;
 mod series;
 pub(crate) mod system;
 mod text;
+mod timetz;
 mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
@@ -49,7 +52,8 @@ pub use registry::{
     CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
 };
 pub use resolve::{
-    Callee, ResolvedCall, Source, common_type, resolve_call, resolve_function, resolve_operator,
+    Callee, ResolvedCall, Source, common_type, range_constructor, resolve_call, resolve_function,
+    resolve_operator,
 };
 pub use window::WindowFunction;
 
@@ -132,8 +136,19 @@ pub struct Resolved {
     pub result: Type,
 }
 
+/// pg_aggregate.aggkind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AggregateKind {
+    Normal,
+    /// WITHIN GROUP: direct arguments and sorted values.
+    OrderedSet,
+    /// WITHIN GROUP: where the direct arguments would stand among the sorted rows.
+    Hypothetical,
+}
+
 /// How an aggregate is computed: one accumulator a group.
 pub struct Aggregate {
+    pub kind: AggregateKind,
     pub new: fn(arguments: &[Type]) -> Box<dyn Accumulator>,
 }
 

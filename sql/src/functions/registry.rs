@@ -1,6 +1,6 @@
 //! Joins PostgreSQL's facts with implementations: which functions, operators and casts exist here.
 
-use super::{Aggregate, Body, Function, Kernel, Scalar, SetFunction, Volatility};
+use super::{Aggregate, AggregateKind, Body, Function, Kernel, Scalar, SetFunction, Volatility};
 use crate::types::{Oid, Type};
 use hashbrown::HashMap;
 use std::sync::OnceLock;
@@ -39,7 +39,7 @@ enum Implementation {
     Scalar(Scalar, Option<Kernel>),
     Typed(super::TypedScalar),
     Set(SetFunction),
-    Aggregate(fn(&[Type]) -> Box<dyn super::Accumulator>),
+    Aggregate(AggregateKind, fn(&[Type]) -> Box<dyn super::Accumulator>),
     Window(super::WindowFunction),
 }
 
@@ -70,7 +70,15 @@ impl Registry {
         self.add(name, Implementation::Window(function));
     }
     pub fn aggregate(&mut self, name: &'static str, new: fn(&[Type]) -> Box<dyn super::Accumulator>) {
-        self.add(name, Implementation::Aggregate(new));
+        self.aggregate_of(name, AggregateKind::Normal, new);
+    }
+    pub fn aggregate_of(
+        &mut self,
+        name: &'static str,
+        kind: AggregateKind,
+        new: fn(&[Type]) -> Box<dyn super::Accumulator>,
+    ) {
+        self.add(name, Implementation::Aggregate(kind, new));
     }
 }
 
@@ -104,7 +112,10 @@ fn build() -> Library {
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,
+        super::range::register,
+        super::timetz::register,
         super::aggregate::register,
+        super::ordered_set::register,
         super::catalog::register,
         super::privilege::register,
         super::system::register,
@@ -155,7 +166,7 @@ fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
         Implementation::Scalar(scalar, kernel) => Body::Scalar { scalar, kernel },
         Implementation::Typed(typed) => Body::Typed(typed),
         Implementation::Window(function) => Body::Window(function),
-        Implementation::Aggregate(new) => Body::Aggregate(Aggregate { new }),
+        Implementation::Aggregate(kind, new) => Body::Aggregate(Aggregate { kind, new }),
         Implementation::Set(function) => {
             let columns = match row[6] {
                 "-" => vec![(row[1], Type(oid(row[4])))],

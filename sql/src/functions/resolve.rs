@@ -183,6 +183,8 @@ fn can_coerce(from: Option<Type>, to: Type) -> bool {
         Type::ANYNONARRAY | Type::ANYCOMPATIBLENONARRAY => from.category() != 'A',
         Type::ANYENUM => from.is_enum(),
         Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY => from.element().is_some() || from == Type::ANYARRAY,
+        Type::ANYRANGE | Type::ANYCOMPATIBLERANGE => from.base().is_range(),
+        Type::ANYMULTIRANGE | Type::ANYCOMPATIBLEMULTIRANGE => from.base().is_multirange(),
         _ => find_cast(from, to, CastContext::Implicit).is_some(),
     }
 }
@@ -218,7 +220,8 @@ fn select(mut candidates: Vec<Candidate>, arguments: &[Option<Type>]) -> Option<
         if let Some(first) = types.next()
             && types.all(|other| other == first)
         {
-            let uniform = |c: &Candidate| c.arguments.iter().all(|to| can_coerce(Some(*first), *to));
+            let supposed = vec![Some(*first); arguments.len()];
+            let uniform = |c: &Candidate| applicable(c, &supposed);
             if candidates.iter().filter(|c| uniform(c)).count() == 1 {
                 candidates.retain(uniform);
             }
@@ -264,6 +267,9 @@ struct Polymorphic {
     element: Option<Type>,
     /// For anycompatible and its kin.
     compatible: Option<Type>,
+    /// The range type that anyrange is, and that anymultirange is of.
+    range: Option<Type>,
+    compatible_range: Option<Type>,
 }
 
 impl Polymorphic {
@@ -286,6 +292,12 @@ impl Polymorphic {
             }
             Type::ANYCOMPATIBLE | Type::ANYCOMPATIBLENONARRAY => Ok(compatible),
             Type::ANYCOMPATIBLEARRAY => compatible.array_of().ok_or_else(|| no_array(compatible)),
+            Type::ANYRANGE => self.range.ok_or_else(undetermined),
+            Type::ANYMULTIRANGE => self.range.and_then(Type::multirange_of_range).ok_or_else(undetermined),
+            Type::ANYCOMPATIBLERANGE => self.compatible_range.ok_or_else(undetermined),
+            Type::ANYCOMPATIBLEMULTIRANGE => {
+                self.compatible_range.and_then(Type::multirange_of_range).ok_or_else(undetermined)
+            }
             other => Ok(other),
         }
     }
@@ -318,6 +330,42 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
                 compatible.push(Some(as_element(from)?));
                 continue;
             }
+            Type::ANYRANGE
+            | Type::ANYMULTIRANGE
+            | Type::ANYCOMPATIBLERANGE
+            | Type::ANYCOMPATIBLEMULTIRANGE => {
+                let from = from.base();
+                let multi = matches!(*to, Type::ANYMULTIRANGE | Type::ANYCOMPATIBLEMULTIRANGE);
+                let range = if multi {
+                    from.range_of_multirange()
+                } else {
+                    Some(from).filter(|from| from.is_range())
+                };
+                let (Some(range), Some(element)) = (range, from.range_element()) else {
+                    let what = if multi { "multirange" } else { "range" };
+                    let message = format!(
+                        "argument declared {} is not a {what} type but type {}",
+                        to.display(),
+                        from.display()
+                    );
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+                };
+                let known = match *to {
+                    Type::ANYRANGE | Type::ANYMULTIRANGE => &mut found.range,
+                    _ => &mut found.compatible_range,
+                };
+                if *known.get_or_insert(range) != range {
+                    let message = format!("arguments declared \"{}\" are not all alike", to.display());
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+                }
+                match *to {
+                    Type::ANYRANGE | Type::ANYMULTIRANGE => element,
+                    _ => {
+                        compatible.push(Some(element));
+                        continue;
+                    }
+                }
+            }
             _ => continue,
         };
         if *found.element.get_or_insert(element) != element {
@@ -326,7 +374,19 @@ fn polymorphic_types(declared: &[Type], arguments: &[Option<Type>]) -> Result<Po
         }
     }
     if !compatible.is_empty() {
-        found.compatible = Some(common_type(&compatible, "arguments")?);
+        let common = common_type(&compatible, "arguments")?;
+        // There are no casts between range types: the range says what the type is.
+        if let Some(range) = found.compatible_range
+            && range.range_element() != Some(common)
+        {
+            let message = format!(
+                "anycompatiblerange type {} does not match anycompatible type {}",
+                range.display(),
+                common.display()
+            );
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        found.compatible = Some(common);
     }
     Ok(found)
 }
@@ -365,6 +425,29 @@ fn resolved(candidate: Candidate, arguments: &[Option<Type>]) -> Result<Resolved
         result,
         sources: candidate.sources,
         polymorphic: meanings,
+    })
+}
+
+/// A call of a user's range or multirange type as the constructor of its values.
+pub fn range_constructor(constructed: Type, count: usize, variadic_array: bool) -> Option<ResolvedCall> {
+    /// range_constructor2, range_constructor3 and multirange_constructor0, each of some built-in type: what they make is told to them.
+    const RANGE_OF_TWO: u32 = 3840;
+    const RANGE_OF_THREE: u32 = 3841;
+    const MULTIRANGE: u32 = 4280;
+    let element = constructed.range_element()?;
+    let (function, arguments) = match constructed.range_of_multirange() {
+        Some(range) if variadic_array => (MULTIRANGE, vec![range.array_of()?; count]),
+        Some(range) => (MULTIRANGE, vec![range; count]),
+        None if count == 2 => (RANGE_OF_TWO, vec![element; 2]),
+        None if count == 3 => (RANGE_OF_THREE, vec![element, element, Type::TEXT]),
+        None => return None,
+    };
+    Some(ResolvedCall {
+        callee: Callee::BuiltIn(function_by_oid(function)?),
+        arguments,
+        result: constructed,
+        sources: Vec::new(),
+        polymorphic: Polymorphic::default(),
     })
 }
 

@@ -164,7 +164,9 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "pg_current_wal_insert_lsn", |context;| wal_lsn(context));
     scalar!(r, "pg_current_wal_flush_lsn", |context;| wal_lsn(context));
     scalar!(r, "pg_switch_wal", |context;| switch_wal(context));
-    scalar!(r, "pg_client_encoding", || "UTF8");
+    scalar!(r, "pg_client_encoding", |context;| {
+        context.services.setting("client_encoding").unwrap_or_else(|| "UTF8".to_owned())
+    });
     scalar!(r, "getdatabaseencoding", || "UTF8");
     scalar!(r, "show_config_by_name", |context; name: &str| current_setting(name, false, context));
     scalar!(r, "show_config_by_name_missing_ok", |context; name: &str, missing_ok: bool| {

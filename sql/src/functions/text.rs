@@ -5,9 +5,11 @@ use super::cast::split_identifier;
 use super::kernel::compare_text;
 use super::math::out_of_range;
 use super::{EvalContext, Registry};
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 use crate::types::format::{parse_bytea_escape, parse_hex, write_hex};
 use crate::types::{ArrayValue, Datum, Type, format_datum};
+use std::borrow::Cow;
 
 /// The largest value a query can make (MaxAllocSize).
 const VALUE_BYTES_MAX: usize = 0x3fff_ffff;
@@ -634,11 +636,12 @@ fn parse_ident(text: &str) -> Result<ArrayValue> {
     Ok(ArrayValue { element: Type::TEXT, dimensions: vec![(elements.len() as i32, 1)], elements })
 }
 
-fn utf8_only(encoding: &str) -> Result<()> {
-    match encoding.to_ascii_uppercase().replace('-', "").as_str() {
-        "UTF8" | "UNICODE" => Ok(()),
-        _ => Err(Error::unsupported(format!("encoding \"{encoding}\""))),
-    }
+/// An encoding that convert() and its like are given; `which` is "source" or "destination".
+fn encoding_named(name: &str, which: &str) -> Result<Encoding> {
+    Encoding::named(name).ok_or_else(|| {
+        let message = format!("invalid {which} encoding name \"{name}\"");
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    })
 }
 
 /// `"char"` holds one byte; what is not ASCII is shown as \ooo.
@@ -720,11 +723,22 @@ pub fn register(r: &mut Registry) {
             },
         )
     });
-    scalar!(r, "pg_convert_to", |a: &str, encoding: &str| utf8_only(encoding)
-        .map(|()| a.as_bytes().to_vec()));
-    scalar!(r, "pg_convert_from", |a: &[u8], encoding: &str| {
-        utf8_only(encoding)?;
-        crate::types::binary::read_text(a).map(str::to_string)
+    scalar!(r, "pg_convert_to", |a: &str, to: &str| {
+        encoding_named(to, "destination")?.encode(a).map(Cow::into_owned)
+    });
+    scalar!(r, "pg_convert_from", |a: &[u8], from: &str| {
+        encoding_named(from, "source")?.decode(a).map(Cow::into_owned)
+    });
+    scalar!(r, "pg_convert", |a: &[u8], from: &str, to: &str| {
+        let (from, to) = (encoding_named(from, "source")?, encoding_named(to, "destination")?);
+        to.encode(&from.decode(a)?).map(Cow::into_owned)
+    });
+    scalar!(r, "length_in_encoding", |a: &[u8], encoding: &str| {
+        let encoding = Encoding::named(encoding).ok_or_else(|| {
+            let message = format!("invalid encoding name \"{encoding}\"");
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        })?;
+        encoding.decode(a).map(|text| text.chars().count() as i32)
     });
     r.scalar("pg_num_nulls", |arguments, _| {
         Ok(Datum::Int4(arguments.iter().filter(|argument| argument.is_null()).count() as i32))

@@ -728,7 +728,7 @@ pub enum TypeDefinition {
     Enum(Vec<String>),
     Composite(Vec<ColumnDefinitionItem>),
     /// Options as they are written.
-    Range(Vec<(Name, ObjectName)>),
+    Range(Vec<(Name, TypeName)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,7 @@ impl Parser<'_> {
                 TypeDefinition::Range(self.parenthesised(|parser| {
                     let option = parser.label()?;
                     parser.expect_symbol(b'=')?;
-                    Ok((option, parser.type_name()?.name))
+                    Ok((option, parser.type_name()?))
                 })?)
             }
             _ => {

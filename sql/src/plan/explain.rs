@@ -25,14 +25,8 @@ pub fn explain(
     count_relations(&plan.root, &mut relations);
     plan.ctes.iter().for_each(|cte| count_relations(&cte.node, &mut relations));
     plan.subqueries.iter().for_each(|query| count_relations(&query.node, &mut relations));
-    let mut printer = Printer {
-        plan,
-        options,
-        catalog,
-        counters,
-        qualified: relations.len() > 1 || options.verbose,
-        shown: HashSet::new(),
-    };
+    let mut printer =
+        Printer { plan, options, catalog, counters, qualified: relations.len() > 1, shown: HashSet::new() };
     printer.node(&plan.root, &[], &[], None, true)
 }
 
@@ -493,7 +487,10 @@ struct TableScanNames<'a, 'p> {
 impl Names for TableScanNames<'_, '_> {
     fn column(&self, index: usize) -> String {
         let column = self.scan.table.columns.get(index).map_or("?", |column| column.name.as_str());
-        quote_identifier(column)
+        match self.printer.options.verbose {
+            true => format!("{}.{}", quote_identifier(&self.scan.alias), quote_identifier(column)),
+            false => quote_identifier(column),
+        }
     }
     fn slot(&self, index: usize) -> String {
         self.printer.names(&[]).slot(index)

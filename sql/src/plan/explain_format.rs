@@ -168,7 +168,8 @@ fn text(shown: &Shown, arrow: Option<usize>, frame: &Frame, lines: &mut Vec<Stri
     if frame.costs {
         let Estimate { startup, total, rows, width } = shown.estimate;
         let total = total.max(startup);
-        _ = write!(line, "  (cost={startup:.2}..{total:.2} rows={rows:.0} width={width:.0})");
+        let width = width.round() as i64;
+        _ = write!(line, "  (cost={startup:.2}..{total:.2} rows={rows:.0} width={width})");
     }
     if let Some(Actual { startup, total, rows, loops }) = shown.actual {
         match loops {
@@ -243,7 +244,8 @@ fn node(shown: &Shown, parent: Option<(Relationship, Option<&str>)>, frame: &Fra
         field("Startup Cost", Value::Float(startup, 2));
         field("Total Cost", Value::Float(total.max(startup), 2));
         field("Plan Rows", Value::Float(rows, 0));
-        field("Plan Width", Value::Float(width, 0));
+        // Of no columns it is minus zero.
+        field("Plan Width", Value::Integer(width.round() as i64));
     }
     if let Some(actual) = shown.actual {
         if frame.timing {

@@ -89,7 +89,13 @@ fn compile_body(
     let element = types.iter().zip(routine.inputs()).find_map(|(t, input)| match input.data_type() {
         Type::ANYELEMENT | Type::ANYNONARRAY | Type::ANYCOMPATIBLE => Some(*t),
         Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY => t.element(),
+        Type::ANYRANGE | Type::ANYMULTIRANGE => t.range_element(),
+        Type::ANYCOMPATIBLERANGE | Type::ANYCOMPATIBLEMULTIRANGE => t.range_element(),
         _ => None,
+    });
+    let range = types.iter().find_map(|t| match t.is_range() {
+        true => Some(*t),
+        false => t.range_of_multirange(),
     });
     for (at, argument) in routine.arguments.iter().enumerate() {
         let declared = argument.data_type();
@@ -99,6 +105,10 @@ fn compile_body(
                 (Type::ANYELEMENT | Type::ANYNONARRAY | Type::ANYCOMPATIBLE, Some(element)) => element,
                 (Type::ANYARRAY | Type::ANYCOMPATIBLEARRAY, Some(element)) => {
                     element.array_of().unwrap_or(declared)
+                }
+                (Type::ANYRANGE | Type::ANYCOMPATIBLERANGE, _) => range.unwrap_or(declared),
+                (Type::ANYMULTIRANGE | Type::ANYCOMPATIBLEMULTIRANGE, _) => {
+                    range.and_then(Type::multirange_of_range).unwrap_or(declared)
                 }
                 _ => declared,
             },

@@ -11,6 +11,7 @@ use super::statement::Prepared;
 use super::{Output, Progress};
 use crate::catalog::{Privileges, Table, acl};
 use crate::copy::{CopyFormat, CopyOptions, CopyReader, CopyWriter, Row};
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::constraint::{self, Watcher};
 use crate::exec::eval::eval_row;
@@ -41,6 +42,9 @@ const FILE_CHUNK: usize = 64 * 1024;
 pub(super) struct CopyIn {
     reader: CopyReader,
     loading: Loading,
+    encoding: Encoding,
+    /// The beginning of a character that the last chunk did not end.
+    partial: Vec<u8>,
 }
 
 /// What becomes of the rows read.
@@ -97,7 +101,7 @@ impl Sink {
         if self.watcher.is_none() {
             self.loader = TableLoader::new(&self.table, self.sort_bytes, context)?;
             if self.loader.is_none() {
-                self.runs = RunLoader::new(&self.table, context)?;
+                self.runs = RunLoader::new(&self.table, self.sort_bytes, context)?;
             }
         }
         self.release(context)
@@ -141,13 +145,25 @@ impl Sink {
 
 impl CopyIn {
     fn feed(&mut self, data: &[u8], context: &ExecContext<'_>) -> Result<()> {
-        let CopyIn { reader, loading } = self;
-        reader.feed(data, &mut |row| loading.take(row, context))
+        let CopyIn { reader, loading, encoding, partial } = self;
+        if encoding.is_native() {
+            return reader.feed(data, &mut |row| loading.take(row, context));
+        }
+        partial.extend_from_slice(data);
+        let rest = partial.split_off(encoding.whole(partial));
+        let text = encoding.decode(partial).map_err(|error| error.context(reader.place()))?;
+        reader.feed(text.as_bytes(), &mut |row| loading.take(row, context))?;
+        *partial = rest;
+        Ok(())
     }
 
     /// The input's end; answers the rows' number.
     fn finish(&mut self, context: &ExecContext<'_>) -> Result<u64> {
-        let CopyIn { reader, loading } = self;
+        let CopyIn { reader, loading, encoding, partial } = self;
+        if !partial.is_empty() {
+            // The input ends within a character, which decoding says.
+            encoding.decode(partial).map_err(|error| error.context(reader.place()))?;
+        }
         reader.finish(&mut |row| loading.take(row, context))?;
         loading.sink.finish(context).map_err(|error| match error.fields().context {
             Some(_) => error,
@@ -221,6 +237,7 @@ impl Loading {
 }
 
 pub(super) struct CopyOut {
+    encoding: Encoding,
     execution: Execution,
     plan: Arc<Plan>,
     parameters: Vec<Datum>,
@@ -232,8 +249,17 @@ pub(super) struct CopyOut {
 }
 
 impl CopyOut {
-    /// Appends the next batch's lines; false at the end.
+    /// The next batch's lines, as the client wants them; false at the end.
     fn write(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let more = self.write_lines(context, out)?;
+        if !self.encoding.is_native() {
+            let text = std::str::from_utf8(out).map_err(|_| Error::internal("text output is UTF-8"))?;
+            *out = self.encoding.encode(text)?.into_owned();
+        }
+        Ok(more)
+    }
+
+    fn write_lines(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         if !std::mem::replace(&mut self.begun, true) {
             let fields = self.plan.fields.as_deref().unwrap_or(&[]);
             let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
@@ -322,6 +348,7 @@ impl Session {
         let names: Vec<String> = columns.iter().map(|&column| table.columns[column].name.clone()).collect();
         let options = CopyOptions::parse(&copy.options, true, &names)?;
         let binary = options.format == CopyFormat::Binary;
+        let encoding = self.copy_encoding(&options)?;
         let reader = CopyReader::new(options, &table.name, &names);
         let width = columns.len();
         let row = self.row_maker(&table, &columns, copy.filter.as_ref())?;
@@ -344,7 +371,7 @@ impl Session {
             state,
         };
         let loading = Loading { binary, columns, row, sink, values: Vec::new(), count: 0 };
-        let mut copying = CopyIn { reader, loading };
+        let mut copying = CopyIn { reader, loading, encoding, partial: Vec::new() };
         if let CopyTarget::File(path) = &copy.target {
             let count = self.copy_from_file(&mut copying, path)?;
             return Ok(Some(Progress::Complete(counted("COPY", count))));
@@ -482,6 +509,7 @@ impl Session {
         let types: Vec<Type> = fields.iter().map(|field| field.data_type).collect();
         let options = CopyOptions::parse(&copy.options, false, &names)?;
         let mut copying = CopyOut {
+            encoding: self.copy_encoding(&options)?,
             execution: Execution::new(plan.clone()),
             binary: options.format == CopyFormat::Binary,
             writer: CopyWriter::new(options, &types),
@@ -547,6 +575,23 @@ impl Session {
             offset: None,
             locking: Vec::new(),
         })))
+    }
+
+    /// What the bytes of a COPY are in. (Binary data has text within.)
+    fn copy_encoding(&self, options: &CopyOptions) -> Result<Encoding> {
+        let encoding = match options.encoding {
+            Some(encoding) => encoding,
+            None => {
+                let client = self.core.setting("client_encoding", None)?;
+                Encoding::named(&client).unwrap_or(Encoding::UTF8)
+            }
+        };
+        match options.format == CopyFormat::Binary && !encoding.is_native() {
+            true => {
+                Err(Error::unsupported(format!("COPY in binary format and encoding \"{}\"", encoding.name())))
+            }
+            false => Ok(encoding),
+        }
     }
 
     fn copy_batch(&self, copying: &mut CopyOut, out: &mut Vec<u8>) -> Result<bool> {

@@ -2,6 +2,7 @@
 //! checked (DateStyle, TimeZone, client_encoding, lists of names).
 
 use super::definition::Definition;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result, Severity, SqlState};
 use crate::plan::PlannerSettings;
 use crate::types::{DateFormat, DateOrder, DateStyle, IntervalStyle, RenderSettings, TimeZone};
@@ -191,28 +192,7 @@ fn time_zone(definition: &Definition, value: &str) -> Result<String> {
 }
 
 fn client_encoding(definition: &Definition, value: &str) -> Result<String> {
-    let name: String =
-        value.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect();
-    match name.as_str() {
-        "UTF8" | "UNICODE" => Ok("UTF8".into()),
-        "SQLASCII" => Ok("SQL_ASCII".into()),
-        _ if name.starts_with("LATIN")
-            || name.starts_with("WIN")
-            || name.starts_with("ISO8859")
-            || name.starts_with("EUC")
-            || matches!(
-                name.as_str(),
-                "SJIS" | "BIG5" | "GBK" | "GB18030" | "UHC" | "JOHAB" | "KOI8R" | "KOI8U"
-            ) =>
-        {
-            Err(Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("invalid value for parameter \"client_encoding\": \"{value}\""),
-            )
-            .detail(format!("Conversion between {name} and UTF8 is not supported.")))
-        }
-        _ => Err(definition.invalid(value)),
-    }
+    Encoding::named(value).map(|encoding| encoding.name().to_owned()).ok_or_else(|| definition.invalid(value))
 }
 
 const DEFAULT_DATE_STYLE: DateStyle = DateStyle { format: DateFormat::Iso, order: DateOrder::Mdy };

@@ -21,6 +21,8 @@
 //! | uuid                        | 16 bytes                                                                        |
 //! | array                       | per element 01 and the element's column encoding (ascending, nulls last); 00; dimensions count; lengths; lower bounds |
 //! | jsonb                       | see `types/json`: kind; length; elements, or keys and values                    |
+//! | range, multirange           | per span 01, lower bound, upper bound; 00. A bound: 01 (infinite below), 03 (infinite above) or 02, the value's column encoding and 01 (upper, exclusive), 02 (inclusive) or 03 (lower, exclusive) |
+//! | timetz                      | the instant's microseconds 8, sign bit flipped; seconds west 4, sign bit flipped |
 //! | record                      | per field 01 and its column encoding; 00                                        |
 //!
 //! Text order is that of bytes (the C collation). Every payload says itself where it ends, so columns can follow each
@@ -29,6 +31,7 @@
 //! can't be had back from it.
 
 use crate::types::json::Json;
+use crate::types::range::Bound;
 use crate::types::{Datum, Numeric, Repr, Type};
 
 /// How one key column sorts.
@@ -56,6 +59,10 @@ pub const VALUE_TAG: u8 = 1;
 const NULL_LAST: u8 = 2;
 
 const JSONB_DAMAGED: u8 = 7;
+
+const BOUND_BELOW: u8 = 1;
+const BOUND_FINITE: u8 = 2;
+const BOUND_ABOVE: u8 = 3;
 
 const ESCAPE: u8 = 0xff;
 const END: u8 = 0x01;
@@ -121,12 +128,43 @@ fn encode_payload(value: &Datum, data_type: Type, out: &mut Vec<u8>) {
             let bounds = array.dimensions.iter().map(|dimension| dimension.1);
             lengths.chain(bounds).for_each(|value| out.extend((value as u32 ^ 1 << 31).to_be_bytes()));
         }
+        Datum::TimeTz(time) => {
+            let (instant, west) = time.rank();
+            out.extend((instant as u64 ^ 1 << 63).to_be_bytes());
+            out.extend((west as u32 ^ 1 << 31).to_be_bytes());
+        }
+        Datum::Range(range) => {
+            for span in &range.spans {
+                out.push(1);
+                encode_bound(&span.lower, range.element, true, out);
+                encode_bound(&span.upper, range.element, false, out);
+            }
+            out.push(0);
+        }
         Datum::Record(fields) => {
             for (data_type, field) in fields.iter() {
                 out.push(1);
                 encode(field, *data_type, KeyOrder::ASCENDING, out);
             }
             out.push(0);
+        }
+    }
+}
+
+/// Infinite lower bounds are below, infinite upper ones above everything; at one value a lower bound without it is above one with
+/// it, an upper bound below.
+fn encode_bound(bound: &Bound, element: Type, lower: bool, out: &mut Vec<u8>) {
+    match (&bound.value, lower) {
+        (None, true) => out.push(BOUND_BELOW),
+        (None, false) => out.push(BOUND_ABOVE),
+        (Some(value), _) => {
+            out.push(BOUND_FINITE);
+            encode(value, element, KeyOrder::ASCENDING, out);
+            out.push(match (bound.inclusive, lower) {
+                (true, _) => 2,
+                (false, true) => 3,
+                (false, false) => 1,
+            });
         }
     }
 }
@@ -225,6 +263,23 @@ fn skip_payload(bytes: &[u8], data_type: Type, invert: u8) -> Option<usize> {
             let end = position + 2 + dimensions * 8;
             (bytes.len() >= end).then_some(end)
         }
+        Repr::TimeTz => fixed(12),
+        Repr::Range => {
+            let element = data_type.range_element()?;
+            let mut position = 0;
+            while bytes.get(position)? ^ invert == 1 {
+                position += 1;
+                for _ in 0..2 {
+                    position += match bytes.get(position)? ^ invert {
+                        BOUND_BELOW | BOUND_ABOVE => 1,
+                        // Kind, value tag, value, how the bound lies to it.
+                        BOUND_FINITE => 3 + skip_payload(bytes.get(position + 2..)?, element, invert)?,
+                        _ => return None,
+                    };
+                }
+            }
+            Some(position + 1)
+        }
         // Of an anonymous record the fields' types are not known here, and no column is of one.
         Repr::Record => {
             let mut position = 0;
@@ -295,7 +350,8 @@ pub fn prefix_successor(prefix: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ArrayValue, Interval, compare_as};
+    use crate::types::range::RangeValue;
+    use crate::types::{ArrayValue, Interval, TimeTz, compare_as};
     use rand::{Rng, SeedableRng, rngs::StdRng};
     use std::cmp::Ordering;
 
@@ -323,6 +379,9 @@ mod tests {
         Type::INTERVAL,
         Type::UUID,
         Type::OID,
+        Type::TIMETZ,
+        Type::INT4RANGE,
+        Type::NUMRANGE,
         Type::JSONB,
         Type(1007),
         Type(1009),
@@ -404,6 +463,16 @@ mod tests {
                     len => vec![(len as i32, r.random_range(0..3))],
                 };
                 Datum::array(ArrayValue { element, dimensions, elements })
+            }
+            Repr::TimeTz => Datum::TimeTz(TimeTz {
+                micros: integer.rem_euclid(3) * 3_600_000_000,
+                offset: r.random_range(-2..3) * 3600,
+            }),
+            Repr::Range => {
+                let element = data_type.range_element().unwrap();
+                let mut bound = || Bound::new(random(element, r), r.random());
+                let (a, b) = (bound(), bound());
+                RangeValue::between(data_type, a, b).map_or(Datum::Null, Datum::range)
             }
             Repr::Record => unreachable!(),
         }

@@ -182,7 +182,7 @@ pub(crate) fn not_unique(
     }
 }
 
-fn check_key_bytes(key: &[u8]) -> Result<()> {
+pub(super) fn check_key_bytes(key: &[u8]) -> Result<()> {
     if key.len() <= Tree::KEY_BYTES_MAX {
         return Ok(());
     }

@@ -17,7 +17,8 @@
 //! * text, bytea: the bytes. numeric: kind (0 positive, 1 negative, 2 NaN, 3 inf, 4 -inf) 1; for 0 and 1 weight 2, display
 //!   scale 2, then base-10000 digits of 2 bytes each. array: element type 4, dimensions 1, per dimension length 4 and lower
 //!   bound 4, then per element a byte 1 for null or 0 and, if not null, the length 4 and the value. record: per field the
-//!   type 4, then like an element.
+//!   type 4, then like an element. range, multirange: type 4, then per span flags 1 (1: lower inclusive, 2: upper inclusive) and both
+//!   bounds like elements, infinite ones as nulls. timetz: microseconds 8, seconds east 4.
 //!
 //! So a column's slot is at an offset that depends only on the table's types, the width of offsets and the bitmap's size,
 //! and one column is read without touching the others. A row written before ALTER TABLE ADD COLUMN has a smaller n; the
@@ -25,7 +26,8 @@
 
 use crate::column::{BATCH_ROWS, Column, Values};
 use crate::error::{Error, Result, SqlState};
-use crate::types::{ArrayValue, Datum, Interval, Numeric, Repr, Type};
+use crate::types::range::{Bound, RangeValue, Span};
+use crate::types::{ArrayValue, Datum, Interval, Numeric, Repr, TimeTz, Type};
 
 const FLAG_NULLS: u8 = 1;
 const FLAG_WIDE: u8 = 2;
@@ -45,7 +47,13 @@ const fn fixed_width(repr: Repr) -> Option<usize> {
         Repr::Int4 | Repr::Float4 | Repr::Date | Repr::Oid => Some(4),
         Repr::Int8 | Repr::Float8 | Repr::Time | Repr::Timestamp => Some(8),
         Repr::Interval | Repr::Uuid => Some(16),
-        Repr::Numeric | Repr::Text | Repr::Bytea | Repr::Array | Repr::Record => None,
+        Repr::Numeric
+        | Repr::Text
+        | Repr::Bytea
+        | Repr::Array
+        | Repr::Record
+        | Repr::Range
+        | Repr::TimeTz => None,
     }
 }
 
@@ -96,6 +104,12 @@ fn variable_bytes_bound(value: &Datum) -> usize {
             5 + value.dimensions.len() * 8
                 + value.elements.iter().map(|e| 21 + variable_bytes_bound(e)).sum::<usize>()
         }
+        Datum::TimeTz(_) => 12,
+        Datum::Range(range) => {
+            let ends = range.spans.iter().flat_map(|span| [&span.lower.value, &span.upper.value]);
+            4 + range.spans.len()
+                + ends.map(|end| end.as_ref().map_or(1, |end| 21 + variable_bytes_bound(end))).sum::<usize>()
+        }
         Datum::Record(fields) => fields.iter().map(|field| 25 + variable_bytes_bound(&field.1)).sum(),
         _ => 0,
     }
@@ -137,6 +151,19 @@ fn write_variable(value: &Datum, out: &mut Vec<u8>) {
                 out.extend(bound.to_le_bytes());
             }
             array.elements.iter().for_each(|element| write_nested(element, out));
+        }
+        Datum::TimeTz(time) => {
+            out.extend(time.micros.to_le_bytes());
+            out.extend(time.offset.to_le_bytes());
+        }
+        Datum::Range(range) => {
+            out.extend(range.data_type.0.to_le_bytes());
+            for span in &range.spans {
+                out.push(u8::from(span.lower.inclusive) | u8::from(span.upper.inclusive) << 1);
+                for bound in [&span.lower.value, &span.upper.value] {
+                    write_nested(bound.as_ref().unwrap_or(&Datum::Null), out);
+                }
+            }
         }
         Datum::Record(fields) => {
             for (data_type, field) in fields.iter() {
@@ -232,6 +259,11 @@ fn read(bytes: &[u8], repr: Repr, depth: u32) -> Result<Datum> {
         Repr::Bytea => Datum::Bytea(bytes.into()),
         Repr::Array => read_array(bytes, depth)?,
         Repr::Record => read_record(bytes, depth)?,
+        Repr::Range => read_range(bytes, depth)?,
+        Repr::TimeTz => Datum::TimeTz(TimeTz {
+            micros: i64::from_le_bytes(array(bytes.get(..8).ok_or_else(|| corrupt("timetz"))?)?),
+            offset: i32::from_le_bytes(array(&bytes[8..])?),
+        }),
     })
 }
 
@@ -276,6 +308,19 @@ fn read_array(mut bytes: &[u8], depth: u32) -> Result<Datum> {
         return Err(corrupt("array dimensions"));
     }
     Ok(Datum::array(ArrayValue { element, dimensions, elements }))
+}
+
+fn read_range(mut bytes: &[u8], depth: u32) -> Result<Datum> {
+    let data_type = Type(take_u32(&mut bytes)?);
+    let element = data_type.range_element().ok_or_else(|| corrupt("a range of a type that is none"))?;
+    let mut spans = Vec::new();
+    while !bytes.is_empty() {
+        let flags = take(&mut bytes, 1)?[0];
+        let lower = Bound::new(read_nested(&mut bytes, element, depth)?, flags & 1 != 0);
+        let upper = Bound::new(read_nested(&mut bytes, element, depth)?, flags & 2 != 0);
+        spans.push(Span { lower, upper });
+    }
+    Ok(Datum::range(RangeValue { data_type, element, spans }))
 }
 
 fn read_record(mut bytes: &[u8], depth: u32) -> Result<Datum> {

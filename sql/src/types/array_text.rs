@@ -10,6 +10,9 @@ pub const DIMENSIONS_MAX: usize = 6;
 /// Elements an array can have (MaxArraySize).
 pub const ELEMENTS_MAX: usize = 134_217_727;
 
+/// Bytes an array's elements can take (MaxAllocSize).
+const BYTES_MAX: usize = 0x3fff_ffff;
+
 pub fn too_many_dimensions(count: usize) -> Error {
     let message =
         format!("number of array dimensions ({count}) exceeds the maximum allowed ({DIMENSIONS_MAX})");
@@ -114,6 +117,7 @@ pub fn parse_array(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         text,
         rest: body,
         elements: Vec::new(),
+        bytes: 0,
         lengths: Vec::new(),
         leaf: None,
         element,
@@ -181,6 +185,8 @@ struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
     elements: Vec<Datum>,
+    /// What the elements take: more than their text, if it is jsonb with large exponents.
+    bytes: usize,
     /// Of each depth, once its first brace has closed.
     lengths: Vec<Option<i32>>,
     /// The depth at which elements stand.
@@ -284,6 +290,11 @@ impl Parser<'_> {
             true if value.eq_ignore_ascii_case("null") => Datum::Null,
             _ => parse_datum(&value, self.element, self.modifier, self.render)?,
         };
+        self.bytes += datum.bytes();
+        if self.bytes > BYTES_MAX {
+            let message = format!("array size exceeds the maximum allowed ({BYTES_MAX})");
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
         self.elements.push(datum);
         if self.elements.len() > ELEMENTS_MAX {
             let message = "array size exceeds the maximum allowed (134217727)";

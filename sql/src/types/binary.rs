@@ -66,6 +66,12 @@ pub fn write_binary_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type) {
             }
             array.elements.iter().for_each(|element| write_field(out, element, array.element));
         }
+        Datum::Range(range) => super::range::write_binary(out, range),
+        // The zone is counted in seconds west of Greenwich.
+        Datum::TimeTz(time) => {
+            out.extend(time.micros.to_be_bytes());
+            out.extend((-time.offset).to_be_bytes());
+        }
         Datum::Record(fields) => {
             out.extend((fields.len() as u32).to_be_bytes());
             for (data_type, field) in fields.iter() {
@@ -256,6 +262,20 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
                 months: i32::from_be_bytes(exact(&bytes[12..])?),
             })
         }
+        Repr::Range => Datum::range(super::range::read_binary(bytes, data_type)?),
+        Repr::TimeTz => {
+            let bytes: [u8; 12] = exact(bytes)?;
+            let micros = i64::from_be_bytes(exact(&bytes[..8])?);
+            let west = i32::from_be_bytes(exact(&bytes[8..])?);
+            if !(0..=MICROS_PER_DAY).contains(&micros) {
+                return Err(out_of_range("time"));
+            }
+            if west.unsigned_abs() >= super::datetime_input::OFFSET_MAX {
+                let message = "time zone displacement out of range";
+                return Err(Error::new(SqlState(*b"22009"), message));
+            }
+            Datum::TimeTz(super::TimeTz { micros, offset: -west })
+        }
         Repr::Array => read_array(bytes, data_type)?,
         Repr::Record => {
             let message = "input of anonymous composite types is not implemented";
@@ -424,6 +444,9 @@ mod tests {
             (Type::OID, "4000000000"),
             (Type(1007), "{{1,2},{3,NULL}}"),
             (Type(1009), "{}"),
+            (Type::INT4RANGE, "[1,5)"),
+            (Type::NUMMULTIRANGE, "{[1.5,2],(3,)}"),
+            (Type::TIMETZ, "12:00:00.5-03:30"),
             (Type::INET, "10.1.2.3/8"),
             (Type::CIDR, "2001:db8::/32"),
             (Type::MACADDR, "08:00:2b:01:02:03"),

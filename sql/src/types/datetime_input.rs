@@ -8,7 +8,7 @@ use super::calendar::{self, days_from_civil, days_in_month};
 use super::format::invalid_input;
 use super::interval::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
 use super::timezone::abbreviation_offset;
-use super::{DateOrder, RenderSettings, TimeZone};
+use super::{DateOrder, RenderSettings, TimeTz, TimeZone};
 use crate::error::{Error, Result, SqlState};
 
 pub use super::interval_input::parse_interval;
@@ -47,6 +47,8 @@ struct Parsed {
     micros: i64,
     /// Seconds east.
     offset: Option<i32>,
+    /// The text has a date.
+    dated: bool,
 }
 
 enum Value {
@@ -87,9 +89,11 @@ pub fn parse_timestamp(text: &str, with_zone: bool, render: &RenderSettings) -> 
         Value::Now(now) => return Ok(local(now, render)),
         Value::Today(offset) => {
             let days = calendar::split(local(now(), render)).0 + offset;
-            Parsed { days, micros: 0, offset: None }
+            Parsed { days, micros: 0, offset: None, dated: true }
         }
-        Value::Epoch => Parsed { days: -calendar::UNIX_TO_2000_DAYS, micros: 0, offset: Some(0) },
+        Value::Epoch => {
+            Parsed { days: -calendar::UNIX_TO_2000_DAYS, micros: 0, offset: Some(0), dated: true }
+        }
     };
     let wall = i128::from(point.days) * i128::from(MICROS_PER_DAY) + i128::from(point.micros);
     let shift = match (with_zone, point.offset) {
@@ -111,6 +115,31 @@ pub fn parse_time(text: &str, render: &RenderSettings) -> Result<i64> {
         Value::Point(point) => Ok(point.micros),
         Value::Now(now) => Ok(calendar::split(local(now, render)).1),
         _ => Err(describe(Bad::Format, "time", text)),
+    }
+}
+
+/// Offsets are below this many seconds (TZDISP_LIMIT).
+pub const OFFSET_MAX: u32 = 16 * 3600;
+
+/// Without a zone the session's, as it is on the given day or today.
+pub fn parse_timetz(text: &str, render: &RenderSettings) -> Result<TimeTz> {
+    let name = "time with time zone";
+    let session = |days: i64, micros: i64| {
+        let seconds = days.saturating_mul(86_400).saturating_add(micros / MICROS_PER_SECOND);
+        render.time_zone.offset_of_local(seconds)
+    };
+    match parse(text, render, false, name)? {
+        Value::Point(point) => {
+            let today = || calendar::split(local(now(), render)).0;
+            let days = if point.dated { point.days } else { today() };
+            let offset = point.offset.unwrap_or_else(|| session(days, point.micros));
+            Ok(TimeTz { micros: point.micros, offset })
+        }
+        Value::Now(now) => {
+            let (days, micros) = calendar::split(local(now, render));
+            Ok(TimeTz { micros, offset: session(days, micros) })
+        }
+        _ => Err(describe(Bad::Format, name, text)),
     }
 }
 
@@ -157,7 +186,7 @@ fn parse_iso(text: &[u8], needs_date: bool) -> Option<Parsed> {
     }
     let days = days_from_civil(year, month, day);
     if text.len() == 10 {
-        return Some(Parsed { days, micros: 0, offset: None });
+        return Some(Parsed { days, micros: 0, offset: None, dated: true });
     }
     if !matches!(text[10], b' ' | b'T') || text.len() < 19 || text[13] != b':' || text[16] != b':' {
         return None;
@@ -194,7 +223,7 @@ fn parse_iso(text: &[u8], needs_date: bool) -> Option<Parsed> {
         }
         _ => return None,
     };
-    Some(Parsed { days, micros, offset })
+    Some(Parsed { days, micros, offset, dated: true })
 }
 
 /// Splits off what `keep` accepts.
@@ -317,7 +346,8 @@ fn parse_fields(text: &str, render: &RenderSettings, needs_date: bool) -> Result
             // `today 04:05`: a day with a time.
             Value::Today(offset) if fields.time.is_some() => {
                 let days = calendar::split(local(now(), render)).0 + offset;
-                Ok(Value::Point(Parsed { days, micros: fields.time.unwrap_or(0), offset: fields.offset }))
+                let micros = fields.time.unwrap_or(0);
+                Ok(Value::Point(Parsed { days, micros, offset: fields.offset, dated: true }))
             }
             value if bare => Ok(value),
             _ => Err(Bad::Format),
@@ -572,7 +602,8 @@ fn finish(fields: Fields, needs_date: bool) -> Result<Value, Bad> {
         Some(Meridian::Pm) if micros < 12 * MICROS_PER_HOUR => micros += 12 * MICROS_PER_HOUR,
         _ => {}
     }
-    let days = match civil_days(&fields)? {
+    let date = civil_days(&fields)?;
+    let days = match date {
         Some(days) => days,
         None if needs_date => return Err(Bad::Format),
         None if fields.time.is_none() => return Err(Bad::Format),
@@ -580,6 +611,8 @@ fn finish(fields: Fields, needs_date: bool) -> Result<Value, Bad> {
     };
     let offset = match (&fields.offset, &fields.zone) {
         (Some(offset), None) => Some(*offset),
+        // What a region's clocks show depends on the day.
+        (_, Some(_)) if date.is_none() => return Err(Bad::Format),
         (_, Some(name)) => {
             let zone = TimeZone::named(name).ok_or(Bad::Format)?;
             let wall = days.saturating_mul(86_400) + micros / MICROS_PER_SECOND;
@@ -587,7 +620,7 @@ fn finish(fields: Fields, needs_date: bool) -> Result<Value, Bad> {
         }
         (None, None) => None,
     };
-    Ok(Value::Point(Parsed { days, micros, offset }))
+    Ok(Value::Point(Parsed { days, micros, offset, dated: date.is_some() }))
 }
 
 fn civil_days(fields: &Fields) -> Result<Option<i64>, Bad> {

@@ -74,6 +74,11 @@ pub fn write_time(out: &mut Vec<u8>, micros: i64) {
     write_seconds(out, (micros % MICROS_PER_MINUTE) as u64, 2);
 }
 
+pub fn write_timetz(out: &mut Vec<u8>, time: super::TimeTz) {
+    write_time(out, time.micros);
+    write_offset(out, time.offset);
+}
+
 /// `+02`, `-03:30`, `+00:19:32`.
 fn write_offset(out: &mut Vec<u8>, seconds_east: i32) {
     out.push(if seconds_east < 0 { b'-' } else { b'+' });

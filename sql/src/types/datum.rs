@@ -1,6 +1,7 @@
 //! One value. Columns of many values are in `column.rs`; a `Datum` is for constants, parameters and short paths.
 
 use super::numeric::Numeric;
+use super::range::RangeValue;
 use super::{Oid, Type};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -27,6 +28,22 @@ pub enum Datum {
     Oid(Oid),
     Array(Arc<ArrayValue>),
     Record(Arc<Record>),
+    Range(Arc<RangeValue>),
+    TimeTz(TimeTz),
+}
+
+/// A time of day where the clock shows `offset` seconds more than Greenwich's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeTz {
+    pub micros: i64,
+    pub offset: i32,
+}
+
+impl TimeTz {
+    /// In what order values come: by the instant, then the easternmost first (timetz_cmp).
+    pub fn rank(self) -> (i64, i32) {
+        (self.micros - i64::from(self.offset) * 1_000_000, -self.offset)
+    }
 }
 
 /// A row as one value. Of a named composite type the names are the type's; a row that a query makes has its own.
@@ -99,6 +116,9 @@ impl Datum {
     pub fn numeric(value: Numeric) -> Datum {
         Datum::Numeric(value)
     }
+    pub fn range(value: RangeValue) -> Datum {
+        Datum::Range(Arc::new(value))
+    }
     pub fn array(value: ArrayValue) -> Datum {
         Datum::Array(Arc::new(value))
     }
@@ -131,6 +151,12 @@ impl Datum {
     pub fn as_array(&self) -> Option<&ArrayValue> {
         match self {
             Datum::Array(value) => Some(value),
+            _ => None,
+        }
+    }
+    pub fn as_range(&self) -> Option<&RangeValue> {
+        match self {
+            Datum::Range(value) => Some(value),
             _ => None,
         }
     }
@@ -172,6 +198,8 @@ impl Datum {
             Datum::Oid(_) => Repr::Oid,
             Datum::Array(_) => Repr::Array,
             Datum::Record(_) => Repr::Record,
+            Datum::Range(_) => Repr::Range,
+            Datum::TimeTz(_) => Repr::TimeTz,
         })
     }
     /// A rough size in memory, for budgets.
@@ -183,6 +211,10 @@ impl Datum {
                 Datum::Numeric(value) => value.bytes() - size_of::<Numeric>(),
                 Datum::Array(value) => 64 + value.elements.iter().map(Datum::bytes).sum::<usize>(),
                 Datum::Record(value) => 16 + value.iter().map(|field| 8 + field.1.bytes()).sum::<usize>(),
+                Datum::Range(value) => {
+                    let ends = value.spans.iter().flat_map(|span| [&span.lower.value, &span.upper.value]);
+                    64 + ends.flatten().map(|bound| 16 + bound.bytes()).sum::<usize>()
+                }
                 _ => 0,
             }
     }
@@ -231,6 +263,8 @@ pub fn compare(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
         (Datum::Oid(a), Datum::Oid(b)) => a.cmp(b),
         (Datum::Array(a), Datum::Array(b)) => compare_arrays(a, b),
+        (Datum::Range(a), Datum::Range(b)) => a.compare(b),
+        (Datum::TimeTz(a), Datum::TimeTz(b)) => a.rank().cmp(&b.rank()),
         (Datum::Record(a), Datum::Record(b)) => {
             let fields = a.iter().zip(b.iter()).map(|(a, b)| compare_as(&a.1, &b.1, a.0));
             fields.into_iter().find(|order| order.is_ne()).unwrap_or(a.len().cmp(&b.len()))
@@ -299,6 +333,17 @@ impl Hash for Datum {
             Datum::Array(value) => {
                 state.write_usize(value.elements.len());
                 value.elements.iter().for_each(|element| hash_as(element, value.element, state));
+            }
+            Datum::TimeTz(value) => {
+                state.write_i64(value.micros);
+                state.write_i32(value.offset);
+            }
+            Datum::Range(value) => {
+                state.write_usize(value.spans.len());
+                for bound in value.spans.iter().flat_map(|span| [&span.lower, &span.upper]) {
+                    state.write_u8(u8::from(bound.inclusive));
+                    bound.value.iter().for_each(|bound| hash_as(bound, value.element, state));
+                }
             }
             Datum::Record(fields) => {
                 state.write_usize(fields.len());

@@ -149,6 +149,8 @@ pub fn write_datum(out: &mut Vec<u8>, datum: &Datum, data_type: Type, render: &R
         Datum::Oid(value) => write_oid(out, *value, data_type),
         Datum::Array(array) => super::array_text::write_array(out, array, data_type, render),
         Datum::Record(fields) => super::record_text::write_record(out, fields, render),
+        Datum::Range(range) => super::range::write_range(out, range, render),
+        Datum::TimeTz(time) => super::datetime_output::write_timetz(out, *time),
     }
 }
 
@@ -160,7 +162,7 @@ pub fn format_datum(datum: &Datum, data_type: Type, render: &RenderSettings) -> 
 
 /// Parses a value's text form and applies the type modifier as an assignment does.
 pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSettings) -> Result<Datum> {
-    use super::datetime_input::{parse_date, parse_interval, parse_time, parse_timestamp};
+    use super::datetime_input::{parse_date, parse_interval, parse_time, parse_timestamp, parse_timetz};
     let datum = match data_type {
         Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
         Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
@@ -172,6 +174,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         Type::BYTEA => Datum::Bytea(parse_bytea(text)?.into()),
         Type::DATE => Datum::Date(parse_date(text, render)?),
         Type::TIME => Datum::Time(parse_time(text, render)?),
+        Type::TIMETZ => Datum::TimeTz(parse_timetz(text, render)?),
         Type::TIMESTAMP => Datum::Timestamp(parse_timestamp(text, false, render)?),
         Type::TIMESTAMPTZ => Datum::Timestamp(parse_timestamp(text, true, render)?),
         Type::INTERVAL => Datum::Interval(parse_interval(text, modifier, render)?),
@@ -199,6 +202,9 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         _ if data_type.0 >= FIRST_USER_OID => return parse_user_type(text, data_type, modifier, render),
+        _ if data_type.range_element().is_some() => {
+            Datum::range(super::range::parse_range(text, data_type, render)?)
+        }
         _ if data_type.repr() == super::Repr::Oid => Datum::Oid(parse_oid(text, data_type)?),
         _ if data_type.repr() == super::Repr::Array => {
             return super::array_text::parse_array(text, data_type, modifier, render);
@@ -219,6 +225,9 @@ fn parse_user_type(text: &str, data_type: Type, modifier: i32, render: &RenderSe
     }
     if data_type.is_array() {
         return super::array_text::parse_array(text, data_type, modifier, render);
+    }
+    if data_type.range_element().is_some() {
+        return super::range::parse_range(text, data_type, render).map(Datum::range);
     }
     if data_type.is_enum() {
         return super::user::position(data_type, text).map(Datum::Int8).ok_or_else(|| {
@@ -256,6 +265,9 @@ pub fn apply_modifier(datum: Datum, data_type: Type, modifier: i32, explicit: bo
         }
         (Datum::Numeric(value), _) => Datum::numeric(value.apply_modifier(modifier)?),
         (Datum::Time(value), _) => Datum::Time(round_micros(*value, modifier)),
+        (Datum::TimeTz(value), _) => {
+            Datum::TimeTz(super::TimeTz { micros: round_micros(value.micros, modifier), ..*value })
+        }
         (Datum::Timestamp(value), _) if !super::calendar::is_infinite(*value) => {
             Datum::Timestamp(round_micros(*value, modifier))
         }
@@ -355,6 +367,9 @@ fn parse_oid(text: &str, data_type: Type) -> Result<u32> {
 
 fn parse_regtype(text: &str) -> Result<u32> {
     let trimmed = text.trim();
+    if trimmed == "-" {
+        return Ok(0);
+    }
     if let Ok(oid) = trimmed.parse() {
         return Ok(oid);
     }

@@ -10,12 +10,15 @@ pub mod datetime_output;
 mod datum;
 pub mod float;
 pub mod format;
+#[cfg(test)]
+mod hostile;
 pub mod interval;
 pub mod interval_input;
 pub mod json;
 mod names;
 pub mod network;
 pub mod numeric;
+pub mod range;
 mod record_text;
 mod timezone;
 pub(crate) use timezone::offset as timezone_offset;
@@ -23,11 +26,11 @@ pub(crate) mod user;
 
 pub use binary::{read_binary, write_binary, write_binary_datum};
 pub use datum::{
-    ArrayValue, Datum, Interval, Record, compare, compare_as, compare_floats, hash_as, hash_float,
+    ArrayValue, Datum, Interval, Record, TimeTz, compare, compare_as, compare_floats, hash_as, hash_float,
 };
 pub use format::{apply_modifier, format_datum, parse_datum, write_datum, write_text};
 pub use interval::{interval_modifier_text, make_interval_modifier};
-pub use names::{format_type, make_numeric_modifier, numeric_modifier};
+pub use names::{BUILTIN_RANGES, format_type, make_numeric_modifier, numeric_modifier};
 pub use numeric::Numeric;
 
 /// An object identifier, PostgreSQL's numbering for everything built in.
@@ -62,6 +65,10 @@ pub enum Repr {
     Oid,
     Array,
     Record,
+    /// A range or a multirange.
+    Range,
+    /// A time of day with its zone.
+    TimeTz,
 }
 
 macro_rules! types {
@@ -121,6 +128,7 @@ types! {
     TIME = 1083, 1183, "time", Time, 8;
     TIMESTAMP = 1114, 1115, "timestamp", Timestamp, 8;
     TIMESTAMPTZ = 1184, 1185, "timestamptz", Timestamp, 8;
+    TIMETZ = 1266, 1270, "timetz", TimeTz, 12;
     INTERVAL = 1186, 1187, "interval", Interval, 16;
     NUMERIC = 1700, 1231, "numeric", Numeric, -1;
     REFCURSOR = 1790, 2201, "refcursor", Text, -1;
@@ -141,6 +149,22 @@ types! {
     ANYCOMPATIBLE = 5077, 0, "anycompatible", Text, 4;
     ANYCOMPATIBLEARRAY = 5078, 0, "anycompatiblearray", Array, -1;
     ANYCOMPATIBLENONARRAY = 5079, 0, "anycompatiblenonarray", Text, 4;
+    ANYRANGE = 3831, 0, "anyrange", Range, -1;
+    ANYMULTIRANGE = 4537, 0, "anymultirange", Range, -1;
+    ANYCOMPATIBLERANGE = 5080, 0, "anycompatiblerange", Range, -1;
+    ANYCOMPATIBLEMULTIRANGE = 4538, 0, "anycompatiblemultirange", Range, -1;
+    INT4RANGE = 3904, 3905, "int4range", Range, -1;
+    NUMRANGE = 3906, 3907, "numrange", Range, -1;
+    TSRANGE = 3908, 3909, "tsrange", Range, -1;
+    TSTZRANGE = 3910, 3911, "tstzrange", Range, -1;
+    DATERANGE = 3912, 3913, "daterange", Range, -1;
+    INT8RANGE = 3926, 3927, "int8range", Range, -1;
+    INT4MULTIRANGE = 4451, 6150, "int4multirange", Range, -1;
+    NUMMULTIRANGE = 4532, 6151, "nummultirange", Range, -1;
+    TSMULTIRANGE = 4533, 6152, "tsmultirange", Range, -1;
+    TSTZMULTIRANGE = 4534, 6153, "tstzmultirange", Range, -1;
+    DATEMULTIRANGE = 4535, 6155, "datemultirange", Range, -1;
+    INT8MULTIRANGE = 4536, 6157, "int8multirange", Range, -1;
     UUID = 2950, 2951, "uuid", Uuid, 16;
     JSONB = 3802, 3807, "jsonb", Text, -1;
     JSONPATH = 4072, 4073, "jsonpath", Text, -1;

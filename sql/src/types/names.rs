@@ -1,6 +1,6 @@
 //! What a type is called and which family it belongs to: facts of pg_type.
 
-use super::{BUILTIN, Oid, Repr, Type, builtin, builtin_of_array, user};
+use super::{Oid, Repr, Type, builtin, builtin_of_array, user};
 use crate::catalog::{FIRST_USER_OID, TypeInfo};
 use crate::parse::quote_identifier;
 
@@ -10,6 +10,16 @@ fn user_element(array: Type) -> Option<Type> {
         _ => None,
     }
 }
+
+/// Range types with their subtypes and multirange types (pg_range).
+pub const BUILTIN_RANGES: &[(Type, Type, Type)] = &[
+    (Type::INT4RANGE, Type::INT4, Type::INT4MULTIRANGE),
+    (Type::NUMRANGE, Type::NUMERIC, Type::NUMMULTIRANGE),
+    (Type::TSRANGE, Type::TIMESTAMP, Type::TSMULTIRANGE),
+    (Type::TSTZRANGE, Type::TIMESTAMPTZ, Type::TSTZMULTIRANGE),
+    (Type::DATERANGE, Type::DATE, Type::DATEMULTIRANGE),
+    (Type::INT8RANGE, Type::INT8, Type::INT8MULTIRANGE),
+];
 
 /// Words the grammar has for types besides their catalog names (`integer` is `int4`).
 const ALIASES: &[(&str, Type)] = &[
@@ -28,10 +38,19 @@ const ALIASES: &[(&str, Type)] = &[
     ("integer", Type::INT4),
     ("real", Type::FLOAT4),
     ("smallint", Type::INT2),
+    ("time with time zone", Type::TIMETZ),
     ("time without time zone", Type::TIME),
     ("timestamp with time zone", Type::TIMESTAMPTZ),
     ("timestamp without time zone", Type::TIMESTAMP),
 ];
+
+fn scalar_named(name: &str) -> Option<Type> {
+    if let Some(found) = super::BUILTIN_NAMES.get(name) {
+        return Some(*found);
+    }
+    let found = ALIASES.binary_search_by(|alias| alias.0.cmp(name)).ok()?;
+    Some(ALIASES[found].1)
+}
 
 impl Type {
     pub fn repr(self) -> Repr {
@@ -42,6 +61,7 @@ impl Type {
                 Some(TypeInfo::Enum) => Repr::Int8,
                 Some(TypeInfo::Domain(base, _)) => base.repr(),
                 Some(TypeInfo::Row) => Repr::Record,
+                Some(TypeInfo::Range(..) | TypeInfo::Multirange(_)) => Repr::Range,
                 Some(TypeInfo::ArrayOf(_)) => Repr::Array,
                 None => Repr::Text,
             },
@@ -80,6 +100,42 @@ impl Type {
     pub fn is_array(self) -> bool {
         builtin_of_array(self.0).is_some() || user_element(self).is_some()
     }
+    /// The range type over a multirange type's ranges.
+    pub fn range_of_multirange(self) -> Option<Type> {
+        match BUILTIN_RANGES.iter().find(|range| range.2 == self) {
+            Some(found) => Some(found.0),
+            None => match user::info(self.0) {
+                Some(TypeInfo::Multirange(range)) => Some(range),
+                _ => None,
+            },
+        }
+    }
+    pub fn multirange_of_range(self) -> Option<Type> {
+        match BUILTIN_RANGES.iter().find(|range| range.0 == self) {
+            Some(found) => Some(found.2),
+            None => match user::info(self.0) {
+                Some(TypeInfo::Range(_, multirange)) => Some(multirange),
+                _ => None,
+            },
+        }
+    }
+    /// What the bounds of a range or multirange type's values are of; None: it is neither.
+    pub fn range_element(self) -> Option<Type> {
+        match BUILTIN_RANGES.iter().find(|range| range.0 == self || range.2 == self) {
+            Some(found) => Some(found.1),
+            None => match user::info(self.0) {
+                Some(TypeInfo::Range(element, _)) => Some(element),
+                Some(TypeInfo::Multirange(range)) => range.range_element(),
+                _ => None,
+            },
+        }
+    }
+    pub fn is_range(self) -> bool {
+        self.multirange_of_range().is_some()
+    }
+    pub fn is_multirange(self) -> bool {
+        self.range_of_multirange().is_some()
+    }
     pub fn is_polymorphic(self) -> bool {
         matches!(
             self,
@@ -90,6 +146,10 @@ impl Type {
                 | Type::ANYCOMPATIBLE
                 | Type::ANYCOMPATIBLEARRAY
                 | Type::ANYCOMPATIBLENONARRAY
+                | Type::ANYRANGE
+                | Type::ANYMULTIRANGE
+                | Type::ANYCOMPATIBLERANGE
+                | Type::ANYCOMPATIBLEMULTIRANGE
         )
     }
     /// pg_type.typlen.
@@ -116,7 +176,7 @@ impl Type {
             | Type::REGROLE => 'N',
             Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => 'S',
             Type::CHAR | Type::PG_NODE_TREE => 'Z',
-            Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 'D',
+            Type::DATE | Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ => 'D',
             Type::INTERVAL => 'T',
             Type::BIT | Type::VARBIT => 'V',
             Type::INET | Type::CIDR => 'I',
@@ -127,9 +187,11 @@ impl Type {
                 Some(TypeInfo::Enum) => 'E',
                 Some(TypeInfo::Domain(base, _)) => base.category(),
                 Some(TypeInfo::Row) => 'C',
+                Some(TypeInfo::Range(..) | TypeInfo::Multirange(_)) => 'R',
                 _ => 'U',
             },
             _ if self.is_pseudo() => 'P',
+            _ if self.repr() == Repr::Range => 'R',
             _ => 'U',
         }
     }
@@ -157,16 +219,12 @@ impl Type {
     }
     /// By catalog name ("int4", "_int4") or by the grammar's words ("integer"). Expects folded case.
     pub fn from_name(name: &str) -> Option<Type> {
-        if let Some(entry) = BUILTIN.iter().find(|entry| entry.2 == name) {
-            return Some(entry.0);
+        // An array type is named after its element, and there are no arrays of arrays: one prefix or suffix, no recursion.
+        if let Some(found) = scalar_named(name) {
+            return Some(found);
         }
-        if let Ok(found) = ALIASES.binary_search_by(|alias| alias.0.cmp(name)) {
-            return Some(ALIASES[found].1);
-        }
-        if let Some(element) = name.strip_prefix('_') {
-            return Type::from_name(element).and_then(Type::array_of);
-        }
-        name.strip_suffix("[]").and_then(|element| Type::from_name(element.trim_end())?.array_of())
+        let element = name.strip_prefix('_').or_else(|| name.strip_suffix("[]").map(str::trim_end))?;
+        scalar_named(element)?.array_of()
     }
     /// For error messages: `integer`, `character varying`.
     pub fn display(self) -> String {
@@ -209,6 +267,7 @@ pub fn format_type(data_type: Type, modifier: i32) -> String {
             None => "numeric".into(),
         },
         Type::TIME => precision("time", " without time zone"),
+        Type::TIMETZ => precision("time", " with time zone"),
         Type::TIMESTAMP => precision("timestamp", " without time zone"),
         Type::TIMESTAMPTZ => precision("timestamp", " with time zone"),
         Type::INTERVAL => super::interval_modifier_text(modifier),
@@ -239,6 +298,7 @@ pub fn make_numeric_modifier(precision: i32, scale: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BUILTIN;
     use super::*;
 
     #[test]

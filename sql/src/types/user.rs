@@ -10,6 +10,7 @@
 use super::{Oid, Record, Type};
 use crate::catalog::user_type::{TypeInfo, TypeKind, UserType};
 use crate::catalog::{Catalog, FIRST_USER_OID};
+use crate::error::{Error, Result, SqlState};
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
@@ -138,6 +139,28 @@ impl Type {
             true => false,
             false => !self.is_enum(),
         }
+    }
+    /// Refuses what would make values of a row type hold values of the same type.
+    pub(crate) fn check_not_within(self, row: Type) -> Result<()> {
+        let mut pending = vec![self];
+        let mut seen = Vec::new();
+        while let Some(next) = pending.pop() {
+            if next == row && row.0 != 0 {
+                let message = format!("composite type {} cannot be made a member of itself", row.display());
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            if next.0 < FIRST_USER_OID || seen.contains(&next) {
+                continue;
+            }
+            seen.push(next);
+            pending.extend(next.element());
+            pending.extend(next.range_element());
+            pending.extend(Some(next.base()).filter(|base| *base != next));
+            if let Some(template) = template(next.0) {
+                pending.extend(template.iter().map(|field| field.0));
+            }
+        }
+        Ok(())
     }
     /// A built-in type whose values are stored in the same way: what stays of a column's type when the column is dropped.
     pub fn as_stored(self) -> Type {

@@ -53,6 +53,8 @@ enum Outcome {
     /// A row had been updated since the snapshot.
     ConcurrentUpdate,
     DangerousStructure,
+    /// No matter of dependencies.
+    Deadlock,
 }
 
 /// A transaction and what it has done.
@@ -333,6 +335,7 @@ fn one(
         }
         Err(Error::ConcurrentUpdate { .. }) => Outcome::ConcurrentUpdate,
         Err(Error::DangerousStructure(_)) => Outcome::DangerousStructure,
+        Err(Error::Deadlock(_)) => Outcome::Deadlock,
         Err(error) => panic!("{error}"),
     };
     record.place = manager.store().last_commit().0 * 2 + 1;

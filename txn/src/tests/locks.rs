@@ -2,6 +2,8 @@
 
 use super::harness::*;
 use crate::*;
+use serin_storage::KeyRange;
+use std::ops::Bound;
 use std::time::Duration;
 
 const RC: Isolation = Isolation::ReadCommitted;
@@ -401,6 +403,106 @@ fn many_row_locks_become_one_on_the_tree() {
     assert!(db.manager.locks.explicit_count() < 20, "{}", db.manager.locks.explicit_count());
     writer.blocks(step_update("k050", "2"));
     reader.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "1");
+    writer.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn point_reads_become_ranges_and_then_the_tree() {
+    let names: Vec<String> = (0..200).map(|i| format!("k{i:03}")).collect();
+    let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let db = Db::with(&rows);
+    let [reader, writer, other] =
+        [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    reader.handle.set_row_locks_max(10);
+    for i in 50..65 {
+        reader.get(&names[i]).unwrap();
+    }
+    assert!(db.manager.locks.explicit_count() < 20, "{}", db.manager.locks.explicit_count());
+    // Between the least and the greatest key of the first ten nobody may write, read or not; elsewhere one may.
+    other.update("k195", "2").unwrap();
+    other.commit().unwrap();
+    writer.blocks(step_insert("k0505", "2"));
+    for i in 100..150 {
+        reader.get(&names[i]).unwrap();
+    }
+    other.blocks(step_update("k196", "2"));
+    reader.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "done");
+    assert_eq!(other.outcome().unwrap(), "1");
+    writer.commit().unwrap();
+    other.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn many_ranges_become_one() {
+    let names: Vec<String> = (0..1000).map(|i| format!("k{i:03}")).collect();
+    let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let db = Db::with(&rows);
+    let [reader, writer] = [1, 2].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    let pairs = names.clone();
+    reader
+        .run(move |worker| {
+            worker.statement(|transaction, tree| {
+                for pair in pairs.chunks(2) {
+                    let bound = |name: &str| Bound::Included(key(name));
+                    scan(transaction, tree, KeyRange { start: bound(&pair[0]), end: bound(&pair[1]) })?;
+                }
+                Ok(String::new())
+            })
+        })
+        .unwrap();
+    assert!(db.manager.locks.explicit_count() < 300, "{}", db.manager.locks.explicit_count());
+    writer.blocks(step_update("k777", "2"));
+    reader.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "1");
+    writer.commit().unwrap();
+    db.check_quiescent();
+}
+
+/// Readers that overlap each other must not keep a writer out for ever.
+#[test]
+fn a_range_waits_behind_a_writer_that_waits_for_ranges() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [first, writer, second] =
+        [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    assert_eq!(first.scan().unwrap(), "a=1 b=1");
+    writer.blocks(step_update("a", "2"));
+    second.blocks(step_scan());
+    // The one that is waited for goes on.
+    assert_eq!(first.scan().unwrap(), "a=1 b=1");
+    first.commit().unwrap();
+    assert_eq!(writer.outcome().unwrap(), "1");
+    writer.commit().unwrap();
+    assert_eq!(second.outcome().unwrap(), "a=2 b=1");
+    second.commit().unwrap();
+    db.check_quiescent();
+}
+
+/// The first reader waits for the second one's row, the writer for the first one's range, and the second reader, which came later, would
+/// have to wait for the writer. No lock excludes it: so it goes on.
+#[test]
+fn waiting_behind_a_writer_is_no_deadlock() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [first, writer, second] =
+        [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
+    let only_a = |worker: &mut Worker| {
+        worker.statement(|transaction, tree| {
+            let range = KeyRange { start: Bound::Included(key("a")), end: Bound::Excluded(key("b")) };
+            let rows = scan(transaction, tree, range)?;
+            Ok(rows.into_iter().map(|(key, value)| format!("{key}={value}")).collect())
+        })
+    };
+    assert_eq!(first.run(only_a).unwrap(), "a=1");
+    second.update("b", "2").unwrap();
+    writer.blocks(step_update("a", "2"));
+    first.blocks(step_get("b"));
+    assert_eq!(second.run(only_a).unwrap(), "a=1");
+    second.commit().unwrap();
+    assert_eq!(first.outcome().unwrap(), "2");
+    first.commit().unwrap();
     assert_eq!(writer.outcome().unwrap(), "1");
     writer.commit().unwrap();
     db.check_quiescent();

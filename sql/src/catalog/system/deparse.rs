@@ -139,19 +139,19 @@ pub fn key_text(table: &Table, key: &IndexKey, pretty: bool, context: &EvalConte
     }
 }
 
-/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema, and not pretty.
+/// pg_get_indexdef(index): the whole statement; `qualified`: with the table's schema.
 pub fn index_definition(
     catalog: &Catalog,
     table: &Table,
     index: &Index,
-    qualified: bool,
+    (qualified, pretty): (bool, bool),
     context: &EvalContext<'_>,
 ) -> String {
     let keys: Vec<String> = index
         .keys
         .iter()
         .map(|key| {
-            let mut text = key_text(table, key, !qualified, context);
+            let mut text = key_text(table, key, pretty, context);
             if let Some(class) = &key.operator_class {
                 text.push(' ');
                 text.push_str(class);
@@ -185,7 +185,7 @@ pub fn index_definition(
     }
     if let Some(predicate) = &index.predicate {
         let target = Some((Type::BOOL, -1));
-        text.push_str(&format!(" WHERE {}", shown(predicate, table, target, !qualified, context)));
+        text.push_str(&format!(" WHERE {}", shown(predicate, table, target, pretty, context)));
     }
     text
 }

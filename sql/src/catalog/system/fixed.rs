@@ -4,7 +4,7 @@
 use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
 use crate::catalog::{Catalog, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
-use crate::functions::{self, Body, EvalContext, Volatility};
+use crate::functions::{self, AggregateKind, Body, EvalContext, Volatility};
 use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
 use hashbrown::HashMap;
 use std::sync::OnceLock;
@@ -127,7 +127,17 @@ pub fn type_facts(data_type: Oid) -> TypeFacts {
             .collect()
     });
     let unknown = TypeFacts { length: -1, by_value: false, align: 'i', storage: 'x', collation: 0 };
-    facts.get(&data_type).copied().unwrap_or(unknown)
+    let of_user = || {
+        let of = Type(data_type);
+        match of {
+            _ if of.is_domain() => Some(type_facts(of.base().0)),
+            _ if of.is_enum() => {
+                Some(TypeFacts { length: 4, by_value: true, align: 'i', storage: 'p', collation: 0 })
+            }
+            _ => None,
+        }
+    };
+    facts.get(&data_type).copied().or_else(of_user).unwrap_or(unknown)
 }
 
 fn pg_tablespace(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
@@ -195,10 +205,17 @@ fn restricted_acl(function: &functions::Function, catalog: &Catalog) -> Datum {
 
 fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_aggregate");
-    for function in functions::all().iter().filter(|function| matches!(function.body, Body::Aggregate(_))) {
+    for function in functions::all() {
+        let Body::Aggregate(aggregate) = &function.body else { continue };
+        let (kind, direct) = match aggregate.kind {
+            AggregateKind::Normal => ('n', 0),
+            AggregateKind::OrderedSet => ('o', function.arguments.len() as i16 - 1),
+            AggregateKind::Hypothetical => ('h', 1),
+        };
         rows.push([
+            ("aggnumdirectargs", Datum::Int2(direct)),
             ("aggfnoid", oid(function.oid)),
-            ("aggkind", letter('n')),
+            ("aggkind", letter(kind)),
             ("aggfinalmodify", letter('r')),
             ("aggmfinalmodify", letter('r')),
             ("aggtranstype", oid(function.result.0)),

@@ -131,7 +131,7 @@ fn measures(data_type: Type, modifier: i32) -> Measures {
         Type::VARCHAR | Type::BPCHAR => string((modifier >= 4).then(|| modifier - 4)),
         Type::TEXT => string(None),
         Type::DATE => Measures { fraction: Some(0), ..Measures::default() },
-        Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
+        Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => {
             let fraction = if (0..=6).contains(&modifier) { modifier } else { 6 };
             Measures { fraction: Some(fraction), ..Measures::default() }
         }
@@ -189,16 +189,24 @@ fn push_column(
     column: &Column,
 ) {
     let data_type = column.data_type();
-    let measures = measures(data_type, column.modifier);
-    let type_text = match data_type {
-        _ if data_type.is_array() => "ARRAY".to_owned(),
+    let catalog = context.services.catalog();
+    // Of a domain its base type is shown, and the domain beside it.
+    let base = data_type.base();
+    let domain = catalog.type_name(data_type.0).filter(|_| data_type.is_domain());
+    let sequence = column.identity.and(column.sequence).and_then(|sequence| catalog.sequence(sequence));
+    let of_sequence = |value: &dyn Fn(&crate::catalog::Sequence) -> i64| {
+        sequence.as_ref().map_or(Datum::Null, |sequence| text(value(sequence).to_string()))
+    };
+    let measures = measures(base, column.modifier);
+    let type_text = match base {
+        _ if base.is_array() => "ARRAY".to_owned(),
         Type::BPCHAR => "character".to_owned(),
-        _ => format_type(data_type, -1),
+        _ if catalog.type_name(base.0).is_some() => "USER-DEFINED".to_owned(),
+        _ => format_type(base, -1),
     };
     let default = deparse::column_default(column);
     let generated = column.generated;
-    let catalog = context.services.catalog();
-    let udt_schema = match catalog.type_name(data_type.0) {
+    let udt_schema = match catalog.type_name(base.0) {
         Some((schema, _)) => super::views::schema_name(&catalog, schema),
         None => text("pg_catalog"),
     };
@@ -219,7 +227,13 @@ fn push_column(
         ("datetime_precision", integer(measures.fraction)),
         ("udt_catalog", database(context)),
         ("udt_schema", udt_schema),
-        ("udt_name", text(data_type.name())),
+        ("udt_name", text(base.name())),
+        ("domain_catalog", domain.as_ref().map_or(Datum::Null, |_| database(context))),
+        (
+            "domain_schema",
+            domain.as_ref().map_or(Datum::Null, |(schema, _)| super::views::schema_name(&catalog, *schema)),
+        ),
+        ("domain_name", domain.as_ref().map_or(Datum::Null, |_| text(data_type.name()))),
         ("dtd_identifier", text(column.number.to_string())),
         ("is_self_referencing", yes_no(false)),
         ("is_identity", yes_no(column.identity.is_some())),
@@ -227,7 +241,11 @@ fn push_column(
             "identity_generation",
             optional(column.identity.map(|always| if always { "ALWAYS" } else { "BY DEFAULT" })),
         ),
-        ("identity_cycle", yes_no(false)),
+        ("identity_start", of_sequence(&|sequence| sequence.start)),
+        ("identity_increment", of_sequence(&|sequence| sequence.increment)),
+        ("identity_maximum", of_sequence(&|sequence| sequence.max)),
+        ("identity_minimum", of_sequence(&|sequence| sequence.min)),
+        ("identity_cycle", yes_no(sequence.as_ref().is_some_and(|sequence| sequence.cycle))),
         ("is_generated", text(if generated { "ALWAYS" } else { "NEVER" })),
         ("generation_expression", optional(default.filter(|_| generated))),
         ("is_updatable", yes_no(updatable)),

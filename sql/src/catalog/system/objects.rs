@@ -19,6 +19,8 @@ pub const CLASS_ATTRDEF: Oid = 2604;
 pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
+const CLASS_EXTENSION: Oid = 3079;
+const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
@@ -46,6 +48,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         "pg_enum" => super::user_types::pg_enum,
+        "pg_range" => super::user_types::pg_range,
         _ => return None,
     })
 }
@@ -406,14 +409,12 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog:
 }
 
 fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
-    let keys = index.keys.iter().map(|key| (key.column, key.expression.as_deref()));
-    let included = index.include.iter().map(|&position| (Some(position), None));
-    for (at, (column, expression)) in keys.chain(included).enumerate() {
+    let keys = index.keys.iter().map(|key| key.column);
+    let included = index.include.iter().map(|&position| Some(position));
+    let names = crate::ddl::index::name_parts(table, &index.keys);
+    for (at, column) in keys.chain(included).enumerate() {
         let column = column.and_then(|position| table.columns.get(position));
-        let expression_name = match expression {
-            Some(_) if at == 0 => "expr".to_owned(),
-            _ => format!("expr{at}"),
-        };
+        let expression_name = names.get(at).cloned().unwrap_or_default();
         let attribute = Attribute {
             relation: index.oid,
             name: column.map_or(&expression_name, |column| &column.name),
@@ -779,6 +780,10 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
             found.push((object, class, column, comment.clone()));
         }
     };
+    let plpgsql = super::views::PLPGSQL_COMMENT.to_owned();
+    add(super::views::EXTENSION_PLPGSQL, CLASS_EXTENSION, 0, Some(&plpgsql));
+    add(crate::catalog::routine::LANGUAGE_PLPGSQL, CLASS_LANGUAGE, 0, Some(&plpgsql));
+    add(crate::catalog::routine::LANGUAGE_SQL, CLASS_LANGUAGE, 0, Some(&"SQL-language functions".to_owned()));
     for (schema, _, _, comment) in schemas(catalog) {
         add(schema, CLASS_NAMESPACE, 0, comment.as_ref());
     }

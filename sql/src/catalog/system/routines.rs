@@ -235,7 +235,8 @@ pub fn routine_definition(number: Oid, context: &EvalContext<'_>) -> Option<Stri
     }
     for (name, value) in &routine.settings {
         let value = match name.as_str() {
-            "search_path" => value.clone(),
+            // A list is shown item by item.
+            "search_path" => list_items(value),
             _ => quote_literal(value),
         };
         out.push_str(&format!(" SET {} TO {value}\n", quote_identifier(name)));
@@ -282,7 +283,8 @@ pub fn trigger_definition(number: Oid, pretty: bool, context: &EvalContext<'_>) 
         events.push("TRUNCATE".to_owned());
     }
     let schema = catalog.schema(table.schema).map_or("", |schema| schema.name.as_str());
-    let on = match pretty {
+    let visible = super::deparse::is_visible(&catalog, table.oid, &context.services.search_path());
+    let on = match pretty && visible {
         true => quote_identifier(&table.name),
         false => format!("{}.{}", quote_identifier(schema), quote_identifier(&table.name)),
     };
@@ -377,4 +379,10 @@ impl Names for ConditionNames<'_> {
     fn is_pretty(&self) -> bool {
         self.pretty
     }
+}
+
+/// `a, "B c"` as `'a', 'B c'`.
+fn list_items(list: &str) -> String {
+    let items = crate::settings::split_identifiers(list).unwrap_or_else(|| vec![list.to_owned()]);
+    items.iter().map(|item| quote_literal(item)).collect::<Vec<_>>().join(", ")
 }

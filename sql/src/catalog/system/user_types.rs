@@ -7,7 +7,7 @@ use super::type_facts;
 use crate::catalog::{Catalog, FIRST_USER_OID, TypeKind};
 use crate::error::Result;
 use crate::functions::EvalContext;
-use crate::types::{Datum, Oid, Type};
+use crate::types::{BUILTIN_RANGES, Datum, Oid, Type};
 
 /// A type's functions: input, output, receive, send.
 struct Functions([Oid; 4]);
@@ -15,6 +15,8 @@ struct Functions([Oid; 4]);
 const ENUM: Functions = Functions([3504, 3505, 3532, 3533]);
 const RECORD: Functions = Functions([2290, 2291, 2402, 2403]);
 const ARRAY: Functions = Functions([750, 751, 2400, 2401]);
+const RANGE: Functions = Functions([3834, 3835, 3836, 3837]);
+const MULTIRANGE: Functions = Functions([4231, 4232, 4233, 4234]);
 const DOMAIN_IN: Oid = 2597;
 const DOMAIN_RECV: Oid = 2598;
 
@@ -119,6 +121,8 @@ pub fn push_types(rows: &mut Rows, catalog: &Catalog) {
         let (kind, category, functions) = match &user_type.kind {
             TypeKind::Enum(_) => ('e', 'E', ENUM),
             TypeKind::Composite(_) => ('c', 'C', RECORD),
+            TypeKind::Range(_) => ('r', 'R', RANGE),
+            TypeKind::Multirange(_) => ('m', 'R', MULTIRANGE),
             TypeKind::Domain(domain) => {
                 let base = Type(domain.base).base();
                 let (output, send) = output_functions(base);
@@ -184,6 +188,57 @@ pub fn pg_enum(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("enumsortorder", Datum::Float4(order as f32)),
                 ("enumlabel", text(&label.name)),
             ]);
+        }
+    }
+    rows.finish()
+}
+
+/// The default operator class of a subtype in pg_opclass's B-trees: by the types that have one of their own.
+fn subtype_class(element: Type) -> Oid {
+    let facts = include_str!("facts/pg_opclass.tsv").lines();
+    let mut lines = facts.map(|line| line.split('\t').collect::<Vec<_>>());
+    let header = lines.next().unwrap_or_default();
+    let at = |name: &str| header.iter().position(|column| *column == name);
+    let (Some(class), Some(method), Some(input), Some(default)) =
+        (at("oid"), at("opcmethod"), at("opcintype"), at("opcdefault"))
+    else {
+        return 0;
+    };
+    const BTREE: &str = "403";
+    let wanted = element.base().0.to_string();
+    lines
+        .find(|row| row[method] == BTREE && row[input] == wanted && row[default] == "t")
+        .and_then(|row| row[class].parse().ok())
+        .unwrap_or(0)
+}
+
+pub fn pg_range(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_range");
+    let mut push = |range: Oid, element: Type, multirange: Oid, canonical: Oid, difference: Oid| {
+        rows.push([
+            ("rngtypid", oid(range)),
+            ("rngsubtype", oid(element.0)),
+            ("rngmultitypid", oid(multirange)),
+            ("rngcollation", oid(type_facts(element.0).collation)),
+            ("rngsubopc", oid(subtype_class(element))),
+            ("rngcanonical", oid(canonical)),
+            ("rngsubdiff", oid(difference)),
+        ]);
+    };
+    for (range, element, multirange) in BUILTIN_RANGES {
+        let (canonical, difference) = match *range {
+            Type::INT4RANGE => (3914, 3922),
+            Type::INT8RANGE => (3928, 3923),
+            Type::NUMRANGE => (0, 3924),
+            Type::DATERANGE => (3915, 3925),
+            Type::TSRANGE => (0, 3929),
+            _ => (0, 3930),
+        };
+        push(range.0, *element, multirange.0, canonical, difference);
+    }
+    for user_type in context.services.catalog().user_types() {
+        if let TypeKind::Range(range) = &user_type.kind {
+            push(user_type.oid, Type(range.subtype), range.multirange, 0, 0);
         }
     }
     rows.finish()

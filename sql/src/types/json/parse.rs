@@ -51,7 +51,12 @@ struct Parser<'a> {
     build: bool,
     /// The current string token, unescaped.
     string: String,
+    /// What the numbers read so far take when they are written.
+    written: usize,
 }
+
+/// JENTRY_OFFLENMASK: what a jsonb container may hold.
+const BYTES_MAX: usize = 0x0fff_ffff;
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, build: bool) -> Parser<'a> {
@@ -64,6 +69,7 @@ impl<'a> Parser<'a> {
             line_start: 0,
             build,
             string: String::new(),
+            written: 0,
         }
     }
 
@@ -325,6 +331,19 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// An exponent says in few characters what takes many to write, and canonical text writes it.
+    fn number(&mut self) -> Result<Json> {
+        let number = Numeric::parse(&self.text[self.start..self.end])?;
+        self.written += number.text_bytes_bound();
+        match self.written > BYTES_MAX {
+            true => Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("total size of jsonb array elements exceeds the maximum of {BYTES_MAX} bytes"),
+            )),
+            false => Ok(Json::Number(number)),
+        }
+    }
+
     /// When only checking, what comes out means nothing.
     fn value(&mut self, depth: usize) -> Result<Json> {
         if depth > DEPTH_MAX {
@@ -335,7 +354,7 @@ impl<'a> Parser<'a> {
             Token::ObjectStart => return self.object(depth),
             Token::ArrayStart => return self.array(depth),
             Token::String => Json::String(std::mem::take(&mut self.string)),
-            Token::Number if self.build => Json::Number(Numeric::parse(&self.text[self.start..self.end])?),
+            Token::Number if self.build => self.number()?,
             Token::Number | Token::Null => Json::Null,
             Token::True => Json::Bool(true),
             Token::False => Json::Bool(false),

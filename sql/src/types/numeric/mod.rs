@@ -318,7 +318,10 @@ impl Numeric {
         } else {
             let first = digits[0].to_string();
             out.extend_from_slice(first.as_bytes());
-            (1..=weight).for_each(|index| push_digit(out, digit(index)));
+            let written = weight.min(digits.len() as i32 - 1);
+            (1..=written).for_each(|index| push_digit(out, digit(index)));
+            // An exponent's zeros: there may be a hundred thousand of them.
+            out.resize(out.len() + ((weight - written) * DECIMALS) as usize, b'0');
         }
         if scale > 0 {
             out.push(b'.');
@@ -329,6 +332,15 @@ impl Numeric {
                 index += 1;
             }
             out.truncate(end);
+        }
+    }
+
+    /// No less than what `write_text` appends.
+    pub fn text_bytes_bound(&self) -> usize {
+        match self {
+            Numeric::Large(value) => 8 + (value.weight.max(0) * DECIMALS + value.scale) as usize,
+            // A sign, 19 digits, a zero before the point, the point; "-Infinity".
+            _ => 22,
         }
     }
 
