@@ -114,7 +114,6 @@ impl TreeRun {
             self.flush(context, duplicate)?;
             self.list_run(context)?;
         }
-        self.shape.activity.inserted.add(1);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();
@@ -282,6 +281,7 @@ impl RunLoader {
         check_key_bytes(&self.key)?;
         self.row.clear();
         self.row.extend_from_slice(&line.to_le_bytes());
+        self.shape.activity.inserted.add(1);
         super::row::encode(row, &self.shape.types, &mut self.row);
         if self.unordered.is_none() && !self.rows.ascends(&self.key) {
             let dir = context.catalog.runtime().temporary_dir();
