@@ -110,6 +110,9 @@ pub struct Connection<B: Backend> {
     link: Link<B>,
 }
 
+/// A value that Bind gives; None: null.
+type Parameter<'a> = Option<Cow<'a, [u8]>>;
+
 /// Everything but the input: messages are slices of the input while this is changed.
 struct Link<B: Backend> {
     shared: Arc<Shared<B>>,
@@ -402,10 +405,7 @@ impl<B: Backend> Link<B> {
     }
 
     /// Bind's parameters in UTF-8; None: they are as they should be.
-    fn convert_parameters<'a>(
-        &mut self,
-        bind: &wire::Bind<'a>,
-    ) -> Result<Option<Vec<Option<Cow<'a, [u8]>>>>, Stop> {
+    fn convert_parameters<'a>(&mut self, bind: &wire::Bind<'a>) -> Result<Option<Vec<Parameter<'a>>>, Stop> {
         let Some(encoding) = self.replies.encoding() else { return Ok(None) };
         if bind.parameters.iter().flatten().all(|value| value.is_ascii()) {
             return Ok(None);

@@ -243,7 +243,7 @@ fn open(config: &Config) -> Result<(Arc<Store>, Arc<Engine>), String> {
     set_delta_bytes(&mut options, config.delta_bytes);
     options.wal_segment_bytes = config.wal_segment_bytes;
     options.wal_bytes_soft = config.wal_bytes_soft;
-    options.recovery_target_ms = config.recovery_target.as_millis() as u64;
+    options.restart_target_ms = config.restart_target.as_millis() as u64;
     options.fold_interval_ms = config.fold_interval.as_millis() as u64;
     options.blocking = Arc::new(BlockInPlace);
     options.give_up_old_snapshots = config.give_up_old_snapshots;

@@ -147,6 +147,17 @@ pub struct RoutineCall {
 }
 
 impl Expr {
+    /// The fields of a row that is built on the spot and their names, also of one that is null where an outer join did not find it.
+    pub fn row_shape(&self) -> Option<(&[Expr], &Arc<[String]>)> {
+        match self {
+            Expr::Row { fields, names: Some(names), .. } => Some((fields, names)),
+            Expr::Case { operand: None, arms, otherwise: Some(otherwise), .. } => match arms.as_slice() {
+                [(_, Expr::Constant { value: Datum::Null, .. })] => otherwise.row_shape(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
     pub fn null(data_type: Type) -> Expr {
         Expr::Constant { value: Datum::Null, data_type }
     }

@@ -70,7 +70,6 @@ const SLOW: std::time::Duration = std::time::Duration::from_secs(30);
 pub(crate) fn fold(shared: &Shared) -> Result<()> {
     let mut state = shared.fold.lock();
     shared.wal.check_running()?;
-    let logged = shared.replay_debt.position();
     let replay_start = shared.wal.durable_lsn();
     let snapshot = shared.snapshot();
     if snapshot.timestamp() > snapshot.generation.fold_ts || state.changed {
@@ -83,7 +82,6 @@ pub(crate) fn fold(shared: &Shared) -> Result<()> {
             shared.fold_progress.store(u64::MAX, Ordering::Relaxed);
         }
         result?;
-        shared.replay_debt.folded(logged);
         state.changed = false;
         let took = began.elapsed();
         shared.last_fold_ms.store(took.as_millis() as u64, Ordering::Relaxed);

@@ -30,7 +30,7 @@ mod page;
 mod page_cache;
 mod page_writer;
 mod recovery;
-mod replay_debt;
+mod replay;
 mod restore;
 mod snapshot;
 mod store;

@@ -23,7 +23,8 @@ use crate::meta::{Meta, random_id};
 use crate::page::{PAGE_SIZE, Page};
 use crate::page_cache::Pager;
 use crate::recovery::read_meta;
-use crate::store::{Loads, Shared};
+use crate::replay::{Loads, Replayer};
+use crate::store::Shared;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{SEGMENT_HEADER_BYTES, decode_segment_header};
 use crate::{
@@ -328,7 +329,9 @@ impl Replay {
             return Err(Error::Archive(message));
         }
         let mut loads = FromArchive { archive: archive.clone(), lsn: header.lsn, pages: 0, failed: None };
-        let applied = self.store.shared().replay(header, body, &mut loads);
+        let mut replay = Replayer::new(self.store.shared());
+        let applied = replay.apply(header, body, &mut loads);
+        replay.finish();
         if let Some(error) = loads.failed {
             return Err(error);
         }

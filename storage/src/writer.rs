@@ -470,7 +470,6 @@ impl Writer {
         }
         let at = at?;
         self.ended = true;
-        self.shared.replay_debt.logged(self.changes.len() as u64);
         self.shared.after_commit();
         Ok(Some(at))
     }

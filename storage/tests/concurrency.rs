@@ -176,27 +176,3 @@ fn full_delta_delays_writers_and_spills_large_transactions() {
     store.fold_now().unwrap();
     assert_eq!(contents(&store, &tree), found);
 }
-
-#[test]
-fn folds_keep_restarts_within_their_target() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut options = options(dir.path());
-    options.fold_interval_ms = 3_600_000;
-    options.recovery_target_ms = 20;
-    let store = Store::open(options).unwrap();
-    let tree = create_tree(&store);
-    let (mut key, mut estimates) = (0u32, Vec::new());
-    // Nothing but the target asks for a fold: neither memory, nor the log's size, nor the clock.
-    while store.stats().folds < 2 && estimates.len() < 100_000 {
-        let mut writer = store.writer();
-        for _ in 0..100 {
-            key += 1;
-            put(&mut writer, &tree, &(key % 10_000).to_be_bytes(), b"value");
-        }
-        commit(&store, writer);
-        estimates.push(store.stats().restart_estimated_ms);
-    }
-    assert!(store.stats().folds >= 2, "folded {} times", store.stats().folds);
-    assert!(estimates.iter().any(|estimate| *estimate >= 10), "the folds had a reason");
-    assert!(estimates.windows(2).any(|pair| pair[1] < pair[0]), "a fold takes off what it folded");
-}

@@ -681,3 +681,90 @@ fn a_backup_is_the_state_of_one_moment() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+#[test]
+fn the_log_is_folded_before_a_restart_would_take_longer_than_its_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.threads = true;
+    // Nothing else asks for a fold.
+    (options.delta_bytes_soft, options.delta_bytes_high, options.delta_bytes_max) =
+        (1 << 30, 2 << 30, 4 << 30);
+    options.wal_bytes_soft = u64::MAX;
+    options.fold_interval_ms = 3_600_000;
+    options.restart_target_ms = 500;
+    let store = Store::open(options).unwrap();
+    let tree = create_tree(&store);
+    let value = [7; 1000];
+    for transaction in 0..80u32 {
+        let mut writer = store.writer();
+        for row in 0..100u32 {
+            put(&mut writer, &tree, &(transaction * 100 + row).to_be_bytes(), &value);
+        }
+        writer.commit().unwrap();
+    }
+    // 8 MB: beyond half of what is replayed in half a second.
+    let given_up_at = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while store.stats().folds == 0 {
+        assert!(std::time::Instant::now() < given_up_at, "no fold: {:?}", store.stats());
+        std::thread::yield_now();
+    }
+    store.wait_durable(store.last_commit()).unwrap();
+    assert_eq!(store.snapshot().timestamp(), store.last_commit());
+    store.shutdown().unwrap();
+}
+
+#[test]
+fn a_replay_of_several_batches_keeps_the_last_change_of_each_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let (first, second) = (create_tree(&store), create_tree(&store));
+    let mut model = std::collections::BTreeMap::new();
+    // More than a batch takes, in transactions of all sizes, with a tree made in between.
+    let mut number = 0u64;
+    let mut third = None;
+    for transaction in 0..40u64 {
+        let mut writer = store.writer();
+        if transaction == 20 {
+            let tree = store.create_tree(&mut writer);
+            put(&mut writer, &tree, b"early", b"1");
+            third = Some(tree);
+        }
+        for _ in 0..transaction * 500 {
+            number += 1;
+            let key = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 5000).to_be_bytes();
+            let (tree, value) =
+                (if number.is_multiple_of(3) { &first } else { &second }, number.to_be_bytes());
+            match number % 11 {
+                0 => {
+                    let deleted = writer.install(tree, &key, None, Intent::Replace, CommandId(0)).unwrap();
+                    assert!(deleted.is_ok());
+                    model.remove(&(tree.id(), key));
+                }
+                _ => {
+                    put(&mut writer, tree, &key, &value);
+                    model.insert((tree.id(), key), value);
+                }
+            }
+        }
+        if let Some(tree) = &third {
+            put(&mut writer, tree, b"late", &transaction.to_be_bytes());
+        }
+        writer.commit().unwrap();
+    }
+    store.wait_durable(store.last_commit()).unwrap();
+    let third = third.unwrap().id();
+    drop((first, second, store));
+    let store = Store::open(options(dir.path())).unwrap();
+    let mut expected: std::collections::BTreeMap<TreeId, Vec<_>> = std::collections::BTreeMap::new();
+    for ((tree, key), value) in &model {
+        expected.entry(*tree).or_default().push((key.to_vec(), value.to_vec()));
+    }
+    expected.insert(
+        third,
+        vec![(b"early".to_vec(), b"1".to_vec()), (b"late".to_vec(), 39u64.to_be_bytes().to_vec())],
+    );
+    for (tree, rows) in expected {
+        assert_eq!(contents(&store, &store.tree(tree).unwrap()), rows);
+    }
+}

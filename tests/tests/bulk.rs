@@ -173,3 +173,86 @@ fn a_backup_of_a_running_server_starts_as_one() {
         copy.check().unwrap();
     }
 }
+
+#[test]
+fn insert_select_behaves_as_single_inserts_do() {
+    let mut server = TestServer::start();
+    let mut client = server.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE s (a int, b int, c text);
+             INSERT INTO s SELECT (g * 7919::bigint) % 20011, g % 100, 'r' || g FROM generate_series(1, 20000) g;
+             CREATE TABLE t (id int PRIMARY KEY, b int, c text UNIQUE);
+             CREATE INDEX t_b ON t (b);
+             CREATE INDEX t_even ON t (c) WHERE b % 2 = 0;
+             INSERT INTO t VALUES (-5, 1, 'old'), (50000, 2, 'older')",
+        )
+        .unwrap();
+    let by_index = |client: &mut Client, condition: &str| {
+        client.batch_execute("SET enable_seqscan = off").unwrap();
+        count(client, condition)
+    };
+    // Keys in no order, into a table that has rows and indexes.
+    assert_eq!(client.execute("INSERT INTO t SELECT * FROM s", &[]).unwrap(), 20_000);
+    assert_eq!(count(&mut client, "true"), 20_002);
+    assert_eq!(by_index(&mut client, "b = 7"), 200);
+    assert_eq!(by_index(&mut client, "c = 'r777'"), 1);
+    // A key that is there, in either unique index: the statement does nothing.
+    for (insert, constraint) in [
+        ("INSERT INTO t SELECT a, b, c || 'z' FROM s", "t_pkey"),
+        ("INSERT INTO t SELECT a + 100000, b, c FROM s", "t_c_key"),
+        // One that comes twice.
+        ("INSERT INTO t SELECT 100000 + a / 2, b, c || 'z' FROM s", "t_pkey"),
+        ("INSERT INTO t SELECT a + 100000, b, 'n' || a / 2 FROM s", "t_c_key"),
+    ] {
+        let error = client.execute(insert, &[]).unwrap_err();
+        let said = error.as_db_error().unwrap();
+        assert_eq!((said.code().code(), said.constraint()), ("23505", Some(constraint)), "{insert}");
+        assert!(said.where_().is_none(), "{said:?}");
+        assert_eq!(count(&mut client, "true"), 20_002);
+    }
+    // NULLs are not alike; a statement does not see itself.
+    let inserted = client.execute("INSERT INTO t SELECT id + 200000, b, NULL FROM t", &[]).unwrap();
+    assert_eq!(inserted, 20_002);
+    assert_eq!(client.execute("INSERT INTO s SELECT a + 1000000, b, c FROM s", &[]).unwrap(), 20_000);
+    // Beside what the transaction has done to the same keys, and taken back.
+    let mut transaction = client.transaction().unwrap();
+    assert_eq!(transaction.execute("DELETE FROM t WHERE id BETWEEN 0 AND 9999", &[]).unwrap(), 9999);
+    let again = "INSERT INTO t SELECT a, b, c FROM s WHERE a < 10000";
+    assert_eq!(transaction.execute(again, &[]).unwrap(), 9999);
+    let mut savepoint = transaction.savepoint("s").unwrap();
+    let more = "INSERT INTO t SELECT a + 300000, b, c || 'more' FROM s WHERE a < 1000000";
+    assert_eq!(savepoint.execute(more, &[]).unwrap(), 20_000);
+    savepoint.rollback().unwrap();
+    assert_eq!(transaction.execute("UPDATE t SET b = 1000 WHERE id BETWEEN 1 AND 100", &[]).unwrap(), 100);
+    transaction.commit().unwrap();
+    assert_eq!(by_index(&mut client, "b = 1000"), 100);
+    assert_eq!(by_index(&mut client, "b >= 0"), 40_004);
+    // An uncommitted row with one of the keys: the INSERT waits for it.
+    let mut transaction = client.transaction().unwrap();
+    transaction.execute("INSERT INTO t VALUES (404321, 1, 'first')", &[]).unwrap();
+    let connection = server.connection_string();
+    let other = std::thread::spawn(move || {
+        let mut other = Client::connect(&connection, NoTls).unwrap();
+        other.execute("INSERT INTO t SELECT 400000 + a, b, 'w' || a FROM s WHERE a < 1000000", &[])
+    });
+    let mut judge = server.connect();
+    let given_up_at = std::time::Instant::now() + Duration::from_secs(60);
+    while judge.query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[]).unwrap().get::<_, i64>(0)
+        == 0
+    {
+        assert!(std::time::Instant::now() < given_up_at, "nobody waits");
+    }
+    transaction.commit().unwrap();
+    assert_eq!(code(&other.join().unwrap().unwrap_err()), "23505");
+    // After a crash every index agrees with its table.
+    server.kill_9();
+    server.check().unwrap();
+    server.restart();
+    let mut client = server.connect();
+    assert_eq!(count(&mut client, "true"), 40_005);
+    client.batch_execute("VACUUM").unwrap();
+    assert_eq!(by_index(&mut client, "b = 1000"), 100);
+    assert!(server.stop().success());
+    server.check().unwrap();
+}

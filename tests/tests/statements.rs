@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const GROUPS: [&str; 9] = [
+const GROUPS: &[&str] = &[
     "tables",
     "constraints",
     "changes",
@@ -19,6 +19,7 @@ const GROUPS: [&str; 9] = [
     "functions",
     "triggers",
     "updatable_views",
+    "explain",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

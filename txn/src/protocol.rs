@@ -176,7 +176,7 @@ impl Transaction {
 
     /// What is newer than this was not there when the statement (or transaction) began to read. In 2PL and serial mode, which read on, too.
     pub(crate) fn snapshot_timestamp(&self) -> Timestamp {
-        self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp().max(self.refreshed))
+        self.snapshot.as_ref().map_or(Timestamp::MAX, |snapshot| snapshot.timestamp())
     }
 
     /// Newer committed versions than the snapshot's are an error to write over, not something to re-evaluate.
@@ -333,19 +333,11 @@ impl Transaction {
     // ---- ssi ----
 
     fn begin_ssi(&mut self) -> Result<()> {
-        let read_only = self.options.read_only;
-        // A writer's answer waits for its own commit anyway, so it need not wait for what it has to see.
-        let at_least = if read_only { Timestamp::ZERO } else { self.options.session.must_see() };
-        if read_only {
-            self.await_must_see()?;
-        }
+        self.await_must_see()?;
         loop {
-            let (snapshot, reads_to, participant) =
-                self.manager.ssi.begin(&self.manager.store, &self.options.session, read_only, at_least);
-            if reads_to > snapshot.timestamp() {
-                self.refreshed = reads_to;
-                self.seen = self.seen.max(reads_to);
-            }
+            let read_only = self.options.read_only;
+            let (snapshot, participant) =
+                self.manager.ssi.begin(&self.manager.store, &self.options.session, read_only);
             self.snapshot = Some(Arc::new(snapshot));
             self.protocol = Protocol::Ssi(Box::new(participant));
             if !read_only {

@@ -19,8 +19,8 @@
 //!
 //! # Rules
 //!
-//! 1. The new timestamp h is that of the newest commit, durable or not: versions are marked as committed in timestamp order, so
-//!    all up to h show. What is read there the transaction's answer waits for ([`Transaction::seen`]), as in 2PL.
+//! 1. The new snapshot is one of the durable state, like any other, that has the version found. Where that version's commit is not durable
+//!    yet, the transaction waits for it, with the row locked.
 //! 2. Every key and range read before has to be free of versions committed after s. Keys written are: nobody else could. Large
 //!    read sets are not looked through ([`KEYS_MAX`], [`RANGE_ROWS_MAX`]): they fail as before.
 //! 3. The row that is to be locked may have changed if the running statement has read nothing else, and the transaction has not read the row in
@@ -30,9 +30,6 @@
 //!    transactions are not concurrent with it any more. An edge out to one of them can only come from the row of rule 3.
 //! 5. READ ONLY transactions stay where they are: their snapshot's timestamp has been used to judge structures (rules 3 and 8 of
 //!    `ssi.rs`), and they lock nothing. REPEATABLE READ keeps PostgreSQL's behaviour, which programs at that level may rely on.
-//!
-//! Storage's snapshot stays the old one: it *tracks*, so whatever was committed after it is still in the delta, and reading at h is a matter
-//! of the view's horizon.
 //!
 //! CockroachDB calls this a read refresh; it refreshes when a write is pushed, here it is done when a lock finds a newer version.
 
@@ -61,20 +58,30 @@ impl Transaction {
         if self.options.read_only || !participant.reads_only(tree.id(), key) {
             return Ok(false);
         }
-        // A commit shows in the chains a moment before it shows in `last_commit`.
-        let target = self.manager.store.last_commit().max(newest);
         let unchecked = ssi.rules.is_off(Rule::RefreshValidates);
         if !unchecked && !self.reads_unchanged(participant)? {
             return Ok(false);
         }
-        ssi.refresh(participant, target)?;
+        let store = &manager.store;
+        if store.watermark() < newest {
+            let mut outcome = Ok(());
+            manager.locks.blocking.run(&mut || outcome = store.wait_durable(newest));
+            outcome?;
+        }
+        let snapshot = store.snapshot();
+        // Again, up to the snapshot that it is to be.
+        if !unchecked && !self.reads_unchanged(participant)? {
+            return Ok(false);
+        }
+        // An error where the old snapshot has lost track of what came after it: then nothing was shown.
+        tree.get(self.view(), key, &mut ())?;
+        ssi.refresh(participant, snapshot.timestamp())?;
+        self.snapshot = Some(Arc::new(snapshot));
         // The caller learns of the latest version without a read of its own, and may come not to write it.
         if !ssi.rules.is_off(Rule::RefreshRegisters) {
             self.register_key_read(tree, key);
         }
-        self.refreshed = target;
-        self.seen = self.seen.max(target);
-        self.manager.refresh_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        manager.refresh_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(true)
     }
 

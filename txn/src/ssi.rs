@@ -266,25 +266,20 @@ impl Ssi {
 
     // ---- beginning ----
 
-    /// Takes a snapshot and enters a node for it, as one step (rule 2). It reads up to the timestamp answered: the snapshot's, or where
-    /// that is not yet `at_least`, the newest commit's, durable or not.
+    /// Takes a snapshot and enters a node for it, as one step (rule 2).
     pub(crate) fn begin(
         &self,
         store: &Store,
         session: &Arc<SessionHandle>,
         read_only: bool,
-        at_least: Timestamp,
-    ) -> (Snapshot, Timestamp, Participant) {
+    ) -> (Snapshot, Participant) {
         self.active_count.fetch_add(1, Ordering::SeqCst);
         if !read_only {
             self.pivot_count.fetch_add(1, Ordering::SeqCst);
         }
         let mut graph = self.graph.lock();
         let snapshot = store.snapshot();
-        let ts = match snapshot.timestamp() {
-            ts if ts >= at_least => ts,
-            _ => store.last_commit().max(at_least),
-        };
+        let ts = snapshot.timestamp();
         let mut node = Node::new(Kind::Ssi, session, ts, read_only);
         let signals = node.signals.clone();
         if read_only {
@@ -297,7 +292,7 @@ impl Ssi {
         }
         *graph.snapshots.entry(ts).or_default() += 1;
         self.enter_pending_reads(&mut graph, ts);
-        (snapshot, ts, Participant::new(id, signals, ReadSet::default(), read_only))
+        (snapshot, Participant::new(id, signals, ReadSet::default(), read_only))
     }
 
     /// A 2PL or serial transaction joins with its first write, or at commit with its reads.

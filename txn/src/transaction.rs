@@ -42,8 +42,6 @@ pub struct Transaction {
     next_savepoint: u64,
     /// Trees created by this transaction, in order.
     pub(crate) created: Vec<TreeId>,
-    /// SSI: up to where it reads, if that is beyond its snapshot (`refresh.rs`).
-    pub(crate) refreshed: Timestamp,
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
     /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
@@ -86,7 +84,6 @@ impl Transaction {
             savepoints: Vec::new(),
             next_savepoint: 0,
             created: Vec::new(),
-            refreshed: Timestamp::ZERO,
             seen: Timestamp::ZERO,
             prepared: false,
             ended: false,
@@ -193,7 +190,8 @@ impl Transaction {
     /// Goes on with the statement that [`Transaction::start_nested`] suspended.
     pub fn resume(&mut self, outer: Suspended) {
         // A serializable transaction's first snapshot stays, even if a function took it.
-        if outer.snapshot.is_some() {
+        let has_moved_on = matches!(self.protocol, Protocol::Ssi(_)) && self.snapshot.is_some();
+        if outer.snapshot.is_some() && !has_moved_on {
             self.snapshot = outer.snapshot;
         }
         self.command = outer.command;

@@ -251,7 +251,7 @@ impl Binder<'_> {
         let schema = schemas.last().map(String::as_str);
         let built_ins = matches!(schema, None | Some("pg_catalog" | "information_schema"));
         if let Some(schema) = schema
-            && catalog.find_schema(schema).is_none()
+            && catalog.schema_in(schema, self.context.search_path).is_none()
         {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, message).at(call.name.position));

@@ -185,6 +185,19 @@ impl Binder<'_> {
                 let parameter = Expr::Parameter { index, data_type: to };
                 Ok(Some(self.with_modifier(parameter, to, modifier, explicit)))
             }
+            // A whole row that may be missing: as the row is.
+            Expr::Case { operand: None, arms, otherwise: Some(row), result: Type::RECORD }
+                if to.is_row() && row.row_shape().is_some() =>
+            {
+                let row = self.coerce(*row, to, modifier, context, position)?;
+                let arms = arms.into_iter().map(|(condition, _)| (condition, Expr::null(to))).collect();
+                Ok(row.map(|row| Expr::Case {
+                    operand: None,
+                    arms,
+                    otherwise: Some(Box::new(row)),
+                    result: to,
+                }))
+            }
             // ROW(…) as a composite type: each field by itself.
             Expr::Row { fields, data_type: Type::RECORD, .. } if to.is_row() => {
                 let Some(template) = to.row_template() else { return Ok(None) };

@@ -624,10 +624,14 @@ impl Binder<'_> {
             }
         }
         let bound = self.expr(operand)?;
-        if let Expr::Row { fields, names: Some(names), .. } = &bound
+        if let Some((fields, names)) = bound.row_shape()
             && let Some(index) = names.iter().position(|name| name == field)
         {
-            return Ok(fields[index].clone());
+            let result = fields[index].data_type();
+            return Ok(match &bound {
+                Expr::Row { fields, .. } => fields[index].clone(),
+                _ => Expr::Field { operand: Box::new(bound), index, result },
+            });
         }
         if let Some(template) = bound.data_type().row_template() {
             let names = template.names.as_deref().unwrap_or_default();

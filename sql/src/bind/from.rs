@@ -154,6 +154,7 @@ impl Binder<'_> {
                     columns_visible: true,
                     lockable: None,
                     table_oid,
+                    nullable: false,
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
             }
@@ -290,6 +291,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let this = Expr::Constant { value: Datum::Oid(sequence.oid), data_type: Type::OID };
         let condition = self.operator("=", vec![Expr::column(ids[0], Type::OID), this], 0)?;
@@ -350,6 +352,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let mut plan = bound.plan;
         if view.is_security_barrier() {
@@ -384,6 +387,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         })
     }
 
@@ -445,6 +449,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         Ok((plan, item))
     }
@@ -489,6 +494,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
     }
@@ -517,13 +523,22 @@ impl Binder<'_> {
             if let Callee::Routine(routine) = &found.callee
                 && !routine.procedure
             {
+                // A single OUT parameter with a name gives it, before an alias does.
+                let mut outputs = routine.outputs();
+                let named = match (outputs.next(), outputs.next()) {
+                    (Some(only), None) => only.name.clone(),
+                    _ => None,
+                };
                 let expr = self.routine_call(&routine.clone(), arguments, &found, call.position)?;
                 return self.routine_scan(
                     expr,
                     definitions,
                     label,
                     call.position,
-                    &mut |binder, data_type| single_name(binder, data_type),
+                    &mut |binder, data_type| match &named {
+                        Some(name) => binder.new_column(name, data_type, -1, (0, 0), label.clone()),
+                        None => single_name(binder, data_type),
+                    },
                 );
             }
             let makes_records = matches!(
@@ -758,10 +773,10 @@ impl Binder<'_> {
             conditions.extend(bound?);
         }
         if matches!(kind, JoinKind::Left | JoinKind::Full) {
-            right_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+            right_items.iter_mut().for_each(NamedItem::make_nullable);
         }
         if matches!(kind, JoinKind::Right | JoinKind::Full) {
-            left_items.iter_mut().filter_map(|item| item.lockable.as_mut()).for_each(|l| l.nullable = true);
+            left_items.iter_mut().for_each(NamedItem::make_nullable);
         }
         let plan = Logical::Join { kind, left: Box::new(left_plan), right: Box::new(right_plan), conditions };
         let sides = || left_items.iter().chain(&right_items);
@@ -787,6 +802,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         let mut items = vec![own];
         if let Some(using_alias) = using_alias {
@@ -798,6 +814,7 @@ impl Binder<'_> {
                 columns_visible: false,
                 lockable: None,
                 table_oid: None,
+                nullable: false,
             });
         }
         for mut item in left_items.into_iter().chain(right_items) {

@@ -3,7 +3,8 @@
 //! - `scope.rs`: what a name can mean: FROM items with their aliases, merged USING columns, enclosing queries.
 //! - `expression.rs`, `call.rs`: expressions; `coerce.rs`: untyped literals, parameters and implicit casts.
 //! - `from.rs`: FROM; `select.rs`: one SELECT; `grouping.rs`: GROUP BY's rules; `query.rs`: WITH, set operations, VALUES, LIMIT.
-//! - `modify.rs`: INSERT, UPDATE, DELETE; `naming.rs`: what result columns are called.
+//! - `modify.rs`: INSERT, UPDATE, DELETE; `target.rs`: what they change where they name a view.
+//! - `naming.rs`: what result columns are called; `similar.rs`: names that were perhaps meant.
 //!
 //! Every column gets an id that is unique in the statement (`ColumnId`), so a reference to an enclosing query's column is an
 //! ordinary column reference: that the subquery is correlated shows in what it reads and does not make.
@@ -22,6 +23,7 @@ mod permission;
 mod query;
 mod scope;
 mod select;
+mod similar;
 pub(crate) mod target;
 mod window;
 
@@ -134,6 +136,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns_visible: true,
         lockable: None,
         table_oid: None,
+        nullable: false,
     };
     binder.scopes.push(Scope::new(vec![item]));
     binder.finish_single(expr, Some((Type::BOOL, -1)))
@@ -163,6 +166,15 @@ pub(crate) fn procedure_call(
 
 /// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).
 pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
+    let bound = simple_expression_as_written(expr, context)?;
+    Ok(bound.map(|bound| crate::plan::fold_expression(bound, context)))
+}
+
+/// The same with its constants where they are, to be shown.
+pub(crate) fn simple_expression_as_written(
+    expr: &ast::Expr,
+    context: &PlanContext<'_>,
+) -> Result<Option<Expr>> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
     let clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
@@ -178,7 +190,7 @@ pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> 
     }
     let bound = binder.resolve_unknown(bound)?;
     binder.check_calls()?;
-    Ok(Some(crate::plan::fold_expression(bound, context)))
+    Ok(Some(bound))
 }
 
 /// As [`resolve_type`], where there is no context.

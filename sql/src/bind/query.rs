@@ -71,6 +71,7 @@ impl Binder<'_> {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         };
         self.scopes.push(Scope::new(vec![item]));
         let mut keys = Vec::with_capacity(tail.order_by.len());

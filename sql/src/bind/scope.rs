@@ -25,6 +25,8 @@ pub struct NamedItem {
     pub lockable: Option<Lockable>,
     /// The system column of that name.
     pub table_oid: Option<ColumnId>,
+    /// On the nullable side of an outer join.
+    pub nullable: bool,
 }
 
 #[derive(Clone)]
@@ -45,6 +47,13 @@ pub struct NamedColumn {
 }
 
 impl NamedItem {
+    /// It has come to the nullable side of an outer join.
+    pub fn make_nullable(&mut self) {
+        self.nullable = true;
+        if let Some(lockable) = &mut self.lockable {
+            lockable.nullable = true;
+        }
+    }
     pub fn of_table(table: &Table, alias: Arc<str>, ids: &[ColumnId], schema: Option<Oid>) -> NamedItem {
         let columns = table
             .columns
@@ -64,6 +73,7 @@ impl NamedItem {
             columns_visible: true,
             lockable: None,
             table_oid: None,
+            nullable: false,
         }
     }
 }
@@ -179,7 +189,21 @@ impl Binder<'_> {
                 let fields: Vec<Expr> = item.columns.iter().map(|column| column.expr.clone()).collect();
                 let types = fields.iter().map(Expr::data_type).collect();
                 let names = item.columns.iter().map(|column| column.name.clone()).collect();
-                return Ok(Some(Expr::Row { fields, types, names: Some(names), data_type: Type::RECORD }));
+                let row = Expr::Row { fields, types, names: Some(names), data_type: Type::RECORD };
+                // A row that an outer join did not find is no row, rather than a row of nulls. Every table's row has a tableoid.
+                return Ok(Some(match (item.nullable, item.table_oid) {
+                    (true, Some(id)) => {
+                        let operand = Box::new(Expr::column(id, Type::OID));
+                        let missing = Expr::IsNull { operand, negated: false };
+                        Expr::Case {
+                            operand: None,
+                            arms: vec![(missing, Expr::null(Type::RECORD))],
+                            otherwise: Some(Box::new(row)),
+                            result: Type::RECORD,
+                        }
+                    }
+                    _ => row,
+                }));
             }
             if named && !qualifier.is_empty() {
                 return Ok(None);
@@ -210,29 +234,25 @@ impl Binder<'_> {
             [name] => {
                 let error =
                     Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
-                let hidden =
-                    self.scopes.last().into_iter().flat_map(|scope| &scope.items).find(|item| {
-                        item.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
-                    });
-                match hidden {
-                    Some(item) if !item.alias.is_empty() => {
-                        let column = item.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
-                        let column = column.map_or("", |column| column.name.as_str());
-                        error.hint(format!(
-                            "Perhaps you meant to reference the column \"{}.{column}\".",
-                            item.alias
-                        ))
-                    }
-                    _ => error,
+                match self.similar_columns(None, name) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
                 }
             }
-            [.., table, _] => {
+            [.., table, column] => {
                 let known = self
                     .scopes
                     .iter()
                     .any(|s| s.items.iter().any(|item| item.name_visible && *item.alias == **table));
                 match known {
-                    true => Error::new(SqlState::UNDEFINED_COLUMN, format!("column {text} does not exist")),
+                    true => {
+                        let error =
+                            Error::new(SqlState::UNDEFINED_COLUMN, format!("column {text} does not exist"));
+                        match self.similar_columns(Some(table), column) {
+                            Some(hint) => error.hint(hint),
+                            None => error,
+                        }
+                    }
                     false => self.missing_from(table),
                 }
             }

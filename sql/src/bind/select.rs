@@ -262,7 +262,7 @@ impl Binder<'_> {
 
     /// Whether a name is a column's whose type is a composite one, rather than a FROM item's.
     fn is_composite_column(&mut self, parts: &[String]) -> Result<bool> {
-        Ok(matches!(self.find_column(parts, 0)?, Some(expr) if !matches!(expr, Expr::Row { .. })
+        Ok(matches!(self.find_column(parts, 0)?, Some(expr) if expr.row_shape().is_none()
             && expr.data_type().is_row()))
     }
 
@@ -271,7 +271,7 @@ impl Binder<'_> {
         let bound = self.expr(operand)?;
         let composite = bound.data_type().row_template();
         let columns = match &bound {
-            Expr::Row { fields, names: Some(names), .. } => {
+            bound if let Some((fields, names)) = bound.row_shape() => {
                 let columns = names.iter().cloned().zip(fields.iter().map(Expr::data_type));
                 columns.collect()
             }

@@ -276,6 +276,7 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
         }
         self.check_circle(&parent, table)?;
+        refuse_transitions(table, "an inheritance child", "in inheritance hierarchies")?;
         let mut child = Table::clone(table);
         self.merge_into_child(&parent, &mut child, false)?;
         child.inheritance.parents.push(parent.oid);
@@ -320,6 +321,7 @@ impl Ddl<'_> {
         if table.has_children() && !table.is_partitioned() {
             return wrong("cannot attach inheritance parent as partition".into());
         }
+        refuse_transitions(&table, "a partition", "on partitions")?;
         self.check_circle(parent, &table)?;
         if parent.persistence != table.persistence {
             let (a, b) = match table.persistence {
@@ -801,4 +803,16 @@ fn versus(a: &crate::catalog::Column, b: &crate::catalog::Column) -> String {
     let shown =
         |column: &crate::catalog::Column| crate::types::format_type(column.data_type(), column.modifier);
     format!("{} versus {}", shown(a), shown(b))
+}
+
+/// A row trigger's transition tables are of the table that the statement names, so that a child can't have any.
+fn refuse_transitions(table: &Table, becoming: &str, places: &str) -> Result<()> {
+    let has = |trigger: &&crate::catalog::Trigger| {
+        trigger.each_row && (trigger.old_table.is_some() || trigger.new_table.is_some())
+    };
+    let Some(trigger) = table.triggers.iter().find(has) else { return Ok(()) };
+    let message =
+        format!("trigger \"{}\" prevents table \"{}\" from becoming {becoming}", trigger.name, table.name);
+    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .detail(format!("ROW triggers with transition tables are not supported {places}.")))
 }

@@ -425,7 +425,7 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let (schema, name) = names::split(&catalog, &signature.name)?;
         if let Some(schema) = schema
-            && catalog.find_schema(schema).is_none()
+            && catalog.schema_in(schema, &self.search_path()).is_none()
         {
             return Err(names::no_schema(schema));
         }

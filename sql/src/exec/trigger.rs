@@ -150,7 +150,7 @@ impl Variables for ConditionNames<'_> {
     }
 }
 
-/// Binds a WHEN condition.
+/// Binds a WHEN condition, its constants as they are written.
 pub(crate) fn bind_condition(
     expr: &ast::Expr,
     table: &Table,
@@ -160,7 +160,7 @@ pub(crate) fn bind_condition(
     let names = ConditionNames { table, trigger };
     let PlanContext { catalog, search_path, eval, settings, .. } = *context;
     let context = PlanContext { catalog, search_path, eval, settings, variables: Some(&names) };
-    let bound = crate::bind::simple_expression(expr, &context)?.ok_or_else(|| {
+    let bound = crate::bind::simple_expression_as_written(expr, &context)?.ok_or_else(|| {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot use subquery in trigger WHEN condition")
     })?;
     match bound.data_type() {
@@ -205,7 +205,8 @@ impl Triggers {
                 None => None,
                 Some(text) => {
                     let parsed = crate::parse::parse_expression(text)?;
-                    Some(bind_condition(&parsed, table, trigger, &plan_context)?)
+                    let bound = bind_condition(&parsed, table, trigger, &plan_context)?;
+                    Some(crate::plan::fold_expression(bound, &plan_context))
                 }
             };
             let call = RoutineCall {

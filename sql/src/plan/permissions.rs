@@ -236,6 +236,10 @@ pub(crate) fn check_function(function: Oid, role: Oid, catalog: &Catalog) -> Res
 
 /// 42501 unless the role may look things up in the schema.
 pub(crate) fn check_schema(schema: &str, role: Oid, catalog: &Catalog) -> Result<()> {
+    // A session's temporary schema is its own.
+    if schema == "pg_temp" {
+        return Ok(());
+    }
     let Some(found) = catalog.find_schema(schema) else { return Ok(()) };
     let held = catalog.held(role, ObjectClass::Schema, found.acl.as_ref(), found.owner);
     match held.0.contains(Privileges::USAGE) {

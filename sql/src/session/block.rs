@@ -13,7 +13,7 @@
 //! client), down to the innermost savepoint; only the *state* Failed waits for the client's word.
 
 use super::connection::Session;
-use super::core::Characteristics;
+use super::core::{Characteristics, Core};
 use super::engine::now;
 use super::registry::Reason;
 use super::timers::{Slot, Timers};
@@ -227,64 +227,12 @@ impl Session {
             let message = "SET CONSTRAINTS can only be used in transaction blocks";
             self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
         }
-        let chosen = match names {
-            [] => None,
-            names => {
-                let catalog = self.core.catalog();
-                let mut chosen = Vec::new();
-                for name in names {
-                    self.find_constraints(&catalog, name, &mut chosen)?;
-                }
-                Some(chosen)
-            }
-        };
+        let chosen = chosen_constraints(&self.core, names)?;
         self.core.deferred.borrow_mut().set(chosen.as_deref(), deferred);
         match deferred {
             true => Ok(()),
             false => self.run_deferred(false),
         }
-    }
-
-    /// Constraints by name, in the first schema of the search path that has any.
-    fn find_constraints(&self, catalog: &Catalog, name: &ObjectName, out: &mut Vec<Oid>) -> Result<()> {
-        let (schema, constraint) = crate::ddl::names::split(catalog, name)?;
-        let schemas: Vec<Oid> = match schema {
-            Some(schema) => {
-                let found = catalog.find_schema(schema);
-                vec![found.ok_or_else(|| crate::ddl::names::no_schema(schema))?.oid]
-            }
-            None => {
-                let path = self.core.search_path.borrow();
-                path.iter()
-                    .filter_map(|schema| catalog.find_schema(schema))
-                    .map(|schema| schema.oid)
-                    .collect()
-            }
-        };
-        for schema in schemas {
-            let tables = catalog.tables().filter(|table| table.schema == schema);
-            let found: Vec<(Oid, bool)> = tables
-                .flat_map(|table| {
-                    let own = table.constraints.iter().filter(|found| found.name == constraint);
-                    let triggers = table.triggers.iter().filter(|t| t.constraint && t.name == constraint);
-                    own.map(|found| (found.oid, found.deferrable))
-                        .chain(triggers.map(|found| (found.oid, found.deferrable)))
-                })
-                .collect();
-            if found.is_empty() {
-                continue;
-            }
-            for (oid, deferrable) in found {
-                if !deferrable {
-                    let message = format!("constraint \"{constraint}\" is not deferrable");
-                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-                }
-                out.push(oid);
-            }
-            return Ok(());
-        }
-        let message = format!("constraint \"{constraint}\" does not exist");
-        Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
     }
 
     pub(super) fn rollback(&mut self) {
@@ -506,4 +454,56 @@ fn only_in_block(command: &str) -> Error {
 pub(super) fn in_failed_transaction() -> Error {
     let message = "current transaction is aborted, commands ignored until end of transaction block";
     Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, message)
+}
+
+/// What SET CONSTRAINTS names; None: ALL.
+pub(super) fn chosen_constraints(core: &Core, names: &[ObjectName]) -> Result<Option<Vec<Oid>>> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let catalog = core.catalog();
+    let mut chosen = Vec::new();
+    for name in names {
+        find_constraints(core, &catalog, name, &mut chosen)?;
+    }
+    Ok(Some(chosen))
+}
+
+/// Constraints by name, in the first schema of the search path that has any.
+fn find_constraints(core: &Core, catalog: &Catalog, name: &ObjectName, out: &mut Vec<Oid>) -> Result<()> {
+    let (schema, constraint) = crate::ddl::names::split(catalog, name)?;
+    let schemas: Vec<Oid> = match schema {
+        Some(schema) => {
+            let found = catalog.find_schema(schema);
+            vec![found.ok_or_else(|| crate::ddl::names::no_schema(schema))?.oid]
+        }
+        None => {
+            let path = core.search_path.borrow();
+            path.iter().filter_map(|schema| catalog.find_schema(schema)).map(|schema| schema.oid).collect()
+        }
+    };
+    for schema in schemas {
+        let tables = catalog.tables().filter(|table| table.schema == schema);
+        let found: Vec<(Oid, bool)> = tables
+            .flat_map(|table| {
+                let own = table.constraints.iter().filter(|found| found.name == constraint);
+                let triggers = table.triggers.iter().filter(|t| t.constraint && t.name == constraint);
+                own.map(|found| (found.oid, found.deferrable))
+                    .chain(triggers.map(|found| (found.oid, found.deferrable)))
+            })
+            .collect();
+        if found.is_empty() {
+            continue;
+        }
+        for (oid, deferrable) in found {
+            if !deferrable {
+                let message = format!("constraint \"{constraint}\" is not deferrable");
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            out.push(oid);
+        }
+        return Ok(());
+    }
+    let message = format!("constraint \"{constraint}\" does not exist");
+    Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
 }

@@ -223,7 +223,16 @@ impl<'a> Nested<'a> {
                 self.core.unlisten(channel.as_deref());
                 return Ok(());
             }
-            StatementKind::SetConstraints { .. } => return Ok(()),
+            StatementKind::SetConstraints { names, deferred } => {
+                let chosen = super::block::chosen_constraints(self.core, names)?;
+                self.core.deferred.borrow_mut().set(chosen.as_deref(), *deferred);
+                return match deferred {
+                    true => Ok(()),
+                    false => self.within_statement(|| {
+                        crate::exec::constraint::run_deferred(&self.core.deferred, false, self.context)
+                    }),
+                };
+            }
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }

@@ -71,7 +71,10 @@ fn write_level<'a>(
 fn write_element(out: &mut Vec<u8>, value: &Datum, element: Type, render: &RenderSettings) {
     match value {
         Datum::Null => return out.extend_from_slice(b"NULL"),
-        Datum::Int4(_) | Datum::Int8(_) | Datum::Int2(_) | Datum::Oid(_) | Datum::Bool(_) => {
+        // Not those that stand for a name: enums, reg* types.
+        Datum::Int4(_) | Datum::Int8(_) | Datum::Int2(_) | Datum::Oid(_) | Datum::Bool(_)
+            if matches!(element, Type::INT4 | Type::INT8 | Type::INT2 | Type::OID | Type::BOOL) =>
+        {
             return write_datum(out, value, element, render);
         }
         _ => {}

@@ -209,7 +209,14 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         _ if data_type.repr() == super::Repr::Array => {
             return super::array_text::parse_array(text, data_type, modifier, render);
         }
-        Type::ANY | Type::ANYENUM | Type::TRIGGER | Type::INTERNAL => {
+        Type::ANY
+        | Type::ANYENUM
+        | Type::TRIGGER
+        | Type::INTERNAL
+        | Type::ANYRANGE
+        | Type::ANYMULTIRANGE
+        | Type::ANYCOMPATIBLERANGE
+        | Type::ANYCOMPATIBLEMULTIRANGE => {
             let message = format!("cannot accept a value of type {}", data_type.display());
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }

@@ -104,6 +104,32 @@ CREATE TRIGGER disabled BEFORE INSERT ON public.tree FOR EACH ROW EXECUTE FUNCTI
 ALTER TABLE public.tree DISABLE TRIGGER disabled;
 COMMENT ON TRIGGER orders_touch ON app.orders IS 'touches';
 
+-- Types, a sequence that a default takes from, inheritance, partitions
+CREATE TYPE app.mood AS ENUM ('sad', 'it''s ok', 'happy');
+CREATE TYPE app.pair AS (a integer, b text);
+CREATE DOMAIN app.positive AS integer DEFAULT 1 NOT NULL CONSTRAINT above CHECK (VALUE > 0);
+COMMENT ON TYPE app.mood IS 'how it goes';
+CREATE SEQUENCE app.zz_numbers START 5;
+CREATE TABLE app.aa_numbered (id bigint DEFAULT nextval('app.zz_numbers') PRIMARY KEY, mood app.mood DEFAULT 'happy', of_two app.pair, p app.positive, moods app.mood[]);
+CREATE TABLE app.parent (a integer CHECK (a > 0), b text);
+CREATE TABLE app.child (c date) INHERITS (app.parent);
+CREATE TABLE app.events (at date NOT NULL, kind text DEFAULT 'a', n integer) PARTITION BY RANGE (at);
+CREATE TABLE app.events_old PARTITION OF app.events FOR VALUES FROM (MINVALUE) TO ('2024-01-01');
+CREATE TABLE app.events_new PARTITION OF app.events FOR VALUES FROM ('2024-01-01') TO (MAXVALUE) PARTITION BY LIST (kind);
+CREATE TABLE app.events_a PARTITION OF app.events_new FOR VALUES IN ('a', NULL);
+CREATE TABLE app.events_rest PARTITION OF app.events_new DEFAULT;
+CREATE INDEX events_n ON app.events (n);
+
+-- Views that can be written to; INSTEAD OF, constraint and transition triggers
+CREATE VIEW app.active WITH (security_barrier='true') AS SELECT id, name FROM app.customers WHERE active WITH CASCADED CHECK OPTION;
+ALTER VIEW app.active ALTER COLUMN name SET DEFAULT 'nobody';
+CREATE TRIGGER totals_write INSTEAD OF INSERT OR UPDATE OR DELETE ON app.totals FOR EACH ROW EXECUTE FUNCTION app.touch();
+CREATE CONSTRAINT TRIGGER orders_later AFTER INSERT ON app.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.amount > 0 AND new.note IS NOT NULL) EXECUTE FUNCTION app.touch();
+CREATE TRIGGER orders_seen AFTER UPDATE ON app.orders REFERENCING OLD TABLE AS was NEW TABLE AS "Is" FOR EACH STATEMENT EXECUTE FUNCTION app.touch();
+CREATE TRIGGER events_each AFTER INSERT ON app.events FOR EACH ROW EXECUTE FUNCTION app.touch();
+ALTER TABLE app.orders ENABLE ALWAYS TRIGGER orders_seen;
+ALTER TABLE app.orders ENABLE REPLICA TRIGGER orders_later;
+
 -- Privileges
 GRANT SELECT ON app.customers TO PUBLIC;
 GRANT USAGE ON SCHEMA app TO PUBLIC;
@@ -120,5 +146,8 @@ INSERT INTO public.kinds VALUES
 INSERT INTO public.tree VALUES (1, NULL, 'root'), (2, 1, 'a'), (3, 1, 'b'), (4, 3, NULL);
 INSERT INTO public.dropped_columns VALUES (1, 'x', 7, 'late'), (2, 'y', 8, 'z');
 INSERT INTO public.unlogged_one VALUES (1);
+INSERT INTO app.aa_numbered (of_two, p, moods) VALUES (ROW(1, 'x,"y"'), 3, '{sad,"it''s ok"}'), (NULL, 4, NULL);
+INSERT INTO app.parent VALUES (1, 'one'); INSERT INTO app.child VALUES (2, 'two', '2024-05-06');
+INSERT INTO app.events VALUES ('2023-05-05', 'z', 1), ('2024-05-05', 'a', 2), ('2024-06-05', NULL, 3), ('2025-05-05', 'q', 4);
 SELECT nextval('app.fancy'), nextval('app.fancy'), setval('app.plain', 41, false);
 REFRESH MATERIALIZED VIEW app.big;

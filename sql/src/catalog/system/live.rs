@@ -269,7 +269,6 @@ fn serin_storage(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         ("wal_flushes", count(stats.wal_flushes)),
         ("commits", count(stats.commits)),
         ("wal_replay_bytes", count(stats.wal_replay_bytes)),
-        ("restart_estimated_ms", count(stats.restart_estimated_ms)),
         ("archived_lsn", optional(archived)),
         ("folds", count(stats.folds)),
         ("fold_progress", stats.fold_progress.map_or(Datum::Null, Datum::Float8)),

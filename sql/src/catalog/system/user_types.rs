@@ -78,6 +78,7 @@ fn push(rows: &mut Rows, row: Row<'_>) {
         ("typtypmod", Datum::Int4(row.modifier)),
         ("typacl", row.acl),
         ("typcollation", oid(facts.collation)),
+        ("typdefaultbin", optional(row.default.as_ref())),
         ("typdefault", optional(row.default)),
     ]);
 }
