@@ -120,6 +120,7 @@ impl TransactionManager {
             rollbacks: self.rollback_count.load(Ordering::Relaxed),
             serialization_failures: self.concurrent_update_count.load(Ordering::Relaxed)
                 + self.ssi.failures.load(Ordering::Relaxed),
+            snapshots_moved: self.refresh_count.load(Ordering::Relaxed),
             deadlocks: self.locks.deadlock_count.load(Ordering::Relaxed),
             lock_waits: self.locks.wait_count.load(Ordering::Relaxed),
         }

@@ -124,6 +124,8 @@ pub struct TransactionStats {
     pub commits: u64,
     pub rollbacks: u64,
     pub serialization_failures: u64,
+    /// Failures avoided by moving an SSI transaction's snapshot on.
+    pub snapshots_moved: u64,
     pub deadlocks: u64,
     pub lock_waits: u64,
 }

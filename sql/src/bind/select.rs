@@ -669,9 +669,12 @@ pub fn rechecks(plan: &Logical) -> Vec<Expr> {
                 out.extend(conditions.iter().cloned());
             }
             // A fence: all rows pass.
-            Logical::Limit { input, limit: None, offset: Some(offset), ties: None }
-                if matches!(offset, Expr::Constant { value: Datum::Int8(0), .. }) =>
-            {
+            Logical::Limit {
+                input,
+                limit: None,
+                offset: Some(Expr::Constant { value: Datum::Int8(0), .. }),
+                ties: None,
+            } => {
                 collect(input, out);
             }
             _ => {}

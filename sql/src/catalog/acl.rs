@@ -305,8 +305,8 @@ impl Acl {
                 entry.grantable |= item.grantable;
             }
             AclChange::Revoke { .. } => {
-                entry.privileges = entry.privileges & !item.privileges;
-                entry.grantable = entry.grantable & !item.grantable;
+                entry.privileges &= !item.privileges;
+                entry.grantable &= !item.grantable;
             }
         }
         let lost = before & !entry.grantable;

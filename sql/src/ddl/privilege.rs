@@ -455,7 +455,7 @@ impl Ddl<'_> {
                     target.name()
                 );
                 self.core.warning(INVALID_GRANT_OPERATION, &message);
-                privileges = privileges & class.all();
+                privileges &= class.all();
             }
             if !wanted.columns.is_empty() {
                 let message =

@@ -435,6 +435,8 @@ impl Changer {
             && self.modify.returning.is_none()
             && self.watcher.is_none()
             && self.triggers.is_none()
+            && self.captures.0.is_none()
+            && self.modify.checks.is_empty()
     }
 
     fn checked_row(&self, input: &[Datum], rt: &Runtime<'_>) -> Result<Vec<Datum>> {

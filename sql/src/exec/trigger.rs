@@ -453,8 +453,7 @@ impl After {
         let seen = |ready: &Ready| tables.tables_of(&ready.trigger, &triggers.table, event);
         for (old, new) in rows {
             rt.check_interrupt()?;
-            let (old, new): (Option<Arc<[Datum]>>, Option<Arc<[Datum]>>) =
-                (old.map(Into::into), new.map(Into::into));
+            let (old, new): SharedRow = (old.map(Into::into), new.map(Into::into));
             for ready in triggers.matching(TriggerTiming::After, event, true) {
                 if !triggers.holds(ready, old.as_deref(), new.as_deref(), rt)? {
                     continue;

@@ -466,19 +466,22 @@ fn tell(records: &[Record], cycle: &[(usize, String)]) -> String {
     story
 }
 
-/// Transactions of one history; `SERIN_HISTORY` asks for longer ones.
-fn history_length() -> u64 {
-    std::env::var("SERIN_HISTORY").map_or(1_500, |length| length.parse().expect("a number"))
+/// Transactions of one history.
+const HISTORY_LENGTH: u64 = 1_500;
+
+/// How many histories of each kind; `SERIN_HISTORIES` asks for more.
+fn histories() -> u64 {
+    std::env::var("SERIN_HISTORIES").map_or(1, |count| count.parse().expect("a number"))
 }
 
 fn assert_serializable(name: &str, modes: &'static [Mode]) {
-    let transactions = history_length();
-    for (seed, slots, threads) in [(1, 2, 6), (2, 5, 8), (3, 20, 8)] {
-        let workload = Workload { modes, threads, transactions, slots, seed };
+    let kinds = [(2, 6), (5, 8), (20, 8)].into_iter().cycle();
+    for (seed, (slots, threads)) in (1..=histories() * 3).zip(kinds) {
+        let workload = Workload { modes, threads, transactions: HISTORY_LENGTH, slots, seed };
         let started = std::time::Instant::now();
         let (records, totals) = run(workload, |_| {});
         println!("{name}: {slots} slots: {totals:?} in {:?}", started.elapsed());
-        let enough = totals.committed as u64 > transactions / 8;
+        let enough = totals.committed as u64 > HISTORY_LENGTH / 8;
         assert!(enough, "too few transactions got through to show anything: {totals:?}");
         if let Some(story) = find_cycle(&records) {
             panic!("{name}, seed {seed}, {slots} slots: {story}");

@@ -28,6 +28,42 @@ fn read_committed_does_not_see_uncommitted_rows_and_reevaluates() {
 }
 
 #[test]
+fn an_ssi_snapshot_moves_on_if_nothing_read_has_changed() {
+    let db = Db::with(&[("a", "1"), ("b", "1"), ("c", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+    assert_eq!(s2.get("b").unwrap(), "1");
+    s1.update("a", "2").unwrap();
+    s2.blocks(step_update("a", "3"));
+    s1.commit().unwrap();
+    assert_eq!(s2.outcome().unwrap(), "1");
+    assert_eq!(db.manager.stats().snapshots_moved, 1);
+    // It is behind the first one now: what that one has read it may write.
+    s2.update("c", "3").unwrap();
+    s2.commit().unwrap();
+    assert_eq!(db.rows(), [("a", "3"), ("b", "1"), ("c", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    db.check_quiescent();
+}
+
+#[test]
+fn an_ssi_snapshot_stays_where_something_read_has_changed() {
+    for read in ["a", "b", "all"] {
+        let db = Db::with(&[("a", "1"), ("b", "1")]);
+        let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+        match read {
+            "all" => s2.scan().unwrap(),
+            name => s2.get(name).unwrap(),
+        };
+        s1.update("a", "2").unwrap();
+        s1.update("b", "2").unwrap();
+        s1.commit().unwrap();
+        let outcome = s2.update("a", "3");
+        assert!(matches!(outcome, Err(Error::ConcurrentUpdate { .. })), "after reading {read}: {outcome:?}");
+        assert_eq!(db.manager.stats().snapshots_moved, 0);
+        db.check_quiescent();
+    }
+}
+
+#[test]
 fn repeatable_read_fails_where_read_committed_goes_on() {
     let db = Db::with(&[("a", "1"), ("b", "1")]);
     let level = Isolation::RepeatableRead;

@@ -416,16 +416,16 @@ fn point_reads_become_ranges_and_then_the_tree() {
     let [reader, writer, other] =
         [1, 2, 3].map(|pid| db.session(pid, Mode::TwoPhase, Isolation::Serializable));
     reader.handle.set_row_locks_max(10);
-    for i in 50..65 {
-        reader.get(&names[i]).unwrap();
+    for name in &names[50..65] {
+        reader.get(name).unwrap();
     }
     assert!(db.manager.locks.explicit_count() < 20, "{}", db.manager.locks.explicit_count());
     // Between the least and the greatest key of the first ten nobody may write, read or not; elsewhere one may.
     other.update("k195", "2").unwrap();
     other.commit().unwrap();
     writer.blocks(step_insert("k0505", "2"));
-    for i in 100..150 {
-        reader.get(&names[i]).unwrap();
+    for name in &names[100..150] {
+        reader.get(name).unwrap();
     }
     other.blocks(step_update("k196", "2"));
     reader.commit().unwrap();
