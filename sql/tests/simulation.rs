@@ -2,7 +2,7 @@
 //!
 //! A run has a few *lives*. Each opens the store and the engine over it and lets four sessions run statements, interleaved one by one: transfers
 //! between accounts that leave a row of history, savepoints, tables created, filled, indexed and dropped in the same transaction, COPY,
-//! TRUNCATE, CHECKPOINT, VACUUM, REINDEX, in the mode that the seed picks for each transaction. Until the disk dies at some operation, which
+//! TRUNCATE, CHECKPOINT, VACUUM, REINDEX, two-phase commits that other sessions decide or that a crash leaves undecided, in the mode that the seed picks for each transaction. Until the disk dies at some operation, which
 //! may be one of the recovery; before that calls may fail, syncs fail, space run out. Then power comes back with whatever sectors made it.
 //!
 //! Every transaction has a number and leaves it in `history`, together with its effect on each account. So what is there says which
@@ -11,7 +11,8 @@
 //! 1. every acknowledged transaction is there, and of the others some that committed, or none (a later one of a session never without
 //!    the one before);
 //! 2. each account has what history says, each table that a transaction created has its rows, one that was not is not there;
-//! 3. `check` of the pages, and of every index against its table, finds nothing.
+//! 3. a transaction whose preparation was acknowledged is waiting still, or ended as it was told to: whole, and never both ways;
+//! 4. `check` of the pages, and of every index against its table, finds nothing.
 //!
 //! One thread runs everything, so a seed is a run: a lock that is not free is an error after a millisecond (`lock_timeout`), whoever holds it.
 //! The clock is the machine's: no decision depends on it but that one.
@@ -116,6 +117,28 @@ struct Effect {
     table: Option<i64>,
 }
 
+/// Where a transaction in two phases may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Absent,
+    Waiting,
+    Committed,
+}
+
+#[derive(Clone, Debug)]
+struct TwoPhase {
+    /// In the order in which it came there; the last is what the store said.
+    may_be: Vec<Phase>,
+    /// The call failed because the store did: nothing it says later tells how it ended.
+    unsure: bool,
+}
+
+impl Effect {
+    fn gid(&self) -> String {
+        format!("p_{}_{}", self.session, self.number)
+    }
+}
+
 /// What may be there after a crash.
 #[derive(Default)]
 struct Model {
@@ -124,11 +147,45 @@ struct Model {
     pending: Vec<Effect>,
     /// The store stopped while they were committed.
     unknown: Vec<Effect>,
+    two_phase: BTreeMap<Effect, TwoPhase>,
 }
 
 impl Model {
     fn acknowledge_all(&mut self) {
         self.acknowledged.extend(self.pending.drain(..));
+        for known in self.two_phase.values_mut().filter(|known| !known.unsure) {
+            known.may_be.drain(..known.may_be.len() - 1);
+        }
+    }
+
+    /// Those that wait for somebody to decide.
+    fn undecided(&self) -> Vec<Effect> {
+        let waits = |known: &TwoPhase| !known.unsure && known.may_be.last() == Some(&Phase::Waiting);
+        self.two_phase.iter().filter(|(_, known)| waits(known)).map(|(effect, _)| effect.clone()).collect()
+    }
+
+    fn judge_prepared(&mut self, there: &BTreeSet<Effect>, waiting: &BTreeSet<String>) -> Verdict {
+        let gids: BTreeSet<String> = self.two_phase.keys().map(Effect::gid).collect();
+        if let Some(gid) = waiting.difference(&gids).next() {
+            return Err(format!("{gid} waits, though it was never prepared or has ended"));
+        }
+        for (effect, known) in &self.two_phase {
+            let waits = waiting.contains(&effect.gid());
+            let phase = match there.contains(effect) {
+                true if waits => return Err(format!("{effect:?} has committed, and waits")),
+                true => Phase::Committed,
+                false if waits => Phase::Waiting,
+                false => Phase::Absent,
+            };
+            if !known.may_be.contains(&phase) {
+                return Err(format!("{effect:?} is {phase:?}, but can only be {:?}", known.may_be));
+            }
+        }
+        self.two_phase.retain(|effect, known| {
+            *known = TwoPhase { may_be: vec![Phase::Waiting], unsure: false };
+            waiting.contains(&effect.gid())
+        });
+        Ok(())
     }
 
     /// Judges what is there, which is what happened from now on.
@@ -291,6 +348,13 @@ impl Life<'_> {
             b"",
         )?;
         client.open = None;
+        if self.rng.random_range(0..4) == 0 {
+            let prepare = format!("PREPARE TRANSACTION '{}'", effect.gid());
+            self.model
+                .two_phase
+                .insert(effect.clone(), TwoPhase { may_be: vec![Phase::Absent], unsure: false });
+            return self.change_phase(client, &effect, Phase::Waiting, &prepare);
+        }
         self.model.pending.push(effect.clone());
         let committed = self.statement(client, "COMMIT", b"");
         if let Err(error) = &committed {
@@ -301,6 +365,50 @@ impl Life<'_> {
             }
         }
         committed.map(|_| ())
+    }
+
+    /// A prepared transaction ends: by any session, perhaps after a restart.
+    fn decide(&mut self, client: &mut Client, effect: Effect) -> serin_sql::Result<()> {
+        if self.rng.random_range(0..3) == 0 {
+            let rollback = format!("ROLLBACK PREPARED '{}'", effect.gid());
+            return self.change_phase(client, &effect, Phase::Absent, &rollback);
+        }
+        self.model.pending.push(effect.clone());
+        let result = self.change_phase(
+            client,
+            &effect,
+            Phase::Committed,
+            &format!("COMMIT PREPARED '{}'", effect.gid()),
+        );
+        if let Err(error) = &result {
+            self.model.pending.retain(|pending| *pending != effect);
+            if error.state().as_str() == "58030" {
+                self.model.unknown.push(effect);
+            }
+        }
+        result
+    }
+
+    fn change_phase(
+        &mut self,
+        client: &mut Client,
+        effect: &Effect,
+        phase: Phase,
+        sql: &str,
+    ) -> serin_sql::Result<()> {
+        // Before it is sent, for its answer may say that everything so far is durable.
+        let before = self.model.two_phase[effect].clone();
+        self.model.two_phase.get_mut(effect).expect("found above").may_be.push(phase);
+        let result = self.statement(client, sql, b"");
+        if let Err(error) = &result {
+            let mut known = before;
+            if error.state().as_str() == "58030" {
+                known.may_be.push(phase);
+                known.unsure = true;
+            }
+            self.model.two_phase.insert(effect.clone(), known);
+        }
+        result.map(|_| ())
     }
 
     fn maintain(&mut self, client: &mut Client) -> serin_sql::Result<()> {
@@ -325,14 +433,20 @@ impl Life<'_> {
             if result.is_err() {
                 return Ok(());
             }
-            let last = self.model.acknowledged.iter().filter(|effect| effect.session == session);
+            let known = self.model.acknowledged.iter().chain(self.model.two_phase.keys());
+            let last = known.filter(|effect| effect.session == session);
             let number = last.map(|effect| effect.number).max().unwrap_or(0) + 1000;
             clients.push(Client { session: made, number, open: None });
         }
         for _ in 0..70 {
             let index = self.rng.random_range(0..SESSIONS);
             let mut client = clients.swap_remove(index);
+            let undecided = self.model.undecided();
             let result = match &client.open {
+                None if !undecided.is_empty() && self.rng.random() => {
+                    let effect = undecided[self.rng.random_range(0..undecided.len())].clone();
+                    self.decide(&mut client, effect)
+                }
                 None if self.rng.random_range(0..6) == 0 => self.maintain(&mut client),
                 None => self.begin(&mut client, index),
                 Some(_) if self.rng.random_range(0..3) > 0 => self.go_on(&mut client, index),
@@ -366,13 +480,16 @@ impl Life<'_> {
 }
 
 fn open(vfs: &SimVfs) -> Result<Arc<Engine>, String> {
+    Engine::open(open_store(vfs)?, &[]).map_err(|error| error.to_string())
+}
+
+fn open_store(vfs: &SimVfs) -> Result<Arc<Store>, String> {
     let mut options = StoreOptions::new(Path::new(DATA));
     options.threads = false;
     options.page_cache_bytes = 256 << 10;
     options.wal_segment_bytes = 32 << 10;
     options.writer_bytes_max = 16 << 10;
-    let store = Store::open_with(Arc::new(vfs.clone()), options).map_err(|error| error.to_string())?;
-    Engine::open(store, &[]).map_err(|error| error.to_string())
+    Store::open_with(Arc::new(vfs.clone()), options).map_err(|error| error.to_string())
 }
 
 const SCHEMA: &str = "CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL, note text NOT NULL DEFAULT '');
@@ -382,9 +499,12 @@ const SCHEMA: &str = "CREATE TABLE account (id int PRIMARY KEY, balance bigint N
     CREATE INDEX history_from ON history (from_account); CREATE INDEX account_note ON account (left(note, 100));
     CREATE TABLE scratch (id int, v int); CREATE INDEX scratch_v ON scratch (v)";
 
-/// Reads everything and holds it against itself.
-fn read(engine: &Arc<Engine>) -> Verdict<BTreeSet<Effect>> {
+/// Reads everything and holds it against itself: which transactions have happened, and which wait to be decided.
+fn read(engine: &Arc<Engine>) -> Verdict<(BTreeSet<Effect>, BTreeSet<String>)> {
     let mut session = connect(engine).map_err(|error| error.to_string())?;
+    let prepared = run(&mut session, "SELECT gid FROM pg_prepared_xacts", b"").0;
+    let prepared = prepared.map_err(|error| format!("pg_prepared_xacts: {error}"))?;
+    let waiting = prepared.0.into_iter().flatten().map(|gid| gid.expect("not null")).collect();
     let mut query = |sql: &str| -> Verdict<Vec<Vec<Option<i64>>>> {
         let rows = run(&mut session, sql, b"").0.map_err(|error| format!("{sql}: {error}"))?;
         let number = |text: Option<String>| text.map(|text| text.parse().expect("a number"));
@@ -431,7 +551,7 @@ fn read(engine: &Arc<Engine>) -> Verdict<BTreeSet<Effect>> {
     if undone != [[Some(0)]] {
         return Err("a table is there that was rolled back".to_owned());
     }
-    Ok(there)
+    Ok((there, waiting))
 }
 
 /// Pages and log; then, where the store opens, every index against its table.
@@ -477,13 +597,18 @@ fn simulate(seed: u64, verbose: bool) -> Verdict<Injected> {
         }
         vfs.crash();
         check(&vfs)?;
-        // A look that changes nothing durable but by recovery.
-        let engine = open(&vfs).map_err(|error| format!("it does not open any more: {error}"))?;
-        model.judge(read(&engine)?)?;
-        let report = serin_sql::check(engine.store().clone()).map_err(|error| error.to_string())?;
+        // Looks that change nothing durable but by recovery. The check brings prepared transactions about again, as a start does, so each has
+        // a store of its own, and another crash between them.
+        let store = open_store(&vfs).map_err(|error| format!("it does not open any more: {error}"))?;
+        let report = serin_sql::check(store).map_err(|error| error.to_string())?;
         if !report.problems.is_empty() {
             return Err(format!("tables and indexes: {:#?}", report.problems));
         }
+        vfs.crash();
+        let engine = open(&vfs).map_err(|error| format!("it does not open any more: {error}"))?;
+        let (there, waiting) = read(&engine)?;
+        model.judge_prepared(&there, &waiting)?;
+        model.judge(there)?;
     }
     Ok(vfs.injected())
 }

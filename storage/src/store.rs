@@ -413,6 +413,17 @@ pub struct Store {
     lock: Mutex<{ sync::WAITERS }, Option<Box<dyn Send + Sync>>>,
 }
 
+/// Trees hold what the map's owner holds: a start that fails lets go of them, or nothing of it would ever be freed.
+struct Starting(Option<Arc<Shared>>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.trees.write().clear();
+        }
+    }
+}
+
 /// A long recovery says how far it is.
 const RECOVERY_SAYS_EVERY: Duration = Duration::from_secs(5);
 
@@ -559,6 +570,7 @@ impl Store {
         let archived = noted.unwrap_or(end.lsn);
         let free = (free, free_list);
         let shared = Store::assemble(vfs, options, data, data_path, meta, free, roots, position, archived)?;
+        let mut starting = Starting(Some(shared.clone()));
         shared.fold.lock().changed = is_new;
         let mut done = Timestamp::ZERO;
         let mut said = std::time::Instant::now();
@@ -595,6 +607,7 @@ impl Store {
         shared.pin(&pinned)?;
         shared.next_writer.fetch_add(WRITER_IDS_SKIPPED, Ordering::Relaxed);
         tracing::info!(generation = meta.generation, fold_ts = %meta.fold_ts, last = %last, "recovered");
+        starting.0 = None;
         Ok(shared)
     }
 

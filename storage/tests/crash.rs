@@ -125,3 +125,31 @@ fn full_disk_fails_the_commit_and_nothing_else() {
     let report = check_with(Arc::new(vfs.clone()), &PathBuf::from("/sim")).unwrap();
     assert!(report.is_clean(), "{:#?}", report.problems);
 }
+
+/// A start that fails, wherever it does, leaves nothing behind in memory: who opens stores again and again would run out of it.
+#[test]
+fn failed_starts_leave_nothing_behind() {
+    for operations in 0.. {
+        let vfs = SimVfs::new(operations);
+        let store = open(&vfs).unwrap();
+        let tree = create_tree(&store);
+        let mut writer = store.writer();
+        put(&mut writer, &tree, b"key", b"value");
+        commit(&store, writer);
+        drop((tree, store));
+        vfs.crash();
+        vfs.crash_after(operations);
+        let blocking: Arc<dyn Blocking> = Arc::new(Inline);
+        let mut options = StoreOptions::new(Path::new("/sim"));
+        options.threads = false;
+        options.blocking = blocking.clone();
+        let opened = Store::open_with(Arc::new(vfs.clone()), options);
+        let succeeded = opened.is_ok();
+        drop(opened);
+        assert_eq!(Arc::strong_count(&blocking), 1, "after {operations} operations, success: {succeeded}");
+        if succeeded {
+            assert!(operations > 1, "starts do write");
+            return;
+        }
+    }
+}

@@ -27,6 +27,8 @@ pub struct HashAggregate {
     done: bool,
     /// Aggregates over the rows that were put into files, one after the other.
     parts: Vec<HashAggregate>,
+    /// Of several grouping sets, the one that a part is of.
+    only: Option<usize>,
     /// How often rows were parted to come here.
     depth: u32,
 }
@@ -38,8 +40,8 @@ impl HashAggregate {
         types: Vec<Type>,
         input_types: Vec<Type>,
     ) -> HashAggregate {
-        let (result, at, done, parts, depth) = (None, 0, false, Vec::new(), 0);
-        HashAggregate { input, aggregate, types, input_types, result, at, done, parts, depth }
+        let (result, at, done, parts, only, depth) = (None, 0, false, Vec::new(), None, 0);
+        HashAggregate { input, aggregate, types, input_types, result, at, done, parts, only, depth }
     }
 
     fn compute(&mut self, rt: &Runtime<'_>) -> Result<Batch> {
@@ -48,15 +50,17 @@ impl HashAggregate {
         let all: Vec<usize> = (0..width).collect();
         let sets: Vec<&[usize]> = match aggregate.sets.is_empty() {
             true => vec![&all],
+            false if let Some(only) = self.only => vec![&aggregate.sets[only]],
             false => aggregate.sets.iter().map(Vec::as_slice).collect(),
         };
         let mut tables = sets
             .iter()
             .map(|set| GroupTable::new(set, &self.types[..width], &aggregate.calls))
             .collect::<Result<Vec<_>>>()?;
-        // Of several grouping sets each would have to part the rows for itself.
-        let may_spill = matches!(&sets[..], [set] if !set.is_empty()) && self.depth < DEPTH_MAX;
-        let mut parting: Option<Parting> = None;
+        let may_spill = sets.iter().any(|set| !set.is_empty()) && self.depth < DEPTH_MAX;
+        // Each grouping set parts the rows for itself.
+        let mut partings: Vec<Option<Parting>> = sets.iter().map(|_| None).collect();
+        let mut spills = false;
         while let Some(batch) = self.input.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             if batch.rows == 0 {
@@ -71,8 +75,8 @@ impl HashAggregate {
                     Ok((value, data_type, KeyOrder::ASCENDING))
                 })
                 .collect::<Result<Vec<_>>>()?;
-            for table in &mut tables {
-                table.assign(&columns, &batch, &aggregate.calls, &mut parting, rt)?;
+            for (table, parting) in tables.iter_mut().zip(&mut partings) {
+                table.assign(&columns, &batch, &aggregate.calls, parting, rt)?;
             }
             for (at, call) in aggregate.calls.iter().enumerate() {
                 let prepared = Prepared::new(call, &batch, rt)?;
@@ -92,19 +96,23 @@ impl HashAggregate {
                     }
                 };
             }
-            if parting.is_none() && may_spill && should_spill(held, &self.input_types, rt) {
-                parting = Some(Parting::new(&self.input_types, self.depth));
+            if !spills && may_spill && should_spill(held, &self.input_types, rt) {
+                spills = true;
+                partings.fill_with(|| Some(Parting::new(&self.input_types, self.depth)));
             }
             check_budget(held, rt, "groups")?;
         }
-        if let Some(parting) = parting {
+        for (set, parting) in partings.into_iter().enumerate() {
+            let Some(parting) = parting else { continue };
+            let only = self.only.or_else(|| (!aggregate.sets.is_empty()).then_some(set));
             let part = |rows| {
                 let (types, input_types) = (self.types.clone(), self.input_types.clone());
                 let mut part = HashAggregate::new(Box::new(rows), aggregate.clone(), types, input_types);
                 part.depth = self.depth + 1;
+                part.only = only;
                 part
             };
-            self.parts = parting.finish()?.into_iter().filter(|rows| !rows.is_empty()).map(part).collect();
+            self.parts.extend(parting.finish()?.into_iter().filter(|rows| !rows.is_empty()).map(part));
         }
         let rows = tables.iter().map(|table| table.states.len()).sum();
         let mut columns: Vec<Column> =

@@ -228,7 +228,7 @@ impl Execute for Limit {
     }
 }
 
-/// Operators that hold rows fail beyond this many times `work_mem` (they do not spill yet), and not before the floor.
+/// What can't go on in files (see `spill.rs`) fails beyond this many times `work_mem`, and not before the floor.
 const BUDGET_FACTOR: usize = 64;
 const BUDGET_FLOOR_BYTES: usize = 256 << 20;
 

@@ -2,6 +2,7 @@
 
 use super::basic::check_budget;
 use super::operator::{Execute, Executor, build};
+use super::row_store::RowStore;
 use super::runtime::Runtime;
 use super::set::encode_rows;
 use crate::column::{BATCH_ROWS, Batch};
@@ -41,13 +42,8 @@ fn advance(index: usize, rt: &Runtime<'_>) -> Result<bool> {
     let state = &mut ctes[index];
     match batch {
         Some(batch) => {
-            if batch.rows > 0 {
-                state.rows.push(batch);
-            }
+            state.rows.append(batch, &plan.ctes[index].node.types, rt, "WITH query")?;
             state.executor = Some(executor);
-            let bytes: usize = state.rows.len() * state.rows.last().map_or(0, Batch::bytes);
-            drop(ctes);
-            check_budget(bytes, rt, "WITH query")?;
             Ok(true)
         }
         None => {
@@ -60,7 +56,9 @@ fn advance(index: usize, rt: &Runtime<'_>) -> Result<bool> {
 impl Execute for CteScan {
     fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
         loop {
-            let found = rt.state.ctes.borrow()[self.index].rows.get(self.at).cloned();
+            let plan = rt.plan.ok_or_else(|| Error::internal("a WITH query outside of a plan"))?;
+            let types = &plan.ctes[self.index].node.types;
+            let found = rt.state.ctes.borrow()[self.index].rows.get(self.at, types)?;
             if let Some(batch) = found {
                 self.at += 1;
                 let columns = self.columns.iter().map(|at| batch.columns[*at].clone()).collect();
@@ -99,7 +97,7 @@ pub struct Recursive {
     types: Vec<Type>,
     seen: HashSet<Vec<u8>>,
     /// Rows of the round under way.
-    fresh: Vec<Batch>,
+    fresh: RowStore,
     in_step: bool,
     done: bool,
     bytes: usize,
@@ -114,7 +112,7 @@ impl Recursive {
             all,
             types,
             seen: HashSet::new(),
-            fresh: Vec::new(),
+            fresh: RowStore::default(),
             in_step: false,
             done: false,
             bytes: 0,
@@ -151,9 +149,8 @@ impl Execute for Recursive {
                 Some(batch) => {
                     let batch = self.only_new(batch);
                     if batch.rows > 0 {
-                        let held: usize = self.fresh.iter().map(Batch::bytes).sum();
-                        check_budget(self.bytes + held + batch.bytes(), rt, "recursive query")?;
-                        self.fresh.push(batch.clone());
+                        check_budget(self.bytes, rt, "rows to compare")?;
+                        self.fresh.append(batch.clone(), &self.types, rt, "recursive query")?;
                         return Ok(Some(batch));
                     }
                 }
@@ -172,7 +169,7 @@ impl Execute for Recursive {
     }
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
         self.seen.clear();
-        self.fresh.clear();
+        self.fresh = RowStore::default();
         self.done = false;
         self.bytes = 0;
         if std::mem::replace(&mut self.in_step, false) {
@@ -185,20 +182,21 @@ impl Execute for Recursive {
 /// Inside of a recursive step: the rows of the round before.
 pub struct WorkTable {
     work_table: usize,
-    rows: Option<Arc<Vec<Batch>>>,
+    types: Vec<Type>,
+    rows: Option<Arc<RowStore>>,
     at: usize,
 }
 
 impl WorkTable {
-    pub fn new(work_table: usize) -> WorkTable {
-        WorkTable { work_table, rows: None, at: 0 }
+    pub fn new(work_table: usize, types: Vec<Type>) -> WorkTable {
+        WorkTable { work_table, types, rows: None, at: 0 }
     }
 }
 
 impl Execute for WorkTable {
     fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
         let rows = self.rows.get_or_insert_with(|| rt.state.work_tables.borrow()[self.work_table].clone());
-        let batch = rows.get(self.at).cloned();
+        let batch = rows.get(self.at, &self.types)?;
         self.at += 1;
         Ok(batch)
     }

@@ -4,6 +4,7 @@ use super::basic::check_budget;
 use super::eval::{eval, filter, operand_column, row_value};
 use super::key_index::KeyIndex;
 use super::operator::{Execute, Executor};
+use super::row_store::RowStore;
 use super::runtime::Runtime;
 use super::sort::{Collected, Encoded, encode_columns};
 use super::spill::{DEPTH_MAX, Parting, can_spill, should_spill};
@@ -343,7 +344,7 @@ pub struct NestedLoop {
     left_types: Vec<Type>,
     right_types: Vec<Type>,
     /// The kept right side, with what matched (FULL).
-    kept: Option<Vec<Batch>>,
+    kept: Option<RowStore>,
     kept_matched: Vec<Bitmap>,
     outer: Option<Outer>,
     first_run: bool,
@@ -382,17 +383,16 @@ impl NestedLoop {
     }
 
     fn keep(&mut self, rt: &Runtime<'_>) -> Result<()> {
-        let mut kept = Vec::new();
-        let mut bytes = 0;
+        let mut kept = RowStore::default();
         while let Some(batch) = self.right.next(rt, BATCH_ROWS)? {
             rt.check_interrupt()?;
             if batch.rows > 0 {
-                bytes += batch.bytes();
-                check_budget(bytes, rt, "inner side of a nested loop")?;
-                kept.push(batch);
+                if self.join.kind == JoinKind::Full {
+                    self.kept_matched.push(Bitmap::new(batch.rows));
+                }
+                kept.append(batch, &self.right_types, rt, "inner side of a nested loop")?;
             }
         }
-        self.kept_matched = kept.iter().map(|batch| Bitmap::new(batch.rows)).collect();
         self.kept = Some(kept);
         Ok(())
     }
@@ -404,7 +404,7 @@ impl NestedLoop {
             let kept = self.kept.as_ref().expect("the right side was kept");
             let at = outer.right_at;
             outer.right_at += 1;
-            return Ok(kept.get(at).map(|batch| (batch.clone(), at)));
+            return Ok(kept.get(at, &self.right_types)?.map(|batch| (batch, at)));
         }
         // Something may have used the slots since the last call.
         if !self.join.inputs.is_empty() {
@@ -460,10 +460,10 @@ impl NestedLoop {
         Some(batch)
     }
 
-    fn unmatched(&mut self) -> Option<Batch> {
-        let kept = self.kept.as_ref()?;
+    fn unmatched(&mut self) -> Result<Option<Batch>> {
+        let Some(kept) = &self.kept else { return Ok(None) };
         while let Some(at) = self.unmatched_at {
-            let batch = kept.get(at)?;
+            let Some(batch) = kept.get(at, &self.right_types)? else { break };
             self.unmatched_at = Some(at + 1);
             let rows: Vec<u32> = (0..batch.rows)
                 .filter(|row| !self.kept_matched[at].get(*row))
@@ -472,10 +472,10 @@ impl NestedLoop {
             if !rows.is_empty() {
                 let mut columns = all_null(&self.left_types, rows.len());
                 columns.extend(batch.gather(&rows).columns);
-                return Some(Batch { columns, rows: rows.len() });
+                return Ok(Some(Batch { columns, rows: rows.len() }));
             }
         }
-        None
+        Ok(None)
     }
 }
 
@@ -495,7 +495,7 @@ impl Execute for NestedLoop {
         loop {
             rt.check_interrupt()?;
             if self.unmatched_at.is_some() {
-                return Ok(self.unmatched());
+                return self.unmatched();
             }
             if self.outer.as_ref().is_none_or(|outer| outer.row >= outer.batch.rows) {
                 if let Some(out) = out.take().filter(|out| out.rows > 0) {

@@ -23,6 +23,7 @@ pub(crate) mod modify;
 mod operator;
 mod rescan_join;
 pub(crate) mod routine;
+mod row_store;
 pub mod runtime;
 pub(crate) mod scan;
 mod set;
@@ -136,7 +137,8 @@ impl Execution {
             let tables = context.eval.services.transitions();
             let rows = tables.and_then(|tables| tables.rows(name));
             let rows = rows.ok_or_else(|| Error::internal(format!("transition table \"{name}\" is gone")))?;
-            self.state.work_tables.borrow_mut()[*work_table] = rows;
+            let rows = row_store::RowStore::of(rows.iter().cloned());
+            self.state.work_tables.borrow_mut()[*work_table] = Arc::new(rows);
         }
         Ok(())
     }

@@ -77,7 +77,9 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
         Operator::Recursive { start, step, work_table, all } => {
             Box::new(cte::Recursive::new(child(start), child(step), *work_table, *all, node.types.clone()))
         }
-        Operator::WorkTable { work_table, .. } => Box::new(cte::WorkTable::new(*work_table)),
+        Operator::WorkTable { work_table, .. } => {
+            Box::new(cte::WorkTable::new(*work_table, node.types.clone()))
+        }
         Operator::LockRows { input, lock } => {
             Box::new(lock::LockRows::new(child(input), lock.clone(), input.types.clone()))
         }

@@ -2,7 +2,7 @@
 
 use super::ExecContext;
 use super::operator::Executor;
-use crate::column::Batch;
+use super::row_store::RowStore;
 use crate::types::Datum;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ pub struct RunState {
     /// By position in `Plan::ctes`.
     pub ctes: RefCell<Vec<CteState>>,
     /// The rows that a recursive query's step reads.
-    pub work_tables: RefCell<Vec<Arc<Vec<Batch>>>>,
+    pub work_tables: RefCell<Vec<Arc<RowStore>>>,
     /// By `Node::id`; empty unless EXPLAIN ANALYZE asked.
     pub counters: RefCell<Vec<Counter>>,
     pub rows_affected: Cell<u64>,
@@ -36,7 +36,7 @@ pub struct RunState {
 pub struct SubqueryState {
     pub executor: Option<Executor>,
     /// An uncorrelated subquery's rows.
-    pub rows: Option<Arc<Vec<Batch>>>,
+    pub rows: Option<Arc<RowStore>>,
     pub value: Option<Datum>,
     /// Of ANY by equality: the key-encoded values, and whether there was a null.
     pub set: Option<Arc<(hashbrown::HashSet<Vec<u8>>, bool)>>,
@@ -45,7 +45,7 @@ pub struct SubqueryState {
 #[derive(Default)]
 pub struct CteState {
     pub executor: Option<Executor>,
-    pub rows: Vec<Batch>,
+    pub rows: RowStore,
     pub done: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::types::Type;
 use std::sync::Arc;
 
 /// A sort in files uses this much memory at least.
-const SORTER_BYTES_MIN: usize = 1 << 20;
+pub const SORTER_BYTES_MIN: usize = 1 << 20;
 
 /// Keys of a batch's rows, back to back.
 #[derive(Default)]

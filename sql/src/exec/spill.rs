@@ -5,7 +5,9 @@
 //!   [`PARTITIONS`] files each, and every pair of files is joined by a join of its own, which may part it again by other bits of the hash.
 //!   Equal keys meet in one pair, so this is right for every kind of join; rows with a null in the key go to the first pair.
 //! - An *aggregate* keeps the groups that it has, and puts rows of other groups into files by the hash of the group. Each is aggregated for
-//!   itself afterwards. All rows of a group take the same way, in their order.
+//!   itself afterwards. All rows of a group take the same way, in their order. Each of several grouping sets has files of its own.
+//! - *DISTINCT*, *INTERSECT* and *EXCEPT* do likewise, see `set.rs`; *windows* are computed partition by partition from a sort, see `window.rs`.
+//! - What is kept to be read again (common tables, inner sides of nested loops, …) is a [`RowStore`](super::row_store::RowStore).
 //!
 //! Files have no names once they are open: nothing is left behind, whatever ends the process. A full disk is 53100 for the statement.
 //!
@@ -91,7 +93,7 @@ impl Parting {
 }
 
 /// By other bits of the hash at each depth.
-fn partition(key: &[u8], depth: u32) -> usize {
+pub fn partition(key: &[u8], depth: u32) -> usize {
     // Fixed keys: only the spread matters.
     let mut hasher = std::hash::DefaultHasher::new();
     hasher.write(key);
@@ -106,6 +108,11 @@ pub struct Spilled {
 }
 
 impl Spilled {
+    /// No rows.
+    pub fn empty() -> Spilled {
+        Spilled { file: None, types: Vec::new(), reader: None }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.file.is_none()
     }

@@ -2,10 +2,12 @@
 
 use super::eval::{quantify, row_value};
 use super::operator::build;
+use super::row_store::RowStore;
 use super::runtime::Runtime;
 use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
 use crate::plan::Subquery;
+use crate::plan::cost::Comparison;
 use crate::plan::logical::SublinkKind;
 use crate::table::key::{KeyOrder, encode};
 use crate::types::{ArrayValue, Datum};
@@ -121,20 +123,7 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
     let mut decided = false;
     let mut visit = |batch: &Batch| -> Result<bool> {
         for row in 0..batch.rows {
-            // A row compares as the conjunction of its columns.
-            let mut result = Some(true);
-            for ((operand, comparison), column) in operands.iter().zip(&query.comparisons).zip(&batch.columns)
-            {
-                let value = std::iter::once(Ok(column.get(row)));
-                match quantify(comparison, operand, value, false, rt)?.as_bool() {
-                    Some(true) => {}
-                    Some(false) => {
-                        result = Some(false);
-                        break;
-                    }
-                    None => result = None,
-                }
-            }
+            let result = compare_row(query, &operands, batch, row, rt)?;
             match result {
                 Some(value) if value != all => {
                     decided = true;
@@ -149,10 +138,11 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
     match query.is_constant {
         true => {
             let rows = kept_rows(query, rt)?;
-            for batch in rows.iter() {
-                if !visit(batch)? {
-                    break;
-                }
+            let mut number = 0;
+            while let Some(batch) = rows.get(number, &query.node.types)?
+                && visit(&batch)?
+            {
+                number += 1;
             }
         }
         false => each_batch(query, BATCH_ROWS, rt, &mut visit)?,
@@ -164,18 +154,72 @@ fn compare(query: &Subquery, operands: Vec<Datum>, rt: &Runtime<'_>) -> Result<D
     })
 }
 
+/// One row against the operands, as SQL compares rows: `=` is the conjunction of its columns, `<>` the disjunction, and of the others the first columns
+/// that differ decide.
+fn compare_row(
+    query: &Subquery,
+    operands: &[Datum],
+    batch: &Batch,
+    row: usize,
+    rt: &Runtime<'_>,
+) -> Result<Option<bool>> {
+    let test = |at: usize, swapped: bool| -> Result<Option<bool>> {
+        let (mut left, mut right) = (operands[at].clone(), batch.columns[at].get(row));
+        if swapped {
+            std::mem::swap(&mut left, &mut right);
+        }
+        let tested = quantify(query.comparisons[at], &left, std::iter::once(Ok(right)), false, rt)?;
+        Ok(tested.as_bool())
+    };
+    let width = operands.len();
+    if width == 1 {
+        return test(0, false);
+    }
+    match Comparison::of(query.comparisons[0]) {
+        Some(kind @ (Comparison::Equal | Comparison::NotEqual)) => {
+            let decisive = kind == Comparison::NotEqual;
+            let mut result = Some(!decisive);
+            for at in 0..width {
+                match test(at, false)? {
+                    Some(value) if value == decisive => return Ok(Some(decisive)),
+                    Some(_) => {}
+                    None => result = None,
+                }
+            }
+            Ok(result)
+        }
+        Some(_)
+            if query
+                .comparisons
+                .iter()
+                .all(|comparison| comparison.arguments[0] == comparison.arguments[1]) =>
+        {
+            let mut result = None;
+            for at in 0..width {
+                result = test(at, false)?;
+                // Where both directions say the same, the values are equal (or one is null).
+                if result.is_none() || result != test(at, true)? {
+                    break;
+                }
+            }
+            Ok(result)
+        }
+        _ => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "rows of such columns can only be compared with a subquery for equality",
+        )),
+    }
+}
+
 /// An uncorrelated subquery's rows, read once.
-fn kept_rows(query: &Subquery, rt: &Runtime<'_>) -> Result<Arc<Vec<Batch>>> {
+fn kept_rows(query: &Subquery, rt: &Runtime<'_>) -> Result<Arc<RowStore>> {
     let known = rt.state.subqueries.borrow().get(query.index).and_then(|state| state.rows.clone());
     if let Some(rows) = known {
         return Ok(rows);
     }
-    let mut rows = Vec::new();
-    let mut bytes = 0;
+    let mut rows = RowStore::default();
     each_batch(query, BATCH_ROWS, rt, &mut |batch| {
-        bytes += batch.bytes();
-        super::basic::check_budget(bytes, rt, "subquery")?;
-        rows.push(batch.clone());
+        rows.append(batch.clone(), &query.node.types, rt, "subquery")?;
         Ok(true)
     })?;
     let rows = Arc::new(rows);

@@ -9,7 +9,7 @@
 //! - `explain.rs`, `deparse.rs`: plans and expressions as PostgreSQL prints them.
 
 mod access;
-mod cost;
+pub mod cost;
 pub mod deparse;
 mod explain;
 pub(crate) mod explain_format;

@@ -245,7 +245,7 @@ impl RunWriter {
     }
 }
 
-fn io_error(operation: &str, error: &std::io::Error) -> Error {
+pub fn io_error(operation: &str, error: &std::io::Error) -> Error {
     let state = match error.kind() {
         std::io::ErrorKind::StorageFull
         | std::io::ErrorKind::QuotaExceeded
