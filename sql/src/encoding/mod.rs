@@ -1,7 +1,7 @@
 //! Character encodings: text is UTF-8 inside, and what clients and `convert_to` want outside.
 //!
 //! An encoding is a table from codes of one, two or three bytes to characters, recorded from PostgreSQL's own conversions (`facts/`), since
-//! tables that go by the same names elsewhere differ in places (Windows-1252's holes, the wave dash of EUC_JP). ASCII is itself in all
+//! tables that go by the same names elsewhere differ in places (the holes of Windows-1252, the wave dash of EUC_JP). ASCII is itself in all
 //! of them. A table is read when it is first used, and kept.
 //!
 //! Names that PostgreSQL knows and that have no table here can be set, as text of ASCII alone needs none; anything else through
@@ -231,7 +231,7 @@ mod tests {
             ("LATIN9", "5 €", b"5 \xa4"),
             ("WIN1252", "€", b"\x80"),
             ("KOI8R", "да", b"\xc4\xc1"),
-            ("EUC_JP", "日本〜", b"\xc6\xfc\xcb\xdc\xa1\xc1"),
+            ("EUC_JP", "日本～", b"\xc6\xfc\xcb\xdc\xa1\xc1"),
             ("SJIS", "日本ｱ", b"\x93\xfa\x96\x7b\xb1"),
             ("GBK", "中", b"\xd6\xd0"),
             ("BIG5", "中", b"\xa4\xa4"),

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Below what a session's thread has.
 const STACK_BYTES: usize = 4 << 20;
 /// For one text: some thousand times what the slowest type needs in a debug build.
-const LIMIT: Duration = Duration::from_secs(60);
-const LENGTH: usize = 60_000;
+const LIMIT: Duration = Duration::from_secs(20);
+const LENGTH: usize = 30_000;
 
 const PIECES: &[&str] = &[
     "9",
