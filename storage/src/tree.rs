@@ -483,7 +483,8 @@ impl Tree {
     /// Bytes of base pages and delta, roughly.
     pub fn size_bytes_estimate(&self) -> u64 {
         let root = self.root_in(&self.shared.registry.current());
-        root.pages * crate::page::PAGE_SIZE as u64 + self.delta.bytes()
+        let layers = self.layers().map_or(0, |layers| layers.iter().map(|layer| layer.load.root.pages).sum());
+        (root.pages + layers) * crate::page::PAGE_SIZE as u64 + self.delta.bytes()
     }
 
     /// Loads strictly ascending keys straight into base pages: only for a tree that the writer created and that is

@@ -122,7 +122,15 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
         if matched.bounds.is_point {
             fetched = fetched.min(descents);
         }
-        let each = cost::NEXT + if index.clustered { 0.0 } else { cost::LOOKUP } + quals(matched.used.len());
+        let lookup = match index.clustered {
+            true => 0.0,
+            false if provided.is_some() || limit.is_some() => cost::LOOKUP,
+            false => {
+                let far = (pages / fetched).min(1.0);
+                cost::LOOKUP * far + cost::LOOKUP_NEAR * (1.0 - far)
+            }
+        };
+        let each = cost::NEXT + lookup + quals(matched.used.len());
         let startup = penalty + cost::DESCENT;
         offer(Path {
             rows: rows.min(fetched),

@@ -20,6 +20,8 @@ pub const OPERATOR: f64 = 0.0025;
 pub const DESCENT: f64 = 0.25;
 /// From an index entry to its row.
 pub const LOOKUP: f64 = 0.2;
+/// The same to one on the page of the one before: many rows behind an index are read in the table's order.
+pub const LOOKUP_NEAR: f64 = 0.03;
 /// A row read in key order.
 pub const NEXT: f64 = 0.015;
 pub const HASH_BUILD: f64 = 0.02;
