@@ -73,12 +73,21 @@ fn assert_same(group: &str, who: &str, printed: &str, expected: &str) {
     assert_eq!(printed.lines().count(), expected.lines().count(), "{group}: {who} printed more or less");
 }
 
+/// Every group in a database of its own, so that none sees what another left behind.
+fn assert_groups(who: &str, port: u16, client: &mut Client) {
+    for group in GROUPS {
+        let create =
+            "CREATE DATABASE golden TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' ENCODING 'UTF8'";
+        client.batch_execute(create).expect("create database");
+        assert_same(group, who, &psql(port, "golden", group), &expected(group));
+        client.batch_execute("DROP DATABASE golden WITH (FORCE)").expect("drop database");
+    }
+}
+
 #[test]
 fn psql_prints_what_postgresql_15_prints() {
     let server = TestServer::start();
-    for group in GROUPS {
-        assert_same(group, "Serin", &psql(server.port(), "postgres", group), &expected(group));
-    }
+    assert_groups("Serin", server.port(), &mut server.connect());
 }
 
 #[test]
@@ -88,12 +97,7 @@ fn the_expected_answers_are_postgresqls_own() {
         return;
     };
     let mut client = Client::connect(&server.connection_string(), postgres::NoTls).expect("connect");
-    let create =
-        "CREATE DATABASE golden TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' ENCODING 'UTF8'";
-    client.batch_execute(create).expect("create database");
-    for group in GROUPS {
-        assert_same(group, "PostgreSQL", &psql(server.port(), "golden", group), &expected(group));
-    }
+    assert_groups("PostgreSQL", server.port(), &mut client);
 }
 
 fn state(error: &postgres::Error) -> &str {

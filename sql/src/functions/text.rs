@@ -9,6 +9,7 @@ use crate::encoding::Encoding;
 use crate::error::{Error, Result, SqlState};
 use crate::types::format::{parse_bytea_escape, parse_hex, write_hex};
 use crate::types::{ArrayValue, Datum, Type, format_datum};
+use sha2::Digest;
 use std::borrow::Cow;
 
 /// The largest value a query can make (MaxAllocSize).
@@ -695,6 +696,10 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "chr", |code: i32| chr(code));
     scalar!(r, "md5_text", |a: &str| md5(a.as_bytes()));
     scalar!(r, "md5_bytea", |a: &[u8]| md5(a));
+    scalar!(r, "sha224_bytea", |a: &[u8]| sha2::Sha224::digest(a).to_vec());
+    scalar!(r, "sha256_bytea", |a: &[u8]| sha2::Sha256::digest(a).to_vec());
+    scalar!(r, "sha384_bytea", |a: &[u8]| sha2::Sha384::digest(a).to_vec());
+    scalar!(r, "sha512_bytea", |a: &[u8]| sha2::Sha512::digest(a).to_vec());
     scalar!(r, "binary_encode", |a: &[u8], format: &str| encode(a, format));
     scalar!(r, "binary_decode", |a: &str, format: &str| decode(a, format));
     scalar!(r, "to_hex32", |a: i32| format!("{a:x}"));
