@@ -107,6 +107,15 @@ enum Accepted {
 }
 
 impl Accepted {
+    /// The processor that the client's packets arrive on; over the loopback interface, the one it runs on.
+    fn processor(&self) -> Option<usize> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Accepted::Tcp(stream) => socket2::SockRef::from(stream).cpu_affinity().ok(),
+            _ => None,
+        }
+    }
+
     fn register(self) -> io::Result<Socket> {
         Ok(match self {
             Accepted::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
@@ -163,7 +172,7 @@ async fn accept_all<B: Backend>(
                     continue;
                 };
                 let (shared, alive) = (shared.clone(), alive.clone());
-                workers.spawn(async move {
+                workers.spawn(socket.processor(), async move {
                     match socket.register() {
                         Ok(socket) => startup::serve(shared, socket).await,
                         Err(error) => tracing::warn!(%error, "could not serve a connection"),

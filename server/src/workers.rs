@@ -11,13 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// How many tasks more than the least occupied a worker may have and still get one for being near: little enough to
+/// matter to nobody, enough for clients whose threads connect at different speeds.
+const NEARNESS: usize = 2;
+
 /// Threads with a runtime each. Dropping it does not wait for what they run.
 pub struct Workers {
     runtimes: Vec<Runtime>,
     pool: Pool,
 }
 
-/// To start tasks on the least occupied worker.
+/// To start tasks on the workers.
 #[derive(Clone)]
 pub struct Pool {
     workers: Arc<[Worker]>,
@@ -70,11 +74,19 @@ impl Drop for Workers {
 }
 
 impl Pool {
-    /// Runs the future on the worker that has the fewest.
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let worker = (0..self.workers.len())
-            .min_by_key(|&worker| self.workers[worker].tasks.load(Ordering::Relaxed))
-            .expect("there is at least one worker");
+    /// Runs the future on a worker: the one that stands for the processor its client runs on, if known, unless that one has
+    /// more than its share; then the one that has the fewest.
+    ///
+    /// Connections opened by one thread of a client then mostly share a worker, and the kernel's scheduler brings the two
+    /// together on one processor: a request and its reply wake no other processor and stay in its cache. With 16 clients
+    /// in two threads this is worth half of the throughput of short statements (numbers in ARCHITECTURE.md).
+    pub fn spawn(&self, processor: Option<usize>, future: impl Future<Output = ()> + Send + 'static) {
+        let tasks = |worker: usize| self.workers[worker].tasks.load(Ordering::Relaxed);
+        let fewest = (0..self.workers.len()).min_by_key(|&worker| tasks(worker)).expect("there is a worker");
+        let worker = processor
+            .map(|processor| processor % self.workers.len())
+            .filter(|&near| tasks(near) <= tasks(fewest) + NEARNESS)
+            .unwrap_or(fewest);
         self.workers[worker].tasks.fetch_add(1, Ordering::Relaxed);
         let here = Occupied { workers: self.workers.clone(), worker };
         self.workers[worker].handle.spawn(async move {
