@@ -221,16 +221,15 @@ impl Session {
     /// Parses a whole Query message. A syntax error anywhere fails the message before any of it runs.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
         self.core.enter_types();
-        match self.cache.simple(sql) {
-            Ok(statements) => Ok(statements.into_iter().map(Parsed).collect()),
-            Err(error) => Err(self.failed(error)),
-        }
+        self.cache.simple(sql).map_err(|error| self.failed(error))
     }
     /// Starts statement `index` of `parsed` as the unnamed portal, in the message's implicit transaction block;
     /// then call [`Session::execute`] on portal `""` until it completes.
     pub fn start_simple(&mut self, parsed: &[Parsed], index: usize, _out: &mut dyn Output) -> Result<()> {
         self.unnamed = None;
-        let mut portal = Portal::new("", parsed[index].0.clone(), self.block.level());
+        let Parsed { prepared, instance } = &parsed[index];
+        let mut portal = Portal::new("", prepared.clone(), self.block.level());
+        portal.instance = instance.clone();
         portal.simple = true;
         portal.last = index + 1 == parsed.len();
         self.portals.put(Box::new(portal));
@@ -566,7 +565,7 @@ impl Session {
             return Err(in_failed_transaction());
         }
         self.core.registration.forget_cancel()?;
-        self.went_active(&prepared);
+        self.went_active(portal.text());
         if is_control(kind) {
             let tag = self.control(kind)?;
             return Ok(Some(Progress::Complete(tag.to_string())));
@@ -585,11 +584,31 @@ impl Session {
 
     /// Pauses before a long statement that was not known to be one.
     fn start_plan(&mut self, portal: &mut Portal) -> Result<Option<Progress>> {
+        if portal.instance.is_some() {
+            self.bind_instance(portal)?;
+        }
         let expected = portal.prepared.last_plan().is_some();
         let plan = self.ready_plan(&portal.prepared)?;
         let pause = !expected && !plan.is_short;
         self.run_plan(portal, plan)?;
         Ok(pause.then_some(Progress::Paused))
+    }
+
+    /// Gives an instance its parameters, or, where its shape is not fit for that, its own statement.
+    fn bind_instance(&mut self, portal: &mut Portal) -> Result<()> {
+        let Some(instance) = &portal.instance else { return Ok(()) };
+        match self.plan_of(&portal.prepared) {
+            Ok(plan) if plan.short.is_some() => {
+                portal.parameters = instance.parameters();
+                portal.parameter_types = plan.parameter_types.clone();
+            }
+            _ => {
+                instance.is_unfit();
+                portal.prepared = parse_one(&instance.text, &[])?;
+                portal.instance = None;
+            }
+        }
+        Ok(())
     }
 
     /// Begins a planned statement whose relations are locked.
@@ -841,16 +860,16 @@ impl Session {
 
     // ---- around statements ----
 
-    fn went_active(&mut self, prepared: &Prepared) {
+    fn went_active(&mut self, text: &Arc<str>) {
         let registration = &self.core.registration;
-        registration.handle.set_statement(prepared.text.clone());
+        registration.handle.set_statement(text.clone());
         let now = now();
         {
             let mut activity = registration.activity.lock();
             activity.state = "active";
             activity.query_start = Some(now);
             activity.state_change = now;
-            activity.query = prepared.text.clone();
+            activity.query = text.clone();
         }
         let timeout = self.core.settings.borrow().typed().statement_timeout_ms;
         if timeout > 0 {

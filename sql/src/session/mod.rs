@@ -23,6 +23,7 @@ pub(crate) mod notify;
 mod portal;
 mod prepared;
 mod registry;
+mod shape;
 mod statement;
 mod timers;
 mod utility;
