@@ -21,7 +21,8 @@ use serin_txn::{Isolation, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// How often a failed single statement is run again.
 const RETRIES_MAX: u32 = 5;
@@ -34,6 +35,9 @@ pub struct Session {
     pub(super) portals: Portals,
     /// A portal in COPY FROM STDIN.
     pub(super) copying: Option<Box<Portal>>,
+    may_wait_outside: bool,
+    /// What the statement's wait outside came to, for its next execution.
+    failed_wait: Option<Error>,
 }
 
 impl Session {
@@ -153,6 +157,8 @@ impl Session {
             cache: StatementCache::new(),
             portals: Portals::default(),
             copying: None,
+            may_wait_outside: false,
+            failed_wait: None,
         })
     }
 
@@ -474,7 +480,11 @@ impl Session {
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);
         let result = loop {
-            match self.step(&mut portal, max_rows, out) {
+            let stepped = match self.failed_wait.take() {
+                Some(error) => Err(error),
+                None => self.step(&mut portal, max_rows, out),
+            };
+            match stepped {
                 Err(error) if attempt < RETRIES_MAX && !in_block && self.may_retry(&portal, &error) => {
                     attempt += 1;
                     self.retry(&mut portal, attempt);
@@ -487,6 +497,14 @@ impl Session {
             Ok(Progress::CopyIn { binary, columns }) => {
                 self.copying = Some(portal);
                 Ok(Progress::CopyIn { binary, columns })
+            }
+            Ok(Progress::Waiting) => {
+                if matches!(portal.run, Run::New) {
+                    // It starts anew.
+                    self.block.statements -= 1;
+                }
+                self.portals.put(portal);
+                Ok(Progress::Waiting)
             }
             Ok(progress) => {
                 let ended = matches!(progress, Progress::Complete(_) | Progress::EmptyQuery);
@@ -506,6 +524,22 @@ impl Session {
                 Err(self.failed(error))
             }
         }
+    }
+
+    /// From now on [`Session::execute`] may answer `Progress::Waiting` instead of blocking its thread: for the first lock that a short
+    /// statement needs, and for the serial token. Other waits block.
+    pub fn may_wait_outside(&mut self) {
+        self.may_wait_outside = true;
+    }
+
+    /// After `Progress::Waiting`. None: execute the portal again (the wait is over, for better or worse). Otherwise ask again when
+    /// `waker` is woken, or at the latest then.
+    pub fn poll_wait(&mut self, waker: &Waker) -> Option<Instant> {
+        let transactions = &self.core.engine.transactions;
+        transactions.poll_wait(&self.core.registration.handle, waker).unwrap_or_else(|error| {
+            self.failed_wait = Some(error.into());
+            None
+        })
     }
 
     /// A statement that is alone in its transaction, and of which the client has seen nothing.
@@ -590,8 +624,13 @@ impl Session {
         let expected = portal.prepared.last_plan().is_some();
         let plan = self.ready_plan(&portal.prepared)?;
         let pause = !expected && !plan.is_short;
+        portal.may_queue = self.may_wait_outside;
         self.run_plan(portal, plan)?;
-        Ok(pause.then_some(Progress::Paused))
+        Ok(match portal.run {
+            Run::New => Some(Progress::Waiting),
+            _ if pause => Some(Progress::Paused),
+            _ => None,
+        })
     }
 
     /// Gives an instance its parameters, or, where its shape is not fit for that, its own statement.
@@ -611,7 +650,7 @@ impl Session {
         Ok(())
     }
 
-    /// Begins a planned statement whose relations are locked.
+    /// Begins a planned statement whose relations are locked. The portal stays `New` if it has to wait for the serial token, and may.
     pub(super) fn run_plan(&mut self, portal: &mut Portal, plan: Arc<Plan>) -> Result<()> {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
@@ -636,8 +675,11 @@ impl Session {
             (_, fields) => portal.set_fields(fields.as_deref())?,
         }
         self.hint_read_only(portal, &plan)?;
-        self.start_snapshot(&plan)?;
-        let execution = Execution::new(plan.clone());
+        if !self.start_snapshot(&plan, portal.may_queue)? {
+            return Ok(());
+        }
+        let new = if portal.may_queue { Execution::queueing } else { Execution::new };
+        let execution = new(plan.clone());
         portal.run = Run::Plan { execution, plan, statement_time: now() };
         Ok(())
     }
@@ -686,7 +728,8 @@ impl Session {
         Ok(())
     }
 
-    fn start_snapshot(&mut self, plan: &Plan) -> Result<()> {
+    /// False: it is not its turn yet, in serial mode.
+    fn start_snapshot(&mut self, plan: &Plan, may_queue: bool) -> Result<bool> {
         let limit = self.block.trees_version_max();
         if limit != u64::MAX {
             let catalog = self.core.catalog();
@@ -702,9 +745,12 @@ impl Session {
                 }
             }
         }
-        self.block.start_statement(plan.catalog_version)?;
+        let wait = if may_queue { WaitPolicy::Queue } else { WaitPolicy::Block };
+        if !self.block.request_statement(plan.catalog_version, wait)? {
+            return Ok(false);
+        }
         self.core.trees_version_max.set(self.block.trees_version_max());
-        Ok(())
+        Ok(true)
     }
 
     /// A plan that holds, with its relations locked.
@@ -760,7 +806,7 @@ impl Session {
                 let result = self.advance_plan(portal, &plan, statement_time, &parameters, wanted, out);
                 portal.parameters = parameters;
                 let progress = result?;
-                if !matches!(progress, Progress::Paused)
+                if !matches!(progress, Progress::Paused | Progress::Waiting)
                     && let Some(transaction) = &self.block.transaction
                 {
                     transaction.borrow_mut().end_statement();
@@ -835,6 +881,11 @@ impl Session {
             if is_full(out) {
                 return Ok(Progress::Paused);
             }
+        }
+        if let Run::Plan { execution, .. } = &portal.run
+            && execution.is_queued()
+        {
+            return Ok(Progress::Waiting);
         }
         portal.announce(out);
         Ok(Progress::Complete(portal.plan_tag()))

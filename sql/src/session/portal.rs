@@ -26,6 +26,8 @@ pub(super) struct Portal {
     pub run: Run,
     /// Of the simple protocol: announces its columns itself.
     pub simple: bool,
+    /// It may answer `Progress::Waiting`.
+    pub may_queue: bool,
     /// Nothing else can come in its implicit transaction: commit before the answer.
     pub last: bool,
     /// Rows handed out.
@@ -161,6 +163,7 @@ impl Portal {
             result: ResultShape::default(),
             run: Run::New,
             simple: false,
+            may_queue: false,
             last: false,
             sent: 0,
             sent_before: 0,

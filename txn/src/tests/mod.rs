@@ -6,5 +6,6 @@ mod harness;
 mod histories;
 mod isolation;
 mod locks;
+mod queued;
 mod savepoints;
 mod speed;
