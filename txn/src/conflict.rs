@@ -1,6 +1,6 @@
 //! The story of an abort, kept as structure: `sql` fills in names and builds the text.
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use serin_storage::TreeId;
 use std::collections::VecDeque;
 use std::sync::Arc;

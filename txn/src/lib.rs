@@ -26,6 +26,7 @@ mod serial;
 mod session;
 mod siread;
 mod ssi;
+mod sync;
 mod transaction;
 mod two_phase;
 mod waits_for;

@@ -172,7 +172,7 @@ impl Transaction {
             }
             let Some(other) = manager.registry.owner(writer.id()) else {
                 // It is ending: its state changes before it leaves the registry.
-                std::thread::yield_now();
+                crate::sync::yield_now();
                 continue;
             };
             let ticket = {
