@@ -230,6 +230,7 @@ impl Transaction {
                 tree: Some(tree.id()),
                 relation: None,
                 key: Some(key.to_vec()),
+                object: crate::ConflictObject::Named,
                 other: writer,
                 other_pid: None,
                 statement: self.options.session.statement(),

@@ -959,6 +959,7 @@ impl Graph {
             tree: edge.and_then(|edge| edge.tree),
             relation: None,
             key: edge.filter(|edge| edge.tree.is_some()).map(|edge| edge.key.to_vec()),
+            object: crate::ConflictObject::Named,
             other: other.and_then(identity),
             other_pid: other.and_then(pid),
             // Of the other end nobody remembers by which of its statements it was.

@@ -216,6 +216,33 @@ fn grants_never_conflict_and_nobody_waits_for_ever() {
     shuttle::check_random(|| contend(true, true), schedules(3_000));
 }
 
+/// The lock is given up only after the waiter has gone: nothing but the interrupt can wake it.
+#[test]
+fn an_interrupt_reaches_whoever_waits() {
+    let run = || {
+        let table = Arc::new(LockTable::new(Arc::new(Inline), Arc::default()));
+        let [holder, waiter] = [1, 2].map(|pid| Owner::new(SessionHandle::new(pid), false));
+        let object = ObjectRef::Advisory(0, 0, 0);
+        table.acquire(&holder, object, LockMode::Exclusive, WaitPolicy::Block).unwrap();
+        let waits = {
+            let (table, waiter) = (table.clone(), waiter.clone());
+            shuttle::thread::spawn(move || {
+                let outcome = table.acquire(&waiter, object, LockMode::Share, WaitPolicy::Block);
+                table.finish(&waiter);
+                outcome.map(drop)
+            })
+        };
+        // Or it would hardly ever be asleep by then.
+        (0..between(0, 40)).for_each(|_| shuttle::thread::yield_now());
+        waiter.session.interrupt();
+        assert!(matches!(waits.join().unwrap(), Err(Error::Interrupted)));
+        table.finish(&holder);
+        table.check();
+        assert_eq!(table.explicit_count(), 0, "locks were left over");
+    };
+    shuttle::check_random(run, schedules(3_000));
+}
+
 #[test]
 fn deadlocks_end() {
     shuttle::check_random(|| contend(false, false), schedules(3_000));
@@ -238,6 +265,8 @@ enum Op {
     Update(u8),
     Insert(u8),
     Delete(u8),
+    /// An update that is rolled back to a savepoint. It has been read all the same.
+    Undone(u8),
 }
 
 impl Op {
@@ -246,7 +275,8 @@ impl Op {
         match between(0, 10) {
             0..3 => Op::Get(key),
             3..5 => Op::Scan,
-            5..8 => Op::Update(key),
+            5..7 => Op::Update(key),
+            7 => Op::Undone(key),
             8 => Op::Insert(Z),
             _ => Op::Delete(key),
         }
@@ -256,7 +286,7 @@ impl Op {
     fn apply(self, state: &mut State, value: &str) -> String {
         let show = |state: &State, key: u8| state.get(&key).cloned().unwrap_or_default();
         match self {
-            Op::Get(key) => show(state, key),
+            Op::Get(key) | Op::Undone(key) => show(state, key),
             Op::Scan => state.values().cloned().collect::<Vec<_>>().join(" "),
             Op::Update(key) => {
                 let old = show(state, key);
@@ -312,6 +342,12 @@ impl Op {
                     _ => transaction.update(tree, &name(key), value.as_bytes())?,
                 }
                 Ok(text(&old))
+            }
+            Op::Undone(key) => {
+                let savepoint = transaction.savepoint();
+                let old = Op::Update(key).run(transaction, tree, prefix, value)?;
+                transaction.rollback_to(&savepoint)?;
+                Ok(old)
             }
             Op::Insert(key) => match transaction.insert(tree, &name(key), value.as_bytes())? {
                 Inserted::Done => Ok(String::new()),
@@ -452,8 +488,7 @@ fn explore(modes: &'static [Mode], count: usize, off: Option<Rule>) -> Option<St
     let (commits, aborts) = (shared.commits.load(Ordering::Relaxed), shared.aborts.load(Ordering::Relaxed));
     println!("{modes:?} without {off:?}: {commits} commits, {aborts} aborts");
     assert!(commits > 0, "nothing committed");
-    let violation = shared.violation.lock().unwrap().take();
-    violation
+    shared.violation.lock().unwrap().take()
 }
 
 const ALL: &[Mode] = &[Mode::Ssi, Mode::TwoPhase, Mode::Serial];
