@@ -76,6 +76,15 @@ impl Transaction {
         })
     }
 
+    /// Which transaction wrote the newest version of the key, and whether that is a row. `None`: it is not committed, or
+    /// was so long ago that it is not in memory any more.
+    pub fn newest_committed(&self, tree: &Tree, key: &[u8]) -> Result<Option<(u64, bool)>> {
+        Ok(match tree.head(key)? {
+            Head::Committed { writer, exists, .. } => Some((writer.id().0, exists)),
+            Head::Base { .. } | Head::InProgress { .. } => None,
+        })
+    }
+
     /// The latest committed value, and when it was committed if that was recent.
     pub(crate) fn latest_committed(
         &mut self,

@@ -86,12 +86,13 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
         }
         bytes = Some(read);
     }
-    let locked = rt.context.transaction.borrow_mut().lock_row(
-        &shape.tree,
-        &key,
-        changer.lock_mode,
-        WaitPolicy::Block,
-    )?;
+    let locked = {
+        let mut transaction = rt.context.transaction.borrow_mut();
+        let moved = &rt.context.catalog.runtime().moved;
+        transaction
+            .lock_row(&shape.tree, &key, changer.lock_mode, WaitPolicy::Block)
+            .map_err(|error| moved.explain(error, &transaction, &shape.tree, &key))?
+    };
     let mut input: Row;
     let row = match locked {
         RowLock::Unchanged => {
@@ -108,7 +109,8 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
             changer.change_latest(&key, &latest, &mut input, rt)?
         }
         RowLock::Skipped => return Ok(None),
-        RowLock::Changed(None) => return changer.gone(&key, rt).map(|()| None),
+        // If it has another key now, it isn't the row that was asked for any more.
+        RowLock::Changed(None) => return changer.gone(&key, rt).map(|_| None),
     };
     affected(&changer, row, &input, rt)
 }
