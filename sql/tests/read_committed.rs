@@ -230,3 +230,75 @@ fn partitions() {
         table: UNCHANGED,
     });
 }
+
+/// A row whose primary key changes is at another place of the tree; who waited for it at the old one goes on with it at the new one.
+#[test]
+fn a_row_is_followed_to_its_new_key() {
+    let committed = |first, second, outcome, table| {
+        check(Case { first, second, end: "commit", outcome, table });
+    };
+    let moves = "update t set id = 9 where id = 3";
+    let moved = "1|10 2|20 9|30";
+    committed(
+        moves,
+        "update t set v = v + 1 where v = 30 returning id, v",
+        "UPDATE 1 9|31",
+        "1|10 2|20 9|31",
+    );
+    committed(moves, "delete from t where v = 30 returning id, v", "DELETE 1 9|30", "1|10 2|20");
+    committed(moves, "select id, v from t where v = 30 for key share", "SELECT 1 9|30", moved);
+    committed(moves, "update t set v = v + 1 where id = 3", "UPDATE 0", moved);
+    committed(
+        moves,
+        "merge into t using (values (30)) s (x) on t.v = s.x
+         when matched then update set v = v + 5 when not matched then insert values (77, s.x)",
+        "MERGE 1",
+        "1|10 2|20 9|35",
+    );
+    committed(
+        "update t set id = 9, v = 31 where id = 3",
+        "update t set v = v + 1 where v = 30",
+        "UPDATE 0",
+        "1|10 2|20 9|31",
+    );
+    committed(
+        "update t set id = 9 where id = 3; update t set id = 8 where id = 9",
+        "select id, v from t where v >= 20 order by id for update",
+        "SELECT 2 2|20 8|30",
+        "1|10 2|20 8|30",
+    );
+    // Under a fixed snapshot it is an update, not a deletion, that came in between.
+    committed(
+        moves,
+        "begin isolation level repeatable read; select from t; delete from t where v = 30",
+        "could not serialize access due to concurrent update (40001)",
+        moved,
+    );
+    check(Case {
+        first: moves,
+        second: "delete from t where v = 30 returning id, v",
+        end: "rollback",
+        outcome: "DELETE 1 3|30",
+        table: "1|10 2|20",
+    });
+}
+
+/// What took its place at the new key is another row, although the same transaction had once moved it there.
+#[test]
+fn a_row_that_was_replaced_is_not_followed() {
+    for first in [
+        "update t set id = 9 where id = 3; delete from t where id = 9; insert into t values (9, 99)",
+        "savepoint s; update t set id = 9 where id = 3; rollback to s;
+         delete from t where id = 3; insert into t values (9, 99)",
+    ] {
+        let second = "update t set v = v + 1 where v >= 30";
+        check(Case { first, second, end: "commit", outcome: "UPDATE 0", table: "1|10 2|20 9|99" });
+    }
+    check(Case {
+        first: "update t set id = 9 where id = 3; delete from t where id = 9",
+        second: "delete from t where v >= 30",
+        end: "commit",
+        outcome: "DELETE 0",
+        table: "1|10 2|20",
+    });
+}

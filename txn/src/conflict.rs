@@ -1,7 +1,7 @@
 //! The story of an abort, kept as structure: `sql` fills in names and builds the text.
 
-use parking_lot::Mutex;
-use serin_storage::TreeId;
+use crate::sync::Mutex;
+use serin_storage::{KeyRange, TreeId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -42,10 +42,23 @@ pub struct ConflictStep {
     pub tree: Option<TreeId>,
     pub relation: Option<u32>,
     pub key: Option<Vec<u8>>,
+    pub object: ConflictObject,
     /// The transaction it did it to, or waits for.
     pub other: Option<u64>,
     pub other_pid: Option<i32>,
     pub statement: Option<Arc<str>>,
+}
+
+/// What a step is about.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ConflictObject {
+    /// The relation, the tree or the key in the tree that the step names.
+    #[default]
+    Named,
+    /// A range of keys of the tree, which a 2PL transaction has read or wants to read.
+    Range(KeyRange),
+    Advisory(u32, u32, u16),
+    SerialToken,
 }
 
 const RECENT_CONFLICTS_MAX: usize = 256;

@@ -8,12 +8,12 @@
 //! Ranges of one tree are a plain list: few transactions scan one tree at a time. An interval tree would pay above
 //! some hundreds.
 
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, RwLock, fence};
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
 use serin_storage::{KeyRange, TreeId};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 struct TreeRanges<R>(Mutex<Vec<Registered<R>>>);
 

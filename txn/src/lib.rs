@@ -26,6 +26,7 @@ mod serial;
 mod session;
 mod siread;
 mod ssi;
+mod sync;
 mod transaction;
 mod two_phase;
 mod waits_for;
@@ -34,7 +35,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use conflict::{Conflict, ConflictKind, ConflictStep, PastConflict};
+pub use conflict::{Conflict, ConflictKind, ConflictObject, ConflictStep, PastConflict};
 pub use error::{Error, Result};
 pub use manager::TransactionManager;
 pub use options::{

@@ -58,15 +58,15 @@ use crate::conflict::{ConflictKind, ConflictLog};
 use crate::key_ranges::KeyRanges;
 use crate::lock_mode::{LockMode, ModeSet};
 use crate::session::{Left, Patience, SessionHandle, Waiting, Woken};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, HashBuilder, Mutex, MutexGuard};
 use crate::{Conflict, Error, LockInfo, Result, WaitPolicy};
-use hashbrown::{DefaultHashBuilder, HashTable};
-use parking_lot::{Mutex, MutexGuard};
+use hashbrown::HashTable;
 use serin_storage::{Blocking, TreeId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -377,7 +377,7 @@ pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
     /// By shard: how many versions of its keys were installed. Changes under the shard's mutex.
     installs: Box<[AtomicU64]>,
-    hasher: DefaultHashBuilder,
+    hasher: HashBuilder,
     explicit_count: AtomicUsize,
     next_ticket: AtomicU64,
     /// Shared key ranges of 2PL transactions, by tree.
@@ -397,7 +397,7 @@ impl LockTable {
         LockTable {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             installs: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: DefaultHashBuilder::default(),
+            hasher: HashBuilder::default(),
             explicit_count: AtomicUsize::new(0),
             next_ticket: AtomicU64::new(1),
             ranges: KeyRanges::default(),
@@ -1037,7 +1037,7 @@ fn info(object: &LockObject, owner: &Owner, mode: LockMode, granted: bool) -> Lo
     info
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
     use serin_storage::Inline;

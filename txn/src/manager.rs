@@ -7,12 +7,12 @@ use crate::prepared::Prepared;
 use crate::registry::Registry;
 use crate::session::SessionHandle;
 use crate::ssi::Ssi;
+use crate::sync::{AtomicU64, Mutex};
 use crate::{LockInfo, Transaction, TransactionOptions, TransactionStats};
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use serin_storage::{Blocking, Store};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 

@@ -2,11 +2,11 @@
 //! serial gate: see `serial.rs`.
 
 use crate::lock_table::Owner;
+use crate::sync::{AtomicUsize, Mutex};
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use serin_storage::WriterId;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 const SHARDS: usize = 16;
 

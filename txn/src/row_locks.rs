@@ -95,6 +95,15 @@ impl Transaction {
         })
     }
 
+    /// Which transaction wrote the newest version of the key, and whether that is a row. `None`: it is not committed, or
+    /// was so long ago that it is not in memory any more.
+    pub fn newest_committed(&self, tree: &Tree, key: &[u8]) -> Result<Option<(u64, bool)>> {
+        Ok(match tree.head(key)? {
+            Head::Committed { writer, exists, .. } => Some((writer.id().0, exists)),
+            Head::Base { .. } | Head::InProgress { .. } => None,
+        })
+    }
+
     /// The latest committed value, and when it was committed if that was recent.
     pub(crate) fn latest_committed(
         &mut self,
@@ -191,7 +200,7 @@ impl Transaction {
             }
             let Some(other) = manager.registry.owner(writer.id()) else {
                 // It is ending: its state changes before it leaves the registry.
-                std::thread::yield_now();
+                crate::sync::yield_now();
                 continue;
             };
             let ticket = {
@@ -251,6 +260,7 @@ impl Transaction {
                 tree: Some(tree.id()),
                 relation: None,
                 key: Some(key.to_vec()),
+                object: crate::ConflictObject::Named,
                 other: writer,
                 other_pid: None,
                 statement: self.options.session.statement(),

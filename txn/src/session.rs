@@ -5,8 +5,8 @@
 
 use crate::lock_mode::LockMode;
 use crate::lock_table::{LockObject, Owner};
+use crate::sync::{Condvar, Mutex};
 use crate::{Isolation, Mode};
-use parking_lot::{Condvar, Mutex};
 use serin_storage::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -238,7 +238,7 @@ impl SessionHandle {
         self.slot.lock().waiting.clone()
     }
     /// Blocked for good, as far as the session itself can tell.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) fn is_asleep(&self) -> bool {
         let slot = self.slot.lock();
         slot.waiting.is_some() && slot.asleep && !slot.nudged

@@ -9,8 +9,8 @@
 
 use crate::key_ranges::KeyRanges;
 use crate::ssi::NodeId;
-use hashbrown::{DefaultHashBuilder, HashTable};
-use parking_lot::Mutex;
+use crate::sync::{HashBuilder, Mutex};
+use hashbrown::HashTable;
 use serin_storage::{KeyRange, TreeId};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 const SHARDS: usize = 64;
 /// Exact keys that one transaction may register before they are promoted to ranges.
-const KEYS_MAX: usize = 8192;
+const KEYS_MAX: usize = if cfg!(feature = "shuttle") { 5 } else { 8192 };
 
 struct KeyReaders {
     hash: u64,
@@ -31,7 +31,7 @@ struct KeyReaders {
 
 pub(crate) struct Sireads {
     shards: Box<[Mutex<HashTable<KeyReaders>>]>,
-    hasher: DefaultHashBuilder,
+    hasher: HashBuilder,
     ranges: KeyRanges<NodeId>,
 }
 
@@ -77,7 +77,7 @@ impl Default for Sireads {
     fn default() -> Sireads {
         Sireads {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: DefaultHashBuilder::default(),
+            hasher: HashBuilder::default(),
             ranges: KeyRanges::default(),
         }
     }
@@ -195,7 +195,7 @@ impl Sireads {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
 

@@ -69,14 +69,14 @@ use crate::lock_table::{HeldLock, LockObject};
 use crate::rules::{Rule, Rules};
 use crate::session::SessionHandle;
 use crate::siread::{ReadList, ReadSet, ReadSetSize, Sireads};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence};
 use crate::{Error, LockInfo, Result};
 use hashbrown::{HashMap, HashSet};
-use parking_lot::{Mutex, MutexGuard};
 use serin_storage::{KeyRange, Snapshot, Store, Timestamp, Tree, TreeId, WriterId};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Committed transactions kept for the sake of active ones. Above it the active transaction with the oldest snapshot,
@@ -255,12 +255,12 @@ impl Ssi {
 
     /// Whether a writer that is no SSI transaction may skip [`Ssi::wrote`].
     pub(crate) fn nobody_active(&self) -> bool {
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.active_count.load(Ordering::SeqCst) == 0
     }
     /// Asked by a serial read-only transaction after it took its snapshot (rule 8).
     pub(crate) fn no_pivots(&self) -> bool {
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.pivot_count.load(Ordering::SeqCst) == 0
     }
 
@@ -836,7 +836,7 @@ impl Ssi {
         });
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) fn node_count(&self) -> usize {
         self.graph.lock().nodes.len()
     }
@@ -959,6 +959,7 @@ impl Graph {
             tree: edge.and_then(|edge| edge.tree),
             relation: None,
             key: edge.filter(|edge| edge.tree.is_some()).map(|edge| edge.key.to_vec()),
+            object: crate::ConflictObject::Named,
             other: other.and_then(identity),
             other_pid: other.and_then(pid),
             // Of the other end nobody remembers by which of its statements it was.

@@ -15,7 +15,8 @@
 //! soft edges on top of that. The search with edges told apart costs a pass over the queue for each waiter, so it is made only
 //! once the cheap search has found something.
 
-use crate::conflict::ConflictStep;
+use crate::conflict::{ConflictObject, ConflictStep};
+use crate::key_ranges::point;
 use crate::lock_mode::{LockMode, ModeSet};
 use crate::lock_table::{LockObject, LockTable, ObjectRef, Owner};
 use crate::session::{SessionHandle, Waiting};
@@ -53,7 +54,7 @@ impl LockTable {
                     let session = blocker.session.id;
                     let visit = Visit { owner: blocker, parent: next, wait: Some(wait.clone()) };
                     if session == start.session.id {
-                        return Some(story(&visits, &visit));
+                        return Some(self.story(&visits, &visit));
                     }
                     if !visits.iter().any(|v| v.owner.session.id == session) {
                         visits.push(visit);
@@ -216,37 +217,54 @@ impl LockTable {
         pids.dedup();
         pids
     }
-}
 
-/// The steps from `start` to the visit that closes the cycle.
-fn story(visits: &[Visit], last: &Visit) -> Vec<ConflictStep> {
-    let mut steps = Vec::new();
-    let mut visit = last;
-    while let Some(wait) = &visit.wait {
-        let waiter = &visits[visit.parent].owner;
-        steps.push(step(waiter, wait, &visit.owner));
-        visit = &visits[visit.parent];
+    /// The steps from `start` to the visit that closes the cycle.
+    fn story(&self, visits: &[Visit], last: &Visit) -> Vec<ConflictStep> {
+        let mut steps = Vec::new();
+        let mut visit = last;
+        while let Some(wait) = &visit.wait {
+            let waiter = &visits[visit.parent].owner;
+            steps.push(self.step(waiter, wait, &visit.owner));
+            visit = &visits[visit.parent];
+        }
+        steps.reverse();
+        steps
     }
-    steps.reverse();
-    steps
-}
 
-fn step(waiter: &Owner, wait: &Waiting, blocker: &Owner) -> ConflictStep {
-    let (tree, relation, key) = match &wait.object {
-        LockObject::Relation(oid) => (None, Some(*oid), None),
-        LockObject::Key(tree, key) => (Some(*tree), None, Some(key.to_vec())),
-        LockObject::Range(tree, _) => (Some(*tree), None, None),
-        LockObject::Advisory(..) | LockObject::SerialToken => (None, None, None),
-    };
-    ConflictStep {
-        pid: waiter.session.pid,
-        transaction: waiter.id().unwrap_or(0),
-        action: wait.mode.waiting_action(),
-        tree,
-        relation,
-        key,
-        other: blocker.id(),
-        other_pid: Some(blocker.session.pid),
-        statement: waiter.session.statement(),
+    fn step(&self, waiter: &Owner, wait: &Waiting, blocker: &Owner) -> ConflictStep {
+        let mut step = ConflictStep {
+            pid: waiter.session.pid,
+            transaction: waiter.id().unwrap_or(0),
+            action: wait.mode.waiting_action(),
+            tree: None,
+            relation: None,
+            key: None,
+            object: ConflictObject::Named,
+            other: blocker.id(),
+            other_pid: Some(blocker.session.pid),
+            statement: waiter.session.statement(),
+        };
+        match &wait.object {
+            LockObject::Relation(oid) => step.relation = Some(*oid),
+            LockObject::Key(tree, key) => {
+                step.tree = Some(*tree);
+                step.key = Some(key.to_vec());
+            }
+            LockObject::Range(tree, id) => {
+                step.tree = Some(*tree);
+                // A gate is at one key; a range may be gone by now, and with it the deadlock.
+                let range = self.ranges.range(*tree, *id).or_else(|| self.gates.range(*tree, *id));
+                match range {
+                    Some(range) if point(&range).is_some() => step.key = point(&range).map(<[u8]>::to_vec),
+                    Some(range) => step.object = ConflictObject::Range(range),
+                    None => {}
+                }
+            }
+            LockObject::Advisory(class, object, kind) => {
+                step.object = ConflictObject::Advisory(*class, *object, *kind);
+            }
+            LockObject::SerialToken => step.object = ConflictObject::SerialToken,
+        }
+        step
     }
 }

@@ -164,7 +164,7 @@ impl Transaction {
                 let other = manager.registry.owner(conflict.writer.id());
                 let Some(other) = other else {
                     drop(shard);
-                    std::thread::yield_now();
+                    crate::sync::yield_now();
                     return Ok(Attempt::Waited);
                 };
                 if !locks.materialise(&mut shard, hash, object, &other, implied) {

@@ -17,8 +17,8 @@ pub struct Runtime {
     uncommitted: Mutex<HashMap<TreeId, Arc<Tree>>>,
     /// Sort runs go here; emptied at start.
     temporary: PathBuf,
-    /// Rows that went to another partition.
-    pub(crate) moved: crate::exec::targets::MovedRows,
+    /// Rows that went to another partition, or to another key.
+    pub(crate) moved: crate::exec::moved::MovedRows,
     activity: super::activity::Activity,
 }
 

@@ -51,27 +51,34 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
             _ => (target.table.clone(), None),
         };
         let shape = Shape::of(&table, rt.context)?;
-        let locked = rt
-            .context
-            .transaction
-            .borrow_mut()
-            .lock_row(&shape.tree, &key, target.strength, target.wait)
-            .map_err(|error| match error {
-                serin_txn::Error::LockNotAvailable(_) => Error::new(
-                    SqlState::LOCK_NOT_AVAILABLE,
-                    format!("could not obtain lock on row in relation \"{}\"", table.name),
-                ),
-                error => error.into(),
-            })?;
+        let moved = &rt.context.catalog.runtime().moved;
+        let explained = |error| match error {
+            serin_txn::Error::LockNotAvailable(_) => Error::new(
+                SqlState::LOCK_NOT_AVAILABLE,
+                format!("could not obtain lock on row in relation \"{}\"", table.name),
+            ),
+            error => moved.explain(error, &rt.context.transaction.borrow(), &shape.tree, &key).into(),
+        };
+        let locked =
+            rt.context.transaction.borrow_mut().lock_row(&shape.tree, &key, target.strength, target.wait);
+        let mut locked = locked.map_err(explained)?;
+        if let RowLock::Changed(None) = locked {
+            if table.is_partition() {
+                moved.check(shape.tree.id(), &key)?;
+            }
+            let followed = moved.follow(
+                &mut rt.context.transaction.borrow_mut(),
+                &shape.tree,
+                &key,
+                target.strength,
+                target.wait,
+            );
+            locked = RowLock::Changed(followed.map_err(explained)?.map(|(_, value)| value));
+        }
         match locked {
             RowLock::Unchanged => {}
             RowLock::Skipped => return Ok(Locked::Gone),
-            RowLock::Changed(None) => {
-                if table.is_partition() {
-                    rt.context.catalog.runtime().moved.check(shape.tree.id(), &key)?;
-                }
-                return Ok(Locked::Gone);
-            }
+            RowLock::Changed(None) => return Ok(Locked::Gone),
             RowLock::Changed(Some(value)) => {
                 let new = shape.decode_row(&value)?;
                 let row = changed.get_or_insert_with(|| batch.row(row));

@@ -15,6 +15,7 @@ use crate::plan::logical::ModifyKind;
 use crate::plan::node;
 use crate::types::Datum;
 use serin_txn::{RowLock, WaitPolicy};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub struct Merger {
@@ -72,8 +73,9 @@ impl Merger {
         rt: &Runtime<'_>,
     ) -> Result<Option<bool>> {
         let modify = self.modify.clone();
-        // The row's latest version, once it is locked.
+        // The row's latest version, once it is locked, and its key.
         let mut locked: Option<Vec<Datum>> = None;
+        let mut key = Cow::Borrowed(key);
         loop {
             let mut chosen = None;
             for clause in merge.clauses.iter().filter(|clause| clause.matched) {
@@ -104,17 +106,24 @@ impl Merger {
             let current = match locked.take() {
                 Some(current) => current,
                 None => {
-                    let lock = rt.context.transaction.borrow_mut().lock_row(
-                        &changer.shape.tree,
-                        key,
-                        changer.lock_mode,
-                        WaitPolicy::Block,
-                    )?;
+                    let mut lock = {
+                        let mut transaction = rt.context.transaction.borrow_mut();
+                        let tree = &changer.shape.tree;
+                        let moved = &rt.context.catalog.runtime().moved;
+                        transaction
+                            .lock_row(tree, &key, changer.lock_mode, WaitPolicy::Block)
+                            .map_err(|error| moved.explain(error, &transaction, tree, &key))?
+                    };
+                    if let RowLock::Changed(None) = lock
+                        && let Some((now_at, value)) = changer.gone(&key, rt)?
+                    {
+                        lock = RowLock::Changed(Some(value));
+                        key = Cow::Owned(now_at);
+                    }
                     match lock {
                         RowLock::Unchanged => changer.shape.decode_row(old)?,
                         RowLock::Skipped => return Err(twice()),
                         RowLock::Changed(None) => {
-                            changer.gone(key, rt)?;
                             for (place, _) in &modify.columns {
                                 input[*place] = Datum::Null;
                             }
@@ -137,7 +146,7 @@ impl Merger {
                     }
                 }
             };
-            let applied = changer.apply(key, current, input, rt)?.is_some();
+            let applied = changer.apply(&key, current, input, rt)?.is_some();
             let from = changer.modify.table.oid;
             return match (changer.moved.take(), &mut self.targets) {
                 (Some(moved), Some(targets)) => {

@@ -20,6 +20,7 @@ mod key_index;
 mod lock;
 pub(crate) mod merge;
 pub(crate) mod modify;
+pub(crate) mod moved;
 mod operator;
 mod rescan_join;
 pub(crate) mod routine;

@@ -30,6 +30,7 @@ use crate::table::partition::{Places, carried};
 use crate::table::runs::RunLoader;
 use crate::table::{Arbiter, InsertOutcome, Shape, TableWriter};
 use crate::types::{Datum, Oid, Type};
+use serin_storage::Value;
 use serin_txn::{Isolation, RowLock, RowLockMode, WaitPolicy};
 use std::sync::Arc;
 
@@ -227,17 +228,9 @@ impl Changer {
         };
         let lock = |mode| {
             let mut transaction = rt.context.transaction.borrow_mut();
-            transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block).map_err(
-                |error| match error {
-                    // What looks like a deletion is an update if the row is in another partition.
-                    serin_txn::Error::ConcurrentUpdate { deleted: true, conflict }
-                        if self.modify.table.is_partition() && self.gone(key, rt).is_err() =>
-                    {
-                        serin_txn::Error::ConcurrentUpdate { deleted: false, conflict }
-                    }
-                    error => error,
-                },
-            )
+            let locked = transaction.lock_row(&self.shape.tree, key, mode, WaitPolicy::Block);
+            let moved = &rt.context.catalog.runtime().moved;
+            locked.map_err(|error| moved.explain(error, &transaction, &self.shape.tree, key))
         };
         let mut locked = lock(mode)?;
         if mode != self.lock_mode && matches!(locked, RowLock::Changed(_)) {
@@ -255,16 +248,21 @@ impl Changer {
             }
             RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
             RowLock::Skipped => Ok(None),
-            RowLock::Changed(None) => self.gone(key, rt).map(|()| None),
+            RowLock::Changed(None) => match self.gone(key, rt)? {
+                Some((key, value)) => self.change_latest(&key, &value, input, rt),
+                None => Ok(None),
+            },
         }
     }
 
-    /// A row that was to be changed has been deleted, or moved to another partition.
-    pub fn gone(&self, key: &[u8], rt: &Runtime<'_>) -> Result<()> {
-        match self.modify.table.is_partition() {
-            true => rt.context.catalog.runtime().moved.check(self.shape.tree.id(), key),
-            false => Ok(()),
+    /// A row that was to be changed has been deleted, or moved: answers it as it is where it is now, locked.
+    pub fn gone(&self, key: &[u8], rt: &Runtime<'_>) -> Result<Option<(Vec<u8>, Value)>> {
+        let moved = &rt.context.catalog.runtime().moved;
+        if self.modify.table.is_partition() {
+            moved.check(self.shape.tree.id(), key)?;
         }
+        let mut transaction = rt.context.transaction.borrow_mut();
+        Ok(moved.follow(&mut transaction, &self.shape.tree, key, self.lock_mode, WaitPolicy::Block)?)
     }
 
     /// Deletes a row that goes to another partition; false if a trigger keeps it.
@@ -272,7 +270,7 @@ impl Changer {
         if self.before_change(Event::Delete, &moved.key, &moved.old, None, rt)?.is_none() {
             return Ok(false);
         }
-        rt.context.catalog.runtime().moved.add(self.shape.tree.id(), &moved.key);
+        rt.context.catalog.runtime().moved.to_partition(self.shape.tree.id(), &moved.key);
         self.writer.delete(&moved.key, &moved.old, rt.context)?;
         if let Some(watcher) = &mut self.watcher {
             watcher.moved(&moved.old, &moved.new, rt);

@@ -98,8 +98,13 @@ fn change(point: &Point, modify: &Arc<node::Modify>, wait: WaitPolicy, rt: &Runt
         }
         bytes = Some(read);
     }
-    let locked =
-        rt.context.transaction.borrow_mut().request_row(&shape.tree, &key, changer.lock_mode, wait)?;
+    let locked = {
+        let mut transaction = rt.context.transaction.borrow_mut();
+        let moved = &rt.context.catalog.runtime().moved;
+        transaction
+            .request_row(&shape.tree, &key, changer.lock_mode, wait)
+            .map_err(|error| moved.explain(error, &transaction, &shape.tree, &key))?
+    };
     let Some(locked) = locked else { return Ok(Answer::Queued) };
     if point.filter.is_empty() {
         count(&shape);
@@ -120,6 +125,7 @@ fn change(point: &Point, modify: &Arc<node::Modify>, wait: WaitPolicy, rt: &Runt
             changer.change_latest(&key, &latest, &mut input, rt)?
         }
         RowLock::Skipped => return nothing(),
+        // If it has another key now, it isn't the row that was asked for any more.
         RowLock::Changed(None) => {
             changer.gone(&key, rt)?;
             return nothing();

@@ -7,23 +7,18 @@
 //! # Rows that move
 //!
 //! An UPDATE that leaves a row outside of its partition's bounds deletes it there and inserts it where it belongs, with the triggers of both
-//! (as in PostgreSQL). Whoever waits for the old row meanwhile finds it gone, and must not take it for deleted:
-//! the rows that moved are remembered in the process ([`MovedRows`]), and who meets one gets 40001, "tuple to be locked was already moved to
-//! another partition due to concurrent update". It is remembered when it happens, not when it is committed: if the transaction rolls back the row is
-//! there, and nobody asks. At worst (the row is deleted later, while somebody waits) a serialization failure is reported that need not be one.
+//! (as in PostgreSQL). Whoever waits for the old row meanwhile finds it gone, and must not take it for deleted (`moved.rs`).
 
 use super::modify::{Changer, Moved};
 use super::runtime::Runtime;
 use crate::catalog::{Relation, Table};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result};
 use crate::plan::logical::ModifyKind;
 use crate::plan::node;
 use crate::table::TableWriter;
 use crate::table::partition::{Places, Routing, carried, place, places};
 use crate::types::{Datum, Oid};
-use parking_lot::Mutex;
-use serin_storage::TreeId;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Finds the partition for a row of a partitioned table.
@@ -373,47 +368,5 @@ impl Inserter {
         self.named.end(rt);
         super::constraint::finish(rt)?;
         super::trigger::fire_after(rt)
-    }
-}
-
-// ---- rows that moved ----
-
-/// Rows remembered at most; the oldest go first, and who waits for one of those takes it for deleted.
-const MOVED_MAX: usize = 16_384;
-
-#[derive(Default)]
-pub struct MovedRows(Mutex<Moves>);
-
-type Place = (TreeId, Box<[u8]>);
-
-#[derive(Default)]
-struct Moves {
-    known: HashSet<Place>,
-    order: VecDeque<Place>,
-}
-
-impl MovedRows {
-    pub fn add(&self, tree: TreeId, key: &[u8]) {
-        let place: Place = (tree, key.into());
-        let mut moves = self.0.lock();
-        if !moves.known.insert(place.clone()) {
-            return;
-        }
-        moves.order.push_back(place);
-        if moves.order.len() > MOVED_MAX
-            && let Some(oldest) = moves.order.pop_front()
-        {
-            moves.known.remove(&oldest);
-        }
-    }
-
-    /// For a row that turned out to be gone: 40001 if it has moved.
-    pub fn check(&self, tree: TreeId, key: &[u8]) -> Result<()> {
-        let moves = self.0.lock();
-        if moves.known.is_empty() || !moves.known.contains(&(tree, key.into())) {
-            return Ok(());
-        }
-        let message = "tuple to be locked was already moved to another partition due to concurrent update";
-        Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))
     }
 }

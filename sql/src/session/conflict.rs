@@ -7,8 +7,9 @@ use crate::error::{Error, SqlState};
 use crate::functions::EvalContext;
 use crate::table::key::{self, KeyOrder};
 use crate::types::{Datum, Oid, Repr, Type};
-use serin_storage::TreeId;
-use serin_txn::{Conflict, ConflictKind, ConflictStep};
+use serin_storage::{KeyRange, TreeId};
+use serin_txn::{Conflict, ConflictKind, ConflictObject, ConflictStep};
+use std::ops::Bound;
 
 impl Session {
     /// An error of the transaction layer, explained with this session's catalog.
@@ -76,7 +77,9 @@ fn describe_step(
     catalog: &Catalog,
     eval: &EvalContext<'_>,
 ) -> String {
-    let mut line = format!("Process {} (transaction {}) {}", step.pid, step.transaction, step.action);
+    // A transaction that has locked, and written nothing, has no number.
+    let numbered = |id: u64| if id == 0 { String::new() } else { format!(" (transaction {id})") };
+    let mut line = format!("Process {}{} {}", step.pid, numbered(step.transaction), step.action);
     if let Some(what) = object(step, catalog, eval) {
         line.push(' ');
         line.push_str(&what);
@@ -84,11 +87,10 @@ fn describe_step(
     if kind == ConflictKind::Dependencies {
         if let (Some(other), Some(pid)) = (step.other, step.other_pid) {
             let did = if step.action == "read" { "overwritten by" } else { "read before by" };
-            line.push_str(&format!(", {did} process {pid} (transaction {other})"));
+            line.push_str(&format!(", {did} process {pid}{}", numbered(other)));
         }
     } else if let Some(other) = step.other_pid {
-        let transaction = step.other.map_or_else(String::new, |other| format!(" (transaction {other})"));
-        line.push_str(&format!("; blocked by process {other}{transaction}"));
+        line.push_str(&format!("; blocked by process {other}{}", numbered(step.other.unwrap_or(0))));
     } else if let Some(other) = step.other {
         line.push_str(&format!(", written by transaction {other} after this one's snapshot"));
     }
@@ -104,6 +106,16 @@ fn object(step: &ConflictStep, catalog: &Catalog, eval: &EvalContext<'_>) -> Opt
         && let Some((table, index)) = find_tree(catalog, tree)
     {
         let key = step.key.as_deref().and_then(|key| describe_key(table, index, key, eval));
+        if let ConflictObject::Range(range) = &step.object {
+            let keys = describe_range(table, index, range, eval);
+            return Some(match index {
+                None => format!("{keys} of relation \"{}\"", table.name),
+                Some(index) => {
+                    let name = &table.indexes[index].name;
+                    format!("{keys} of index \"{name}\" of relation \"{}\"", table.name)
+                }
+            });
+        }
         return Some(match (index, key) {
             (None, Some(key)) => format!("row {key} of relation \"{}\"", table.name),
             (None, None) => format!("relation \"{}\"", table.name),
@@ -116,10 +128,39 @@ fn object(step: &ConflictStep, catalog: &Catalog, eval: &EvalContext<'_>) -> Opt
             }
         });
     }
+    match step.object {
+        ConflictObject::Advisory(class, object, kind) => {
+            return Some(format!("advisory lock [{class},{object},{kind}]"));
+        }
+        ConflictObject::SerialToken => return Some("the token of serial execution".to_owned()),
+        ConflictObject::Named | ConflictObject::Range(_) => {}
+    }
     step.relation.map(|relation| match relation_name(catalog, relation) {
         Some(name) => format!("relation \"{name}\""),
         None => format!("relation {relation}"),
     })
+}
+
+/// `keys from (id)=(1) to (id)=(3)`, as far as the bounds can be read.
+pub(crate) fn describe_range(
+    table: &Table,
+    index: Option<usize>,
+    range: &KeyRange,
+    eval: &EvalContext<'_>,
+) -> String {
+    let bound = |bound: &Bound<Vec<u8>>, included: &str, excluded: &str| {
+        let (word, key) = match bound {
+            Bound::Included(key) => (included, key),
+            // Nulls sort behind everything that the scan asked for.
+            Bound::Excluded(key) if key.first() != Some(&key::VALUE_TAG) => return String::new(),
+            Bound::Excluded(key) => (excluded, key),
+            Bound::Unbounded => return String::new(),
+        };
+        describe_key(table, index, key, eval).map_or_else(String::new, |key| format!(" {word} {key}"))
+    };
+    let start = bound(&range.start, "from", "after");
+    let end = bound(&range.end, "to", "before");
+    if start.is_empty() && end.is_empty() { "keys".to_owned() } else { format!("keys{start}{end}") }
 }
 
 fn relation_name(catalog: &Catalog, oid: Oid) -> Option<String> {

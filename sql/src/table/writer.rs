@@ -279,6 +279,8 @@ impl TableWriter {
             let mut transaction = context.transaction.borrow_mut();
             transaction.delete(&shape.tree, key)?;
             if let Inserted::Done = transaction.insert(&shape.tree, &new_key, &self.row)? {
+                let moved = &context.catalog.runtime().moved;
+                moved.to_key(shape.tree.id(), key, &new_key, &self.row, transaction.id());
                 drop(transaction);
                 return self.update_entries(key, &new_key, old, new, context);
             }

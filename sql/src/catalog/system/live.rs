@@ -6,9 +6,9 @@ use super::relations::{Producer, Rows, boolean, oid, optional, text};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::functions::system::lsn_text;
-use crate::session::conflict::{describe_key, find_tree};
+use crate::session::conflict::{describe_key, describe_range, find_tree};
 use crate::types::{ArrayValue, Datum, Oid, Type};
-use serin_txn::{Conflict, ConflictKind, Isolation, Mode, PastConflict};
+use serin_txn::{Conflict, ConflictKind, ConflictObject, Isolation, Mode, PastConflict};
 use std::sync::Arc;
 
 /// A row of pg_prepared_statements.
@@ -230,6 +230,10 @@ fn serin_conflicts(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             let index = found.and_then(|(table, index)| Some(&table.indexes[index?].name));
             let key = match (found, &step.key) {
                 (Some((table, index)), Some(key)) => describe_key(table, index, key, context),
+                (Some((table, index)), None) => match &step.object {
+                    ConflictObject::Range(range) => Some(describe_range(table, index, range, context)),
+                    _ => None,
+                },
                 _ => None,
             };
             rows.push([
