@@ -10,6 +10,8 @@ use serin_sql::{
 };
 use serin_storage::Timestamp;
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
 
 pub trait Backend: Send + Sync + 'static {
     type Session: BackendSession;
@@ -51,6 +53,8 @@ pub trait BackendSession: Send + 'static {
     ) -> Result<()>;
     fn describe_portal(&mut self, portal: &str) -> Result<(Option<&[Field]>, &[Format])>;
     fn execute(&mut self, portal: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress>;
+    /// After `Progress::Waiting`: None when the portal is to be executed again; otherwise the time to ask again at the latest.
+    fn poll_wait(&mut self, waker: &Waker) -> Option<Instant>;
     fn close_statement(&mut self, name: &str);
     fn close_portal(&mut self, name: &str);
     fn sync(&mut self, out: &mut dyn Output) -> Result<()>;
@@ -76,7 +80,9 @@ impl Backend for Sql {
         self.0.is_member(user, role)
     }
     fn connect(&self, startup: Startup) -> Result<Session> {
-        self.0.connect(startup)
+        let mut session = self.0.connect(startup)?;
+        session.may_wait_outside();
+        Ok(session)
     }
     fn cancel(&self, pid: i32, secret: i32) {
         self.0.cancel(pid, secret)
@@ -143,6 +149,9 @@ impl BackendSession for Session {
     }
     fn execute(&mut self, portal: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         self.execute(portal, max_rows, out)
+    }
+    fn poll_wait(&mut self, waker: &Waker) -> Option<Instant> {
+        self.poll_wait(waker)
     }
     fn close_statement(&mut self, name: &str) {
         self.close_statement(name)

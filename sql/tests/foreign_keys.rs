@@ -1,59 +1,11 @@
 //! Sessions that insert, move and delete referenced and referencing rows at once, in every mode and level: whatever fails may fail, but at the
 //! end no row may reference another that is not there, and no key of a deferrable unique constraint may be there twice.
 
-use serin_sql::column::Batch;
-use serin_sql::types::{RenderSettings, format_datum};
-use serin_sql::{Engine, Error, Field, Format, Output, Progress, Result, Session, Startup};
-use serin_storage::{Store, StoreOptions};
+mod common;
+
+use common::{connect, engine, run};
+use serin_sql::{Engine, Error};
 use std::sync::Arc;
-
-#[derive(Default)]
-struct Rows(Vec<String>);
-
-impl Output for Rows {
-    fn row_description(&mut self, _: &[Field]) {}
-    fn rows(&mut self, batch: &Batch, fields: &[Field], _: &[Format], render: &RenderSettings) -> Result<()> {
-        for row in 0..batch.rows {
-            let values = batch.row(row);
-            let shown =
-                values.iter().zip(fields).map(|(value, field)| format_datum(value, field.data_type, render));
-            self.0.push(shown.collect::<Vec<_>>().join("|"));
-        }
-        Ok(())
-    }
-    fn copy_data(&mut self, _: &[u8]) {}
-    fn notice(&mut self, _: Error) {}
-    fn parameter_status(&mut self, _: &str, _: &str) {}
-    fn buffered_bytes(&self) -> usize {
-        0
-    }
-}
-
-fn run(session: &mut Session, sql: &str) -> Result<Vec<String>> {
-    let mut out = Rows::default();
-    let result: Result<()> = (|| {
-        let parsed = session.parse(sql)?;
-        for index in 0..parsed.len() {
-            session.start_simple(&parsed, index, &mut out)?;
-            while !matches!(session.execute("", 0, &mut out)?, Progress::Complete(_)) {}
-        }
-        Ok(())
-    })();
-    let synced = session.sync(&mut out);
-    result?;
-    synced?;
-    Ok(out.0)
-}
-
-fn connect(engine: &Arc<Engine>) -> Session {
-    let startup = Startup {
-        user: "postgres".into(),
-        database: "postgres".into(),
-        parameters: Vec::new(),
-        client_address: None,
-    };
-    engine.connect(startup).unwrap()
-}
 
 /// xorshift: the same histories for the same seed, as far as threads allow.
 struct Random(u64);
@@ -126,9 +78,7 @@ fn history(engine: &Arc<Engine>, seed: u64, levels: &[&str]) -> u64 {
 }
 
 fn check(mode: &str, levels: &[&str], indexed: bool) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(StoreOptions::new(&dir.path().join("data"))).unwrap();
-    let engine = Engine::open(store, &[("concurrency_mode".into(), mode.into())]).unwrap();
+    let (_dir, engine) = engine(&[("concurrency_mode".into(), mode.into())]);
     let mut session = connect(&engine);
     let actions = "on delete cascade on update cascade";
     run(
@@ -158,7 +108,7 @@ fn check(mode: &str, levels: &[&str], indexed: bool) {
         "select c from by_code where c is not null and not exists (select from parent where code = c)",
         "select n from slot group by n having count(*) > 1",
     ] {
-        assert_eq!(run(&mut session, query).unwrap(), Vec::<String>::new(), "{mode} {levels:?}: {query}");
+        assert_eq!(run(&mut session, query).unwrap().1, Vec::<String>::new(), "{mode} {levels:?}: {query}");
     }
 }
 

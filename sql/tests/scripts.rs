@@ -88,7 +88,7 @@ fn run_message(session: &mut Session, sql: &str, copy_in: &[u8], out: &mut Recor
                     break;
                 }
                 Progress::EmptyQuery | Progress::Suspended => break,
-                Progress::Paused | Progress::CopyOut { .. } => {}
+                Progress::Paused | Progress::Waiting | Progress::CopyOut { .. } => {}
             }
         }
     }

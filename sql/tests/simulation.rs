@@ -88,7 +88,7 @@ fn run(session: &mut Session, sql: &str, copy_in: &[u8]) -> (serin_sql::Result<R
                         session.copy_in_done(&mut rows)?;
                         break;
                     }
-                    Progress::Paused | Progress::CopyOut { .. } => {}
+                    Progress::Paused | Progress::Waiting | Progress::CopyOut { .. } => {}
                 }
             }
         }

@@ -57,7 +57,7 @@
 use crate::conflict::{ConflictKind, ConflictLog};
 use crate::key_ranges::KeyRanges;
 use crate::lock_mode::{LockMode, ModeSet};
-use crate::session::{SessionHandle, Waiting, Woken};
+use crate::session::{Left, Patience, SessionHandle, Waiting, Woken};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, HashBuilder, Mutex, MutexGuard};
 use crate::{Conflict, Error, LockInfo, Result, WaitPolicy};
 use hashbrown::HashTable;
@@ -67,6 +67,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 const SHARDS: usize = 64;
@@ -350,6 +351,8 @@ pub(crate) enum Acquired {
     Now,
     /// Only for `NoWait` and `SkipLocked`.
     Refused,
+    /// Only for `Queue`: not yet.
+    Queued,
 }
 
 /// Where a request joins the queue.
@@ -442,7 +445,7 @@ impl LockTable {
                 return Ok(Requested::Held);
             }
             if !queue.grantable(owner, mode) {
-                if policy != WaitPolicy::Block {
+                if policy.refuses() {
                     return Ok(Requested::Refused);
                 }
                 return Ok(Requested::Queued(self.enqueue(shard, hash, object, owner, mode, Place::Back)));
@@ -497,10 +500,7 @@ impl LockTable {
             Requested::Held => Ok(Acquired::Before),
             Requested::Granted => Ok(Acquired::Now),
             Requested::Refused => Ok(Acquired::Refused),
-            Requested::Queued(ticket) => {
-                self.wait(owner, hash, object, ticket)?;
-                Ok(Acquired::Now)
-            }
+            Requested::Queued(ticket) => self.await_grant(owner, hash, object, ticket, policy),
         }
     }
 
@@ -651,6 +651,7 @@ impl LockTable {
     /// Releases what `owner` acquired from `position` on (rollback to a savepoint), newest first. The serial token
     /// belongs to the transaction as a whole and stays.
     pub(crate) fn release_from(&self, owner: &Arc<Owner>, position: usize) {
+        self.abandon(owner);
         let locks = {
             let mut held = owner.held.lock();
             let from = position.min(held.locks.len());
@@ -668,6 +669,7 @@ impl LockTable {
 
     /// Rule 5. The transaction is over: everything goes, and nothing more can be materialised for it.
     pub(crate) fn finish(&self, owner: &Arc<Owner>) {
+        self.abandon(owner);
         let (locks, materialised) = {
             let mut held = owner.held.lock();
             held.finished = true;
@@ -722,49 +724,103 @@ impl LockTable {
     // ---- waiting ----
 
     /// Waits for a queued request: until it is granted, the session is interrupted, `lock_timeout`, or a deadlock of
-    /// which this request is the last link. On an error the request is withdrawn.
-    pub(crate) fn wait(
+    /// which this request is the last link. On an error the request is withdrawn. By `Queue` all of that but the first look for a
+    /// deadlock is left to [`LockTable::poll_wait`].
+    pub(crate) fn await_grant(
         &self,
         owner: &Arc<Owner>,
         hash: u64,
         object: ObjectRef<'_>,
         ticket: u64,
-    ) -> Result<()> {
+        policy: WaitPolicy,
+    ) -> Result<Acquired> {
         self.wait_count.fetch_add(1, Ordering::Relaxed);
         self.check_deadlock(owner, hash, object, ticket)?;
+        let mut patience = Patience::begin(&owner.session);
+        if policy == WaitPolicy::Queue {
+            let object = object.to_owned();
+            owner.session.leave(Left { owner: owner.clone(), hash, object, ticket, patience });
+            return Ok(Acquired::Queued);
+        }
         let mut outcome = Ok(());
-        self.blocking.run(&mut || outcome = self.wait_blocked(owner, hash, object, ticket));
-        outcome
+        self.blocking.run(&mut || outcome = self.wait_blocked(owner, hash, object, ticket, &mut patience));
+        outcome.map(|()| Acquired::Now)
     }
 
-    fn wait_blocked(&self, owner: &Arc<Owner>, hash: u64, object: ObjectRef<'_>, ticket: u64) -> Result<()> {
-        let session = &owner.session;
-        let started = Instant::now();
-        let timeout_at = session.lock_timeout().map(|timeout| started + timeout);
-        let mut check_at = started + session.deadlock_timeout();
+    /// Looks after the request that the session has left in a queue, if any. None: it waits for nothing any more. Otherwise when to ask again,
+    /// unless `waker` is woken before. On an error the request is withdrawn.
+    pub(crate) fn poll_wait(&self, session: &SessionHandle, waker: &Waker) -> Result<Option<Instant>> {
+        let Some(mut left) = session.take_left() else { return Ok(None) };
         loop {
-            if session.interrupted() {
-                return self.withdraw(owner, hash, object, ticket, Error::Interrupted);
+            let looked =
+                self.look(&left.owner, left.hash, left.object.as_ref(), left.ticket, &mut left.patience)?;
+            let Some(wake_at) = looked else { return Ok(None) };
+            match session.poll_grant(waker) {
+                Poll::Ready(Woken::Granted) => return Ok(None),
+                Poll::Ready(Woken::Look) => {}
+                Poll::Pending => {
+                    session.leave(left);
+                    return Ok(Some(wake_at));
+                }
             }
-            let now = Instant::now();
-            if timeout_at.is_some_and(|at| now >= at) {
-                return self.withdraw(owner, hash, object, ticket, Error::LockTimeout);
-            }
-            if now >= check_at {
-                self.check_deadlock(owner, hash, object, ticket)?;
-                check_at = now + session.deadlock_timeout();
-            }
-            let mut wake_at = timeout_at.map_or(check_at, |at| at.min(check_at));
-            if object == ObjectRef::SerialToken
-                && let Some(patience) = self.doom_idle_token_holder(hash)
-            {
-                wake_at = wake_at.min(now + patience);
-            }
-            match session.wait_for_grant(wake_at) {
+        }
+    }
+
+    /// The transaction, or its part since a savepoint, ends without having come back for the request it left.
+    fn abandon(&self, owner: &Arc<Owner>) {
+        if let Some(left) = owner.session.take_left() {
+            // Granted meanwhile, it is among the locks that are released next.
+            let _ =
+                self.withdraw(&left.owner, left.hash, left.object.as_ref(), left.ticket, Error::Interrupted);
+        }
+    }
+
+    fn wait_blocked(
+        &self,
+        owner: &Arc<Owner>,
+        hash: u64,
+        object: ObjectRef<'_>,
+        ticket: u64,
+        patience: &mut Patience,
+    ) -> Result<()> {
+        while let Some(wake_at) = self.look(owner, hash, object, ticket, patience)? {
+            match owner.session.wait_for_grant(wake_at) {
                 Woken::Granted => return Ok(()),
                 Woken::Look => {}
             }
         }
+        Ok(())
+    }
+
+    /// A waiter looks around: what of its own is due? When to look again; None if the lock was granted as it gave up.
+    fn look(
+        &self,
+        owner: &Arc<Owner>,
+        hash: u64,
+        object: ObjectRef<'_>,
+        ticket: u64,
+        patience: &mut Patience,
+    ) -> Result<Option<Instant>> {
+        let session = &owner.session;
+        let give_up = |error| self.withdraw(owner, hash, object, ticket, error).map(|()| None);
+        if session.interrupted() {
+            return give_up(Error::Interrupted);
+        }
+        let now = Instant::now();
+        if patience.timeout_at.is_some_and(|at| now >= at) {
+            return give_up(Error::LockTimeout);
+        }
+        if now >= patience.check_at {
+            self.check_deadlock(owner, hash, object, ticket)?;
+            patience.check_at = now + session.deadlock_timeout();
+        }
+        let mut wake_at = patience.timeout_at.map_or(patience.check_at, |at| at.min(patience.check_at));
+        if object == ObjectRef::SerialToken
+            && let Some(patience) = self.doom_idle_token_holder(hash)
+        {
+            wake_at = wake_at.min(now + patience);
+        }
+        Ok(Some(wake_at))
     }
 
     /// Leaves the queue with `error`, unless the lock was granted in the meantime.

@@ -13,6 +13,8 @@ use hashbrown::HashMap;
 use serin_storage::{Blocking, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Instant;
 
 /// Owns the lock table, the SSI graph and the serial token over one store.
 pub struct TransactionManager {
@@ -109,6 +111,12 @@ impl TransactionManager {
     /// Of the waiting session: kind and name for `pg_stat_activity.wait_event_type/wait_event`.
     pub fn wait_event(&self, pid: i32) -> Option<(&'static str, &'static str)> {
         self.locks.wait_event(pid)
+    }
+    /// Looks after the request that the session left in a queue (`WaitPolicy::Queue`), if any. None: go on, it was granted. Otherwise ask
+    /// again when `waker` is woken, or at the latest then: somebody else's grant wakes, but timeouts and the look for
+    /// deadlocks are the waiter's own. On an error the request is withdrawn; the transaction has failed as if it had blocked.
+    pub fn poll_wait(&self, session: &SessionHandle, waker: &Waker) -> crate::Result<Option<Instant>> {
+        self.locks.poll_wait(session, waker)
     }
     /// The most recent aborts, newest last.
     pub fn recent_conflicts(&self) -> Vec<PastConflict> {

@@ -51,6 +51,15 @@ pub enum WaitPolicy {
     NoWait,
     /// `RowLock::Skipped` instead of waiting.
     SkipLocked,
+    /// Asks, and leaves the request in the queue: the wait is the caller's ([`TransactionManager::poll_wait`](crate::TransactionManager::poll_wait)).
+    Queue,
+}
+
+impl WaitPolicy {
+    /// Who can't have the lock at once does without.
+    pub(crate) fn refuses(self) -> bool {
+        matches!(self, WaitPolicy::NoWait | WaitPolicy::SkipLocked)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -51,7 +51,7 @@
 use crate::lock_table::{Acquired, LockObject, ObjectRef};
 use crate::ssi::Participant;
 use crate::two_phase::TwoPhase;
-use crate::{Error, Isolation, Mode, Result, Running, Transaction};
+use crate::{Error, Isolation, Mode, Result, Running, Transaction, WaitPolicy};
 use serin_storage::{KeyRange, ReadObserver, Snapshot, Timestamp, Tree, WriterId, WriterState};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -115,8 +115,8 @@ impl ReadObserver for Observations {
 }
 
 impl Transaction {
-    /// The protocol is chosen when the first statement starts.
-    pub(crate) fn begin_protocol(&mut self) -> Result<()> {
+    /// The protocol is chosen when the first statement starts. False: by `WaitPolicy::Queue` a request was left in a queue.
+    pub(crate) fn begin_protocol(&mut self, wait: WaitPolicy) -> Result<bool> {
         let options = &self.options;
         options.session.set_running(Some(Running {
             mode: options.mode,
@@ -133,9 +133,9 @@ impl Transaction {
             (Mode::Ssi, Isolation::Serializable) => self.begin_ssi()?,
             (Mode::TwoPhase, _) => self.begin_two_phase(),
             (Mode::Serial, _) if options.read_only => self.begin_serial_read_only()?,
-            (Mode::Serial, _) => self.begin_serial()?,
+            (Mode::Serial, _) => return self.begin_serial(wait),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a snapshot that covers the session's own last commit, even where the client sent this transaction before

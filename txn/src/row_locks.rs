@@ -18,16 +18,35 @@ impl Transaction {
         mode: RowLockMode,
         wait: WaitPolicy,
     ) -> Result<RowLock> {
+        debug_assert!(wait != WaitPolicy::Queue, "that is for `request_row`");
+        let locked = self.request_row(tree, key, mode, wait)?;
+        Ok(locked.expect("only by `Queue` a request stays behind"))
+    }
+
+    /// As [`Transaction::lock_row`]; None: by `WaitPolicy::Queue` the request was left in the queue, and once
+    /// [`TransactionManager::poll_wait`](crate::TransactionManager::poll_wait) has seen it granted, ask again.
+    pub fn request_row(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        mode: RowLockMode,
+        wait: WaitPolicy,
+    ) -> Result<Option<RowLock>> {
         self.before_operation()?;
         // Whoever locks rows means to write: through the serial gate first, or a serial transaction that meets the row
         // would wait for someone who waits for its token.
         self.ensure_writing()?;
-        if self.lock_key(tree, key, mode.into(), wait)? == Acquired::Refused {
-            return match wait {
-                WaitPolicy::SkipLocked => Ok(RowLock::Skipped),
-                _ => Err(refused(key_object(tree, key))),
-            };
+        match self.lock_key(tree, key, mode.into(), wait)? {
+            Acquired::Queued => return Ok(None),
+            Acquired::Refused if wait == WaitPolicy::SkipLocked => return Ok(Some(RowLock::Skipped)),
+            Acquired::Refused => return Err(refused(key_object(tree, key))),
+            Acquired::Before | Acquired::Now => {}
         }
+        self.judge_locked(tree, key, mode).map(Some)
+    }
+
+    /// Whether the locked row is still the one that the statement has read.
+    fn judge_locked(&mut self, tree: &Arc<Tree>, key: &[u8], mode: RowLockMode) -> Result<RowLock> {
         let snapshot = self.snapshot_timestamp();
         let (at, exists) = match tree.head(key)? {
             Head::Base { exists } => match self.changed_in_base(tree, key)? {
@@ -163,7 +182,7 @@ impl Transaction {
         let locks = &manager.locks;
         let object = key_object(tree, key);
         let acquired = locks.acquire(&owner, object, mode, wait)?;
-        if acquired == Acquired::Refused {
+        if matches!(acquired, Acquired::Refused | Acquired::Queued) {
             return Ok(acquired);
         }
         let hash = locks.hash(object);
@@ -173,7 +192,7 @@ impl Transaction {
             if Some(writer.id()) == self.own_id() || !ModeSet::from(implied).conflicts_with(mode) {
                 return Ok(acquired);
             }
-            if wait != WaitPolicy::Block {
+            if wait.refuses() {
                 if acquired == Acquired::Now {
                     locks.release(&owner, object, mode);
                 }
@@ -197,7 +216,9 @@ impl Transaction {
                 }
                 locks.give_way(&mut shard, hash, object, &owner, mode)
             };
-            locks.wait(&owner, hash, object, ticket)?;
+            if locks.await_grant(&owner, hash, object, ticket, wait)? == Acquired::Queued {
+                return Ok(Acquired::Queued);
+            }
         }
     }
 

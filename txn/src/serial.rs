@@ -20,15 +20,15 @@
 //! the token passes on only then.
 
 use crate::lock_mode::LockMode;
-use crate::lock_table::ObjectRef;
+use crate::lock_table::{Acquired, ObjectRef};
 use crate::protocol::Protocol;
 use crate::rules::Rule;
 use crate::{Result, Transaction, WaitPolicy};
 use serin_storage::WriterId;
 
 impl Transaction {
-    /// Takes the token, waiting for its turn.
-    pub(crate) fn begin_serial(&mut self) -> Result<()> {
+    /// Takes the token; false if it is not its turn yet and the request was left in the queue.
+    pub(crate) fn begin_serial(&mut self, wait: WaitPolicy) -> Result<bool> {
         let owner = self.owner().clone();
         let (locks, registry) = (&self.manager.locks, &self.manager.registry);
         if !self.counted_serial {
@@ -43,9 +43,11 @@ impl Transaction {
             }
         }
         self.counted_serial = true;
-        locks.acquire(&owner, ObjectRef::SerialToken, LockMode::Exclusive, WaitPolicy::Block)?;
+        if locks.acquire(&owner, ObjectRef::SerialToken, LockMode::Exclusive, wait)? == Acquired::Queued {
+            return Ok(false);
+        }
         self.protocol = Protocol::Serial(None);
-        Ok(())
+        Ok(true)
     }
 
     /// A writer of any mode: in the registry from here on, and holding the token in Share unless it is the serial one.

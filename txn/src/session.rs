@@ -4,12 +4,13 @@
 //! table, then a wait slot; nobody takes a shard while holding a slot.
 
 use crate::lock_mode::LockMode;
-use crate::lock_table::LockObject;
+use crate::lock_table::{LockObject, Owner};
 use crate::sync::{Condvar, Mutex};
 use crate::{Isolation, Mode};
 use serin_storage::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 const DEADLOCK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
@@ -95,6 +96,36 @@ struct WaitSlot {
     nudged: bool,
     /// The deadlock check is behind it and the session sleeps.
     asleep: bool,
+    left: Option<Left>,
+    /// Of whoever polls for what was left.
+    waker: Option<Waker>,
+}
+
+/// A request that its session left in a queue, to come back for it: `WaitPolicy::Queue`.
+pub(crate) struct Left {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) hash: u64,
+    pub(crate) object: LockObject,
+    pub(crate) ticket: u64,
+    pub(crate) patience: Patience,
+}
+
+/// What a waiter has to look after by itself, and when.
+pub(crate) struct Patience {
+    /// `lock_timeout`.
+    pub(crate) timeout_at: Option<Instant>,
+    /// The next look for a deadlock.
+    pub(crate) check_at: Instant,
+}
+
+impl Patience {
+    pub(crate) fn begin(session: &SessionHandle) -> Patience {
+        let now = Instant::now();
+        Patience {
+            timeout_at: session.lock_timeout().map(|timeout| now + timeout),
+            check_at: now + session.deadlock_timeout(),
+        }
+    }
 }
 
 pub(crate) enum Woken {
@@ -220,13 +251,39 @@ impl SessionHandle {
     }
     /// The request was granted or withdrawn.
     pub(crate) fn stop_waiting(&self) {
-        self.slot.lock().waiting = None;
-        self.woken.notify_all();
+        self.wake(|slot| slot.waiting = None);
     }
     /// Makes a waiting session look around itself.
     pub(crate) fn nudge(&self) {
-        self.slot.lock().nudged = true;
+        self.wake(|slot| slot.nudged = true);
+    }
+    fn wake(&self, change: impl FnOnce(&mut WaitSlot)) {
+        let mut slot = self.slot.lock();
+        change(&mut slot);
+        let waker = slot.waker.take();
+        drop(slot);
         self.woken.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+    pub(crate) fn leave(&self, left: Left) {
+        self.slot.lock().left = Some(left);
+    }
+    pub(crate) fn take_left(&self) -> Option<Left> {
+        self.slot.lock().left.take()
+    }
+    /// As [`SessionHandle::wait_for_grant`], for a session that is woken through `waker` instead of sleeping.
+    pub(crate) fn poll_grant(&self, waker: &Waker) -> Poll<Woken> {
+        let mut slot = self.slot.lock();
+        if slot.waiting.is_none() {
+            return Poll::Ready(Woken::Granted);
+        }
+        if std::mem::take(&mut slot.nudged) {
+            return Poll::Ready(Woken::Look);
+        }
+        slot.waker = Some(waker.clone());
+        Poll::Pending
     }
     /// Sleeps until the request is granted, the session is nudged, or `deadline`.
     pub(crate) fn wait_for_grant(&self, deadline: Instant) -> Woken {

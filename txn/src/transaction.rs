@@ -142,12 +142,17 @@ impl Transaction {
     /// The snapshot covers the session's own last commit. A client that waits for its answers finds that commit durable
     /// already; one that pipelines makes the statement wait for it here.
     pub fn start_statement(&mut self) -> Result<()> {
+        self.request_statement(WaitPolicy::Block).map(|_| ())
+    }
+    /// As [`Transaction::start_statement`]; false: by `WaitPolicy::Queue` the request for the serial token was left in the queue, and once
+    /// [`TransactionManager::poll_wait`] has seen it granted, start again.
+    pub fn request_statement(&mut self, wait: WaitPolicy) -> Result<bool> {
         if let (true, Some(owner)) = (self.counted_serial, &self.owner) {
             owner.idle_since_ms.store(0, Ordering::Release);
         }
         self.check()?;
-        if matches!(self.protocol, Protocol::Undecided) {
-            self.begin_protocol()?;
+        if matches!(self.protocol, Protocol::Undecided) && !self.begin_protocol(wait)? {
+            return Ok(false);
         }
         let fresh = match &self.protocol {
             Protocol::Snapshot { per_statement: true } | Protocol::TwoPhase(_) | Protocol::Serial(_) => true,
@@ -161,7 +166,7 @@ impl Transaction {
             participant.start_statement();
         }
         self.next_command();
-        Ok(())
+        Ok(true)
     }
     /// Within a statement: makes its writes so far visible to what follows (volatile functions, constraint checks).
     pub fn next_command(&mut self) {
@@ -319,6 +324,7 @@ impl Transaction {
         match self.manager.locks.acquire(&owner, object, mode, wait)? {
             Acquired::Refused => Err(refused(object)),
             Acquired::Before | Acquired::Now => Ok(()),
+            Acquired::Queued => unreachable!("relations are not asked for by `Queue`"),
         }
     }
 

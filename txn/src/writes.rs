@@ -186,7 +186,7 @@ impl Transaction {
         }
         if let Some(ticket) = ticket {
             drop(shard);
-            locks.wait(&owner, hash, object, ticket)?;
+            locks.await_grant(&owner, hash, object, ticket, WaitPolicy::Block)?;
             return Ok(Attempt::Waited);
         }
         locks.installed(hash);

@@ -246,6 +246,9 @@ impl BackendSession for FakeSession {
         let fields = Self::returns_rows(instruction).then(|| &*Vec::leak(fields()));
         Ok((fields, formats))
     }
+    fn poll_wait(&mut self, _: &std::task::Waker) -> Option<std::time::Instant> {
+        None
+    }
     fn execute(&mut self, portal: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         let Some((instruction, sent, formats)) = self.portals.get(portal).cloned() else {
             let message = format!("portal \"{portal}\" does not exist");

@@ -47,7 +47,7 @@ use crate::table::key::KeyOrder;
 use crate::types::Datum;
 use operator::Executor;
 use runtime::{RunState, Runtime};
-use serin_txn::Transaction;
+use serin_txn::{Transaction, WaitPolicy};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -73,18 +73,31 @@ pub struct Execution {
     root: Option<Executor>,
     started: bool,
     done: bool,
+    wait: WaitPolicy,
+    is_queued: bool,
 }
 
 impl Execution {
     pub fn new(plan: Arc<Plan>) -> Execution {
-        Execution { plan, state: RunState::default(), root: None, started: false, done: false }
+        let (state, wait) = (RunState::default(), WaitPolicy::Block);
+        Execution { plan, state, root: None, started: false, done: false, wait, is_queued: false }
+    }
+
+    /// As [`Execution::new`]; a short plan that must wait for its row leaves its request in the queue ([`Execution::is_queued`]).
+    pub fn queueing(plan: Arc<Plan>) -> Execution {
+        Execution { wait: WaitPolicy::Queue, ..Execution::new(plan) }
+    }
+
+    /// The last call came to nothing yet: when the request it left in a queue is granted, call again.
+    pub fn is_queued(&self) -> bool {
+        self.is_queued
     }
 
     /// As [`Execution::new`], keeping figures for EXPLAIN ANALYZE.
     pub fn instrumented(plan: Arc<Plan>) -> Execution {
-        let state = RunState::default();
-        *state.counters.borrow_mut() = vec![runtime::Counter::default(); plan.nodes];
-        Execution { plan, state, root: None, started: false, done: false }
+        let execution = Execution::new(plan);
+        *execution.state.counters.borrow_mut() = vec![runtime::Counter::default(); execution.plan.nodes];
+        execution
     }
 
     /// The next batch of result rows (never empty); None at the end. A statement without RETURNING answers None when it
@@ -103,7 +116,14 @@ impl Execution {
         let counted = !self.state.counters.borrow().is_empty();
         if let (Some(short), false) = (&plan.short, counted) {
             self.done = true;
-            let answer = short::run(short, &rt)?;
+            self.is_queued = false;
+            let answer = match short::run(short, self.wait, &rt)? {
+                short::Answer::Done(answer) => answer,
+                short::Answer::Queued => {
+                    (self.done, self.is_queued) = (false, true);
+                    return Ok(None);
+                }
+            };
             constraint::finish(&rt)?;
             // A foreign key's action may have met some.
             trigger::fire_after(&rt)?;

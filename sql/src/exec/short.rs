@@ -17,18 +17,25 @@ use std::sync::Arc;
 
 type Row = SmallVec<[Datum; 8]>;
 
-pub fn run(short: &Short, rt: &Runtime<'_>) -> Result<Option<Batch>> {
+pub enum Answer {
+    Done(Option<Batch>),
+    /// Nothing has happened yet but that the row's lock was asked for, which another has: by `WaitPolicy::Queue`.
+    Queued,
+}
+
+pub fn run(short: &Short, wait: WaitPolicy, rt: &Runtime<'_>) -> Result<Answer> {
     rt.check_interrupt()?;
-    match short {
+    let rows = match short {
         Short::Select { point, outputs } => select(point, outputs, rt),
-        Short::Change { point, modify } => change(point, modify, rt),
+        Short::Change { point, modify } => return change(point, modify, wait, rt),
         Short::Insert { modify } => {
             let mut changer = Changer::new(modify, rt)?;
             changer.announce(rt);
             let row = changer.insert(&[], rt)?;
             affected(&changer, row, &[], rt)
         }
-    }
+    };
+    rows.map(Answer::Done)
 }
 
 fn decode(point: &Point, shape: &Shape, bytes: &[u8]) -> Result<Row> {
@@ -71,18 +78,23 @@ fn select(point: &Point, outputs: &[Expr], rt: &Runtime<'_>) -> Result<Option<Ba
 }
 
 /// The row is locked before it is read where nothing but the key decides: a read lock taken first would have to be upgraded, and two
-/// that do so deadlock (2PL).
-fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result<Option<Batch>> {
+/// that do so deadlock (2PL). And only then may the wait for the lock be left to the caller, who starts anew when it has it.
+fn change(point: &Point, modify: &Arc<node::Modify>, wait: WaitPolicy, rt: &Runtime<'_>) -> Result<Answer> {
+    let nothing = || Ok(Answer::Done(None));
     let mut changer = Changer::new(modify, rt)?;
     let shape = changer.shape.clone();
-    let Some(key) = point_key(&point.key, &shape, rt)? else { return Ok(None) };
-    count(&shape);
+    let Some(key) = point_key(&point.key, &shape, rt)? else { return nothing() };
     let mut bytes = None;
+    let mut wait = wait;
     if !point.filter.is_empty() {
+        wait = WaitPolicy::Block;
+        count(&shape);
         changer.announce(rt);
-        let Some(read) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else { return Ok(None) };
+        let Some(read) = rt.context.transaction.borrow_mut().get(&shape.tree, &key)? else {
+            return nothing();
+        };
         if !row_passes(&point.filter, &decode(point, &shape, &read)?, rt)? {
-            return Ok(None);
+            return nothing();
         }
         bytes = Some(read);
     }
@@ -90,16 +102,20 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
         let mut transaction = rt.context.transaction.borrow_mut();
         let moved = &rt.context.catalog.runtime().moved;
         transaction
-            .lock_row(&shape.tree, &key, changer.lock_mode, WaitPolicy::Block)
+            .request_row(&shape.tree, &key, changer.lock_mode, wait)
             .map_err(|error| moved.explain(error, &transaction, &shape.tree, &key))?
     };
+    let Some(locked) = locked else { return Ok(Answer::Queued) };
+    if point.filter.is_empty() {
+        count(&shape);
+    }
     let mut input: Row;
     let row = match locked {
         RowLock::Unchanged => {
             if bytes.is_none() {
                 bytes = rt.context.transaction.borrow_mut().get(&shape.tree, &key)?;
             }
-            let Some(bytes) = bytes else { return Ok(None) };
+            let Some(bytes) = bytes else { return nothing() };
             input = with_key(decode(point, &shape, &bytes)?);
             let old = shape.decode_row(&bytes)?;
             changer.apply(&key, old, &input, rt)?
@@ -108,11 +124,14 @@ fn change(point: &Point, modify: &Arc<node::Modify>, rt: &Runtime<'_>) -> Result
             input = with_key(decode(point, &shape, &latest)?);
             changer.change_latest(&key, &latest, &mut input, rt)?
         }
-        RowLock::Skipped => return Ok(None),
+        RowLock::Skipped => return nothing(),
         // If it has another key now, it isn't the row that was asked for any more.
-        RowLock::Changed(None) => return changer.gone(&key, rt).map(|_| None),
+        RowLock::Changed(None) => {
+            changer.gone(&key, rt)?;
+            return nothing();
+        }
     };
-    affected(&changer, row, &input, rt)
+    affected(&changer, row, &input, rt).map(Answer::Done)
 }
 
 /// Room where the operators have the row's key and bytes; no expression reads them.

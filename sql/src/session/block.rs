@@ -87,12 +87,16 @@ impl Block {
     }
     /// Begins a statement's reads and writes.
     pub fn start_statement(&mut self, catalog_version: u64) -> Result<()> {
+        self.request_statement(catalog_version, WaitPolicy::Block).map(|_| ())
+    }
+    /// As [`Block::start_statement`]; false: by `WaitPolicy::Queue` it is not its turn yet.
+    pub fn request_statement(&mut self, catalog_version: u64, wait: WaitPolicy) -> Result<bool> {
         let transaction = self.transaction.as_ref().ok_or_else(no_transaction)?;
         let mut transaction = transaction.borrow_mut();
         if !transaction.has_snapshot() {
             self.snapshot_version = catalog_version;
         }
-        Ok(transaction.start_statement()?)
+        Ok(transaction.request_statement(wait)?)
     }
     /// The version a relation's trees may have at most to be readable under the snapshot that is kept.
     pub fn trees_version_max(&self) -> u64 {

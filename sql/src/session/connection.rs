@@ -21,7 +21,8 @@ use serin_txn::{Isolation, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// How often a failed single statement is run again.
 const RETRIES_MAX: u32 = 5;
@@ -34,6 +35,9 @@ pub struct Session {
     pub(super) portals: Portals,
     /// A portal in COPY FROM STDIN.
     pub(super) copying: Option<Box<Portal>>,
+    may_wait_outside: bool,
+    /// What the statement's wait outside came to, for its next execution.
+    failed_wait: Option<Error>,
 }
 
 impl Session {
@@ -153,6 +157,8 @@ impl Session {
             cache: StatementCache::new(),
             portals: Portals::default(),
             copying: None,
+            may_wait_outside: false,
+            failed_wait: None,
         })
     }
 
@@ -221,16 +227,15 @@ impl Session {
     /// Parses a whole Query message. A syntax error anywhere fails the message before any of it runs.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
         self.core.enter_types();
-        match self.cache.simple(sql) {
-            Ok(statements) => Ok(statements.into_iter().map(Parsed).collect()),
-            Err(error) => Err(self.failed(error)),
-        }
+        self.cache.simple(sql).map_err(|error| self.failed(error))
     }
     /// Starts statement `index` of `parsed` as the unnamed portal, in the message's implicit transaction block;
     /// then call [`Session::execute`] on portal `""` until it completes.
     pub fn start_simple(&mut self, parsed: &[Parsed], index: usize, _out: &mut dyn Output) -> Result<()> {
         self.unnamed = None;
-        let mut portal = Portal::new("", parsed[index].0.clone(), self.block.level());
+        let Parsed { prepared, instance } = &parsed[index];
+        let mut portal = Portal::new("", prepared.clone(), self.block.level());
+        portal.instance = instance.clone();
         portal.simple = true;
         portal.last = index + 1 == parsed.len();
         self.portals.put(Box::new(portal));
@@ -475,7 +480,11 @@ impl Session {
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);
         let result = loop {
-            match self.step(&mut portal, max_rows, out) {
+            let stepped = match self.failed_wait.take() {
+                Some(error) => Err(error),
+                None => self.step(&mut portal, max_rows, out),
+            };
+            match stepped {
                 Err(error) if attempt < RETRIES_MAX && !in_block && self.may_retry(&portal, &error) => {
                     attempt += 1;
                     self.retry(&mut portal, attempt);
@@ -488,6 +497,14 @@ impl Session {
             Ok(Progress::CopyIn { binary, columns }) => {
                 self.copying = Some(portal);
                 Ok(Progress::CopyIn { binary, columns })
+            }
+            Ok(Progress::Waiting) => {
+                if matches!(portal.run, Run::New) {
+                    // It starts anew.
+                    self.block.statements -= 1;
+                }
+                self.portals.put(portal);
+                Ok(Progress::Waiting)
             }
             Ok(progress) => {
                 let ended = matches!(progress, Progress::Complete(_) | Progress::EmptyQuery);
@@ -507,6 +524,22 @@ impl Session {
                 Err(self.failed(error))
             }
         }
+    }
+
+    /// From now on [`Session::execute`] may answer `Progress::Waiting` instead of blocking its thread: for the first lock that a short
+    /// statement needs, and for the serial token. Other waits block.
+    pub fn may_wait_outside(&mut self) {
+        self.may_wait_outside = true;
+    }
+
+    /// After `Progress::Waiting`. None: execute the portal again (the wait is over, for better or worse). Otherwise ask again when
+    /// `waker` is woken, or at the latest then.
+    pub fn poll_wait(&mut self, waker: &Waker) -> Option<Instant> {
+        let transactions = &self.core.engine.transactions;
+        transactions.poll_wait(&self.core.registration.handle, waker).unwrap_or_else(|error| {
+            self.failed_wait = Some(error.into());
+            None
+        })
     }
 
     /// A statement that is alone in its transaction, and of which the client has seen nothing.
@@ -566,7 +599,7 @@ impl Session {
             return Err(in_failed_transaction());
         }
         self.core.registration.forget_cancel()?;
-        self.went_active(&prepared);
+        self.went_active(portal.text());
         if is_control(kind) {
             let tag = self.control(kind)?;
             return Ok(Some(Progress::Complete(tag.to_string())));
@@ -585,14 +618,39 @@ impl Session {
 
     /// Pauses before a long statement that was not known to be one.
     fn start_plan(&mut self, portal: &mut Portal) -> Result<Option<Progress>> {
+        if portal.instance.is_some() {
+            self.bind_instance(portal)?;
+        }
         let expected = portal.prepared.last_plan().is_some();
         let plan = self.ready_plan(&portal.prepared)?;
         let pause = !expected && !plan.is_short;
+        portal.may_queue = self.may_wait_outside;
         self.run_plan(portal, plan)?;
-        Ok(pause.then_some(Progress::Paused))
+        Ok(match portal.run {
+            Run::New => Some(Progress::Waiting),
+            _ if pause => Some(Progress::Paused),
+            _ => None,
+        })
     }
 
-    /// Begins a planned statement whose relations are locked.
+    /// Gives an instance its parameters, or, where its shape is not fit for that, its own statement.
+    fn bind_instance(&mut self, portal: &mut Portal) -> Result<()> {
+        let Some(instance) = &portal.instance else { return Ok(()) };
+        match self.plan_of(&portal.prepared) {
+            Ok(plan) if plan.short.is_some() => {
+                portal.parameters = instance.parameters();
+                portal.parameter_types = plan.parameter_types.clone();
+            }
+            _ => {
+                instance.is_unfit();
+                portal.prepared = parse_one(&instance.text, &[])?;
+                portal.instance = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a planned statement whose relations are locked. The portal stays `New` if it has to wait for the serial token, and may.
     pub(super) fn run_plan(&mut self, portal: &mut Portal, plan: Arc<Plan>) -> Result<()> {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
@@ -617,8 +675,11 @@ impl Session {
             (_, fields) => portal.set_fields(fields.as_deref())?,
         }
         self.hint_read_only(portal, &plan)?;
-        self.start_snapshot(&plan)?;
-        let execution = Execution::new(plan.clone());
+        if !self.start_snapshot(&plan, portal.may_queue)? {
+            return Ok(());
+        }
+        let new = if portal.may_queue { Execution::queueing } else { Execution::new };
+        let execution = new(plan.clone());
         portal.run = Run::Plan { execution, plan, statement_time: now() };
         Ok(())
     }
@@ -667,7 +728,8 @@ impl Session {
         Ok(())
     }
 
-    fn start_snapshot(&mut self, plan: &Plan) -> Result<()> {
+    /// False: it is not its turn yet, in serial mode.
+    fn start_snapshot(&mut self, plan: &Plan, may_queue: bool) -> Result<bool> {
         let limit = self.block.trees_version_max();
         if limit != u64::MAX {
             let catalog = self.core.catalog();
@@ -683,9 +745,12 @@ impl Session {
                 }
             }
         }
-        self.block.start_statement(plan.catalog_version)?;
+        let wait = if may_queue { WaitPolicy::Queue } else { WaitPolicy::Block };
+        if !self.block.request_statement(plan.catalog_version, wait)? {
+            return Ok(false);
+        }
         self.core.trees_version_max.set(self.block.trees_version_max());
-        Ok(())
+        Ok(true)
     }
 
     /// A plan that holds, with its relations locked.
@@ -741,7 +806,7 @@ impl Session {
                 let result = self.advance_plan(portal, &plan, statement_time, &parameters, wanted, out);
                 portal.parameters = parameters;
                 let progress = result?;
-                if !matches!(progress, Progress::Paused)
+                if !matches!(progress, Progress::Paused | Progress::Waiting)
                     && let Some(transaction) = &self.block.transaction
                 {
                     transaction.borrow_mut().end_statement();
@@ -817,6 +882,11 @@ impl Session {
                 return Ok(Progress::Paused);
             }
         }
+        if let Run::Plan { execution, .. } = &portal.run
+            && execution.is_queued()
+        {
+            return Ok(Progress::Waiting);
+        }
         portal.announce(out);
         Ok(Progress::Complete(portal.plan_tag()))
     }
@@ -841,16 +911,16 @@ impl Session {
 
     // ---- around statements ----
 
-    fn went_active(&mut self, prepared: &Prepared) {
+    fn went_active(&mut self, text: &Arc<str>) {
         let registration = &self.core.registration;
-        registration.handle.set_statement(prepared.text.clone());
+        registration.handle.set_statement(text.clone());
         let now = now();
         {
             let mut activity = registration.activity.lock();
             activity.state = "active";
             activity.query_start = Some(now);
             activity.state_change = now;
-            activity.query = prepared.text.clone();
+            activity.query = text.clone();
         }
         let timeout = self.core.settings.borrow().typed().statement_timeout_ms;
         if timeout > 0 {

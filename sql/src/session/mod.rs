@@ -23,6 +23,7 @@ pub(crate) mod notify;
 mod portal;
 mod prepared;
 mod registry;
+mod shape;
 mod statement;
 mod timers;
 mod utility;
@@ -102,6 +103,9 @@ pub enum Progress {
     Suspended,
     /// The output buffer is full: write it out, then call again.
     Paused,
+    /// Another transaction has a lock that the statement needs: call again when [`Session::poll_wait`] says so. Only for who said
+    /// [`Session::may_wait_outside`].
+    Waiting,
     /// COPY FROM STDIN: answer CopyInResponse, feed `copy_in_data`, then `copy_in_done` or `copy_in_fail`.
     CopyIn {
         binary: bool,

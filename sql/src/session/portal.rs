@@ -1,5 +1,6 @@
 //! Portals: statements being run.
 
+use super::shape::Instance;
 use super::statement::Prepared;
 use super::{Field, Format, OUTPUT_BYTES_MAX, Output};
 use crate::catalog::system::Cursor;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Portal {
     pub name: String,
     pub prepared: Arc<Prepared>,
+    /// Set: `prepared` is the shape of this text.
+    pub instance: Option<Instance>,
     pub parameters: Vec<Datum>,
     pub parameter_types: Vec<Type>,
     /// As the client gave them: none (all text), one for all, or one a column.
@@ -23,6 +26,8 @@ pub(super) struct Portal {
     pub run: Run,
     /// Of the simple protocol: announces its columns itself.
     pub simple: bool,
+    /// It may answer `Progress::Waiting`.
+    pub may_queue: bool,
     /// Nothing else can come in its implicit transaction: commit before the answer.
     pub last: bool,
     /// Rows handed out.
@@ -151,12 +156,14 @@ impl Portal {
         Portal {
             name: name.to_string(),
             prepared,
+            instance: None,
             parameters: Vec::new(),
             parameter_types: Vec::new(),
             result_formats: Vec::new(),
             result: ResultShape::default(),
             run: Run::New,
             simple: false,
+            may_queue: false,
             last: false,
             sent: 0,
             sent_before: 0,
@@ -166,6 +173,11 @@ impl Portal {
             is_held: false,
             scroll: None,
         }
+    }
+
+    /// The statement as the client wrote it.
+    pub fn text(&self) -> &Arc<str> {
+        self.instance.as_ref().map_or(&self.prepared.text, |instance| &instance.text)
     }
 
     pub fn is_holdable(&self) -> bool {

@@ -5,8 +5,10 @@
 //!
 //! The text cache serves the simple protocol and unnamed statements, where clients send the same text again and again. A text is
 //! admitted when it comes the second time, so that statements with literals in them, which never come twice, take no memory.
+//! Texts of the simple protocol that differ only in their integers share a plan where they can ([`shape`](super::shape)).
 
 use super::core::Core;
+use super::shape::{self, Instance, Shape};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
@@ -19,7 +21,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 /// One parsed statement of a simple Query message.
-pub struct Parsed(pub(super) Arc<Prepared>);
+pub struct Parsed {
+    pub(super) prepared: Arc<Prepared>,
+    /// What was in the text if `prepared` is but its shape.
+    pub(super) instance: Option<Instance>,
+}
+
+impl Parsed {
+    fn whole(prepared: Arc<Prepared>) -> Parsed {
+        Parsed { prepared, instance: None }
+    }
+}
 
 pub(crate) struct Prepared {
     /// The statement's own text, without its neighbours.
@@ -146,11 +158,12 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 const SEEN: usize = 64;
 
 pub(super) struct StatementCache {
-    by_text: HashMap<Arc<str>, Entry>,
-    /// In the order they came, for eviction.
-    order: VecDeque<Arc<str>>,
+    by_text: Recent<Entry>,
+    shapes: Recent<Arc<Shape>>,
     seen: [u64; SEEN],
     hasher: RandomState,
+    /// Where the next text's shape is written.
+    shape: String,
 }
 
 enum Entry {
@@ -158,65 +171,132 @@ enum Entry {
     Extended(Arc<Prepared>),
 }
 
+/// The last [`TEXTS_MAX`] that came.
+struct Recent<V> {
+    by_text: HashMap<Arc<str>, V>,
+    /// In the order they came, for eviction.
+    order: VecDeque<Arc<str>>,
+}
+
+impl<V> Recent<V> {
+    fn new() -> Recent<V> {
+        Recent { by_text: HashMap::new(), order: VecDeque::new() }
+    }
+
+    fn insert(&mut self, text: &str, value: V) {
+        if self.order.len() == TEXTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_text.remove(&oldest);
+        }
+        let text: Arc<str> = text.into();
+        if self.by_text.insert(text.clone(), value).is_none() {
+            self.order.push_back(text);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.by_text.clear();
+        self.order.clear();
+    }
+}
+
 impl StatementCache {
     pub fn new() -> StatementCache {
         StatementCache {
-            by_text: HashMap::new(),
-            order: VecDeque::new(),
+            by_text: Recent::new(),
+            shapes: Recent::new(),
             seen: [0; SEEN],
             hasher: RandomState::new(),
+            shape: String::new(),
         }
     }
 
     /// The statements of a Query message.
-    pub fn simple(&mut self, sql: &str) -> Result<Vec<Arc<Prepared>>> {
-        if let Some(Entry::Simple(statements)) = self.by_text.get(sql) {
-            return Ok(statements.clone());
+    pub fn simple(&mut self, sql: &str) -> Result<Vec<Parsed>> {
+        if let Some(Entry::Simple(statements)) = self.by_text.by_text.get(sql) {
+            return Ok(statements.iter().cloned().map(Parsed::whole).collect());
+        }
+        if let Some(parsed) = self.instance(sql) {
+            return Ok(vec![parsed]);
         }
         let statements = parse(sql)?;
         if self.admits(sql) {
-            self.insert(sql, Entry::Simple(statements.clone()));
+            self.by_text.insert(sql, Entry::Simple(statements.clone()));
         }
-        Ok(statements)
+        Ok(statements.into_iter().map(Parsed::whole).collect())
+    }
+
+    /// The text as one of a shape that has been seen before.
+    fn instance(&mut self, sql: &str) -> Option<Parsed> {
+        let mut text = std::mem::take(&mut self.shape);
+        let instance = shape::split(sql, &mut text).and_then(|values| {
+            let known = self.shapes.by_text.get(text.as_str()).cloned();
+            let shape = match known {
+                Some(shape) => shape,
+                None if self.admits(&text) => {
+                    let shape = Arc::new(Shape::new(&text, values.len()));
+                    self.shapes.insert(&text, shape.clone());
+                    shape
+                }
+                None => return None,
+            };
+            shape.instance(sql, values)
+        });
+        self.shape = text;
+        let (prepared, instance) = instance?;
+        Some(Parsed { prepared, instance: Some(instance) })
     }
 
     /// An unnamed prepared statement.
     pub fn extended(&mut self, sql: &str, types: &[Oid]) -> Result<Arc<Prepared>> {
-        if let Some(Entry::Extended(prepared)) = self.by_text.get(sql)
+        if let Some(Entry::Extended(prepared)) = self.by_text.by_text.get(sql)
             && prepared.declared == declared_types(types)
         {
             return Ok(prepared.clone());
         }
         let prepared = parse_one(sql, types)?;
         if self.admits(sql) {
-            self.insert(sql, Entry::Extended(prepared.clone()));
+            self.by_text.insert(sql, Entry::Extended(prepared.clone()));
         }
         Ok(prepared)
     }
 
-    fn admits(&mut self, sql: &str) -> bool {
-        if sql.len() > TEXT_BYTES_MAX {
+    /// Whether it has been asked about this text not long ago.
+    fn admits(&mut self, text: &str) -> bool {
+        if text.len() > TEXT_BYTES_MAX {
             return false;
         }
-        let hash = self.hasher.hash_one(sql);
+        let hash = self.hasher.hash_one(text);
         let slot = &mut self.seen[(hash % SEEN as u64) as usize];
         std::mem::replace(slot, hash) == hash
     }
 
-    fn insert(&mut self, sql: &str, entry: Entry) {
-        if self.order.len() == TEXTS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_text.remove(&oldest);
-        }
-        let text: Arc<str> = sql.into();
-        if self.by_text.insert(text.clone(), entry).is_none() {
-            self.order.push_back(text);
-        }
-    }
-
     pub fn clear(&mut self) {
         self.by_text.clear();
-        self.order.clear();
+        self.shapes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_that_comes_again_is_kept() {
+        let mut cache = StatementCache::new();
+        let mut shape_of = |id: i32| {
+            let mut parsed = cache.simple(&format!("select v from t where id = {id}")).unwrap();
+            let parsed = parsed.pop().unwrap();
+            parsed.instance.map(|instance| (parsed.prepared, instance))
+        };
+        assert!(shape_of(1).is_none());
+        // Other texts may have taken its place among those seen.
+        let (first, _) = (2..100).find_map(&mut shape_of).unwrap();
+        let (again, instance) = shape_of(300).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(&*instance.text, "select v from t where id = 300");
+        instance.is_unfit();
+        assert!(shape_of(400).is_none());
     }
 }

@@ -13,6 +13,8 @@ mod isolation;
 #[cfg(not(feature = "shuttle"))]
 mod locks;
 #[cfg(not(feature = "shuttle"))]
+mod queued;
+#[cfg(not(feature = "shuttle"))]
 mod savepoints;
 #[cfg(feature = "shuttle")]
 mod schedules;
