@@ -22,8 +22,9 @@ use crate::blocking::block_in_place;
 use crate::encode::Replies;
 use crate::listener::Shared;
 use crate::recode;
-use crate::socket::Socket;
+use crate::socket::{Socket, client_processor};
 use crate::wire::{self, Frontend, Target};
+use crate::workers::Place;
 use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use serin_sql::types::Type;
@@ -31,6 +32,7 @@ use serin_sql::{Error, Format, OUTPUT_BYTES_MAX, Progress, Result as SqlResult, 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,10 +40,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Free space that a read is given; more while COPY data comes in.
 const READ_BYTES: usize = 8 * 1024;
 const COPY_READ_BYTES: usize = 64 * 1024;
+/// Between two looks for the client, which cost a system call: some tens of milliseconds of a busy connection.
+const TURNS_AT_ONE_PLACE: u32 = 1000;
+
 /// A waiting connection keeps no more buffer than this: there may be thousands.
 const IDLE_BUFFER_BYTES: usize = 16 * 1024;
 /// Work on more input than this is expected to take about a millisecond.
@@ -109,6 +115,11 @@ struct Simple<P> {
 /// An authenticated connection.
 pub struct Connection<B: Backend> {
     input: BytesMut,
+    place: Place,
+    /// Turns since it was last asked whether the client is elsewhere.
+    turns: u32,
+    /// The worker that was nearer to the client then.
+    nearer: Option<usize>,
     link: Link<B>,
 }
 
@@ -136,6 +147,7 @@ impl<B: Backend> Connection<B> {
         session: B::Session,
         input: BytesMut,
         replies: Vec<u8>,
+        place: Place,
     ) -> Connection<B> {
         let mut link = Link {
             shared,
@@ -152,7 +164,7 @@ impl<B: Backend> Connection<B> {
         if let Some((_, name)) = reported.iter().find(|(name, _)| *name == "client_encoding") {
             link.replies.start_in(name);
         }
-        Connection { input, link }
+        Connection { input, place, turns: 0, nearer: None, link }
     }
 
     /// Serves the client until one side ends it.
@@ -211,6 +223,12 @@ impl<B: Backend> Connection<B> {
                 continue;
             }
             self.make_room();
+            self.turns += 1;
+            if self.turns == TURNS_AT_ONE_PLACE
+                && let Err(error) = self.follow_client().await
+            {
+                return End::Lost(error);
+            }
             tokio::select! {
                 biased;
                 read = self.link.socket.read_buf(&mut self.input) => match read {
@@ -224,6 +242,20 @@ impl<B: Backend> Connection<B> {
                 },
             }
         }
+    }
+
+    /// Moves to the worker that runs where the client does, if it was the same when last asked: threads move for a moment, too.
+    async fn follow_client(&mut self) -> io::Result<()> {
+        self.turns = 0;
+        let Socket::Tcp(stream) = &self.link.socket else { return Ok(()) };
+        let nearer = client_processor(stream).and_then(|processor| self.place.nearer(processor));
+        let before = std::mem::replace(&mut self.nearer, nearer);
+        let Some(worker) = nearer.filter(|_| nearer == before) else { return Ok(()) };
+        // A second descriptor, as only a stream that nobody uses leaves its runtime. Where there is none to be had, nothing moves.
+        let Ok(same) = stream.as_fd().try_clone_to_owned() else { return Ok(()) };
+        self.place.move_to(worker).await;
+        self.link.socket = Socket::Tcp(TcpStream::from_std(same.into())?);
+        Ok(())
     }
 
     /// Handles every complete frame in the input.

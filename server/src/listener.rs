@@ -2,7 +2,7 @@
 
 use crate::auth::Authentication;
 use crate::backend::Backend;
-use crate::socket::Socket;
+use crate::socket::{Socket, client_processor};
 use crate::startup;
 use crate::workers::Pool;
 use pgwire::tokio::TlsAcceptor;
@@ -107,12 +107,10 @@ enum Accepted {
 }
 
 impl Accepted {
-    /// The processor that the client's packets arrive on; over the loopback interface, the one it runs on.
     fn processor(&self) -> Option<usize> {
         match self {
-            #[cfg(target_os = "linux")]
-            Accepted::Tcp(stream) => socket2::SockRef::from(stream).cpu_affinity().ok(),
-            _ => None,
+            Accepted::Tcp(stream) => client_processor(stream),
+            Accepted::Unix(_) => None,
         }
     }
 
@@ -172,9 +170,9 @@ async fn accept_all<B: Backend>(
                     continue;
                 };
                 let (shared, alive) = (shared.clone(), alive.clone());
-                workers.spawn(socket.processor(), async move {
+                workers.spawn(socket.processor(), async move |place| {
                     match socket.register() {
-                        Ok(socket) => startup::serve(shared, socket).await,
+                        Ok(socket) => startup::serve(shared, socket, place).await,
                         Err(error) => tracing::warn!(%error, "could not serve a connection"),
                     }
                     drop((permit, alive));

@@ -3,6 +3,7 @@
 use pgwire::tokio::tokio_rustls::server::TlsStream;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,6 +14,14 @@ pub enum Socket {
     Unix(UnixStream),
     /// Boxed: TLS state is a few kilobytes, and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The processor that the client's packets arrive on; over the loopback interface, the one it runs on.
+pub fn client_processor(stream: &impl AsFd) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    return socket2::SockRef::from(stream).cpu_affinity().ok();
+    #[cfg(not(target_os = "linux"))]
+    return None;
 }
 
 impl Socket {

@@ -11,6 +11,7 @@ use crate::hba::Origin;
 use crate::listener::Shared;
 use crate::socket::Socket;
 use crate::wire::{self, Initial};
+use crate::workers::Place;
 use bytes::BytesMut;
 use serin_sql::encoding::Encoding;
 use serin_sql::{Error, Result as SqlResult, SqlState, Startup, TransactionStatus};
@@ -43,7 +44,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// Serves one socket from its first byte to its last.
-pub async fn serve<B: Backend>(shared: Arc<Shared<B>>, socket: Socket) {
+pub async fn serve<B: Backend>(shared: Arc<Shared<B>>, socket: Socket, place: Place) {
     let mut opening = Opening { shared: &shared, socket: Some(socket), input: BytesMut::new() };
     let opened = tokio::select! {
         opened = tokio::time::timeout(shared.authentication_timeout, opening.open()) => opened,
@@ -54,7 +55,7 @@ pub async fn serve<B: Backend>(shared: Arc<Shared<B>>, socket: Socket) {
         Ok(Ok((session, replies, _slot))) => {
             let Opening { socket, input, .. } = opening;
             let Some(socket) = socket else { return };
-            Connection::new(shared.clone(), socket, session, input, replies).run().await;
+            Connection::new(shared.clone(), socket, session, input, replies, place).run().await;
         }
         Ok(Err(Refusal::Because(error))) => {
             tracing::debug!(%error, "connection refused");
