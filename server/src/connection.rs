@@ -558,8 +558,8 @@ impl<B: Backend> Link<B> {
         }
     }
 
-    /// Waits for the lock that the session wants. `block_in_place` would do, for 30 µs of CPU: this is for hot rows and the serial
-    /// token, which every transaction may have to wait for.
+    /// Waits for the lock that the session wants. `block_in_place` would do, at the price of thread switches (figures in
+    /// ARCHITECTURE.md): this is for hot rows and the serial token, which every transaction may have to wait for.
     async fn wait(&mut self) {
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         poll_fn(|context| {

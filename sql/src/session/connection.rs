@@ -499,10 +499,6 @@ impl Session {
                 Ok(Progress::CopyIn { binary, columns })
             }
             Ok(Progress::Waiting) => {
-                if matches!(portal.run, Run::New) {
-                    // It starts anew.
-                    self.block.statements -= 1;
-                }
                 self.portals.put(portal);
                 Ok(Progress::Waiting)
             }
@@ -598,14 +594,20 @@ impl Session {
         if self.block.state == State::Failed && !ends_failed_block(kind) {
             return Err(in_failed_transaction());
         }
-        self.core.registration.forget_cancel()?;
-        self.went_active(portal.text());
+        // Who comes back from waiting for the token goes on with the same statement: its time runs since it came first, and a
+        // cancel that arrived meanwhile is meant for it.
+        if !portal.has_begun {
+            self.core.registration.forget_cancel()?;
+            self.went_active(portal.text());
+        }
         if is_control(kind) {
             let tag = self.control(kind)?;
             return Ok(Some(Progress::Complete(tag.to_string())));
         }
         self.ensure_transaction()?;
-        self.block.statements += 1;
+        if !std::mem::replace(&mut portal.has_begun, true) {
+            self.block.statements += 1;
+        }
         match kind {
             StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
             StatementKind::Insert(_)
@@ -756,10 +758,7 @@ impl Session {
     /// A plan that holds, with its relations locked.
     pub(super) fn ready_plan(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Plan>> {
         loop {
-            let plan = match prepared.current_plan(&self.core) {
-                Some(plan) => plan,
-                None => self.plan_of(prepared)?,
-            };
+            let plan = self.plan_of(prepared)?;
             self.lock_relations(&plan)?;
             // Whoever changed the relations while we waited for their locks has moved the version.
             if self.core.view.borrow().is_current(&self.core.engine.publisher, plan.catalog_version) {
@@ -777,6 +776,10 @@ impl Session {
     }
 
     pub(super) fn plan_of(&self, prepared: &Arc<Prepared>) -> Result<Arc<Plan>> {
+        // A statement's context costs a look at the clock and more.
+        if let Some(plan) = prepared.current_plan(&self.core) {
+            return Ok(plan);
+        }
         let context = self.context();
         prepared.plan(&self.core, &context.eval())
     }

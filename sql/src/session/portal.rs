@@ -26,6 +26,8 @@ pub(super) struct Portal {
     pub run: Run,
     /// Of the simple protocol: announces its columns itself.
     pub simple: bool,
+    /// Its statement has begun, whatever `run` says: it may have to begin anew after waiting for the serial token.
+    pub has_begun: bool,
     /// It may answer `Progress::Waiting`.
     pub may_queue: bool,
     /// Nothing else can come in its implicit transaction: commit before the answer.
@@ -163,6 +165,7 @@ impl Portal {
             result: ResultShape::default(),
             run: Run::New,
             simple: false,
+            has_begun: false,
             may_queue: false,
             last: false,
             sent: 0,
@@ -223,6 +226,7 @@ impl Portal {
     /// Back to its beginning, to be run again. Only while nothing was sent.
     pub fn restart(&mut self) {
         self.run = Run::New;
+        self.has_begun = false;
         self.pending = None;
     }
 

@@ -183,6 +183,10 @@ impl<V> Recent<V> {
         Recent { by_text: HashMap::new(), order: VecDeque::new() }
     }
 
+    fn get(&self, text: &str) -> Option<&V> {
+        self.by_text.get(text)
+    }
+
     fn insert(&mut self, text: &str, value: V) {
         if self.order.len() == TEXTS_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -214,7 +218,7 @@ impl StatementCache {
 
     /// The statements of a Query message.
     pub fn simple(&mut self, sql: &str) -> Result<Vec<Parsed>> {
-        if let Some(Entry::Simple(statements)) = self.by_text.by_text.get(sql) {
+        if let Some(Entry::Simple(statements)) = self.by_text.get(sql) {
             return Ok(statements.iter().cloned().map(Parsed::whole).collect());
         }
         if let Some(parsed) = self.instance(sql) {
@@ -231,7 +235,7 @@ impl StatementCache {
     fn instance(&mut self, sql: &str) -> Option<Parsed> {
         let mut text = std::mem::take(&mut self.shape);
         let instance = shape::split(sql, &mut text).and_then(|values| {
-            let known = self.shapes.by_text.get(text.as_str()).cloned();
+            let known = self.shapes.get(&text).cloned();
             let shape = match known {
                 Some(shape) => shape,
                 None if self.admits(&text) => {
@@ -250,7 +254,7 @@ impl StatementCache {
 
     /// An unnamed prepared statement.
     pub fn extended(&mut self, sql: &str, types: &[Oid]) -> Result<Arc<Prepared>> {
-        if let Some(Entry::Extended(prepared)) = self.by_text.by_text.get(sql)
+        if let Some(Entry::Extended(prepared)) = self.by_text.get(sql)
             && prepared.declared == declared_types(types)
         {
             return Ok(prepared.clone());
