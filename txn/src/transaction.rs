@@ -184,6 +184,11 @@ impl Transaction {
         }
         Ok(suspended)
     }
+    /// Whether the statement that runs now has run another one inside of it.
+    pub fn has_run_nested(&self) -> bool {
+        self.last_command != self.command
+    }
+
     /// What [`Transaction::resume`] needs to come back to the statement that runs now.
     pub fn suspend(&self) -> Suspended {
         let intents = match &self.protocol {
