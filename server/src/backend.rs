@@ -39,6 +39,7 @@ pub trait BackendSession: Send + 'static {
     fn reported_parameters(&self) -> Vec<(&'static str, String)>;
     fn take_durable_at(&mut self) -> Option<Timestamp>;
     fn is_long(&self, portal: &str) -> bool;
+    fn is_end_long(&self) -> bool;
     fn parse(&mut self, sql: &str) -> Result<Vec<Self::Parsed>>;
     fn start_simple(&mut self, parsed: &[Self::Parsed], index: usize, out: &mut dyn Output) -> Result<()>;
     fn prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()>;
@@ -121,6 +122,9 @@ impl BackendSession for Session {
     }
     fn is_long(&self, portal: &str) -> bool {
         self.is_long(portal)
+    }
+    fn is_end_long(&self) -> bool {
+        self.is_end_long()
     }
     fn parse(&mut self, sql: &str) -> Result<Vec<Self::Parsed>> {
         self.parse(sql)

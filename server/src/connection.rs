@@ -493,7 +493,8 @@ impl<B: Backend> Link<B> {
     fn ready(&mut self) -> Result<(), End> {
         // An error here (a constraint checked at commit) is reported before ReadyForQuery; the transaction is over
         // all the same.
-        if let Err(error) = self.call(|session, replies| session.sync(replies)) {
+        let long = self.session.is_end_long();
+        if let Err(error) = self.call_long(long, |session, replies| session.sync(replies)) {
             match Stop::from(error) {
                 Stop::Failed(error) => wire::error_response(&mut self.replies.buffer, &error),
                 Stop::End(end) => return Err(end),

@@ -298,6 +298,10 @@ impl Transaction {
     pub(crate) fn own_id(&self) -> Option<WriterId> {
         self.writer.as_ref().map(|writer| writer.state().id())
     }
+    /// Changes that its end has to go through.
+    pub fn change_count(&self) -> usize {
+        self.writer.as_ref().map_or(0, Writer::change_count)
+    }
     pub(crate) fn owner(&mut self) -> &Arc<Owner> {
         let TransactionOptions { mode, session, .. } = &self.options;
         self.owner.get_or_insert_with(|| Owner::new(session.clone(), *mode != Mode::TwoPhase))

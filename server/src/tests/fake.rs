@@ -199,6 +199,9 @@ impl BackendSession for FakeSession {
     fn take_durable_at(&mut self) -> Option<Timestamp> {
         self.durable_at.take()
     }
+    fn is_end_long(&self) -> bool {
+        false
+    }
     fn is_long(&self, portal: &str) -> bool {
         self.portals.get(portal).is_some_and(|(instruction, ..)| instruction == "wait")
     }

@@ -17,7 +17,7 @@ use crate::plan::{Plan, PlanKind};
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
-use serin_txn::{Isolation, WaitPolicy};
+use serin_txn::{Isolation, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +26,10 @@ use std::time::{Duration, Instant};
 
 /// How often a failed single statement is run again.
 const RETRIES_MAX: u32 = 5;
+
+/// Planning a longer text, and ending a transaction of more changes, may take longer than a millisecond.
+const LONG_TEXT_BYTES: usize = 16 * 1024;
+const LONG_CHANGES: usize = 1000;
 
 pub struct Session {
     pub(super) core: Core,
@@ -204,14 +208,24 @@ impl Session {
             Run::Done => false,
             Run::New => match portal.prepared.kind() {
                 None => false,
-                Some(kind) if is_control(kind) => false,
+                Some(kind) if is_control(kind) => self.is_end_long(),
                 Some(StatementKind::Set { .. } | StatementKind::Show(_) | StatementKind::Reset(_)) => false,
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
-                Some(_) => portal.prepared.last_plan().is_some_and(|plan| !plan.is_short),
+                Some(kind) if is_planned(kind) => match portal.prepared.last_plan() {
+                    Some(plan) => !plan.is_short,
+                    None => portal.text().len() > LONG_TEXT_BYTES,
+                },
+                Some(_) => true,
             },
             _ => true,
         }
+    }
+    /// The same of the transaction's end.
+    pub fn is_end_long(&self) -> bool {
+        let changes = |transaction: &RefCell<Transaction>| transaction.borrow().change_count();
+        self.core.deferred.borrow().has_events()
+            || self.block.transaction.as_ref().is_some_and(|t| changes(t) > LONG_CHANGES)
     }
     /// Called, from another thread, when the session is told to end while it may be waiting for its client.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
@@ -609,11 +623,7 @@ impl Session {
             self.block.statements += 1;
         }
         match kind {
-            StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
-            StatementKind::Insert(_)
-            | StatementKind::Update(_)
-            | StatementKind::Delete(_)
-            | StatementKind::Merge(_) => self.start_plan(portal),
+            kind if is_planned(kind) => self.start_plan(portal),
             kind => self.utility(kind, portal, out),
         }
     }
@@ -1000,6 +1010,18 @@ impl Drop for Session {
 }
 
 /// Transaction control: runs outside of any statement's transaction.
+/// Has a plan, unlike a utility statement.
+fn is_planned(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Query(query) => query_into(query).is_none(),
+        StatementKind::Insert(_)
+        | StatementKind::Update(_)
+        | StatementKind::Delete(_)
+        | StatementKind::Merge(_) => true,
+        _ => false,
+    }
+}
+
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,

@@ -716,8 +716,11 @@ impl Services for StatementContext<'_> {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(NAP));
+            self.run_long(&mut || std::thread::sleep(left.min(NAP)));
         }
+    }
+    fn run_long(&self, work: &mut dyn FnMut()) {
+        self.core.engine.store().blocking().run(work);
     }
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool> {
         let reason = if terminate { Reason::Terminate } else { Reason::Cancel };
