@@ -1004,6 +1004,7 @@ fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
         StatementKind::Begin(_)
+            | StatementKind::StartTransaction(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)
