@@ -253,6 +253,11 @@ impl Error {
         self.0.position.get_or_insert(position);
         self
     }
+    /// For a position in a text that is not the statement's.
+    pub fn without_position(mut self) -> Error {
+        self.0.position = None;
+        self
+    }
     pub fn context(mut self, context: impl Into<String>) -> Error {
         self.0.context = Some(context.into());
         self

@@ -95,9 +95,23 @@ impl Ddl<'_> {
         Ok(database)
     }
 
+    /// Sessions that are about to end have five seconds for it, as in PostgreSQL: a client that has just closed its connection
+    /// can't know when the server is done with it.
     fn require_unused(&self, database: &Database) -> Result<()> {
-        let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid);
-        let prepared = crate::session::prepared_of(self.core, database.oid)?;
+        const POLL_SECONDS: f64 = 0.01;
+        const POLLS: usize = 500;
+        let unused = || -> Result<(usize, usize)> {
+            let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid).len();
+            Ok((others, crate::session::prepared_of(self.core, database.oid)?))
+        };
+        let (mut others, mut prepared) = unused()?;
+        for _ in 0..POLLS {
+            if others == 0 {
+                break;
+            }
+            self.eval.services.sleep(POLL_SECONDS)?;
+            (others, prepared) = unused()?;
+        }
         if others == 0 && prepared == 0 {
             return Ok(());
         }
@@ -111,7 +125,24 @@ impl Ddl<'_> {
         Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(detail))
     }
 
-    pub(super) fn drop_database(&self, name: &str, if_exists: bool) -> Result<()> {
+    /// WITH (FORCE): what sessions can be ended are; prepared transactions can't.
+    fn end_sessions(&self, database: &Database) -> Result<()> {
+        let prepared = crate::session::prepared_of(self.core, database.oid)?;
+        if prepared > 0 {
+            let message = format!("database \"{}\" is being used by prepared transactions", database.name);
+            let detail = match prepared {
+                1 => "There is 1 prepared transaction using the database.".to_string(),
+                many => format!("There are {many} prepared transactions using the database."),
+            };
+            return Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(detail));
+        }
+        for pid in self.core.engine.sessions_of(database.oid, self.core.registration.pid) {
+            self.eval.services.signal_backend(pid, true)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_database(&self, name: &str, if_exists: bool, force: bool) -> Result<()> {
         if if_exists && self.catalog().find_database(name).is_none() {
             self.notice(format!("database \"{name}\" does not exist, skipping"));
             return Ok(());
@@ -123,6 +154,9 @@ impl Ddl<'_> {
         if database.is_template {
             let message = "cannot drop a template database";
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        if force {
+            self.end_sessions(&database)?;
         }
         self.require_unused(&database)?;
         let catalog = self.catalog();

@@ -1026,6 +1026,7 @@ fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
         StatementKind::Begin(_)
+            | StatementKind::StartTransaction(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)

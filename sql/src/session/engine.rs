@@ -285,10 +285,13 @@ impl Engine {
     }
 
     /// How many sessions other than `but` are connected to a database.
-    pub(crate) fn sessions_of(&self, database: Oid, but: i32) -> usize {
+    pub(crate) fn sessions_of(&self, database: Oid, but: i32) -> Vec<i32> {
         let sessions = self.sessions.lock();
         let others = sessions.by_pid.values().filter(|session| session.pid != but);
-        others.filter(|session| session.activity.lock().database == database).count()
+        others
+            .filter(|session| session.activity.lock().database == database)
+            .map(|session| session.pid)
+            .collect()
     }
 
     /// A new OID; never given out again, not even after a crash.

@@ -380,11 +380,9 @@ fn parse_regtype(text: &str) -> Result<u32> {
     if let Ok(oid) = trimmed.parse() {
         return Ok(oid);
     }
-    let name = trimmed.to_ascii_lowercase();
-    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-    Type::from_name(name.trim_matches('"'))
-        .map(|found| found.0)
-        .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{trimmed}\" does not exist")))
+    let name = crate::parse::parse_type_name(trimmed).map_err(Error::without_position)?;
+    let (found, _) = crate::bind::type_by_name(&name).map_err(Error::without_position)?;
+    Ok(found.0)
 }
 
 pub fn parse_uuid(text: &str) -> Result<[u8; 16]> {
