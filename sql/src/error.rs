@@ -248,6 +248,11 @@ impl Error {
         self.0.hint = Some(hint.into());
         self
     }
+    /// For a position in a text that is not the client's statement.
+    pub fn without_position(mut self) -> Error {
+        self.0.position = None;
+        self
+    }
     /// Keeps an inner position if one is set.
     pub fn at(mut self, position: usize) -> Error {
         self.0.position.get_or_insert(position);

@@ -7,6 +7,11 @@ use crate::catalog::{Acl, Change, Database, Kind, Schema, Table};
 use crate::error::{Error, Result, SqlState};
 use serin_txn::RelationLockMode;
 
+/// How long a database's sessions get to end before it counts as used, and how often they are looked for: PostgreSQL's 5 s, its
+/// 100 ms in smaller steps.
+const SESSIONS_END_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+const SESSIONS_LOOK_SECONDS: f64 = 0.01;
+
 impl Ddl<'_> {
     pub(super) fn create_database(&self, name: &str, options: &[(String, String)]) -> Result<()> {
         let catalog = self.catalog();
@@ -95,12 +100,20 @@ impl Ddl<'_> {
         Ok(database)
     }
 
+    /// Waits a while for sessions that are ending: a client's connection is gone before its session is.
     fn require_unused(&self, database: &Database) -> Result<()> {
-        let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid);
         let prepared = crate::session::prepared_of(self.core, database.oid)?;
-        if others == 0 && prepared == 0 {
-            return Ok(());
-        }
+        let until = std::time::Instant::now() + SESSIONS_END_WITHIN;
+        let others = loop {
+            let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid).len();
+            if others == 0 && prepared == 0 {
+                return Ok(());
+            }
+            if prepared > 0 || std::time::Instant::now() > until {
+                break others;
+            }
+            self.eval.services.sleep(SESSIONS_LOOK_SECONDS)?;
+        };
         let message = format!("database \"{}\" is being accessed by other users", database.name);
         let detail = match others {
             0 if prepared == 1 => "There is 1 prepared transaction using the database.".to_string(),
@@ -111,7 +124,19 @@ impl Ddl<'_> {
         Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(detail))
     }
 
-    pub(super) fn drop_database(&self, name: &str, if_exists: bool) -> Result<()> {
+    /// DROP DATABASE … WITH (FORCE): as pg_terminate_backend, with its privileges, of whoever is connected.
+    fn end_sessions(&self, database: &Database) -> Result<()> {
+        // They would keep the database: nobody is to lose his session for nothing.
+        if crate::session::prepared_of(self.core, database.oid)? > 0 {
+            return Ok(());
+        }
+        for pid in self.core.engine.sessions_of(database.oid, self.core.registration.pid) {
+            self.eval.services.signal_backend(pid, true)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_database(&self, name: &str, if_exists: bool, force: bool) -> Result<()> {
         if if_exists && self.catalog().find_database(name).is_none() {
             self.notice(format!("database \"{name}\" does not exist, skipping"));
             return Ok(());
@@ -123,6 +148,9 @@ impl Ddl<'_> {
         if database.is_template {
             let message = "cannot drop a template database";
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        if force {
+            self.end_sessions(&database)?;
         }
         self.require_unused(&database)?;
         let catalog = self.catalog();

@@ -31,7 +31,8 @@ impl Ddl<'_> {
             }
             ObjectKind::Role => objects.iter().try_for_each(|name| self.drop_role(name, if_exists)),
             ObjectKind::Database => {
-                objects.iter().try_for_each(|name| self.drop_database(&names::display(name), if_exists))
+                let mut names = objects.iter().map(|name| names::display(name));
+                names.try_for_each(|name| self.drop_database(&name, if_exists, false))
             }
             ObjectKind::Type | ObjectKind::Domain => {
                 let domain = object == ObjectKind::Domain;

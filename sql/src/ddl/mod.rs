@@ -178,7 +178,7 @@ impl Ddl<'_> {
                 self.create_view((name, columns), (*replace, *temporary), options, query, text)?;
             }
             S::CreateDatabase { name, options } => self.create_database(name, options)?,
-            S::DropDatabase { name, if_exists, .. } => self.drop_database(name, *if_exists)?,
+            S::DropDatabase { name, if_exists, force } => self.drop_database(name, *if_exists, *force)?,
             S::CreateRole { name, options } => self.create_role(name, options)?,
             S::AlterRole { role, options } => self.alter_role(role, options)?,
             S::AlterSetting { target, name, value } => self.alter_setting(target, name, value.as_ref())?,

@@ -239,13 +239,6 @@ pub fn parse_in_context(
     if data_type == Type::REGPROCEDURE && text.contains('(') {
         return procedure_named(text, context).map(Datum::Oid);
     }
-    // A quoted name is one type's, not SQL's words for one (`"schema"."Type"`).
-    if data_type == Type::REGTYPE
-        && text.contains('"')
-        && let Some(found) = quoted_type(text, context)?
-    {
-        return Ok(Datum::Oid(found));
-    }
     let named = matches!(data_type, Type::REGCLASS | Type::REGNAMESPACE | Type::REGROLE | Type::REGPROC);
     let trimmed = text.trim();
     if !named || trimmed == "-" || trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
@@ -293,19 +286,6 @@ pub fn parse_in_context(
             Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", parts.join(".")))
         }
     })
-}
-
-fn quoted_type(text: &str, context: &EvalContext<'_>) -> Result<Option<u32>> {
-    let parts = split_identifier(text)?;
-    let (schema, name) = match parts.as_slice() {
-        [name] => (None, name),
-        [schema, name] => (Some(schema.as_str()), name),
-        _ => return Ok(None),
-    };
-    let built_in = matches!(schema, None | Some("pg_catalog"));
-    let known = Type::from_name(name).filter(|_| built_in).map(|known| known.0);
-    let own = || context.services.catalog().find_type(schema, name, &context.services.search_path());
-    Ok(known.or_else(own))
 }
 
 /// `schema.f(integer, text)`

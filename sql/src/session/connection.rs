@@ -5,7 +5,7 @@ use super::core::{Core, Identity, StatementContext};
 use super::engine::{Engine, now};
 use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
-use super::statement::{Parsed, Prepared, StatementCache, parse_one};
+use super::statement::{Parsed, Prepared, StatementCache, parse_one, result_type_changed};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::system::Cursor;
@@ -205,7 +205,20 @@ impl Session {
             Run::New => match portal.prepared.kind() {
                 None => false,
                 Some(kind) if is_control(kind) => false,
-                Some(StatementKind::Set { .. } | StatementKind::Show(_) | StatementKind::Reset(_)) => false,
+                Some(kind) if is_quick(kind) => false,
+                Some(StatementKind::Execute { name, .. }) => {
+                    let statements = self.core.statements.borrow();
+                    statements
+                        .get(name)
+                        .and_then(|known| known.last_plan())
+                        .is_some_and(|plan| !plan.is_short)
+                }
+                Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
+                {
+                    Some(Run::Plan { plan, .. }) => !plan.is_short,
+                    _ => false,
+                },
+                Some(_) if portal.prepared.planned().is_none() => true,
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
                 Some(_) => portal.prepared.last_plan().is_some_and(|plan| !plan.is_short),
@@ -253,7 +266,7 @@ impl Session {
     fn try_prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()> {
         let prepared = if name.is_empty() {
             self.unnamed = None;
-            self.cache.extended(sql, parameter_types)?
+            self.cache.extended(sql, parameter_types, &self.core)?
         } else {
             if self.core.statements.borrow().contains_key(name) {
                 let message = format!("prepared statement \"{name}\" already exists");
@@ -267,7 +280,7 @@ impl Session {
             }
             // Names and types are checked now, as PostgreSQL does.
             if prepared.planned().is_some() {
-                self.plan_of(&prepared)?;
+                prepared.promise(&*self.plan_of(&prepared)?);
             }
         }
         if name.is_empty() {
@@ -1013,6 +1026,23 @@ fn is_control(kind: &StatementKind) -> bool {
     )
 }
 
+/// Utility statements that touch neither tables nor the catalog.
+fn is_quick(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Set { .. }
+            | StatementKind::Show(_)
+            | StatementKind::Reset(_)
+            | StatementKind::SetTransaction { .. }
+            | StatementKind::Prepare { .. }
+            | StatementKind::Deallocate(_)
+            | StatementKind::Close(_)
+            | StatementKind::Discard(_)
+            | StatementKind::Listen(_)
+            | StatementKind::Notify(..)
+    )
+}
+
 fn ends_failed_block(kind: &StatementKind) -> bool {
     matches!(
         kind,
@@ -1038,10 +1068,6 @@ pub(super) fn query_into(query: &crate::parse::ast::Query) -> Option<&(crate::pa
 
 fn same_types(a: &[Field], b: &[Field]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.data_type == b.data_type)
-}
-
-fn result_type_changed() -> Error {
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
 }
 
 pub(super) fn no_statement(name: &str) -> Error {

@@ -380,11 +380,9 @@ fn parse_regtype(text: &str) -> Result<u32> {
     if let Ok(oid) = trimmed.parse() {
         return Ok(oid);
     }
-    let name = trimmed.to_ascii_lowercase();
-    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-    Type::from_name(name.trim_matches('"'))
-        .map(|found| found.0)
-        .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{trimmed}\" does not exist")))
+    // Its positions are the type name's own, not the statement's.
+    let found = crate::parse::parse_type_name(trimmed).and_then(|name| crate::bind::type_by_name(&name));
+    found.map(|(found, _)| found.0).map_err(Error::without_position)
 }
 
 pub fn parse_uuid(text: &str) -> Result<[u8; 16]> {
