@@ -488,7 +488,14 @@ impl Session {
     /// PostgreSQL would; the session stays usable.
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         self.core.enter_types();
-        let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
+        let Some(mut portal) = self.portals.take(name) else {
+            // PostgreSQL keeps the portals of a failed transaction, to say of each that it can't go on.
+            let error = match self.block.state {
+                State::Failed => in_failed_transaction(),
+                _ => no_portal(name),
+            };
+            return Err(self.failed(error));
+        };
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);

@@ -70,6 +70,10 @@ impl Prepared {
     }
     /// From now on its result's columns are what its plan's are.
     pub fn promise(&self, plan: &Plan) {
+        // EXPLAIN's and CREATE TABLE AS's is not.
+        if self.kind().zip(self.planned()).is_none_or(|(kind, planned)| !std::ptr::eq(kind, planned)) {
+            return;
+        }
         self.promised.get_or_init(|| plan.fields.as_deref().map(Box::from));
     }
     fn keeps_promise(&self, plan: &Plan) -> bool {
@@ -119,7 +123,9 @@ impl Prepared {
 }
 
 pub(super) fn result_type_changed() -> Error {
+    // asyncpg and pgjdbc prepare anew when they see the routine.
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+        .routine("RevalidateCachedQuery")
 }
 
 fn planned(kind: &StatementKind) -> Option<&StatementKind> {
