@@ -192,6 +192,9 @@ fn a_prepared_statement_keeps_its_result_type() {
     // The same text prepared again is another statement; an unnamed one, too.
     let again = client.prepare("SELECT * FROM t").unwrap();
     assert_eq!(client.query(&again, &[]).unwrap()[0].get::<_, &str>(1), "2");
+    // EXPLAIN ANALYZE runs a statement whose columns are not its own.
+    let explain = client.prepare("EXPLAIN (ANALYZE) SELECT a, b FROM t WHERE a > $1").unwrap();
+    assert!(!client.query(&explain, &[&0]).unwrap().is_empty());
     let mut raw = server.raw();
     let unnamed = [run("SELECT * FROM t"), sync()].concat();
     for change in ["SELECT 1", "SELECT 1", "ALTER TABLE t ADD c int", "ALTER TABLE t DROP c"] {
