@@ -5,7 +5,7 @@ use super::core::{Core, Identity, StatementContext};
 use super::engine::{Engine, now};
 use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
-use super::statement::{Parsed, Prepared, StatementCache, parse_one};
+use super::statement::{Parsed, Prepared, StatementCache, parse_one, result_type_changed};
 use super::timers::{Slot, Timers};
 use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::system::Cursor;
@@ -209,7 +209,17 @@ impl Session {
             Run::New => match portal.prepared.kind() {
                 None => false,
                 Some(kind) if is_control(kind) => self.is_end_long(),
-                Some(StatementKind::Set { .. } | StatementKind::Show(_) | StatementKind::Reset(_)) => false,
+                Some(kind) if is_quick(kind) => false,
+                Some(StatementKind::Execute { name, .. }) => {
+                    let statements = self.core.statements.borrow();
+                    let plan = statements.get(name).and_then(|known| known.last_plan());
+                    plan.is_none_or(|plan| !plan.is_short)
+                }
+                Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
+                {
+                    Some(Run::Plan { plan, .. }) => !plan.is_short,
+                    _ => false,
+                },
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
                 Some(kind) if is_planned(kind) => match portal.prepared.last_plan() {
@@ -267,7 +277,7 @@ impl Session {
     fn try_prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()> {
         let prepared = if name.is_empty() {
             self.unnamed = None;
-            self.cache.extended(sql, parameter_types)?
+            self.cache.extended(sql, parameter_types, &self.core)?
         } else {
             if self.core.statements.borrow().contains_key(name) {
                 let message = format!("prepared statement \"{name}\" already exists");
@@ -281,7 +291,7 @@ impl Session {
             }
             // Names and types are checked now, as PostgreSQL does.
             if prepared.planned().is_some() {
-                self.plan_of(&prepared)?;
+                prepared.promise(&*self.plan_of(&prepared)?);
             }
         }
         if name.is_empty() {
@@ -489,7 +499,14 @@ impl Session {
     /// PostgreSQL would; the session stays usable.
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         self.core.enter_types();
-        let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
+        let Some(mut portal) = self.portals.take(name) else {
+            // PostgreSQL keeps the portals of a failed transaction, to say of each that it can't go on.
+            let error = match self.block.state {
+                State::Failed => in_failed_transaction(),
+                _ => no_portal(name),
+            };
+            return Err(self.failed(error));
+        };
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);
@@ -1036,6 +1053,23 @@ fn is_control(kind: &StatementKind) -> bool {
     )
 }
 
+/// Utility statements that touch neither tables nor the catalog.
+fn is_quick(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Set { .. }
+            | StatementKind::Show(_)
+            | StatementKind::Reset(_)
+            | StatementKind::SetTransaction { .. }
+            | StatementKind::Prepare { .. }
+            | StatementKind::Deallocate(_)
+            | StatementKind::Close(_)
+            | StatementKind::Discard(_)
+            | StatementKind::Listen(_)
+            | StatementKind::Notify(..)
+    )
+}
+
 fn ends_failed_block(kind: &StatementKind) -> bool {
     matches!(
         kind,
@@ -1061,10 +1095,6 @@ pub(super) fn query_into(query: &crate::parse::ast::Query) -> Option<&(crate::pa
 
 fn same_types(a: &[Field], b: &[Field]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.data_type == b.data_type)
-}
-
-fn result_type_changed() -> Error {
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
 }
 
 pub(super) fn no_statement(name: &str) -> Error {

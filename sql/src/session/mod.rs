@@ -79,7 +79,7 @@ pub trait Output {
         formats: &[Format],
         render: &crate::types::RenderSettings,
     ) -> Result<()>;
-    /// A chunk of COPY TO data, one or more whole lines.
+    /// One row of COPY TO (binary: with what comes before the rows, or what comes behind them).
     fn copy_data(&mut self, data: &[u8]);
     /// NOTICE, WARNING, …
     fn notice(&mut self, notice: Error);

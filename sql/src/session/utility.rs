@@ -483,7 +483,7 @@ impl Session {
         };
         let statement = ast::Statement { kind: statement.clone(), span: 0..0, parameters: 0 };
         let prepared = Prepared::from_sql(portal.prepared.text.clone(), statement, declared);
-        self.plan_of(&prepared)?;
+        prepared.promise(&*self.plan_of(&prepared)?);
         self.core.statements.borrow_mut().insert(name.to_string(), prepared);
         Ok(())
     }
