@@ -113,8 +113,10 @@ pub fn plan(
         }
     }
     let no_ctes = planner.ctes.is_empty();
-    let short = if no_ctes && !has_triggers(&root) { short::recognise(&root) } else { None };
+    let has_triggers = has_triggers(&root);
+    let short = if no_ctes && !has_triggers { short::recognise(&root) } else { None };
     let is_short = is_cheap
+        && !has_triggers
         && (short.is_some() || (no_ctes && planner.subqueries.is_empty() && reads_points_only(&root)));
     Ok(Plan {
         fields,

@@ -7,7 +7,7 @@ use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
 use super::statement::{Parsed, Prepared, StatementCache, parse_one, result_type_changed};
 use super::timers::{Slot, Timers};
-use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
+use super::{Field, Format, NoticeSink, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::system::Cursor;
 use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
@@ -129,6 +129,8 @@ impl Session {
             sequences: RefCell::default(),
             statements: RefCell::default(),
             notices: RefCell::default(),
+            notice_sink: RefCell::default(),
+            has_said: Cell::new(false),
             durable_at: Cell::new(None),
             trees_version_max: Cell::new(u64::MAX),
             routines: RefCell::default(),
@@ -240,6 +242,10 @@ impl Session {
     /// Called, from another thread, when the session is told to end while it may be waiting for its client.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.core.registration.set_waker(waker);
+    }
+    /// What statements have to say while they run goes there; it may be called by whatever calls [`Session::execute`] and the like.
+    pub fn set_notice_sink(&self, sink: NoticeSink) {
+        *self.core.notice_sink.borrow_mut() = Some(sink);
     }
     /// The error with which the session has been told to end (57P01, 25P03): for a connection that was waked while idle.
     pub fn pending_fatal(&self) -> Option<Error> {
@@ -580,6 +586,7 @@ impl Session {
         error.is_retryable()
             && alone
             && portal.sent == 0
+            && !self.core.has_said.get()
             && !matches!(portal.run, Run::CopyIn(_) | Run::CopyOut(_))
     }
 
@@ -637,6 +644,7 @@ impl Session {
         }
         self.ensure_transaction()?;
         if !std::mem::replace(&mut portal.has_begun, true) {
+            self.core.has_said.set(false);
             self.block.statements += 1;
         }
         match kind {
