@@ -502,7 +502,7 @@ impl Session {
         portal.parameter_types = plan.parameter_types.clone();
         portal.prepared = prepared;
         // The catalog can't have changed: the relations are locked.
-        self.run_plan(portal, plan)
+        self.run_plan(portal, plan, WaitPolicy::Block)
     }
 
     fn evaluate_arguments(&mut self, arguments: &[ast::Expr], types: &[Type]) -> Result<Vec<Datum>> {
