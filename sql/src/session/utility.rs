@@ -34,12 +34,17 @@ pub(super) fn decode_parameter(
 }
 
 fn text_field(name: &str) -> Field {
+    field(name, Type::TEXT)
+}
+
+pub(super) fn field(name: &str, data_type: Type) -> Field {
+    let data_type = data_type.base();
     Field {
         name: name.to_string(),
         table: 0,
         column: 0,
-        data_type: Type::TEXT,
-        type_size: -1,
+        data_type,
+        type_size: data_type.typlen(),
         type_modifier: -1,
     }
 }
@@ -74,9 +79,14 @@ impl Session {
                 Some(vec![Field { data_type, ..text_field("QUERY PLAN") }])
             }
             StatementKind::Fetch { cursor, move_only: false, .. } => {
-                let target = self.portals.get(cursor);
-                let target = target.ok_or_else(|| super::cursor::no_cursor(cursor))?;
-                target.result.fields.as_deref().map(<[Field]>::to_vec)
+                match self.portals.get(cursor) {
+                    Some(target) => target.result.fields.as_deref().map(<[Field]>::to_vec),
+                    None => {
+                        let shape = self.core.cursors.borrow().shape(cursor);
+                        let shape = shape.ok_or_else(|| super::cursor::no_cursor(cursor))?;
+                        Some(shape.iter().map(|(name, data_type)| field(name, *data_type)).collect())
+                    }
+                }
             }
             StatementKind::Execute { name, .. } => {
                 let prepared =
@@ -163,11 +173,14 @@ impl Session {
                 "DECLARE CURSOR"
             }
             StatementKind::Close(Some(name)) => {
-                self.portals.take(name).ok_or_else(|| super::cursor::no_cursor(name))?;
+                if self.portals.take(name).is_none() && !self.core.cursors.borrow_mut().close(name) {
+                    return Err(super::cursor::no_cursor(name));
+                }
                 "CLOSE CURSOR"
             }
             StatementKind::Close(None) => {
                 self.portals.close_all();
+                self.core.cursors.borrow_mut().clear();
                 "CLOSE CURSOR ALL"
             }
             StatementKind::SetTransaction { modes, session, snapshot } => {

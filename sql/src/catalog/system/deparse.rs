@@ -115,9 +115,19 @@ pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext
         Some(column) if column.generated || is_literal => {
             shown(text, table, Some((column.data_type(), column.modifier)), pretty, context)
         }
-        // Others are stored much as PostgreSQL would print them.
-        Some(_) => text.to_string(),
+        // Others are stored much as PostgreSQL would print them, but for how a sequence is called.
+        Some(_) => default_text(text, context),
         None => shown(text, table, None, pretty, context),
+    }
+}
+
+/// A default as it is shown: a sequence has its schema before it only where the search path does not find it.
+pub fn default_text(text: &str, context: &EvalContext<'_>) -> String {
+    let catalog = context.services.catalog();
+    let sequence = super::objects::nextval_of(text, &catalog, context);
+    match sequence.and_then(|oid| relation_name(&catalog, oid, &context.services.search_path())) {
+        Some(name) => format!("nextval('{}'::regclass)", name.replace('\'', "''")),
+        None => text.to_string(),
     }
 }
 

@@ -204,7 +204,7 @@ fn push_column(
         _ if catalog.type_name(base.0).is_some() => "USER-DEFINED".to_owned(),
         _ => format_type(base, -1),
     };
-    let default = deparse::column_default(column);
+    let default = deparse::column_default(column).map(|text| deparse::default_text(text, context));
     let generated = column.generated;
     let udt_schema = match catalog.type_name(base.0) {
         Some((schema, _)) => super::views::schema_name(&catalog, schema),
@@ -216,7 +216,7 @@ fn push_column(
         ("table_name", text(table)),
         ("column_name", text(&column.name)),
         ("ordinal_position", Datum::Int4(i32::from(column.number))),
-        ("column_default", optional(default.filter(|_| !generated))),
+        ("column_default", optional(default.as_deref().filter(|_| !generated))),
         ("is_nullable", yes_no(!column.not_null)),
         ("data_type", text(type_text)),
         ("character_maximum_length", integer(measures.length)),

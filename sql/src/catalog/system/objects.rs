@@ -923,7 +923,7 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// The sequence that a default takes its value from: `nextval('name'::regclass)`.
-fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
+pub(super) fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
     if !default.contains("nextval(") {
         return None;
     }
