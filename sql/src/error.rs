@@ -255,14 +255,14 @@ impl Error {
         self.0.routine = Some(routine);
         self
     }
-    /// For a position in a text that is not the client's statement.
-    pub fn without_position(mut self) -> Error {
-        self.0.position = None;
-        self
-    }
     /// Keeps an inner position if one is set.
     pub fn at(mut self, position: usize) -> Error {
         self.0.position.get_or_insert(position);
+        self
+    }
+    /// For a position in a text that is not the statement's.
+    pub fn without_position(mut self) -> Error {
+        self.0.position = None;
         self
     }
     pub fn context(mut self, context: impl Into<String>) -> Error {

@@ -133,7 +133,8 @@ impl Binder<'_> {
                 let mut columns = Vec::with_capacity(relation.columns.len());
                 for (i, (column, data_type)) in relation.columns.iter().enumerate() {
                     let origin = (relation.oid, i as i16 + 1);
-                    let id = self.new_column(column, *data_type, -1, origin, label.clone());
+                    let id =
+                        self.new_column(column, *data_type, relation.modifiers[i], origin, label.clone());
                     ids.push(id);
                     columns
                         .push(NamedColumn { name: column.to_string(), expr: Expr::column(id, *data_type) });

@@ -524,6 +524,8 @@ pub struct SystemRelation {
     pub schema: Oid,
     pub name: &'static str,
     pub columns: &'static [(&'static str, Type)],
+    /// Of the columns' types; -1: none.
+    pub modifiers: &'static [i32],
     pub rows: fn(&crate::functions::EvalContext<'_>) -> crate::Result<Vec<Vec<crate::types::Datum>>>,
 }
 

@@ -7,11 +7,6 @@ use crate::catalog::{Acl, Change, Database, Kind, Schema, Table};
 use crate::error::{Error, Result, SqlState};
 use serin_txn::RelationLockMode;
 
-/// How long a database's sessions get to end before it counts as used, and how often they are looked for: PostgreSQL's 5 s, its
-/// 100 ms in smaller steps.
-const SESSIONS_END_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
-const SESSIONS_LOOK_SECONDS: f64 = 0.01;
-
 impl Ddl<'_> {
     pub(super) fn create_database(&self, name: &str, options: &[(String, String)]) -> Result<()> {
         let catalog = self.catalog();
@@ -100,20 +95,26 @@ impl Ddl<'_> {
         Ok(database)
     }
 
-    /// Waits a while for sessions that are ending: a client's connection is gone before its session is.
+    /// Sessions that are about to end have five seconds for it, as in PostgreSQL: a client that has just closed its connection
+    /// can't know when the server is done with it.
     fn require_unused(&self, database: &Database) -> Result<()> {
-        let prepared = crate::session::prepared_of(self.core, database.oid)?;
-        let until = std::time::Instant::now() + SESSIONS_END_WITHIN;
-        let others = loop {
+        const POLL_SECONDS: f64 = 0.01;
+        const POLLS: usize = 500;
+        let unused = || -> Result<(usize, usize)> {
             let others = self.core.engine.sessions_of(database.oid, self.core.registration.pid).len();
-            if others == 0 && prepared == 0 {
-                return Ok(());
-            }
-            if prepared > 0 || std::time::Instant::now() > until {
-                break others;
-            }
-            self.eval.services.sleep(SESSIONS_LOOK_SECONDS)?;
+            Ok((others, crate::session::prepared_of(self.core, database.oid)?))
         };
+        let (mut others, mut prepared) = unused()?;
+        for _ in 0..POLLS {
+            if others == 0 {
+                break;
+            }
+            self.eval.services.sleep(POLL_SECONDS)?;
+            (others, prepared) = unused()?;
+        }
+        if others == 0 && prepared == 0 {
+            return Ok(());
+        }
         let message = format!("database \"{}\" is being accessed by other users", database.name);
         let detail = match others {
             0 if prepared == 1 => "There is 1 prepared transaction using the database.".to_string(),
@@ -124,11 +125,16 @@ impl Ddl<'_> {
         Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(detail))
     }
 
-    /// DROP DATABASE … WITH (FORCE): as pg_terminate_backend, with its privileges, of whoever is connected.
+    /// WITH (FORCE): what sessions can be ended are; prepared transactions can't.
     fn end_sessions(&self, database: &Database) -> Result<()> {
-        // They would keep the database: nobody is to lose his session for nothing.
-        if crate::session::prepared_of(self.core, database.oid)? > 0 {
-            return Ok(());
+        let prepared = crate::session::prepared_of(self.core, database.oid)?;
+        if prepared > 0 {
+            let message = format!("database \"{}\" is being used by prepared transactions", database.name);
+            let detail = match prepared {
+                1 => "There is 1 prepared transaction using the database.".to_string(),
+                many => format!("There are {many} prepared transactions using the database."),
+            };
+            return Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(detail));
         }
         for pid in self.core.engine.sessions_of(database.oid, self.core.registration.pid) {
             self.eval.services.signal_backend(pid, true)?;

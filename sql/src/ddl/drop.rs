@@ -30,10 +30,9 @@ impl Ddl<'_> {
                 objects.iter().try_for_each(|name| self.drop_schema(name, if_exists, cascade))
             }
             ObjectKind::Role => objects.iter().try_for_each(|name| self.drop_role(name, if_exists)),
-            ObjectKind::Database => {
-                let mut names = objects.iter().map(|name| names::display(name));
-                names.try_for_each(|name| self.drop_database(&name, if_exists, false))
-            }
+            ObjectKind::Database => objects
+                .iter()
+                .try_for_each(|name| self.drop_database(&names::display(name), if_exists, false)),
             ObjectKind::Type | ObjectKind::Domain => {
                 let domain = object == ObjectKind::Domain;
                 objects.iter().try_for_each(|name| self.drop_type(name, domain, if_exists, cascade))

@@ -90,6 +90,7 @@ impl Body {
                 if matches!(
                     statement.kind,
                     crate::parse::ast::StatementKind::Begin(_)
+                        | crate::parse::ast::StatementKind::StartTransaction(_)
                         | crate::parse::ast::StatementKind::Commit { .. }
                         | crate::parse::ast::StatementKind::Rollback { .. }
                 ) {

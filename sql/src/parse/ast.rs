@@ -494,6 +494,8 @@ pub enum StatementKind {
     Close(Option<Name>),
     // transactions
     Begin(TransactionModes),
+    /// The same; its tag has its own words.
+    StartTransaction(TransactionModes),
     Commit {
         chain: bool,
     },

@@ -33,7 +33,7 @@ impl Parser<'_> {
             K::Start => {
                 self.advance();
                 self.expect(K::Transaction)?;
-                Ok(StatementKind::Begin(self.transaction_modes()?))
+                Ok(StatementKind::StartTransaction(self.transaction_modes()?))
             }
             K::Commit | K::End => self.commit(),
             K::Rollback | K::Abort => self.rollback(),

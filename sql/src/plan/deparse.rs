@@ -364,7 +364,11 @@ fn constant(value: &Datum, data_type: Type, out: &mut String) {
         let _ = write!(out, "NULL::{}", name());
         return;
     }
-    let text = format_datum(value, data_type, &RenderSettings::default());
+    let text = match value {
+        Datum::Oid(oid) => crate::types::user::object_name(*oid, data_type),
+        _ => None,
+    };
+    let text = text.unwrap_or_else(|| format_datum(value, data_type, &RenderSettings::default()));
     match data_type {
         Type::BOOL => out.push_str(if text == "t" { "true" } else { "false" }),
         Type::INT4 | Type::NUMERIC

@@ -7,7 +7,7 @@ use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
 use super::statement::{Parsed, Prepared, StatementCache, parse_one, result_type_changed};
 use super::timers::{Slot, Timers};
-use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
+use super::{Field, Format, NoticeSink, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::system::Cursor;
 use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
@@ -17,7 +17,7 @@ use crate::plan::{Plan, PlanKind};
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
-use serin_txn::{Isolation, WaitPolicy};
+use serin_txn::{Isolation, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +26,10 @@ use std::time::{Duration, Instant};
 
 /// How often a failed single statement is run again.
 const RETRIES_MAX: u32 = 5;
+
+/// Planning a longer text, and ending a transaction of more changes, may take longer than a millisecond.
+const LONG_TEXT_BYTES: usize = 16 * 1024;
+const LONG_CHANGES: usize = 1000;
 
 pub struct Session {
     pub(super) core: Core,
@@ -125,6 +129,8 @@ impl Session {
             sequences: RefCell::default(),
             statements: RefCell::default(),
             notices: RefCell::default(),
+            notice_sink: RefCell::default(),
+            has_said: Cell::new(false),
             durable_at: Cell::new(None),
             trees_version_max: Cell::new(u64::MAX),
             routines: RefCell::default(),
@@ -204,31 +210,42 @@ impl Session {
             Run::Done => false,
             Run::New => match portal.prepared.kind() {
                 None => false,
-                Some(kind) if is_control(kind) => false,
+                Some(kind) if is_control(kind) => self.is_end_long(),
                 Some(kind) if is_quick(kind) => false,
                 Some(StatementKind::Execute { name, .. }) => {
                     let statements = self.core.statements.borrow();
-                    statements
-                        .get(name)
-                        .and_then(|known| known.last_plan())
-                        .is_some_and(|plan| !plan.is_short)
+                    let plan = statements.get(name).and_then(|known| known.last_plan());
+                    plan.is_none_or(|plan| !plan.is_short)
                 }
                 Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
                 {
                     Some(Run::Plan { plan, .. }) => !plan.is_short,
                     _ => false,
                 },
-                Some(_) if portal.prepared.planned().is_none() => true,
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
-                Some(_) => portal.prepared.last_plan().is_some_and(|plan| !plan.is_short),
+                Some(kind) if is_planned(kind) => match portal.prepared.last_plan() {
+                    Some(plan) => !plan.is_short,
+                    None => portal.text().len() > LONG_TEXT_BYTES,
+                },
+                Some(_) => true,
             },
             _ => true,
         }
     }
+    /// The same of the transaction's end.
+    pub fn is_end_long(&self) -> bool {
+        let changes = |transaction: &RefCell<Transaction>| transaction.borrow().change_count();
+        self.core.deferred.borrow().has_events()
+            || self.block.transaction.as_ref().is_some_and(|t| changes(t) > LONG_CHANGES)
+    }
     /// Called, from another thread, when the session is told to end while it may be waiting for its client.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.core.registration.set_waker(waker);
+    }
+    /// What statements have to say while they run goes there; it may be called by whatever calls [`Session::execute`] and the like.
+    pub fn set_notice_sink(&self, sink: NoticeSink) {
+        *self.core.notice_sink.borrow_mut() = Some(sink);
     }
     /// The error with which the session has been told to end (57P01, 25P03): for a connection that was waked while idle.
     pub fn pending_fatal(&self) -> Option<Error> {
@@ -569,6 +586,7 @@ impl Session {
         error.is_retryable()
             && alone
             && portal.sent == 0
+            && !self.core.has_said.get()
             && !matches!(portal.run, Run::CopyIn(_) | Run::CopyOut(_))
     }
 
@@ -626,14 +644,11 @@ impl Session {
         }
         self.ensure_transaction()?;
         if !std::mem::replace(&mut portal.has_begun, true) {
+            self.core.has_said.set(false);
             self.block.statements += 1;
         }
         match kind {
-            StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
-            StatementKind::Insert(_)
-            | StatementKind::Update(_)
-            | StatementKind::Delete(_)
-            | StatementKind::Merge(_) => self.start_plan(portal),
+            kind if is_planned(kind) => self.start_plan(portal),
             kind => self.utility(kind, portal, out),
         }
     }
@@ -1020,10 +1035,23 @@ impl Drop for Session {
 }
 
 /// Transaction control: runs outside of any statement's transaction.
+/// Has a plan, unlike a utility statement.
+fn is_planned(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Query(query) => query_into(query).is_none(),
+        StatementKind::Insert(_)
+        | StatementKind::Update(_)
+        | StatementKind::Delete(_)
+        | StatementKind::Merge(_) => true,
+        _ => false,
+    }
+}
+
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
         StatementKind::Begin(_)
+            | StatementKind::StartTransaction(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)

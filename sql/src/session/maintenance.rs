@@ -8,7 +8,7 @@
 //! histogram of equal frequencies. Values are kept key-encoded, so that comparing them needs no type.
 
 use super::connection::Session;
-use crate::catalog::{Catalog, Change, ColumnStatistics, Object, Statistics, Table};
+use crate::catalog::{Catalog, Change, ColumnStatistics, Object, Relation, Statistics, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
 use crate::parse::ast::{Name, ObjectName};
@@ -30,14 +30,36 @@ impl Session {
     pub(super) fn vacuum(&mut self, tables: &[(ObjectName, Vec<Name>)], analyze: bool) -> Result<()> {
         self.forbid_block("VACUUM")?;
         for (name, _) in tables {
-            let table = self.find_table(name)?;
-            self.may_maintain(&table, "vacuum");
+            if let Some(table) = self.maintained(name, "vacuum")? {
+                self.may_maintain(&table, "vacuum");
+            }
         }
         self.core.engine.store().give_back_space()?;
         if analyze {
             self.analyze(tables)?;
         }
         Ok(())
+    }
+
+    /// The table of this name. `None`: there is nothing to do, for a catalog keeps no statistics here, and what is no table is
+    /// passed over with a warning.
+    fn maintained(&self, name: &ObjectName, verb: &str) -> Result<Option<Arc<Table>>> {
+        let path = self.core.search_path.borrow().clone();
+        let is_table = match crate::ddl::names::find_relation(&self.core.catalog(), &path, name)? {
+            Some(Relation::System(system)) if !crate::catalog::system::is_view(system.oid) => {
+                return Ok(None);
+            }
+            Some(Relation::Table(table)) => !table.is_view() || table.is_materialized(),
+            Some(_) => false,
+            None => true,
+        };
+        if is_table {
+            return self.find_table(name).map(Some);
+        }
+        let name = name.parts.last().map_or("", String::as_str);
+        let message = format!("skipping \"{name}\" --- cannot {verb} non-tables or special system tables");
+        self.core.warning(SqlState::WARNING, &message);
+        Ok(None)
     }
 
     /// A table's owner's statistics, or the database's owner's.
@@ -63,7 +85,7 @@ impl Session {
         self.ensure_unhinted()?;
         let mut targets = Vec::new();
         for (name, columns) in tables {
-            let table = self.find_table(name)?;
+            let Some(table) = self.maintained(name, "analyze")? else { continue };
             if let Some(column) = columns.iter().find(|column| table.column_index(column).is_none()) {
                 let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
                 return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));

@@ -66,6 +66,19 @@ pub enum Format {
     Binary,
 }
 
+/// Sends notices while their statement runs. Waits for the client to take them, unless the function given says that the statement is
+/// interrupted.
+pub type NoticeSink = Box<dyn Fn(Vec<Error>, &dyn Fn() -> bool) -> Said + Send>;
+
+/// What became of notices.
+pub enum Said {
+    Yes,
+    /// They have to wait for the statement's answer.
+    NotNow(Vec<Error>),
+    /// There is no client any more.
+    Lost,
+}
+
 /// Receives what statements produce, in order; the server's implementation encodes into its output buffer.
 pub trait Output {
     /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).

@@ -234,6 +234,7 @@ impl<'a> Nested<'a> {
                 };
             }
             StatementKind::Begin(_)
+            | StatementKind::StartTransaction(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)

@@ -72,7 +72,10 @@ impl Session {
     /// The columns of a utility statement's result.
     pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
         Ok(match kind {
-            StatementKind::Show(Some(name)) => Some(vec![text_field(&name.to_ascii_lowercase())]),
+            StatementKind::Show(Some(name)) => {
+                let canonical = crate::settings::Settings::canonical_name(name);
+                Some(vec![text_field(canonical.unwrap_or(&name.to_ascii_lowercase()))])
+            }
             StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
             StatementKind::Explain(explain) => {
                 let data_type = super::explain::result_type(&explain.options);
@@ -125,6 +128,10 @@ impl Session {
             StatementKind::Begin(modes) => {
                 self.begin_block(modes)?;
                 Ok("BEGIN")
+            }
+            StatementKind::StartTransaction(modes) => {
+                self.begin_block(modes)?;
+                Ok("START TRANSACTION")
             }
             StatementKind::Commit { chain } => self.commit_block(*chain),
             StatementKind::Rollback { chain } => {

@@ -95,6 +95,14 @@ pub(super) fn name(oid: Oid) -> Option<(Option<String>, String)> {
     })
 }
 
+/// What regclass calls a relation; None: it isn't one, or not of that type.
+pub(crate) fn object_name(oid: Oid, data_type: Type) -> Option<String> {
+    if data_type != Type::REGCLASS {
+        return None;
+    }
+    with(|catalog, path| crate::catalog::system::deparse::relation_name(catalog, oid, path))
+}
+
 /// A row of nulls with the names and types of a composite type's (or a table's) columns.
 pub(super) fn template(oid: Oid) -> Option<Record> {
     if oid < FIRST_USER_OID {

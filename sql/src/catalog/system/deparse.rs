@@ -70,7 +70,7 @@ fn column_name(table: &Table, position: usize) -> String {
 }
 
 /// An expression as PostgreSQL shows it: bound, and printed with its constants' types and casts. Texts that name what only their own
-/// words can say (special functions, names of relations) stay as they were written.
+/// words can say (current_date and its like) stay as they were written.
 fn shown(
     text: &str,
     table: &Table,
@@ -79,12 +79,25 @@ fn shown(
     context: &EvalContext<'_>,
 ) -> String {
     let by_word = |word: &String| {
-        word.starts_with("current_")
-            || word.starts_with("reg")
-            || matches!(word.as_str(), "localtime" | "localtimestamp" | "session_user" | "user" | "nextval")
+        matches!(
+            word.as_str(),
+            "current_date"
+                | "current_time"
+                | "current_timestamp"
+                | "current_user"
+                | "current_role"
+                | "current_catalog"
+                | "current_schema"
+                | "localtime"
+                | "localtimestamp"
+                | "session_user"
+                | "user"
+        )
     };
     if crate::parse::identifiers(text).iter().any(by_word) {
-        return text.to_string();
+        let is_bare =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')'));
+        return if is_bare { text.to_ascii_uppercase() } else { text.to_string() };
     }
     let bind = || {
         let catalog = context.services.catalog();
@@ -100,34 +113,50 @@ fn shown(
         crate::bind::table_expression_as_written(&parse_expression(text)?, table, target, &plan)
     };
     match bind() {
-        Ok(expr) if pretty => deparse(&expr, &PrettyTableNames(table)),
-        Ok(expr) => deparse(&expr, &TableNames(table)),
+        Ok(expr) if pretty => deparse(without_implicit_casts(&expr), &PrettyTableNames(table)),
+        Ok(expr) => deparse(without_implicit_casts(&expr), &TableNames(table)),
         Err(_) => text.to_string(),
     }
 }
 
-/// pg_get_expr of a default, a generation expression or a predicate.
-pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext<'_>) -> String {
-    let column = table.columns.iter().find(|column| column.default.as_deref() == Some(text));
-    let is_literal =
-        matches!(parse_expression(text), Ok(Expr::Literal(crate::parse::ast::Literal::String(_), _)));
-    match column {
-        Some(column) if column.generated || is_literal => {
-            shown(text, table, Some((column.data_type(), column.modifier)), pretty, context)
-        }
-        // Others are stored much as PostgreSQL would print them, but for how a sequence is called.
-        Some(_) => default_text(text, context),
-        None => shown(text, table, None, pretty, context),
+/// Casts that nobody wrote are not shown around the whole (they are within it: what an operator compares depends on them).
+fn without_implicit_casts(mut expr: &crate::expr::Expr) -> &crate::expr::Expr {
+    while let crate::expr::Expr::Cast { operand, explicit: false, .. } = expr {
+        expr = operand;
     }
+    expr
 }
 
-/// A default as it is shown: a sequence has its schema before it only where the search path does not find it.
-pub fn default_text(text: &str, context: &EvalContext<'_>) -> String {
-    let catalog = context.services.catalog();
-    let sequence = super::objects::nextval_of(text, &catalog, context);
-    match sequence.and_then(|oid| relation_name(&catalog, oid, &context.services.search_path())) {
-        Some(name) => format!("nextval('{}'::regclass)", name.replace('\'', "''")),
-        None => text.to_string(),
+/// pg_attrdef.adbin: the column's number before the text, for the text alone does not tell what type it is to have.
+pub fn default_node(column: &Column) -> Option<String> {
+    column_default(column).map(|text| format!("{{DEFAULT {}}} {text}", column.number))
+}
+
+fn of_default_node(node: &str) -> Option<(i16, &str)> {
+    let (number, text) = node.strip_prefix("{DEFAULT ")?.split_once("} ")?;
+    Some((number.parse().ok()?, text))
+}
+
+/// A column's default or generation expression, as pg_get_expr shows it.
+pub fn shown_default(
+    column: &Column,
+    table: &Table,
+    pretty: bool,
+    context: &EvalContext<'_>,
+) -> Option<String> {
+    let target = Some((column.data_type(), column.modifier));
+    column_default(column).map(|text| shown(text, table, target, pretty, context))
+}
+
+/// pg_get_expr of a default, a generation expression or a predicate.
+pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext<'_>) -> String {
+    match of_default_node(text) {
+        Some((number, text)) => {
+            let column = table.columns.iter().find(|column| column.number == number);
+            let target = column.map(|column| (column.data_type(), column.modifier));
+            shown(text, table, target, pretty, context)
+        }
+        None => shown(text, table, None, pretty, context),
     }
 }
 

@@ -166,7 +166,7 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 acl: None,
             };
             let schema = schema_name(&catalog, relation.schema);
-            push_column(&mut rows, context, schema, relation.name, false, &column);
+            push_column(&mut rows, context, schema, relation.name, (false, None), &column);
         }
     }
     let shown = |table: &&Arc<Table>| !table.is_materialized() && is_shown(table, context, &catalog);
@@ -174,7 +174,8 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
             let schema = schema_name(&catalog, table.schema);
             let updatable = !table.is_view() || catalog.is_updatable_column(table, at, false);
-            push_column(&mut rows, context, schema, &table.name, updatable, column);
+            let default = deparse::shown_default(column, table, false, context);
+            push_column(&mut rows, context, schema, &table.name, (updatable, default), column);
         }
     }
     rows.finish()
@@ -185,7 +186,7 @@ fn push_column(
     context: &EvalContext<'_>,
     schema: Datum,
     table: &str,
-    updatable: bool,
+    (updatable, default): (bool, Option<String>),
     column: &Column,
 ) {
     let data_type = column.data_type();
@@ -204,8 +205,8 @@ fn push_column(
         _ if catalog.type_name(base.0).is_some() => "USER-DEFINED".to_owned(),
         _ => format_type(base, -1),
     };
-    let default = deparse::column_default(column).map(|text| deparse::default_text(text, context));
     let generated = column.generated;
+    let (default, generation) = if generated { (None, default) } else { (default, None) };
     let udt_schema = match catalog.type_name(base.0) {
         Some((schema, _)) => super::views::schema_name(&catalog, schema),
         None => text("pg_catalog"),
@@ -216,7 +217,7 @@ fn push_column(
         ("table_name", text(table)),
         ("column_name", text(&column.name)),
         ("ordinal_position", Datum::Int4(i32::from(column.number))),
-        ("column_default", optional(default.as_deref().filter(|_| !generated))),
+        ("column_default", optional(default.as_deref())),
         ("is_nullable", yes_no(!column.not_null)),
         ("data_type", text(type_text)),
         ("character_maximum_length", integer(measures.length)),
@@ -247,7 +248,7 @@ fn push_column(
         ("identity_minimum", of_sequence(&|sequence| sequence.min)),
         ("identity_cycle", yes_no(sequence.as_ref().is_some_and(|sequence| sequence.cycle))),
         ("is_generated", text(if generated { "ALWAYS" } else { "NEVER" })),
-        ("generation_expression", optional(default.filter(|_| generated))),
+        ("generation_expression", optional(generation.as_deref())),
         ("is_updatable", yes_no(updatable)),
     ]);
 }

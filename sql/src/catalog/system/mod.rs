@@ -61,6 +61,7 @@ pub fn is_view(oid: Oid) -> bool {
 /// What `SELECT … FROM sequence` reads: a row for every sequence, the sequence's OID before its columns.
 pub fn sequence_positions() -> &'static SystemRelation {
     static POSITIONS: SystemRelation = SystemRelation {
+        modifiers: &[-1; 4],
         oid: 0,
         schema: super::PG_CATALOG,
         name: "sequence",

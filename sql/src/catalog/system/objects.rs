@@ -349,7 +349,7 @@ fn pg_attribute(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 name,
                 number: at as i16 + 1,
                 data_type: data_type.0,
-                modifier: -1,
+                modifier: relation.modifiers[at],
                 not_null: kind == 'r' && at == 0,
                 acl: catalog.built_in_column_acl(relation.oid, at as i16 + 1).map(|acl| (acl, &*catalog)),
                 ..Attribute::default()
@@ -436,7 +436,7 @@ fn pg_attrdef(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_attrdef");
     for table in context.services.catalog().tables() {
         for column in &table.columns {
-            if let Some(default) = deparse::column_default(column) {
+            if let Some(default) = deparse::default_node(column) {
                 rows.push([
                     ("oid", oid(default_oid(table.oid, column.number))),
                     ("adrelid", oid(table.oid)),
@@ -923,7 +923,7 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// The sequence that a default takes its value from: `nextval('name'::regclass)`.
-pub(super) fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
+fn nextval_of(default: &str, catalog: &Catalog, context: &EvalContext<'_>) -> Option<Oid> {
     if !default.contains("nextval(") {
         return None;
     }

@@ -24,19 +24,21 @@ fn relations() -> &'static Relations {
         for line in include_str!("facts/relations.tsv").lines().filter(|line| !line.starts_with('#')) {
             let fields: Vec<&'static str> = line.split('\t').collect();
             let schema = if fields[1] == "pg_catalog" { PG_CATALOG } else { INFORMATION_SCHEMA };
-            let columns: Vec<(&'static str, Type)> = fields[4]
-                .split(',')
-                .map(|column| {
-                    let (name, data_type) = column.split_once(':').expect("a column is name:type");
-                    (name, Type(data_type.parse().expect("a type is an OID")))
-                })
-                .collect();
+            let mut columns = Vec::new();
+            let mut modifiers = Vec::new();
+            for column in fields[4].split(',') {
+                let (name, data_type) = column.split_once(':').expect("a column is name:type");
+                let (data_type, modifier) = data_type.split_once('(').unwrap_or((data_type, "-1)"));
+                columns.push((name, Type(data_type.parse().expect("a type is an OID"))));
+                modifiers.push(modifier.trim_end_matches(')').parse().expect("a modifier is a number"));
+            }
             list.push(SystemRelation {
                 oid: fields[0].parse().expect("an OID"),
                 schema,
                 name: fields[3],
                 // The list lives as long as the process.
                 columns: Vec::leak(columns),
+                modifiers: Vec::leak(modifiers),
                 rows: super::producer(schema, fields[3]).unwrap_or(|_| Ok(Vec::new())),
             });
             kinds.push(fields[2].chars().next().expect("a relkind"));
