@@ -651,6 +651,13 @@ impl Binder<'_> {
         {
             return Ok(value.clone());
         }
+        if let Expr::Column { index: id, .. } = &bound
+            && let Some(row) = &self.columns[*id].row
+            && let Some(index) = row.iter().position(|(name, _)| name == field)
+        {
+            let result = row[index].1;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
+        }
         if let Expr::Routine(call) = &bound
             && let Some(index) = call.columns.iter().position(|(name, _)| name == field)
             && call.is_row

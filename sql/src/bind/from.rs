@@ -516,9 +516,8 @@ impl Binder<'_> {
         };
         if let ast::Expr::Function(call) = expr {
             let call = &*self.placed_call(call)?;
-            let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
-                call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
-            })?;
+            let arguments =
+                self.within(Clause::plain("functions in FROM"), |binder| binder.written_arguments(call))?;
             let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
             let found = self.resolve_call(call, &types)?;
             if let Callee::Routine(routine) = &found.callee
@@ -594,8 +593,9 @@ impl Binder<'_> {
                     types.push(resolved.result);
                 } else {
                     for (column, data_type) in columns.iter() {
-                        ids.push(self.new_column(column, *data_type, -1, (0, 0), label.clone()));
-                        types.push(*data_type);
+                        let data_type = super::call::set_column(*data_type, &arguments);
+                        ids.push(self.new_column(column, data_type, -1, (0, 0), label.clone()));
+                        types.push(data_type);
                     }
                 }
                 return Ok(FunctionScan {

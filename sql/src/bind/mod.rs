@@ -319,7 +319,8 @@ impl<'a> Binder<'a> {
         (table, number): (Oid, i16),
         relation: Arc<str>,
     ) -> ColumnId {
-        self.columns.push(ColumnInfo { name: name.into(), data_type, modifier, table, number, relation });
+        let info = ColumnInfo { name: name.into(), data_type, modifier, table, number, relation, row: None };
+        self.columns.push(info);
         self.columns.len() - 1
     }
 
@@ -330,7 +331,13 @@ impl<'a> Binder<'a> {
             _ => (0, 0),
         };
         let modifier = self.modifier(expr);
-        self.new_column(name, expr.data_type(), modifier, origin, "".into())
+        let row = match expr {
+            Expr::Column { index, .. } => self.columns[*index].row.clone(),
+            _ => None,
+        };
+        let id = self.new_column(name, expr.data_type(), modifier, origin, "".into());
+        self.columns[id].row = row;
+        id
     }
 
     fn column(&self, id: ColumnId) -> Expr {

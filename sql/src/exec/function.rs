@@ -22,6 +22,19 @@ fn start(function: &'static Function, arguments: &[Datum], rt: &Runtime<'_>) -> 
     body(arguments, &rt.context.eval)
 }
 
+/// Rows of several columns as values of type record. A column of a polymorphic type is of the argument's elements' type.
+fn records(columns: &[(&str, Type)], arguments: &[Datum], rows: SetIterator) -> SetIterator {
+    let element = arguments.iter().find_map(Datum::as_array).map(|array| array.element);
+    let types: Vec<Type> = columns
+        .iter()
+        .map(|(_, declared)| match declared {
+            &Type::ANYELEMENT => element.unwrap_or(Type::ANYELEMENT),
+            known => *known,
+        })
+        .collect();
+    Box::new(rows.map(move |row| Ok(vec![super::routine::record(&types, row?)])))
+}
+
 pub struct FunctionScan {
     scan: Arc<node::FunctionScan>,
     types: Vec<Type>,
@@ -182,7 +195,15 @@ impl Execute for ProjectSet {
                             .map(|expr| Ok(operand_get(&eval(expr, &row, rt)?, 0)))
                             .collect::<Result<Vec<_>>>()?;
                         running.push(Some(match &call.callee {
-                            node::SetCallee::BuiltIn(function) => start(function, &arguments, rt)?,
+                            node::SetCallee::BuiltIn(function) => {
+                                let rows = start(function, &arguments, rt)?;
+                                match &function.body {
+                                    Body::Set { columns, .. } if columns.len() > 1 => {
+                                        records(columns, &arguments, rows)
+                                    }
+                                    _ => rows,
+                                }
+                            }
                             node::SetCallee::Routine(routine) => {
                                 let result = routine.result;
                                 let is_row = routine.is_row;

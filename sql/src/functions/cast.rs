@@ -204,7 +204,11 @@ pub fn format_in_context(value: &Datum, data_type: Type, context: &EvalContext<'
                 _ => routine.context_signature(),
             })
         }
-        Type::REGPROC => super::function_by_oid(*oid).map(|function| function.name.to_string()),
+        Type::REGPROC => {
+            let uncallable =
+                || super::uncallable().iter().find(|(_, known)| known == oid).map(|(name, _)| *name);
+            super::function_by_oid(*oid).map(|function| function.name).or_else(uncallable).map(str::to_string)
+        }
         Type::REGPROCEDURE => super::function_by_oid(*oid).map(|function| {
             let arguments: Vec<String> =
                 function.arguments.iter().map(|argument| argument.display()).collect();
@@ -265,7 +269,9 @@ pub fn parse_in_context(
             let mut found = super::functions_named(name)
                 .map(|function| function.oid)
                 .chain(routines.iter().map(|routine| routine.oid));
-            let first = found.next();
+            let uncallable =
+                || super::uncallable().iter().find(|(known, _)| known == name).map(|(_, oid)| *oid);
+            let first = found.next().or_else(uncallable);
             if found.next().is_some() {
                 let message = format!("more than one function named \"{text}\"");
                 return Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message));

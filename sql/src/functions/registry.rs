@@ -234,6 +234,15 @@ pub fn functions_named(name: &str) -> impl Iterator<Item = &'static Function> {
     library().by_name.get(name).into_iter().flatten().map(|index| &library().functions[*index])
 }
 
+/// Names and OIDs of the functions that can't be called (of types' input and output, above all): catalogs refer to them.
+pub fn uncallable() -> &'static [(&'static str, Oid)] {
+    static UNCALLABLE: OnceLock<Vec<(&str, Oid)>> = OnceLock::new();
+    UNCALLABLE.get_or_init(|| {
+        let facts = rows(include_str!("facts/proc.tsv")).map(|row| (row[1], oid(row[0])));
+        facts.filter(|(_, oid)| function_by_oid(*oid).is_none()).collect()
+    })
+}
+
 /// All operators whose functions exist, for pg_operator.
 pub fn operator_facts() -> &'static [OperatorFact] {
     &library().operators

@@ -141,4 +141,9 @@ pub fn register(r: &mut Registry) {
     r.set("generate_subscripts", subscripts);
     r.set("generate_subscripts_nodir", subscripts);
     r.set("array_unnest", unnest);
+    // Of information_schema: the elements and their places from 1.
+    r.set("_pg_expandarray", |arguments, _| {
+        let elements = arguments.first().and_then(Datum::as_array).map_or(Vec::new(), |a| a.elements.clone());
+        Ok(Box::new(elements.into_iter().zip(1..).map(|(element, at)| Ok(vec![element, Datum::Int4(at)]))))
+    });
 }

@@ -8,7 +8,7 @@ use super::utility::text_batches;
 use crate::column::BATCH_ROWS;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
-use crate::parse::ast::Explain;
+use crate::parse::ast::{Explain, StatementKind};
 use crate::plan::explain_format::{Format, Frame, write};
 use crate::plan::{ExplainOptions, Plan, explain};
 use crate::types::{Datum, Type};
@@ -19,10 +19,13 @@ use std::time::{Duration, Instant};
 impl Session {
     pub(super) fn explain_statement(&mut self, statement: &Explain, portal: &mut Portal) -> Result<()> {
         let options = parse_options(&statement.options)?;
+        let started = Instant::now();
+        if let StatementKind::Execute { name, arguments } = &statement.statement {
+            self.enter_prepared(name, arguments, portal)?;
+        }
         if portal.prepared.planned().is_none() {
             return Err(Error::unsupported("EXPLAIN of this statement"));
         }
-        let started = Instant::now();
         let plan = self.ready_plan(&portal.prepared)?;
         self.core.check_permissions(&plan)?;
         let planning = started.elapsed();

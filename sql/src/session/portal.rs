@@ -56,7 +56,7 @@ pub(super) struct ResultShape {
 }
 
 impl ResultShape {
-    fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
+    pub fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
         let Some(fields) = &self.fields else { return Ok(()) };
         let as_text = |at: usize| self.formats.get(at).is_none_or(|format| *format == Format::Text);
         let types = fields.iter().enumerate().filter(|(at, _)| as_text(*at));
