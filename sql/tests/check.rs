@@ -1,41 +1,15 @@
 //! `serin check`'s comparison of tables with their indexes finds what is planted, and nothing where nothing is.
 
+mod common;
+
+use common::{connect, run};
 use serin_sql::catalog::Relation;
-use serin_sql::column::Batch;
-use serin_sql::types::RenderSettings;
-use serin_sql::{Engine, Error, Field, Format, Output, Progress, Result, Session, Startup, check};
+use serin_sql::{Engine, check};
 use serin_storage::{KeyRange, Store, StoreOptions, Tree};
 use serin_txn::{Isolation, Mode, SessionHandle, Transaction, TransactionOptions};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-
-struct Nothing;
-
-impl Output for Nothing {
-    fn row_description(&mut self, _: &[Field]) {}
-    fn rows(&mut self, _: &Batch, _: &[Field], _: &[Format], _: &RenderSettings) -> Result<()> {
-        Ok(())
-    }
-    fn copy_data(&mut self, _: &[u8]) {}
-    fn notice(&mut self, _: Error) {}
-    fn parameter_status(&mut self, _: &str, _: &str) {}
-    fn buffered_bytes(&self) -> usize {
-        0
-    }
-}
-
-fn run(session: &mut Session, sql: &str) {
-    let parsed = session.parse(sql).unwrap();
-    for index in 0..parsed.len() {
-        session.start_simple(&parsed, index, &mut Nothing).unwrap();
-        while !matches!(session.execute("", 0, &mut Nothing).unwrap(), Progress::Complete(_)) {}
-    }
-    session.sync(&mut Nothing).unwrap();
-    if let Some(at) = session.take_durable_at() {
-        session.engine().store().wait_durable(at).unwrap();
-    }
-}
 
 fn open(dir: &Path) -> Arc<Store> {
     Store::open(StoreOptions::new(dir)).unwrap()
@@ -47,13 +21,7 @@ fn problems_after(index: &str, damage: impl FnOnce(&mut Transaction, &Arc<Tree>)
     let data = dir.path().join("data");
     {
         let engine = Engine::open(open(&data), &[]).unwrap();
-        let startup = Startup {
-            user: "postgres".into(),
-            database: "postgres".into(),
-            parameters: Vec::new(),
-            client_address: None,
-        };
-        let mut session = engine.connect(startup).unwrap();
+        let mut session = connect(&engine);
         run(
             &mut session,
             "create table t (id int primary key, v int, name text);
@@ -61,7 +29,8 @@ fn problems_after(index: &str, damage: impl FnOnce(&mut Transaction, &Arc<Tree>)
              create unique index t_lower on t (lower(name)) where v > 1;
              insert into t values (1, 1, 'A'), (2, 2, 'B'), (3, 3, null);
              update t set v = 30 where id = 3",
-        );
+        )
+        .unwrap();
         let catalog = engine.catalog();
         let Some(Relation::Table(table)) = catalog.find_relation(Some("public"), "t", &[]) else {
             panic!("the table was made")

@@ -10,90 +10,15 @@
 //! restart                 closes the store and opens it again
 //! ```
 
-use serin_sql::column::Batch;
-use serin_sql::types::{RenderSettings, format_datum};
-use serin_sql::{Engine, Error, Field, Format, Output, Progress, Result, Session, Startup};
+mod common;
+
+use common::{Recorder, connect, run_recorded};
+use serin_sql::{Engine, Error, Session};
 use serin_storage::{Store, StoreOptions};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
-
-#[derive(Default)]
-struct Recorder {
-    rows: Vec<String>,
-    notices: Vec<String>,
-    copied: Vec<u8>,
-}
-
-impl Output for Recorder {
-    fn row_description(&mut self, _fields: &[Field]) {}
-    fn rows(&mut self, batch: &Batch, fields: &[Field], _: &[Format], render: &RenderSettings) -> Result<()> {
-        for row in 0..batch.rows {
-            let values = batch.row(row);
-            let shown = values.iter().zip(fields).map(|(value, field)| match value.is_null() {
-                true => "NULL".to_string(),
-                false => format_datum(value, field.data_type, render),
-            });
-            self.rows.push(shown.collect::<Vec<_>>().join("|"));
-        }
-        Ok(())
-    }
-    fn copy_data(&mut self, data: &[u8]) {
-        self.copied.extend_from_slice(data);
-    }
-    fn notice(&mut self, notice: Error) {
-        self.notices.push(notice.message().to_string());
-    }
-    fn parameter_status(&mut self, _: &str, _: &str) {}
-    fn notification(&mut self, _: i32, channel: &str, payload: &str) {
-        self.notices.push(format!("{channel}: {payload}"));
-    }
-    fn buffered_bytes(&self) -> usize {
-        0
-    }
-}
-
-/// Runs a message as the server does; the last statement's tag.
-fn run(session: &mut Session, sql: &str, copy_in: &[u8], out: &mut Recorder) -> Result<String> {
-    let result = run_message(session, sql, copy_in, out);
-    let synced = session.sync(out);
-    if let Some(at) = session.take_durable_at() {
-        session.engine().store().wait_durable(at).unwrap();
-    }
-    let tag = result?;
-    synced?;
-    Ok(tag)
-}
-
-fn run_message(session: &mut Session, sql: &str, copy_in: &[u8], out: &mut Recorder) -> Result<String> {
-    let parsed = session.parse(sql)?;
-    let mut tag = String::new();
-    for index in 0..parsed.len() {
-        session.start_simple(&parsed, index, out)?;
-        loop {
-            match session.execute("", 0, out)? {
-                Progress::Complete(done) => {
-                    tag = done;
-                    break;
-                }
-                Progress::CopyIn { .. } => {
-                    // In odd pieces, as a socket delivers them.
-                    for piece in copy_in.chunks(7) {
-                        session.copy_in_data(piece, out)?;
-                    }
-                    if let Progress::Complete(done) = session.copy_in_done(out)? {
-                        tag = done;
-                    }
-                    break;
-                }
-                Progress::EmptyQuery | Progress::Suspended => break,
-                Progress::Paused | Progress::Waiting | Progress::CopyOut { .. } => {}
-            }
-        }
-    }
-    Ok(tag)
-}
 
 fn describe(error: &Error) -> String {
     let fields = error.fields();
@@ -129,15 +54,7 @@ impl World {
     }
     fn session(&mut self) -> &mut Session {
         let engine = self.engine.as_ref().unwrap();
-        self.sessions.entry(self.current.clone()).or_insert_with(|| {
-            let startup = Startup {
-                user: "postgres".into(),
-                database: "postgres".into(),
-                parameters: Vec::new(),
-                client_address: None,
-            };
-            engine.connect(startup).unwrap()
-        })
+        self.sessions.entry(self.current.clone()).or_insert_with(|| connect(engine))
     }
 }
 
@@ -186,7 +103,7 @@ fn run_script(path: &Path) {
             String::new()
         };
         let mut out = Recorder::default();
-        let result = run(world.session(), &sql, copy_in.as_bytes(), &mut out);
+        let result = run_recorded(world.session(), &sql, copy_in.as_bytes(), &mut out);
         let mut fail = |what: String| {
             writeln!(failures, "{}:{}: {sql}\n  {what}", path.display(), number + 1).unwrap();
         };
