@@ -11,6 +11,7 @@ mod loads;
 mod pgbench;
 mod serializable;
 mod target;
+mod tpch;
 mod workloads;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,23 @@ enum Command {
     Latency(Latency),
     /// SERIALIZABLE in every mode: throughput, retries and CPU on loads with conflicts and without
     Serializable(Serializable),
+    /// TPC-H's 22 queries, one thread each: equal answers, and times
+    Tpch(Tpch),
+}
+
+#[derive(clap::Args)]
+struct Tpch {
+    /// 1 is about a gigabyte
+    #[arg(long, default_value_t = 0.1)]
+    scale: f64,
+    /// Runs of each query, of which the fastest counts
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
+    /// More flags for serin
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    #[arg(long)]
+    side: Option<target::Side>,
 }
 
 #[derive(clap::Args)]
@@ -102,6 +120,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => workloads::compare(&options),
         Command::Latency(options) => latency::latency(&options),
         Command::Serializable(options) => serializable::serializable(&options),
+        Command::Tpch(options) => tpch::tpch(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, check_bytes};
 use crate::parse::ast::{FetchDirection, Query, StatementKind};
 use crate::types::{Datum, Type};
+use serin_txn::WaitPolicy;
 use std::sync::Arc;
 
 /// Of a SCROLL cursor: the rows read so far and the position among them. Going back needs them, and an execution can't be reversed.
@@ -65,7 +66,7 @@ impl Session {
         }));
         let plan = self.ready_plan(&cursor.prepared)?;
         let reads_only = plan.read_only;
-        self.run_plan(&mut cursor, plan)?;
+        self.run_plan(&mut cursor, plan, WaitPolicy::Block)?;
         // One that is held comes to keep its rows anyway.
         if scroll || hold {
             cursor.scroll = Some(Scroll { rows: Vec::new(), bytes: 0, read: 0, position: 0, ended: false });
@@ -133,7 +134,7 @@ impl Session {
             // A portal that Bind made and no Execute has started.
             let mut target = self.portals.take(cursor).ok_or_else(|| no_cursor(cursor))?;
             let plan = self.ready_plan(&target.prepared)?;
-            let started = self.run_plan(&mut target, plan);
+            let started = self.run_plan(&mut target, plan, WaitPolicy::Block);
             self.portals.put(target);
             started?;
         }

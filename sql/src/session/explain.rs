@@ -12,6 +12,7 @@ use crate::parse::ast::{Explain, StatementKind};
 use crate::plan::explain_format::{Format, Frame, write};
 use crate::plan::{ExplainOptions, Plan, explain};
 use crate::types::{Datum, Type};
+use serin_txn::WaitPolicy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ impl Session {
             // The client is promised the explanation's column, not the statement's.
             let shape = std::mem::take(&mut portal.result);
             let formats = std::mem::take(&mut portal.result_formats);
-            let run = self.run_plan(portal, plan.clone());
+            let run = self.run_plan(portal, plan.clone(), WaitPolicy::Block);
             (portal.result, portal.result_formats) = (shape, formats);
             run?;
             let started = Instant::now();

@@ -520,7 +520,7 @@ impl Session {
     fn execute_prepared(&mut self, name: &str, arguments: &[ast::Expr], portal: &mut Portal) -> Result<()> {
         let plan = self.enter_prepared(name, arguments, portal)?;
         // The catalog can't have changed: the relations are locked.
-        self.run_plan(portal, plan)
+        self.run_plan(portal, plan, WaitPolicy::Block)
     }
 
     /// Gives the portal the prepared statement and its parameters.
