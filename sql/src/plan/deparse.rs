@@ -206,6 +206,14 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
             list(&call.arguments, ", ", names, out);
             out.push(')');
         }
+        // A literal of a type with a length or precision is one constant to who reads it.
+        Expr::Cast { operand, to, modifier, .. } if matches!(&**operand, Expr::Constant { data_type, .. } if data_type == to) =>
+        {
+            if let Expr::Constant { value, data_type } = &**operand {
+                needs_type(value, *data_type, out);
+            }
+            let _ = write!(out, "::{}", format_type(*to, *modifier));
+        }
         Expr::Cast { operand, to, modifier, .. } => {
             out.push_str(open);
             write_inner(operand, Around::Other, names, out);
@@ -359,25 +367,32 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
 }
 
 fn constant(value: &Datum, data_type: Type, out: &mut String) {
-    let name = || format_type(data_type, -1);
+    if needs_type(value, data_type, out) {
+        let _ = write!(out, "::{}", format_type(data_type, -1));
+    }
+}
+
+/// Writes a constant without its type; whether it would be read as another without. (`get_const_expr`)
+fn needs_type(value: &Datum, data_type: Type, out: &mut String) -> bool {
     if value.is_null() {
-        let _ = write!(out, "NULL::{}", name());
-        return;
+        out.push_str("NULL");
+        return true;
     }
     let text = match value {
         Datum::Oid(oid) => crate::types::user::object_name(*oid, data_type),
         _ => None,
     };
     let text = text.unwrap_or_else(|| format_datum(value, data_type, &RenderSettings::default()));
+    let unsigned = text.starts_with(|c: char| c.is_ascii_digit());
     match data_type {
         Type::BOOL => out.push_str(if text == "t" { "true" } else { "false" }),
-        Type::INT4 | Type::NUMERIC
-            if !text.starts_with('-') && text.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            out.push_str(&text)
-        }
+        Type::INT4 if unsigned => out.push_str(&text),
+        // Without a point it would be an integer.
+        Type::NUMERIC if unsigned && text.contains(['.', 'e', 'E']) => out.push_str(&text),
         _ => {
-            let _ = write!(out, "'{}'::{}", text.replace('\'', "''"), name());
+            let _ = write!(out, "'{}'", text.replace('\'', "''"));
+            return true;
         }
     }
+    false
 }

@@ -144,7 +144,8 @@ pub fn shown_default(
     pretty: bool,
     context: &EvalContext<'_>,
 ) -> Option<String> {
-    let target = Some((column.data_type(), column.modifier));
+    // The length or precision is applied when the default is taken: an implicit cast, which is not shown.
+    let target = Some((column.data_type(), -1));
     column_default(column).map(|text| shown(text, table, target, pretty, context))
 }
 
@@ -153,7 +154,7 @@ pub fn expression(text: &str, table: &Table, pretty: bool, context: &EvalContext
     match of_default_node(text) {
         Some((number, text)) => {
             let column = table.columns.iter().find(|column| column.number == number);
-            let target = column.map(|column| (column.data_type(), column.modifier));
+            let target = column.map(|column| (column.data_type(), -1));
             shown(text, table, target, pretty, context)
         }
         None => shown(text, table, None, pretty, context),
