@@ -426,6 +426,7 @@ impl Binder<'_> {
         }
         let data_type = expr.data_type();
         let id = self.new_column(name, data_type, -1, (0, 0), "".into());
+        self.note_shape(id, &expr);
         self.scope().sets.push((id, expr));
         Ok(Expr::Column { index: id, data_type })
     }
@@ -570,16 +571,16 @@ impl Binder<'_> {
         let Body::Set { columns, .. } = &resolved.function.body else {
             return Err(Error::internal("a set-returning call of another function"));
         };
-        if columns.len() > 1 {
-            return Err(Error::unsupported(format!(
-                "{} in a target list (it returns several columns)",
-                resolved.function.name
-            ))
-            .at(call.position));
-        }
         let name = resolved.function.name;
+        let types: Vec<Type> = arguments.iter().map(Expr::data_type).collect();
+        let shape = (columns.len() > 1).then(|| crate::functions::set_columns(columns, &types));
         let expr = Expr::Call { function: resolved.function, arguments, result: resolved.result };
-        self.place_set(expr, name, before, call.position)
+        let placed = self.place_set(expr, name, before, call.position)?;
+        if let (Some(shape), Expr::Column { index, .. }) = (shape, &placed) {
+            let shape = shape.into_iter().map(|(name, data_type)| (name.into(), data_type)).collect();
+            self.record_shapes.insert(*index, shape);
+        }
+        Ok(placed)
     }
 
     /// current_date and the like. Those of the clock are casts of now().

@@ -633,6 +633,13 @@ impl Binder<'_> {
                 _ => Expr::Field { operand: Box::new(bound), index, result },
             });
         }
+        if let Expr::Column { index, .. } = &bound
+            && let Some(shape) = self.record_shapes.get(index)
+            && let Some(at) = shape.iter().position(|(name, _)| name == field)
+        {
+            let result = shape[at].1;
+            return Ok(Expr::Field { operand: Box::new(bound), index: at, result });
+        }
         if let Some(template) = bound.data_type().row_template() {
             let names = template.names.as_deref().unwrap_or_default();
             let Some(index) = names.iter().position(|name| name == field) else {

@@ -593,9 +593,10 @@ impl Binder<'_> {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {
-                    for (column, data_type) in columns.iter() {
-                        ids.push(self.new_column(column, *data_type, -1, (0, 0), label.clone()));
-                        types.push(*data_type);
+                    let given: Vec<Type> = arguments.iter().map(Expr::data_type).collect();
+                    for (column, data_type) in crate::functions::set_columns(columns, &given) {
+                        ids.push(self.new_column(column, data_type, -1, (0, 0), label.clone()));
+                        types.push(data_type);
                     }
                 }
                 return Ok(FunctionScan {

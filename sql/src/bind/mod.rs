@@ -206,6 +206,8 @@ pub fn resolve_type(name: &ast::TypeName, _context: &PlanContext<'_>) -> Result<
 struct Binder<'a> {
     context: &'a PlanContext<'a>,
     columns: Vec<ColumnInfo>,
+    /// Of columns that hold anonymous records whose columns are known: names and types.
+    record_shapes: HashMap<ColumnId, Arc<[(String, Type)]>>,
     parameters: Vec<Option<Type>>,
     /// Of the queries around the point being bound, outermost first.
     scopes: Vec<Scope>,
@@ -267,6 +269,7 @@ impl<'a> Binder<'a> {
         Binder {
             context,
             columns: Vec::new(),
+            record_shapes: HashMap::new(),
             parameters: Vec::new(),
             scopes: Vec::new(),
             ctes: Vec::new(),
@@ -330,7 +333,21 @@ impl<'a> Binder<'a> {
             _ => (0, 0),
         };
         let modifier = self.modifier(expr);
-        self.new_column(name, expr.data_type(), modifier, origin, "".into())
+        let id = self.new_column(name, expr.data_type(), modifier, origin, "".into());
+        self.note_shape(id, expr);
+        id
+    }
+
+    /// Remembers what an anonymous record's columns are called, if the expression says so.
+    fn note_shape(&mut self, id: ColumnId, expr: &Expr) {
+        let shape = match expr {
+            Expr::Column { index, .. } => self.record_shapes.get(index).cloned(),
+            Expr::Routine(call) if call.is_row && call.result == Type::RECORD => Some(call.columns.clone()),
+            _ => None,
+        };
+        if let Some(shape) = shape {
+            self.record_shapes.insert(id, shape);
+        }
     }
 
     fn column(&self, id: ColumnId) -> Expr {

@@ -290,7 +290,7 @@ impl Ddl<'_> {
         };
         let found = self.find_type(name)?.ok_or_else(missing)?;
         if domain && found.domain().is_none() {
-            let message = format!("{} is not a domain", names::display(name));
+            let message = format!("\"{}\" is not a domain", names::display(name));
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         self.require_owner(found.owner, "type", &found.name)?;
@@ -336,7 +336,7 @@ impl Ddl<'_> {
             | AlterType::RenameAttribute { .. } => self.alter_attributes(&mut changed, action)?,
             action => {
                 if changed.domain().is_none() {
-                    let message = format!("{} is not a domain", names::display(name));
+                    let message = format!("\"{}\" is not a domain", names::display(name));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
                 if !self.alter_domain(&mut changed, action)? {
@@ -632,7 +632,7 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
         if domain && found.domain().is_none() {
-            let message = format!("{} is not a domain", found.name);
+            let message = format!("\"{}\" is not a domain", found.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         self.require_owner(found.owner, "type", &found.name)?;

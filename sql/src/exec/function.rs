@@ -182,7 +182,23 @@ impl Execute for ProjectSet {
                             .map(|expr| Ok(operand_get(&eval(expr, &row, rt)?, 0)))
                             .collect::<Result<Vec<_>>>()?;
                         running.push(Some(match &call.callee {
-                            node::SetCallee::BuiltIn(function) => start(function, &arguments, rt)?,
+                            node::SetCallee::BuiltIn(function) => {
+                                let rows = start(function, &arguments, rt)?;
+                                match &function.body {
+                                    Body::Set { columns, .. } if columns.len() > 1 => {
+                                        let given: Vec<Type> =
+                                            call.arguments.iter().map(Expr::data_type).collect();
+                                        let columns = crate::functions::set_columns(columns, &given);
+                                        let types: Vec<Type> = columns.iter().map(|(_, t)| *t).collect();
+                                        Box::new(
+                                            rows.map(move |row| {
+                                                Ok(vec![super::routine::record(&types, row?)])
+                                            }),
+                                        )
+                                    }
+                                    _ => rows,
+                                }
+                            }
                             node::SetCallee::Routine(routine) => {
                                 let result = routine.result;
                                 let is_row = routine.is_row;

@@ -49,7 +49,8 @@ mod window;
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub(crate) use pattern::compile_regex;
 pub use registry::{
-    CastFact, OperatorFact, Registry, all, cast_facts, function_by_oid, functions_named, operator_facts,
+    CastFact, OperatorFact, Registry, SupportFunction, all, cast_facts, function_by_oid, functions_named,
+    operator_facts, support_function, support_functions,
 };
 pub use resolve::{
     Callee, ResolvedCall, Source, common_type, range_constructor, resolve_call, resolve_function,
@@ -85,6 +86,13 @@ pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
 /// Rows of a set-returning function, produced lazily; each row has as many values as the function has columns.
 pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
 pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
+
+/// The columns of a set-returning function's rows, where its arguments have these types: what is polymorphic is an array's element.
+pub fn set_columns(columns: &[(&'static str, Type)], arguments: &[Type]) -> Vec<(&'static str, Type)> {
+    let element = arguments.first().and_then(|first| first.element());
+    let of = |data_type: Type| element.filter(|_| data_type == Type::ANYELEMENT).unwrap_or(data_type);
+    columns.iter().map(|(name, data_type)| (*name, of(*data_type))).collect()
+}
 
 /// What a call's arguments and result are, for functions that take `any`: values don't carry their type.
 pub struct CallTypes<'a> {
