@@ -201,7 +201,7 @@ impl Ddl<'_> {
         }
         let name = |table: &Table, constraint: Oid| {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
-            format!("constraint {} on {}", quote_identifier(name), describe(&catalog, table.oid))
+            format!("constraint {name} on {}", describe(&catalog, table.oid))
         };
         // Parts of a foreign key go with the whole.
         keys.retain(|(table, constraint, _)| {

@@ -202,7 +202,11 @@ impl Ddl<'_> {
     fn new_type_of(&self, name: &ObjectName, kind: TypeKind, oid: Oid) -> Result<()> {
         let catalog = self.catalog();
         let (schema, type_name) = names::split(&catalog, name)?;
-        let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        let schema = match schema {
+            Some("pg_temp") => self.temporary_schema()?.oid,
+            schema => names::creation_schema(&catalog, &self.search_path(), schema)?.oid,
+        };
+        let catalog = self.catalog();
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let user_type = UserType {
             oid,

@@ -8,7 +8,7 @@ use super::utility::text_batches;
 use crate::column::BATCH_ROWS;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
-use crate::parse::ast::Explain;
+use crate::parse::ast::{Explain, StatementKind};
 use crate::plan::explain_format::{Format, Frame, write};
 use crate::plan::{ExplainOptions, Plan, explain};
 use crate::types::{Datum, Type};
@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 impl Session {
     pub(super) fn explain_statement(&mut self, statement: &Explain, portal: &mut Portal) -> Result<()> {
         let options = parse_options(&statement.options)?;
+        // sqlx asks so for what a prepared statement's columns may be.
+        if let StatementKind::Execute { name, arguments } = &statement.statement {
+            self.bind_prepared(name, arguments, portal)?;
+        }
         if portal.prepared.planned().is_none() {
             return Err(Error::unsupported("EXPLAIN of this statement"));
         }
@@ -27,7 +31,8 @@ impl Session {
         let planning = started.elapsed();
         let catalog = self.core.catalog();
         let lines = if options.analyze {
-            let fields = portal.result.fields.clone();
+            // Not those of the plan, which would be compared with them.
+            let fields = portal.result.fields.take();
             self.run_plan(portal, plan.clone())?;
             portal.set_fields(fields.as_deref())?;
             let started = Instant::now();

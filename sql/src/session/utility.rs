@@ -63,6 +63,18 @@ pub(super) fn text_batches<'a>(
     }
 }
 
+/// A column of the row that CALL answers with.
+fn call_field((name, data_type): &(String, Type)) -> Field {
+    Field {
+        name: name.clone(),
+        table: 0,
+        column: 0,
+        data_type: *data_type,
+        type_size: data_type.typlen(),
+        type_modifier: -1,
+    }
+}
+
 impl Session {
     /// The columns of a utility statement's result.
     pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
@@ -72,6 +84,10 @@ impl Session {
                 Some(vec![text_field(canonical.unwrap_or(&name.to_ascii_lowercase()))])
             }
             StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
+            StatementKind::Call(call) => {
+                let (_, columns) = self.describe_call(call, &[])?;
+                (!columns.is_empty()).then(|| columns.iter().map(call_field).collect())
+            }
             StatementKind::Explain(explain) => {
                 let data_type = super::explain::result_type(&explain.options);
                 Some(vec![Field { data_type, ..text_field("QUERY PLAN") }])
@@ -88,6 +104,27 @@ impl Session {
             }
             _ => None,
         })
+    }
+
+    /// The types of CALL's parameters, and the columns of its row.
+    pub(super) fn describe_call(
+        &self,
+        call: &ast::FunctionCall,
+        declared: &[Option<Type>],
+    ) -> Result<(Vec<Type>, Vec<(String, Type)>)> {
+        let catalog = self.core.catalog();
+        let search_path = self.core.search_path.borrow().clone();
+        let settings = self.core.settings.borrow().typed().planner;
+        let context = self.context();
+        let eval = context.eval();
+        let plan = crate::plan::PlanContext {
+            catalog: &catalog,
+            search_path: &search_path,
+            eval: &eval,
+            settings,
+            variables: None,
+        };
+        crate::bind::describe_call(call, declared, &plan)
     }
 
     /// Transaction control; the answer is the tag.
@@ -259,15 +296,7 @@ impl Session {
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
                 };
-                let field = |(name, data_type): &(String, Type)| Field {
-                    name: name.clone(),
-                    table: 0,
-                    column: 0,
-                    data_type: *data_type,
-                    type_size: data_type.typlen(),
-                    type_modifier: -1,
-                };
-                let fields: Vec<Field> = columns.iter().map(field).collect();
+                let fields: Vec<Field> = columns.iter().map(call_field).collect();
                 portal.set_fields(Some(&fields))?;
                 let built = columns
                     .iter()
@@ -490,6 +519,18 @@ impl Session {
 
     /// EXECUTE: the portal goes on as a run of the prepared statement.
     fn execute_prepared(&mut self, name: &str, arguments: &[ast::Expr], portal: &mut Portal) -> Result<()> {
+        let plan = self.bind_prepared(name, arguments, portal)?;
+        // The catalog can't have changed: the relations are locked.
+        self.run_plan(portal, plan)
+    }
+
+    /// Makes the portal one of a prepared statement with these arguments.
+    pub(super) fn bind_prepared(
+        &mut self,
+        name: &str,
+        arguments: &[ast::Expr],
+        portal: &mut Portal,
+    ) -> Result<Arc<crate::plan::Plan>> {
         let prepared = self.core.statements.borrow().get(name).cloned().ok_or_else(|| no_statement(name))?;
         let plan = self.ready_plan(&prepared)?;
         if arguments.len() != plan.parameter_types.len() {
@@ -501,8 +542,7 @@ impl Session {
         portal.parameters = self.evaluate_arguments(arguments, &plan.parameter_types)?;
         portal.parameter_types = plan.parameter_types.clone();
         portal.prepared = prepared;
-        // The catalog can't have changed: the relations are locked.
-        self.run_plan(portal, plan)
+        Ok(plan)
     }
 
     fn evaluate_arguments(&mut self, arguments: &[ast::Expr], types: &[Type]) -> Result<Vec<Datum>> {
