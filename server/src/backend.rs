@@ -5,7 +5,7 @@
 
 use serin_sql::types::Oid;
 use serin_sql::{
-    Engine, Error, Field, Format, Output, Progress, Result, ScramVerifier, Session, Startup,
+    Engine, Error, Field, Format, NoticeSink, Output, Progress, Result, ScramVerifier, Session, Startup,
     TransactionStatus,
 };
 use serin_storage::Timestamp;
@@ -33,12 +33,15 @@ pub trait BackendSession: Send + 'static {
     /// Called, from any thread, when [`BackendSession::pending_fatal`] has become something: a connection that waits for its
     /// client would not notice.
     fn set_waker(&self, waker: Box<dyn Fn() + Send>);
+    /// Called, by the thread that runs a statement, with what it has to say at once.
+    fn set_notice_sink(&self, sink: NoticeSink);
     /// The FATAL error that ends the session, once it is terminated by an administrator or a timeout.
     fn pending_fatal(&self) -> Option<Error>;
     fn transaction_status(&self) -> TransactionStatus;
     fn reported_parameters(&self) -> Vec<(&'static str, String)>;
     fn take_durable_at(&mut self) -> Option<Timestamp>;
     fn is_long(&self, portal: &str) -> bool;
+    fn is_end_long(&self) -> bool;
     fn parse(&mut self, sql: &str) -> Result<Vec<Self::Parsed>>;
     fn start_simple(&mut self, parsed: &[Self::Parsed], index: usize, out: &mut dyn Output) -> Result<()>;
     fn prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()>;
@@ -107,6 +110,9 @@ impl BackendSession for Session {
     fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.set_waker(waker)
     }
+    fn set_notice_sink(&self, sink: NoticeSink) {
+        self.set_notice_sink(sink)
+    }
     fn pending_fatal(&self) -> Option<Error> {
         self.pending_fatal()
     }
@@ -121,6 +127,9 @@ impl BackendSession for Session {
     }
     fn is_long(&self, portal: &str) -> bool {
         self.is_long(portal)
+    }
+    fn is_end_long(&self) -> bool {
+        self.is_end_long()
     }
     fn parse(&mut self, sql: &str) -> Result<Vec<Self::Parsed>> {
         self.parse(sql)

@@ -11,12 +11,13 @@
 //!
 //! **Statements run inline** on the worker that read them. What the session calls long runs in `block_in_place`, so
 //! that the worker's other connections move on. A panic in a statement is caught at [`Link::call`]: the client gets
-//! XX000, its transaction is rolled back, the connection goes on.
+//! XX000, its transaction is rolled back, the connection goes on. Notices of a long statement do not wait for its end (`aside.rs`).
 //!
 //! **States.** An error in the extended protocol skips to Sync ([`Mode::Skip`]). COPY FROM STDIN is a mode of the loop, not a loop
 //! inside it: CopyData is fed to the session as it arrives, a frame's parts one by one, so a COPY of any size takes a read
 //! buffer's worth of memory. A simple Query's remaining statements wait in `simple` meanwhile.
 
+use crate::aside::Aside;
 use crate::backend::{Backend, BackendSession};
 use crate::blocking::block_in_place;
 use crate::encode::Replies;
@@ -137,6 +138,7 @@ struct Link<B: Backend> {
     /// Bytes of a CopyData message's body that are still to come.
     copy_rest: usize,
     alarm: Arc<Alarm>,
+    aside: Arc<Aside>,
 }
 
 impl<B: Backend> Connection<B> {
@@ -158,6 +160,7 @@ impl<B: Backend> Connection<B> {
             simple: None,
             copy_rest: 0,
             alarm: Arc::default(),
+            aside: Arc::default(),
         };
         link.replies.buffer = replies;
         let reported = link.session.reported_parameters();
@@ -201,6 +204,10 @@ impl<B: Backend> Connection<B> {
     async fn serve(&mut self) -> End {
         let alarm = self.link.alarm.clone();
         self.link.session.set_waker(Box::new(move || alarm.ring()));
+        let aside = self.link.aside.clone();
+        self.link
+            .session
+            .set_notice_sink(Box::new(move |notices, interrupted| aside.say(notices, interrupted)));
         // A shutdown that began before the session was there to be told.
         if self.link.shared.is_stopping() {
             return End::Fatal(shutting_down());
@@ -493,7 +500,8 @@ impl<B: Backend> Link<B> {
     fn ready(&mut self) -> Result<(), End> {
         // An error here (a constraint checked at commit) is reported before ReadyForQuery; the transaction is over
         // all the same.
-        if let Err(error) = self.call(|session, replies| session.sync(replies)) {
+        let long = self.session.is_end_long();
+        if let Err(error) = self.call_long(long, |session, replies| session.sync(replies)) {
             match Stop::from(error) {
                 Stop::Failed(error) => wire::error_response(&mut self.replies.buffer, &error),
                 Stop::End(end) => return Err(end),
@@ -599,7 +607,18 @@ impl<B: Backend> Link<B> {
         long: bool,
         work: impl FnOnce(&mut B::Session, &mut Replies) -> SqlResult<R>,
     ) -> SqlResult<R> {
-        if long { block_in_place(|| self.call(work)) } else { self.call(work) }
+        if !long {
+            return self.call(work);
+        }
+        block_in_place(|| {
+            let socket = std::mem::replace(&mut self.socket, Socket::Lent);
+            self.aside.lend(socket, self.replies.set_aside());
+            let result = self.call(work);
+            let (socket, before) = self.aside.take_back();
+            self.socket = socket;
+            self.replies.put_before(before);
+            result
+        })
     }
 
     /// An error of the server's own: the transaction fails with it.

@@ -52,6 +52,31 @@ impl Replies {
         self.recoded = self.buffer.len();
         self.mark = self.buffer.len();
     }
+    /// What is there, for somebody else to write; what comes next is gathered from nothing.
+    pub fn set_aside(&mut self) -> Replies {
+        self.recode();
+        let end = self.buffer.len();
+        (self.recoded, self.mark) = (0, 0);
+        // An empty buffer stays, for the memory that it has.
+        let buffer = if end == 0 { Vec::new() } else { std::mem::take(&mut self.buffer) };
+        Replies { buffer, rows: 0, mark: end, encoding: self.encoding, recoded: end }
+    }
+    /// What is left of what was set aside.
+    pub fn put_before(&mut self, before: Replies) {
+        let length = before.buffer.len();
+        if length > 0 {
+            let own = std::mem::replace(&mut self.buffer, before.buffer);
+            self.buffer.extend_from_slice(&own);
+            self.recoded += length;
+            self.mark += length;
+        }
+    }
+    /// So many bytes at the front were written out, all of them in the client's encoding.
+    pub fn written(&mut self, bytes: usize) {
+        self.buffer.drain(..bytes);
+        self.recoded -= bytes;
+        self.mark -= bytes;
+    }
     /// The buffer was written out.
     pub fn clear(&mut self, capacity_max: usize) {
         match self.buffer.capacity() > capacity_max {

@@ -19,6 +19,7 @@
 //! Below this crate everything is synchronous; nothing but this crate knows tokio.
 
 mod archive;
+mod aside;
 mod auth;
 mod backend;
 pub mod blocking;

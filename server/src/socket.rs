@@ -14,6 +14,8 @@ pub enum Socket {
     Unix(UnixStream),
     /// Boxed: TLS state is a few kilobytes, and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
+    /// In an [`Aside`](crate::aside::Aside).
+    Lent,
 }
 
 /// The processor that the client's packets arrive on; over the loopback interface, the one it runs on.
@@ -28,7 +30,7 @@ impl Socket {
     pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(stream) => stream.peer_addr().ok(),
-            Socket::Unix(_) => None,
+            Socket::Unix(_) | Socket::Lent => None,
             Socket::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
         }
     }
@@ -50,6 +52,7 @@ macro_rules! delegate {
                 let $stream = Pin::new(stream.as_mut());
                 $call
             }
+            Socket::Lent => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     };
 }

@@ -564,7 +564,7 @@ fn error_fields(out: &mut Vec<u8>, error: &Error) {
     let (_, name) = file.rsplit_once('/').unwrap_or(("", file));
     field(b'F', Some(name));
     field(b'L', Some(&fields.location.line().to_string()));
-    field(b'R', Some(name.trim_end_matches(".rs")));
+    field(b'R', Some(fields.routine.unwrap_or(name.trim_end_matches(".rs"))));
     out.put_u8(0);
 }
 

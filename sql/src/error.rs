@@ -195,6 +195,8 @@ pub struct Fields {
     pub constraint: Option<String>,
     /// Where in the source the error was made, as PostgreSQL reports its own.
     pub location: &'static Location<'static>,
+    /// PostgreSQL's function that reports it, where clients tell by it what happened; else it is named after the source file.
+    pub routine: Option<&'static str>,
     /// Of damaged data, until its relation is named.
     pub(crate) tree: Option<serin_storage::TreeId>,
     /// Of a serialization failure or deadlock, until its DETAIL is written.
@@ -218,6 +220,7 @@ impl Error {
             data_type: None,
             constraint: None,
             location: Location::caller(),
+            routine: None,
             tree: None,
             conflict: None,
         }))
@@ -246,6 +249,10 @@ impl Error {
     }
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hint = Some(hint.into());
+        self
+    }
+    pub fn routine(mut self, routine: &'static str) -> Error {
+        self.0.routine = Some(routine);
         self
     }
     /// Keeps an inner position if one is set.

@@ -358,6 +358,15 @@ impl Expr {
             || self.any(&mut |e| matches!(e, Expr::Sublink(link) if link.volatile))
     }
 
+    /// Whether it is evaluated in no time.
+    pub fn is_cheap(&self) -> bool {
+        !self.any(&mut |part| match part {
+            Expr::Call { function, .. } => !function.is_cheap(),
+            Expr::Routine(_) => true,
+            _ => false,
+        })
+    }
+
     /// Contains a subquery, planned or not.
     pub fn has_subquery(&self) -> bool {
         self.any(&mut |e| matches!(e, Expr::Sublink(_) | Expr::Subquery(_)))

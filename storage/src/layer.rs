@@ -182,6 +182,19 @@ impl Layer {
 
     /// The newest version in an entry that is not discarded and, with a limit, written by an earlier command.
     pub fn newest<'v>(&self, entry: &'v [u8], before: Option<CommandId>) -> Result<Option<LayerVersion<'v>>> {
+        let mut newest = None;
+        self.visit(entry, |version| {
+            let is_it = before.is_none_or(|command| version.command < command);
+            if is_it {
+                newest = Some(version);
+            }
+            !is_it
+        })?;
+        Ok(newest)
+    }
+
+    /// An entry's versions that are not discarded, newest first, until `visit` answers false.
+    fn visit<'v>(&self, entry: &'v [u8], mut visit: impl FnMut(LayerVersion<'v>) -> bool) -> Result<()> {
         let discarded = self.discarded.read();
         let mut rest = entry;
         while !rest.is_empty() {
@@ -190,11 +203,23 @@ impl Layer {
                 return Err(self.shared.pager.corrupt(self.load.root.page, detail));
             };
             let is_discarded = discarded.iter().any(|(from, to)| (*from..*to).contains(&version.place));
-            if !is_discarded && before.is_none_or(|command| version.command < command) {
-                return Ok(Some(version));
+            if !is_discarded && !visit(version) {
+                break;
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// The commands that wrote uncommitted versions of `key`.
+    pub fn commands_in_progress(&self, key: &[u8], met: &mut impl FnMut(CommandId)) -> Result<()> {
+        if self.writer.status() != WriterStatus::InProgress {
+            return Ok(());
+        }
+        let Some(entry) = self.get(key)? else { return Ok(()) };
+        self.visit(&entry, |version| {
+            met(version.command);
+            true
+        })
     }
 
     /// An uncommitted version of `key` by this layer's writer.

@@ -330,6 +330,25 @@ impl Tree {
         None
     }
 
+    /// The first command at or after `since` of whoever has a version of the key in progress that wrote it.
+    pub fn first_command_in_progress(&self, key: &[u8], since: CommandId) -> Result<Option<CommandId>> {
+        let mut first = None;
+        let mut met = |command| {
+            if command >= since && first.is_none_or(|known| command < known) {
+                first = Some(command);
+            }
+        };
+        if let Some(chain) = self.delta.get(key) {
+            let state = chain.lock();
+            let in_progress = |version: &&Version| version.writer.status() == WriterStatus::InProgress;
+            state.versions.iter().filter(in_progress).for_each(|version| met(version.command));
+        }
+        for layer in self.layers().iter().flat_map(|layers| layers.iter()) {
+            layer.commands_in_progress(key, &mut met)?;
+        }
+        Ok(first)
+    }
+
     // ---- layers ----
 
     /// What lies between delta and base; `None` when nothing does.

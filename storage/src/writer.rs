@@ -146,6 +146,11 @@ impl Writer {
         self.changes.is_empty() && self.spilled == 0
     }
 
+    /// Changes that are kept in memory.
+    pub fn change_count(&self) -> usize {
+        self.changes.len()
+    }
+
     /// To be called before each [`Writer::install`], where waiting and file access do no harm to others: waits as long
     /// as back-pressure demands, and moves the writer's changes to disk when they have become too many for memory.
     #[inline]

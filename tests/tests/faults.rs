@@ -1,4 +1,4 @@
-//! Faults of the real server's surroundings, under load and in all three modes: a disk that fails to sync, a process that is stopped and
+//! Faults of the real server's surroundings, under load and in all three modes: a disk that fails to sync or hangs, a process that is stopped and
 //! goes on, files that may not grow.
 //!
 //! Writers add rows numbered one after another, two tables at a time, and note what was acknowledged. Afterwards, and after a
@@ -111,31 +111,35 @@ fn judge(client: &mut Client, acknowledged: &[i64], unanswered: i64) -> Vec<i64>
         .collect()
 }
 
-/// A library that fails `fsync` and `fdatasync` with EIO while a file exists; `None` where there is no C compiler.
-fn failing_sync(dir: &Path) -> Option<std::path::PathBuf> {
+/// A library whose `fsync` and `fdatasync` fail with EIO, or wait, while a file exists; `None` where there is no C compiler.
+fn interfering_library(dir: &Path) -> Option<std::path::PathBuf> {
     let source = r#"
         #define _GNU_SOURCE
         #include <dlfcn.h>
         #include <errno.h>
         #include <stdlib.h>
         #include <unistd.h>
-        static int fails(void) {
-            const char *switch_file = getenv("FAIL_SYNC_WHILE");
+        static int is_there(const char *variable) {
+            const char *switch_file = getenv(variable);
             return switch_file && access(switch_file, F_OK) == 0;
+        }
+        static int interfere(void) {
+            while (is_there("HANG_SYNC_WHILE")) usleep(1000);
+            return is_there("FAIL_SYNC_WHILE");
         }
         int fdatasync(int fd) {
             static int (*real)(int);
-            if (fails()) { errno = EIO; return -1; }
+            if (interfere()) { errno = EIO; return -1; }
             if (!real) real = (int (*)(int)) dlsym(RTLD_NEXT, "fdatasync");
             return real(fd);
         }
         int fsync(int fd) {
             static int (*real)(int);
-            if (fails()) { errno = EIO; return -1; }
+            if (interfere()) { errno = EIO; return -1; }
             if (!real) real = (int (*)(int)) dlsym(RTLD_NEXT, "fsync");
             return real(fd);
         }"#;
-    let (code, library) = (dir.join("fail.c"), dir.join("fail.so"));
+    let (code, library) = (dir.join("interfere.c"), dir.join("interfere.so"));
     std::fs::write(&code, source).unwrap();
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&code).arg("-ldl").status();
@@ -150,7 +154,7 @@ fn failing_sync(dir: &Path) -> Option<std::path::PathBuf> {
 fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
     for mode in MODES {
         let dir = tempfile::tempdir().unwrap();
-        let Some(library) = failing_sync(dir.path()) else { return };
+        let Some(library) = interfering_library(dir.path()) else { return };
         let switch = dir.path().join("fail-now");
         let environment =
             [("LD_PRELOAD", library.to_str().unwrap()), ("FAIL_SYNC_WHILE", switch.to_str().unwrap())];
@@ -198,6 +202,59 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
         assert!(load.finish().iter().all(|(_, error)| error.is_none()), "{mode}: it goes on as before");
         assert!(server.stop().success());
         server.check().unwrap();
+    }
+}
+
+/// While a sync does not return, nobody is told that he has committed, and whoever reads by a snapshot is answered. (Who reads by locks meets
+/// what isn't durable yet, and waits for it.)
+#[test]
+fn a_disk_that_hangs_holds_up_commits_and_nobody_else() {
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(library) = interfering_library(dir.path()) else { return };
+        let switch = dir.path().join("hang-now");
+        let environment =
+            [("LD_PRELOAD", library.to_str().unwrap()), ("HANG_SYNC_WHILE", switch.to_str().unwrap())];
+        let mut server =
+            TestServer::start_with_environment(&dir.path().join("data"), &FLAGS, &environment).unwrap();
+        create(&mut server.connect());
+        let load = Load::start(&server, mode, &[0; WRITERS as usize]);
+        for _ in 0..3 {
+            load.progress(100);
+            std::fs::write(&switch, "").unwrap();
+            // The sync that was under way may still return; the next one doesn't.
+            let mut before = -1;
+            let stuck = loop {
+                let now = load.acknowledged.load(Ordering::Relaxed);
+                if now == before {
+                    break now;
+                }
+                before = now;
+                std::thread::sleep(Duration::from_millis(200));
+            };
+            let mut client = server.connect();
+            for _ in 0..20 {
+                let rows: i64 = client.query_one("SELECT count(*) FROM a", &[]).unwrap().get(0);
+                assert!(rows >= stuck, "{mode}: {rows} of {stuck}");
+            }
+            assert_eq!(
+                load.acknowledged.load(Ordering::Relaxed),
+                stuck,
+                "{mode}: acknowledged without a sync"
+            );
+            std::fs::remove_file(&switch).unwrap();
+        }
+        load.progress(100);
+        std::fs::write(&switch, "").unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        server.kill_9();
+        std::fs::remove_file(&switch).unwrap();
+        let outcome = load.finish();
+        server.check().unwrap_or_else(|error| panic!("{mode}: {error}"));
+        server.restart();
+        let acknowledged: Vec<i64> = outcome.iter().map(|(last, _)| *last).collect();
+        judge(&mut server.connect(), &acknowledged, 1);
+        assert!(server.stop().success());
     }
 }
 

@@ -2,10 +2,17 @@
 //! COMMITTED and SERIALIZABLE, by one client and by many. Nothing may fail, and at the end the sums of branches, tellers,
 //! accounts and history agree.
 //!
-//! Scale 1 and a few transactions each; `SERIN_PGBENCH_FULL` takes scale 10, 64 clients as well, and more transactions.
+//! Scale 1 and a few transactions each. `SERIN_PGBENCH_SCALE=100` takes that scale, 64 clients as well and more transactions, and the
+//! server's memory must stay within its budgets.
 
-use serin_tests::TestServer;
+use serin_tests::{TestServer, peak_memory_bytes};
 use std::process::Command;
+
+/// Of the page cache and of the delta, in bytes.
+const BUDGET_EACH: u64 = 256 << 20;
+
+/// What 64 sessions and the server itself may take beside those, in bytes.
+const OTHER_MEMORY: u64 = 256 << 20;
 
 fn installed() -> bool {
     let installed = Command::new("pgbench").arg("--version").output().is_ok();
@@ -40,10 +47,18 @@ fn run_mode(mode: &str) {
     if !installed() {
         return;
     }
-    let full = std::env::var_os("SERIN_PGBENCH_FULL").is_some();
-    let (scale, clients, transactions): (_, &[u32], _) =
-        if full { ("10", &[1, 16, 64], 200) } else { ("1", &[1, 16], 20) };
-    let mut server = TestServer::start_with(&["--concurrency-mode", mode]);
+    let scale = std::env::var("SERIN_PGBENCH_SCALE");
+    let (clients, transactions): (&[u32], _) =
+        if scale.is_ok() { (&[1, 16, 64], 200) } else { (&[1, 16], 20) };
+    let scale = scale.as_deref().unwrap_or("1");
+    let mut server = TestServer::start_with(&[
+        "--concurrency-mode",
+        mode,
+        "--page-cache",
+        &BUDGET_EACH.to_string(),
+        "--delta-memory",
+        &BUDGET_EACH.to_string(),
+    ]);
     succeed(server.client("pgbench").args(["-i", "-q", "-s", scale]));
     let accounts: i64 =
         server.connect().query_one("SELECT count(*) FROM pgbench_accounts", &[]).unwrap().get(0);
@@ -75,6 +90,8 @@ fn run_mode(mode: &str) {
     let history: i64 =
         server.connect().query_one("SELECT count(*) FROM pgbench_history", &[]).unwrap().get(0);
     assert_eq!(history, written);
+    let peak = peak_memory_bytes(server.pid());
+    assert!(peak < 2 * BUDGET_EACH + OTHER_MEMORY, "{peak} bytes");
     assert!(server.stop().success());
     server.check().unwrap();
 }

@@ -13,6 +13,7 @@ const GROUPS: &[&str] = &[
     "tables",
     "constraints",
     "changes",
+    "self_modified",
     "queries",
     "types",
     "transactions",

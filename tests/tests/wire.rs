@@ -141,6 +141,85 @@ fn portals_suspend() {
 }
 
 #[test]
+fn portals_compute_what_is_fetched() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    client.query("CREATE SEQUENCE s");
+    let bytes =
+        [parse("SELECT nextval('s') FROM generate_series(1, 100)"), bind(), execute(3), sync()].concat();
+    assert_eq!(client.ask(&bytes), "1 2 D*3 s Z(I)");
+    client.send(&frame(b'Q', b"SELECT last_value FROM s\0"));
+    let row = client.until_ready().into_iter().find(|(tag, _)| *tag == b'D').unwrap().1;
+    assert_eq!(row[6..], *b"3");
+}
+
+#[test]
+fn copy_out_sends_a_message_a_row() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    let mut data = |sql: &str| -> Vec<Vec<u8>> {
+        client.send(&frame(b'Q', format!("{sql}\0").as_bytes()));
+        let messages = client.until_ready().into_iter();
+        messages.filter(|(tag, _)| *tag == b'd').map(|(_, body)| body).collect()
+    };
+    let rows = data("COPY (SELECT generate_series(1, 3)) TO STDOUT");
+    assert_eq!(rows, [b"1\n", b"2\n", b"3\n"]);
+    let rows = data("COPY (SELECT generate_series(1, 2) AS a) TO STDOUT (FORMAT csv, HEADER)");
+    assert_eq!(rows, [b"a\n", b"1\n", b"2\n"]);
+    // The signature comes with the first row, the trailer by itself.
+    let rows = data("COPY (SELECT generate_series(1, 2)::int2) TO STDOUT (FORMAT binary)");
+    let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [19 + 8, 8, 2]);
+    let rows = data("COPY (SELECT 1 WHERE false) TO STDOUT (FORMAT binary)");
+    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [19 + 2]);
+}
+
+#[test]
+fn a_prepared_statement_keeps_its_result_type() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.batch_execute("CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 2)").unwrap();
+    let all = client.prepare("SELECT * FROM t").unwrap();
+    let one = client.prepare("SELECT a FROM t").unwrap();
+    client.batch_execute("PREPARE p AS SELECT * FROM t; ALTER TABLE t ALTER b TYPE text").unwrap();
+    let error = client.query(&all, &[]).unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.message(), "cached plan must not change result type");
+    assert_eq!((error.code().code(), error.routine()), ("0A000", Some("RevalidateCachedQuery")));
+    assert_eq!(client.query(&one, &[]).unwrap()[0].get::<_, i32>(0), 1);
+    let error = client.batch_execute("EXECUTE p").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "0A000");
+    // The same text prepared again is another statement; an unnamed one, too.
+    let again = client.prepare("SELECT * FROM t").unwrap();
+    assert_eq!(client.query(&again, &[]).unwrap()[0].get::<_, &str>(1), "2");
+    // EXPLAIN ANALYZE runs a statement whose columns are not its own.
+    let explain = client.prepare("EXPLAIN (ANALYZE) SELECT a, b FROM t WHERE a > $1").unwrap();
+    assert!(!client.query(&explain, &[&0]).unwrap().is_empty());
+    let mut raw = server.raw();
+    let unnamed = [run("SELECT * FROM t"), sync()].concat();
+    for change in ["SELECT 1", "SELECT 1", "ALTER TABLE t ADD c int", "ALTER TABLE t DROP c"] {
+        client.batch_execute(change).unwrap();
+        assert_eq!(raw.ask(&unnamed), "1 2 D*1 C(SELECT 1) Z(I)");
+    }
+}
+
+#[test]
+fn drop_database_with_force() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.batch_execute("CREATE DATABASE d").unwrap();
+    let mut others: Vec<RawClient> = (0..4)
+        .map(|_| RawClient::start_up(server.address(), &[("user", "postgres"), ("database", "d")]))
+        .collect();
+    // One of them in a transaction.
+    assert_eq!(others[0].query("BEGIN"), "C(BEGIN) Z(T)");
+    client.batch_execute("DROP DATABASE d WITH (FORCE)").unwrap();
+    for other in &mut others {
+        assert_eq!(other.until_closed(), "FATAL(57P01)");
+    }
+}
+
+#[test]
 fn cancel() {
     let server = TestServer::start();
     let mut client = server.connect();

@@ -84,9 +84,12 @@ pub enum RowLock {
     /// READ COMMITTED (and 2PL, serial): somebody committed a newer version while or before we waited. `None`: the
     /// row is gone. The caller re-evaluates its predicate on the new value (PostgreSQL's EvalPlanQual).
     Changed(Option<Value>),
-    /// SKIP LOCKED, and someone else holds it. Also, under any wait policy: this very command already wrote the row
-    /// (PostgreSQL's `TM_SelfModified`), so an UPDATE or DELETE that reaches it a second time passes it over.
+    /// SKIP LOCKED, and someone else holds it.
     Skipped,
+    /// Since this command saw it, the transaction itself has written the row: first `by_this_command`, so that an
+    /// UPDATE or DELETE that reaches it a second time passes it over, or by a command that this one ran, of a function
+    /// or a trigger (PostgreSQL's `TM_SelfModified`).
+    SelfModified { by_this_command: bool },
 }
 
 pub enum Inserted {

@@ -55,8 +55,11 @@ impl Transaction {
             },
             Head::Committed { at, exists, .. } => (at, exists),
             Head::InProgress { writer, command, .. } if Some(writer.id()) == self.own_id() => {
-                // Written by this very command, the row is not for this command to write again.
-                return Ok(if command >= self.command { RowLock::Skipped } else { RowLock::Unchanged });
+                if command < self.command {
+                    return Ok(RowLock::Unchanged);
+                }
+                let first = tree.first_command_in_progress(key, self.command)?;
+                return Ok(RowLock::SelfModified { by_this_command: first == Some(self.command) });
             }
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {

@@ -184,6 +184,11 @@ impl Transaction {
         }
         Ok(suspended)
     }
+    /// Whether the statement that runs now has run another one inside of it.
+    pub fn has_run_nested(&self) -> bool {
+        self.last_command != self.command
+    }
+
     /// What [`Transaction::resume`] needs to come back to the statement that runs now.
     pub fn suspend(&self) -> Suspended {
         let intents = match &self.protocol {
@@ -292,6 +297,10 @@ impl Transaction {
 
     pub(crate) fn own_id(&self) -> Option<WriterId> {
         self.writer.as_ref().map(|writer| writer.state().id())
+    }
+    /// Changes that its end has to go through.
+    pub fn change_count(&self) -> usize {
+        self.writer.as_ref().map_or(0, Writer::change_count)
     }
     pub(crate) fn owner(&mut self) -> &Arc<Owner> {
         let TransactionOptions { mode, session, .. } = &self.options;

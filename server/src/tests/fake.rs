@@ -9,8 +9,8 @@ use serin_sql::types::{
     DateFormat, DateOrder, DateStyle, IntervalStyle, Oid, RenderSettings, TimeZone, Type,
 };
 use serin_sql::{
-    Error, Field, Format, OUTPUT_BYTES_MAX, Output, Progress, Result, ScramVerifier, SqlState, Startup,
-    TransactionStatus,
+    Error, Field, Format, NoticeSink, OUTPUT_BYTES_MAX, Output, Progress, Result, ScramVerifier, SqlState,
+    Startup, TransactionStatus,
 };
 use serin_storage::Timestamp;
 use std::collections::HashMap;
@@ -198,6 +198,10 @@ impl BackendSession for FakeSession {
     }
     fn take_durable_at(&mut self) -> Option<Timestamp> {
         self.durable_at.take()
+    }
+    fn set_notice_sink(&self, _: NoticeSink) {}
+    fn is_end_long(&self) -> bool {
+        false
     }
     fn is_long(&self, portal: &str) -> bool {
         self.portals.get(portal).is_some_and(|(instruction, ..)| instruction == "wait")

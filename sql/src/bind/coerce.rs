@@ -123,8 +123,28 @@ impl Binder<'_> {
             Expr::Column { index, .. } => self.columns.get(*index).map_or(-1, |info| info.modifier),
             Expr::Cast { modifier, .. } => *modifier,
             Expr::Sublink(link) if link.columns.len() == 1 => self.columns[link.columns[0]].modifier,
+            // What all the values agree on.
+            Expr::Array { elements, .. } => self.common_modifier(elements.iter(), expr.data_type()),
+            Expr::Coalesce { arguments, .. } | Expr::MinMax { arguments, .. } => {
+                self.common_modifier(arguments.iter(), expr.data_type())
+            }
+            Expr::Case { arms, otherwise: Some(otherwise), .. } => {
+                let results = arms.iter().map(|(_, result)| result).chain([&**otherwise]);
+                self.common_modifier(results, expr.data_type())
+            }
+            Expr::NullIf { left, .. } => self.modifier(left),
             _ => -1,
         }
+    }
+
+    fn common_modifier<'e>(&self, mut values: impl Iterator<Item = &'e Expr>, to: Type) -> i32 {
+        let element = to.element().filter(|_| to.is_array());
+        let known = |value: &Expr| match value.data_type() {
+            same if same == to || Some(same) == element => self.modifier(value),
+            _ => -1,
+        };
+        let Some(first) = values.next().map(known) else { return -1 };
+        if values.all(|value| known(value) == first) { first } else { -1 }
     }
 
     /// Casts for this context; None if there is no such cast.
@@ -243,7 +263,7 @@ impl Binder<'_> {
     }
 
     /// Applies length or precision where the values may not obey it yet.
-    fn with_modifier(&self, expr: Expr, to: Type, modifier: i32, explicit: bool) -> Expr {
+    pub(super) fn with_modifier(&self, expr: Expr, to: Type, modifier: i32, explicit: bool) -> Expr {
         if modifier == -1 || self.modifier(&expr) == modifier {
             return expr;
         }

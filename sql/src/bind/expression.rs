@@ -122,7 +122,7 @@ impl Binder<'_> {
                     self.context.eval,
                 )
                 .map_err(|error| error.at(*position))?;
-                Ok(Expr::Constant { value, data_type })
+                Ok(self.with_modifier(Expr::Constant { value, data_type }, data_type, modifier, true))
             }
             E::Case { operand, arms, otherwise, position } => {
                 self.case(operand.as_deref(), arms, otherwise.as_deref(), *position)
@@ -674,29 +674,54 @@ impl Binder<'_> {
 
     fn cast(&mut self, operand: &ast::Expr, to: &ast::TypeName, position: usize) -> Result<Expr> {
         let (data_type, modifier) = type_name(to)?;
-        // ARRAY[…]::type[]: an empty one is fine, and the elements are cast one by one.
-        if let (ast::Expr::Array(elements, _), Some(_)) =
-            (operand, data_type.element().filter(|_| data_type.is_array()))
+        if let ast::Expr::Array(elements, _) = operand
+            && data_type.is_array()
         {
-            let literal = elements.iter().all(|e| !matches!(e, ast::Expr::Array(..)));
-            if elements.is_empty() || literal {
-                let element = data_type.element().expect("it was checked");
-                let mut bound = Vec::with_capacity(elements.len());
-                for item in elements {
-                    let item = self.expr(item)?;
-                    let from = item.data_type();
-                    bound.push(
-                        self.coerce(item, element, modifier, CastContext::Explicit, position)?
-                            .ok_or_else(|| cannot_cast(from, element).at(position))?,
-                    );
-                }
-                return Ok(Expr::Array { elements: bound, element, result: data_type });
-            }
+            return self.cast_array(elements, (data_type, modifier), position);
         }
         let bound = self.expr(operand)?;
+        self.explicit_cast(bound, (data_type, modifier), position)
+    }
+
+    fn explicit_cast(
+        &mut self,
+        bound: Expr,
+        (data_type, modifier): (Type, i32),
+        position: usize,
+    ) -> Result<Expr> {
         let from = bound.data_type();
-        self.coerce(bound, data_type, modifier, CastContext::Explicit, position)?
-            .ok_or_else(|| cannot_cast(from, data_type).at(position))
+        let cast = self
+            .coerce(bound, data_type, modifier, CastContext::Explicit, position)?
+            .ok_or_else(|| cannot_cast(from, data_type).at(position))?;
+        // A literal has become a constant of the type, which does not tell its length or precision.
+        Ok(match cast {
+            Expr::Constant { .. } => self.with_modifier(cast, data_type, modifier, true),
+            cast => cast,
+        })
+    }
+
+    /// `ARRAY[…]::type[]`: an empty one is fine, also within, and the elements are cast one by one.
+    fn cast_array(
+        &mut self,
+        elements: &[ast::Expr],
+        (data_type, modifier): (Type, i32),
+        position: usize,
+    ) -> Result<Expr> {
+        let element = data_type.element().ok_or_else(|| Error::internal("an array type has elements"))?;
+        let mut bound = Vec::with_capacity(elements.len());
+        for item in elements {
+            bound.push(match item {
+                ast::Expr::Array(inner, at) => self.cast_array(inner, (data_type, modifier), *at)?,
+                item => self.expr(item)?,
+            });
+        }
+        let nested = bound.iter().any(|item| item.data_type().is_array());
+        let to = if nested { data_type } else { element };
+        let mut cast = Vec::with_capacity(bound.len());
+        for item in bound {
+            cast.push(self.explicit_cast(item, (to, modifier), position)?);
+        }
+        Ok(Expr::Array { elements: cast, element, result: data_type })
     }
 
     fn case(

@@ -164,19 +164,25 @@ pub(crate) fn procedure_call(
     binder.procedure_call(call)
 }
 
-/// The types of a CALL's parameters and the columns of its one row (none: it answers no row), for Describe.
+/// What Describe tells of a CALL.
+pub(crate) struct CallShape {
+    pub parameters: Vec<Type>,
+    /// Of its one row; none: it answers no row.
+    pub columns: Vec<(String, Type)>,
+}
+
 pub(crate) fn describe_call(
     call: &ast::FunctionCall,
     declared: &[Option<Type>],
     context: &PlanContext<'_>,
-) -> Result<(Vec<Type>, Vec<(String, Type)>)> {
+) -> Result<CallShape> {
     let mut binder = Binder::new(context);
     binder.scopes.push(Scope::new(Vec::new()));
     binder.parameters = declared.to_vec();
     let bound = binder.procedure_call(call)?;
-    let types = binder.parameters.iter().map(|given| given.unwrap_or(Type::TEXT)).collect();
+    let parameters = binder.parameters.iter().map(|given| given.unwrap_or(Type::TEXT)).collect();
     let columns = if bound.is_row { bound.columns.to_vec() } else { Vec::new() };
-    Ok((types, columns))
+    Ok(CallShape { parameters, columns })
 }
 
 /// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).

@@ -279,9 +279,10 @@ impl Binder<'_> {
         depth: usize,
     ) -> Result<Target> {
         let found = self.find_relation(name)?;
-        if !matches!(&found, Relation::Table(table) if !table.is_materialized()) {
-            return Err(not_updatable(view, kind, NOT_ONE_TABLE));
-        }
+        let schema = match &found {
+            Relation::Table(table) if !table.is_materialized() => alias.is_none().then_some(table.schema),
+            _ => return Err(not_updatable(view, kind, NOT_ONE_TABLE)),
+        };
         let mut below = self.target_of(found, only, kind, depth + 1)?;
         let label: Arc<str> = alias.map_or(below.named.name.as_str(), |alias| alias.name.as_str()).into();
         if below.ids.is_empty() {
@@ -290,7 +291,7 @@ impl Binder<'_> {
             self.own_columns(below.base_need, &below.ids.clone());
         }
         let ids = below.ids.clone();
-        let (mut item, own) = self.target_item(&mut below, &label, None, &ids);
+        let (mut item, own) = self.target_item(&mut below, &label, schema, &ids);
         let table_oid = match below.is_view() || below.instead {
             true => None,
             false => Some(self.table_oid(&below.base, &label)),

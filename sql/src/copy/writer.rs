@@ -41,10 +41,6 @@ impl CopyWriter {
         }
     }
 
-    pub fn rows(&self, batch: &Batch, render: &RenderSettings, out: &mut Vec<u8>) {
-        (0..batch.rows).for_each(|row| self.row(batch, row, render, out));
-    }
-
     pub fn row(&self, batch: &Batch, row: usize, render: &RenderSettings, out: &mut Vec<u8>) {
         if self.options.format == CopyFormat::Binary {
             return self.binary_row(batch, row, out);
@@ -163,7 +159,8 @@ mod tests {
         let writer = CopyWriter::new(options.clone(), &[Type::INT4, Type::TEXT]);
         let mut out = Vec::new();
         writer.begin(&["id".to_string(), "a,b".to_string()], &mut out);
-        writer.rows(&batch(rows), &RenderSettings::default(), &mut out);
+        let batch = batch(rows);
+        (0..batch.rows).for_each(|row| writer.row(&batch, row, &RenderSettings::default(), &mut out));
         writer.end(&mut out);
         out
     }

@@ -295,7 +295,7 @@ fn is_known(transaction: &mut Transaction, shape: &Shape, place: &[u8]) -> Resul
     }
     // Not in view: newer than the snapshot, or of this very command.
     match transaction.lock_row(&shape.tree, place, RowLockMode::KeyShare, WaitPolicy::Block) {
-        Ok(RowLock::Unchanged | RowLock::Skipped) => Ok(true),
+        Ok(RowLock::Unchanged | RowLock::SelfModified { .. } | RowLock::Skipped) => Ok(true),
         Ok(RowLock::Changed(latest)) => Ok(latest.is_some()),
         Err(serin_txn::Error::ConcurrentUpdate { .. }) => Ok(false),
         Err(error) => Err(error.into()),
@@ -543,7 +543,7 @@ fn cascade(
     let latest = match transaction.lock_row(tree, place, changer.lock_mode, WaitPolicy::Block)? {
         RowLock::Unchanged => transaction.catalog_get(tree, place)?,
         RowLock::Changed(latest) => latest,
-        RowLock::Skipped => None,
+        RowLock::SelfModified { .. } | RowLock::Skipped => None,
     };
     drop(transaction);
     if let Some(bytes) = latest

@@ -77,7 +77,7 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
         }
         match locked {
             RowLock::Unchanged => {}
-            RowLock::Skipped => return Ok(Locked::Gone),
+            RowLock::Skipped | RowLock::SelfModified { .. } => return Ok(Locked::Gone),
             RowLock::Changed(None) => return Ok(Locked::Gone),
             RowLock::Changed(Some(value)) => {
                 let new = shape.decode_row(&value)?;

@@ -3,7 +3,7 @@
 //! For a matched row the first WHEN MATCHED clause whose condition holds is taken; its row is locked. If somebody changed the row
 //! meanwhile (READ COMMITTED), the join condition is judged again with the row as it is now: while it holds, the WHEN MATCHED clauses are
 //! gone through again from the first; when it does not, or the row is gone, the WHEN NOT MATCHED clauses are. A row that
-//! this command has changed already is an error (21000).
+//! this command has changed already is an error (21000), and so is one that a function of it has changed (27000).
 
 use super::eval::row_passes;
 use super::modify::{Changer, announce_all, new_row};
@@ -101,6 +101,7 @@ impl Merger {
                     changer
                 }
             };
+            changer.merges = true;
             // What the input has of the row, by the columns of the row's own table.
             let columns = changer.modify.columns.clone();
             let current = match locked.take() {
@@ -122,7 +123,11 @@ impl Merger {
                     }
                     match lock {
                         RowLock::Unchanged => changer.shape.decode_row(old)?,
-                        RowLock::Skipped => return Err(twice()),
+                        RowLock::SelfModified { by_this_command } => {
+                            changer.check_self_modified(by_this_command)?;
+                            return Err(twice());
+                        }
+                        RowLock::Skipped => unreachable!("only by SKIP LOCKED"),
                         RowLock::Changed(None) => {
                             for (place, _) in &modify.columns {
                                 input[*place] = Datum::Null;

@@ -1,7 +1,8 @@
 //! INSERT, UPDATE, DELETE with ON CONFLICT and RETURNING.
 //!
-//! A statement does not see its own writes (command ids), so changing rows while scanning them is safe, and a row that its own
-//! statement has changed already is answered as skipped. In READ COMMITTED a row that somebody changed meanwhile is judged again by
+//! A statement does not see its own writes (command ids), so changing rows while scanning them is safe. A row that the statement
+//! itself has changed already is passed over; one that a function or a trigger of the statement has changed is an error, or the
+//! statement would undo that change. In READ COMMITTED a row that somebody changed meanwhile is judged again by
 //! its latest version: the WHERE clause with that version's values in place of those read (EvalPlanQual); if it still holds, the
 //! change starts from that version.
 //!
@@ -19,7 +20,7 @@ use super::runtime::Runtime;
 use super::sort::Collected;
 use super::targets::Targets;
 use super::transition::Capture;
-use super::trigger::{After, Event, Triggers, changed_by_trigger};
+use super::trigger::{After, Event, Triggers, changed_by_own_operation};
 use crate::catalog::Table;
 use crate::column::{BATCH_ROWS, Batch};
 use crate::error::{Error, Result, SqlState};
@@ -57,6 +58,8 @@ pub struct Changer {
     /// Of a partition that is changed through its root: a row that is to be elsewhere is put in `moved`, for the caller to relocate.
     pub moves: bool,
     pub moved: Option<Moved>,
+    /// For MERGE.
+    pub merges: bool,
 }
 
 /// A row on its way to another partition.
@@ -155,6 +158,7 @@ impl Changer {
             places,
             moves: false,
             moved: None,
+            merges: false,
         })
     }
 
@@ -174,8 +178,8 @@ impl Changer {
         rt.state.after.borrow_mut().extend(self.after_conflict.take().into_iter().chain(self.after.take()));
     }
 
-    /// BEFORE … ROW triggers of an UPDATE or DELETE whose row is locked: the row to write, None to leave it out. What a trigger did to
-    /// the row itself is an error.
+    /// BEFORE … ROW triggers of an UPDATE or DELETE whose row is locked: the row to write, None to leave it out. What a trigger, or
+    /// before it a function in the new row's expressions, did to the row itself is an error.
     fn before_change(
         &self,
         event: Event,
@@ -184,20 +188,32 @@ impl Changer {
         new: Option<Vec<Datum>>,
         rt: &Runtime<'_>,
     ) -> Result<Option<Option<Vec<Datum>>>> {
-        let Some(triggers) = &self.triggers else { return Ok(Some(new)) };
-        if !triggers.has_before_row(event) {
-            return Ok(Some(new));
-        }
-        let result = triggers.before_row(event, Some(old), new, rt)?;
-        if result.is_some() {
+        let result = match &self.triggers {
+            Some(triggers) if triggers.has_before_row(event) => {
+                triggers.before_row(event, Some(old), new, rt)?
+            }
+            _ => Some(new),
+        };
+        let mut transaction = rt.context.transaction.borrow_mut();
+        if result.is_some() && transaction.has_run_nested() {
             // The row is locked already; this only asks whether it is still what it was.
-            let mut transaction = rt.context.transaction.borrow_mut();
-            match transaction.lock_row(&self.shape.tree, key, RowLockMode::KeyShare, WaitPolicy::Block)? {
-                RowLock::Skipped => return Err(changed_by_trigger(event)),
-                RowLock::Unchanged | RowLock::Changed(_) => {}
+            let locked =
+                transaction.lock_row(&self.shape.tree, key, RowLockMode::KeyShare, WaitPolicy::Block)?;
+            if let RowLock::SelfModified { by_this_command } = locked {
+                self.check_self_modified(by_this_command)?;
             }
         }
         Ok(result)
+    }
+
+    /// For a row that is not as the statement has seen it, by what the statement itself has done.
+    pub fn check_self_modified(&self, by_this_command: bool) -> Result<()> {
+        match (by_this_command, self.merges, self.modify.kind) {
+            (true, ..) => Ok(()),
+            (false, true, _) => Err(changed_by_own_operation("updated or deleted")),
+            (false, false, ModifyKind::Delete) => Err(changed_by_own_operation("deleted")),
+            (false, false, _) => Err(changed_by_own_operation("updated")),
+        }
     }
 
     /// Before rows to change are read: under two-phase locking the read locks them for the change at once.
@@ -248,6 +264,10 @@ impl Changer {
             }
             RowLock::Changed(Some(value)) => self.change_latest(key, &value, input, rt),
             RowLock::Skipped => Ok(None),
+            RowLock::SelfModified { by_this_command } => {
+                self.check_self_modified(by_this_command)?;
+                Ok(None)
+            }
             RowLock::Changed(None) => match self.gone(key, rt)? {
                 Some((key, value)) => self.change_latest(&key, &value, input, rt),
                 None => Ok(None),
@@ -492,7 +512,7 @@ impl Changer {
                     RowLockMode::KeyShare,
                     WaitPolicy::Block,
                 )?;
-                if !matches!(found, RowLock::Skipped | RowLock::Unchanged) {
+                if !matches!(found, RowLock::SelfModified { .. } | RowLock::Unchanged) {
                     return Err(Error::new(
                         SqlState::SERIALIZATION_FAILURE,
                         "could not serialize access due to concurrent update",
@@ -510,7 +530,7 @@ impl Changer {
                     self.conflict_lock_mode,
                     WaitPolicy::Block,
                 )? {
-                    RowLock::Skipped => return Err(twice()),
+                    RowLock::SelfModified { .. } | RowLock::Skipped => return Err(twice()),
                     RowLock::Changed(latest) => latest,
                     RowLock::Unchanged => transaction.get(&self.shape.tree, &key)?,
                 }

@@ -155,7 +155,7 @@ impl MovedRows {
                     return Ok(same.then(|| (to.key.into_vec(), value)));
                 }
                 RowLock::Changed(None) => at = to.key,
-                RowLock::Unchanged | RowLock::Skipped => return Ok(None),
+                RowLock::Unchanged | RowLock::SelfModified { .. } | RowLock::Skipped => return Ok(None),
             }
         }
         Ok(None)

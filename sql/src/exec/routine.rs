@@ -180,6 +180,28 @@ pub(crate) fn within<T>(
     let core = nested.core;
     context.eval.services.check_interrupt()?;
     let outermost = core.routine_stack.get().is_none();
+    if outermost {
+        // Wherever the call comes from, a constraint at COMMIT for instance: nobody knows how long it will take.
+        let mut work = Some(work);
+        let mut result = Err(Error::internal("not called"));
+        core.engine.store().blocking().run(&mut || {
+            if let Some(work) = work.take() {
+                result = surrounded(routine, context, &nested, work);
+            }
+        });
+        return result;
+    }
+    surrounded(routine, context, &nested, work)
+}
+
+fn surrounded<T>(
+    routine: &Routine,
+    context: &ExecContext<'_>,
+    nested: &Nested<'_>,
+    work: impl FnOnce(&Nested<'_>) -> Result<T>,
+) -> Result<T> {
+    let core = nested.core;
+    let outermost = core.routine_stack.get().is_none();
     let base = core.routine_stack.get().unwrap_or_else(stack_address);
     if stack_address().abs_diff(base) > STACK_BYTES_MAX {
         return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
@@ -193,13 +215,13 @@ pub(crate) fn within<T>(
     let acts = routine.security_definer;
     let acting = acts.then(|| core.act_as(routine.owner));
     let result = match routine.settings.is_empty() {
-        true => work(&nested),
+        true => work(nested),
         false => {
             let scope = core.settings_scope();
             let set = routine.settings.iter().try_for_each(|(name, value)| {
                 core.set_setting(name, Some(value), true, Some(context.transaction))
             });
-            let result = set.and_then(|()| work(&nested));
+            let result = set.and_then(|()| work(nested));
             core.settings_rollback_to(scope);
             result
         }

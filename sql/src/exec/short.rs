@@ -125,6 +125,10 @@ fn change(point: &Point, modify: &Arc<node::Modify>, wait: WaitPolicy, rt: &Runt
             changer.change_latest(&key, &latest, &mut input, rt)?
         }
         RowLock::Skipped => return nothing(),
+        RowLock::SelfModified { by_this_command } => {
+            changer.check_self_modified(by_this_command)?;
+            return nothing();
+        }
         // If it has another key now, it isn't the row that was asked for any more.
         RowLock::Changed(None) => {
             changer.gone(&key, rt)?;

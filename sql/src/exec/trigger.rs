@@ -518,13 +518,10 @@ pub(crate) fn truncate(
     Ok(())
 }
 
-pub fn changed_by_trigger(event: Event) -> Error {
-    let message = match event {
-        Event::Delete => {
-            "tuple to be deleted was already modified by an operation triggered by the current command"
-        }
-        _ => "tuple to be updated was already modified by an operation triggered by the current command",
-    };
+/// What a statement was about to do to a row that a function or a trigger of its own has changed meanwhile.
+pub fn changed_by_own_operation(intent: &str) -> Error {
+    let message =
+        format!("tuple to be {intent} was already modified by an operation triggered by the current command");
     Error::new(SqlState::TRIGGERED_DATA_CHANGE_VIOLATION, message).hint(
         "Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.",
     )

@@ -60,6 +60,7 @@ pub use window::WindowFunction;
 
 use crate::column::Column;
 use crate::error::Result;
+use crate::plan::cost::Comparison;
 use crate::types::{Datum, Oid, RenderSettings, Type};
 use std::sync::Arc;
 
@@ -134,6 +135,31 @@ impl Function {
     /// Whether calling it takes a privilege that not everybody has.
     pub fn is_restricted(&self, catalog: &crate::catalog::Catalog) -> bool {
         catalog.is_built_in_restricted(crate::catalog::ObjectClass::Function, self.oid)
+    }
+
+    /// Whether a call is done in no time: its values are of fixed size, or it is one of those that go through theirs once.
+    /// (What waits or sleeps says so itself.)
+    pub fn is_cheap(&'static self) -> bool {
+        const LINEAR: &[&str] = &[
+            "char_length",
+            "length",
+            "lower",
+            "numeric_abs",
+            "numeric_add",
+            "numeric_mul",
+            "numeric_round",
+            "numeric_sub",
+            "numeric_uminus",
+            "octet_length",
+            "substr",
+            "substring",
+            "textcat",
+            "upper",
+        ];
+        let fixed = |data_type: &Type| data_type.typlen() > 0;
+        self.arguments.iter().all(fixed) && fixed(&self.result)
+            || LINEAR.binary_search(&self.name).is_ok()
+            || Comparison::of(self).is_some()
     }
 }
 
@@ -223,6 +249,10 @@ pub trait Services {
     fn advisory_unlock(&self, key: Option<(u32, u32, u16)>, shared: bool) -> Result<bool>;
     /// Sleeps interruptibly.
     fn sleep(&self, seconds: f64) -> Result<()>;
+    /// Runs what may take long where it keeps no other session waiting.
+    fn run_long(&self, work: &mut dyn FnMut()) {
+        work()
+    }
     /// pg_cancel_backend (terminate: false), pg_terminate_backend.
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool>;
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;

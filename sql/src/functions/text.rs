@@ -658,6 +658,13 @@ fn fit(arguments: &[Datum], data_type: Type) -> Result<Datum> {
     crate::types::apply_modifier(value.clone(), data_type, *modifier, *explicit)
 }
 
+fn byte_at(bytes: &[u8], index: i32) -> Result<usize> {
+    usize::try_from(index).ok().filter(|at| *at < bytes.len()).ok_or_else(|| {
+        let message = format!("index {index} out of valid range, 0..{}", bytes.len() as i64 - 1);
+        Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
+    })
+}
+
 pub fn register(r: &mut Registry) {
     register_substrings(r);
     scalar!(r, "textcat", |a: &str, b: &str| [a, b].concat());
@@ -720,13 +727,12 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "text_larger", |a: &str, b: &str| if a > b { a } else { b });
     scalar!(r, "text_smaller", |a: &str, b: &str| if a < b { a } else { b });
     scalar!(r, "bytea_bit_count", |a: &[u8]| a.iter().map(|byte| i64::from(byte.count_ones())).sum::<i64>());
-    scalar!(r, "byteaGetByte", |a: &[u8], index: i32| {
-        usize::try_from(index).ok().and_then(|index| a.get(index)).map(|byte| i32::from(*byte)).ok_or_else(
-            || {
-                let message = format!("index {index} out of valid range, 0..{}", a.len() as i64 - 1);
-                Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
-            },
-        )
+    scalar!(r, "byteaGetByte", |a: &[u8], index: i32| byte_at(a, index).map(|at| i32::from(a[at])));
+    scalar!(r, "byteaSetByte", |a: &[u8], index: i32, new: i32| {
+        let at = byte_at(a, index)?;
+        let mut bytes = a.to_vec();
+        bytes[at] = new as u8;
+        Ok(bytes)
     });
     scalar!(r, "pg_convert_to", |a: &str, to: &str| {
         encoding_named(to, "destination")?.encode(a).map(Cow::into_owned)

@@ -2,6 +2,7 @@
 
 use super::PlanContext;
 use super::cost::Comparison;
+use crate::error::Error;
 use crate::expr::{ConstantSet, Expr, conjuncts};
 use crate::functions::{Body, CastMethod, Volatility, cast_datum, resolve_operator};
 use crate::types::{Datum, Type};
@@ -24,9 +25,14 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
                 _ if function.strict && arguments.iter().any(is_null) => Some(Expr::null(*result)),
                 Body::Scalar { scalar, .. } if constant && function.volatility == Volatility::Immutable => {
                     let values: Vec<Datum> = arguments.iter().map(constant_value).collect();
-                    scalar(&values, context.eval)
-                        .ok()
-                        .map(|value| Expr::Constant { value, data_type: *result })
+                    let mut value = Err(Error::internal("not called"));
+                    let mut call = || value = scalar(&values, context.eval);
+                    match function.is_cheap() {
+                        true => call(),
+                        // While a statement is planned, nobody knows yet that it will take long.
+                        false => context.eval.services.run_long(&mut call),
+                    }
+                    value.ok().map(|value| Expr::Constant { value, data_type: *result })
                 }
                 _ => None,
             }

@@ -56,6 +56,7 @@ pub fn plan(
             ctes[at].plan = rules::rewrite(body, &mut ctes, &columns, context);
         }
     }
+    let is_cheap = is_cheap(&logical);
     let calls_routines = runs_volatile_routine(&logical)
         || ctes.iter().any(|cte| cte.readers > 0 && runs_volatile_routine(&cte.plan));
     let mut planner = Planner {
@@ -112,8 +113,11 @@ pub fn plan(
         }
     }
     let no_ctes = planner.ctes.is_empty();
-    let short = if no_ctes && !has_triggers(&root) { short::recognise(&root) } else { None };
-    let is_short = short.is_some() || (no_ctes && planner.subqueries.is_empty() && reads_points_only(&root));
+    let has_triggers = has_triggers(&root);
+    let short = if no_ctes && !has_triggers { short::recognise(&root) } else { None };
+    let is_short = is_cheap
+        && !has_triggers
+        && (short.is_some() || (no_ctes && planner.subqueries.is_empty() && reads_points_only(&root)));
     Ok(Plan {
         fields,
         kind,
@@ -151,6 +155,14 @@ fn runs_volatile_routine(plan: &Logical) -> bool {
     plan.expressions(&mut |expr| found = found || calls(expr));
     plan.inputs(&mut |input| found = found || runs_volatile_routine(input));
     found
+}
+
+/// Whether all its expressions are.
+fn is_cheap(plan: &Logical) -> bool {
+    let mut cheap = true;
+    plan.expressions(&mut |expr| cheap = cheap && expr.is_cheap());
+    plan.inputs(&mut |input| cheap = cheap && is_cheap(input));
+    cheap
 }
 
 /// What the foreign keys of changed tables lead to is locked with the statement's own relations.

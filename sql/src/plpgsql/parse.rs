@@ -208,7 +208,7 @@ impl<'a> Parser<'a> {
     fn expression_text(&self, text: &str, line: usize) -> Result<Expression> {
         let select = format!("SELECT {text}");
         let parsed = crate::parse::parse_expression(text).ok();
-        let mut statements = crate::parse::parse(&select).map_err(without_position)?;
+        let mut statements = crate::parse::parse(&select).map_err(Error::without_position)?;
         let kind = match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => statement.kind,
             _ => return Err(self.syntax(format!("syntax error at or near \"{text}\""))),
@@ -237,7 +237,7 @@ impl<'a> Parser<'a> {
     }
 
     fn query_text(&self, text: &str) -> Result<Query> {
-        let mut statements = crate::parse::parse(text).map_err(without_position)?;
+        let mut statements = crate::parse::parse(text).map_err(Error::without_position)?;
         match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => {
                 Ok(Query { statement: SqlStatement::new(statement.kind, text), scope: self.scope.clone() })
@@ -604,13 +604,13 @@ impl<'a> Parser<'a> {
                 )),
             };
         }
-        let name = crate::parse::parse_type_name(text).map_err(without_position)?;
+        let name = crate::parse::parse_type_name(text).map_err(Error::without_position)?;
         match crate::bind::type_by_name(&name) {
             Ok((data_type, _)) if data_type.is_row() => Ok(super::record_of(data_type)),
             Ok((data_type, modifier)) => Ok(VariableKind::Scalar { data_type, modifier }),
             Err(error) => match self.row_shape(&name.name.parts)? {
                 Some(shape) if name.array_dimensions == 0 => Ok(VariableKind::Record { shape: Some(shape) }),
-                _ => Err(without_position(error)),
+                _ => Err(error.without_position()),
             },
         }
     }
@@ -793,7 +793,7 @@ impl<'a> Parser<'a> {
             "call" => {
                 let (from, to) = self.until(&[], b";")?;
                 let text = self.slice(from, to);
-                let mut parsed = crate::parse::parse(text).map_err(without_position)?;
+                let mut parsed = crate::parse::parse(text).map_err(Error::without_position)?;
                 self.expect_symbol(b';')?;
                 match parsed.pop().map(|statement| statement.kind) {
                     Some(ast::StatementKind::Call(call)) => {
@@ -1429,12 +1429,6 @@ pub fn plain(name: &str, kind: VariableKind, line: usize) -> Variable {
 
 fn unrecognized(name: &str) -> Error {
     Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized exception condition \"{name}\""))
-}
-
-/// A position in a part of the body means nothing in the whole.
-fn without_position(mut error: Error) -> Error {
-    error.fields_mut().position = None;
-    error
 }
 
 fn check_placeholders(raise: &Raise) -> Result<()> {

@@ -90,7 +90,7 @@ impl Frame<'_> {
             _ => SqlState::SUCCESSFUL_COMPLETION,
         });
         let message = message.or(name).unwrap_or_else(|| state.as_str().to_owned());
-        let mut error = Error::new(state, message);
+        let mut error = Error::new(state, message).routine("exec_stmt_raise");
         for (option, value) in given {
             let fields = error.fields_mut();
             let field = match option {

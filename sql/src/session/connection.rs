@@ -5,9 +5,9 @@ use super::core::{Core, Identity, StatementContext};
 use super::engine::{Engine, now};
 use super::portal::{Portal, Portals, Run, counted, is_full};
 use super::registry::{Activity, Reason};
-use super::statement::{Parsed, Prepared, StatementCache, parse_one};
+use super::statement::{Parsed, Prepared, StatementCache, parse_one, result_type_changed};
 use super::timers::{Slot, Timers};
-use super::{Field, Format, Output, Progress, Startup, TransactionStatus};
+use super::{Field, Format, NoticeSink, Output, Progress, Startup, TransactionStatus};
 use crate::catalog::system::Cursor;
 use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
@@ -17,7 +17,7 @@ use crate::plan::{Plan, PlanKind};
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
 use serin_storage::Timestamp;
-use serin_txn::{Isolation, WaitPolicy};
+use serin_txn::{Isolation, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +26,10 @@ use std::time::{Duration, Instant};
 
 /// How often a failed single statement is run again.
 const RETRIES_MAX: u32 = 5;
+
+/// Planning a longer text, and ending a transaction of more changes, may take longer than a millisecond.
+const LONG_TEXT_BYTES: usize = 16 * 1024;
+const LONG_CHANGES: usize = 1000;
 
 pub struct Session {
     pub(super) core: Core,
@@ -125,6 +129,8 @@ impl Session {
             sequences: RefCell::default(),
             statements: RefCell::default(),
             notices: RefCell::default(),
+            notice_sink: RefCell::default(),
+            has_said: Cell::new(false),
             durable_at: Cell::new(None),
             trees_version_max: Cell::new(u64::MAX),
             routines: RefCell::default(),
@@ -204,18 +210,42 @@ impl Session {
             Run::Done => false,
             Run::New => match portal.prepared.kind() {
                 None => false,
-                Some(kind) if is_control(kind) => false,
-                Some(StatementKind::Set { .. } | StatementKind::Show(_) | StatementKind::Reset(_)) => false,
+                Some(kind) if is_control(kind) => self.is_end_long(),
+                Some(kind) if is_quick(kind) => false,
+                Some(StatementKind::Execute { name, .. }) => {
+                    let statements = self.core.statements.borrow();
+                    let plan = statements.get(name).and_then(|known| known.last_plan());
+                    plan.is_none_or(|plan| !plan.is_short)
+                }
+                Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
+                {
+                    Some(Run::Plan { plan, .. }) => !plan.is_short,
+                    _ => false,
+                },
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
-                Some(_) => portal.prepared.last_plan().is_some_and(|plan| !plan.is_short),
+                Some(kind) if is_planned(kind) => match portal.prepared.last_plan() {
+                    Some(plan) => !plan.is_short,
+                    None => portal.text().len() > LONG_TEXT_BYTES,
+                },
+                Some(_) => true,
             },
             _ => true,
         }
     }
+    /// The same of the transaction's end.
+    pub fn is_end_long(&self) -> bool {
+        let changes = |transaction: &RefCell<Transaction>| transaction.borrow().change_count();
+        self.core.deferred.borrow().has_events()
+            || self.block.transaction.as_ref().is_some_and(|t| changes(t) > LONG_CHANGES)
+    }
     /// Called, from another thread, when the session is told to end while it may be waiting for its client.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send>) {
         self.core.registration.set_waker(waker);
+    }
+    /// What statements have to say while they run goes there; it may be called by whatever calls [`Session::execute`] and the like.
+    pub fn set_notice_sink(&self, sink: NoticeSink) {
+        *self.core.notice_sink.borrow_mut() = Some(sink);
     }
     /// The error with which the session has been told to end (57P01, 25P03): for a connection that was waked while idle.
     pub fn pending_fatal(&self) -> Option<Error> {
@@ -253,7 +283,7 @@ impl Session {
     fn try_prepare(&mut self, name: &str, sql: &str, parameter_types: &[Oid]) -> Result<()> {
         let prepared = if name.is_empty() {
             self.unnamed = None;
-            self.cache.extended(sql, parameter_types)?
+            self.cache.extended(sql, parameter_types, &self.core)?
         } else {
             if self.core.statements.borrow().contains_key(name) {
                 let message = format!("prepared statement \"{name}\" already exists");
@@ -267,7 +297,7 @@ impl Session {
             }
             // Names and types are checked now, as PostgreSQL does.
             if prepared.planned().is_some() {
-                self.plan_of(&prepared)?;
+                prepared.promise(&*self.plan_of(&prepared)?);
             }
         }
         if name.is_empty() {
@@ -307,7 +337,7 @@ impl Session {
             return Ok(self.plan_of(prepared)?.parameter_types.clone());
         }
         if let Some(StatementKind::Call(call)) = prepared.kind() {
-            return Ok(self.describe_call(call, &prepared.declared)?.0);
+            return Ok(self.describe_call(call, &prepared.declared)?.parameters);
         }
         // Those of the statement that it prepares are no parameters of PREPARE.
         if matches!(prepared.kind(), Some(StatementKind::Prepare { .. })) {
@@ -482,7 +512,14 @@ impl Session {
     /// PostgreSQL would; the session stays usable.
     pub fn execute(&mut self, name: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress> {
         self.core.enter_types();
-        let Some(mut portal) = self.portals.take(name) else { return Err(self.failed(no_portal(name))) };
+        let Some(mut portal) = self.portals.take(name) else {
+            // PostgreSQL keeps the portals of a failed transaction, to say of each that it can't go on.
+            let error = match self.block.state {
+                State::Failed => in_failed_transaction(),
+                _ => no_portal(name),
+            };
+            return Err(self.failed(error));
+        };
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);
@@ -556,6 +593,7 @@ impl Session {
         error.is_retryable()
             && alone
             && portal.sent == 0
+            && !self.core.has_said.get()
             && !matches!(portal.run, Run::CopyIn(_) | Run::CopyOut(_))
     }
 
@@ -613,14 +651,11 @@ impl Session {
         }
         self.ensure_transaction()?;
         if !std::mem::replace(&mut portal.has_begun, true) {
+            self.core.has_said.set(false);
             self.block.statements += 1;
         }
         match kind {
-            StatementKind::Query(query) if query_into(query).is_none() => self.start_plan(portal),
-            StatementKind::Insert(_)
-            | StatementKind::Update(_)
-            | StatementKind::Delete(_)
-            | StatementKind::Merge(_) => self.start_plan(portal),
+            kind if is_planned(kind) => self.start_plan(portal),
             kind => self.utility(kind, portal, out),
         }
     }
@@ -1007,6 +1042,18 @@ impl Drop for Session {
 }
 
 /// Transaction control: runs outside of any statement's transaction.
+/// Has a plan, unlike a utility statement.
+fn is_planned(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Query(query) => query_into(query).is_none(),
+        StatementKind::Insert(_)
+        | StatementKind::Update(_)
+        | StatementKind::Delete(_)
+        | StatementKind::Merge(_) => true,
+        _ => false,
+    }
+}
+
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
@@ -1018,6 +1065,23 @@ fn is_control(kind: &StatementKind) -> bool {
             | StatementKind::Release(_)
             | StatementKind::RollbackTo(_)
             | StatementKind::PrepareTransaction(_)
+    )
+}
+
+/// Utility statements that touch neither tables nor the catalog.
+fn is_quick(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Set { .. }
+            | StatementKind::Show(_)
+            | StatementKind::Reset(_)
+            | StatementKind::SetTransaction { .. }
+            | StatementKind::Prepare { .. }
+            | StatementKind::Deallocate(_)
+            | StatementKind::Close(_)
+            | StatementKind::Discard(_)
+            | StatementKind::Listen(_)
+            | StatementKind::Notify(..)
     )
 }
 
@@ -1046,10 +1110,6 @@ pub(super) fn query_into(query: &crate::parse::ast::Query) -> Option<&(crate::pa
 
 fn same_types(a: &[Field], b: &[Field]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.data_type == b.data_type)
-}
-
-fn result_type_changed() -> Error {
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
 }
 
 pub(super) fn no_statement(name: &str) -> Error {

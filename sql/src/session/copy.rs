@@ -236,12 +236,16 @@ impl Loading {
     }
 }
 
+/// COPY TO a file writes this much at once.
+const FILE_BUFFER_BYTES: usize = 64 * 1024;
+
 pub(super) struct CopyOut {
     encoding: Encoding,
     execution: Execution,
     plan: Arc<Plan>,
     parameters: Vec<Datum>,
     writer: CopyWriter,
+    line: Vec<u8>,
     binary: bool,
     begun: bool,
     announced: bool,
@@ -249,24 +253,24 @@ pub(super) struct CopyOut {
 }
 
 impl CopyOut {
-    /// The next batch's lines, as the client wants them; false at the end.
-    fn write(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
-        let more = self.write_lines(context, out)?;
-        if !self.encoding.is_native() {
-            let text = std::str::from_utf8(out).map_err(|_| Error::internal("text output is UTF-8"))?;
-            *out = self.encoding.encode(text)?.into_owned();
-        }
-        Ok(more)
-    }
-
-    fn write_lines(&mut self, context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
+    /// The next batch's rows, each handed to `send` by itself (clients take a message for a row), as the client wants it; false at
+    /// the end. What precedes the rows in binary format comes with the first of them, as PostgreSQL sends it.
+    fn write(
+        &mut self,
+        context: &ExecContext<'_>,
+        send: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
         if !std::mem::replace(&mut self.begun, true) {
             let fields = self.plan.fields.as_deref().unwrap_or(&[]);
             let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
-            self.writer.begin(&names, out);
+            self.writer.begin(&names, &mut self.line);
+            if !self.binary {
+                self.send_line(send)?;
+            }
         }
         let Some(mut batch) = self.execution.next(context)? else {
-            self.writer.end(out);
+            self.writer.end(&mut self.line);
+            self.send_line(send)?;
             return Ok(false);
         };
         let Some(fields) = &self.plan.fields else { return Ok(true) };
@@ -274,9 +278,27 @@ impl CopyOut {
             let types = fields.iter().map(|field| field.data_type).enumerate();
             super::portal::name_objects(&mut batch, types, context)?;
         }
-        self.writer.rows(&batch, context.eval.render, out);
+        for row in 0..batch.rows {
+            self.writer.row(&batch, row, context.eval.render, &mut self.line);
+            self.send_line(send)?;
+        }
         self.rows += batch.rows as u64;
         Ok(true)
+    }
+
+    fn send_line(&mut self, send: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        if self.encoding.is_native() {
+            send(&self.line)?;
+        } else {
+            let text = std::str::from_utf8(&self.line);
+            let text = text.map_err(|_| Error::internal("text output is UTF-8"))?;
+            send(&self.encoding.encode(text)?)?;
+        }
+        self.line.clear();
+        Ok(())
     }
 }
 
@@ -513,6 +535,7 @@ impl Session {
             execution: Execution::new(plan.clone()),
             binary: options.format == CopyFormat::Binary,
             writer: CopyWriter::new(options, &types),
+            line: Vec::new(),
             begun: false,
             announced: false,
             rows: 0,
@@ -521,13 +544,11 @@ impl Session {
         };
         if let CopyTarget::File(path) = &copy.target {
             let failed = |error: std::io::Error| file_error("open", "for writing", path, &error);
-            let mut file = std::fs::File::create(path).map_err(failed)?;
-            let mut chunk = Vec::new();
-            while self.copy_batch(&mut copying, &mut chunk)? {
-                file.write_all(&chunk).map_err(|error| file_error("write", "", path, &error))?;
-                chunk.clear();
-            }
-            file.write_all(&chunk).map_err(|error| file_error("write", "", path, &error))?;
+            let file = std::fs::File::create(path).map_err(failed)?;
+            let failed = |error: std::io::Error| file_error("write", "", path, &error);
+            let mut file = std::io::BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
+            while self.copy_batch(&mut copying, &mut |line| file.write_all(line).map_err(failed))? {}
+            file.flush().map_err(failed)?;
             return Ok(Some(Progress::Complete(counted("COPY", copying.rows))));
         }
         portal.run = Run::CopyOut(Box::new(copying));
@@ -594,9 +615,9 @@ impl Session {
         }
     }
 
-    fn copy_batch(&self, copying: &mut CopyOut, out: &mut Vec<u8>) -> Result<bool> {
+    fn copy_batch(&self, copying: &mut CopyOut, send: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
         let parameters = std::mem::take(&mut copying.parameters);
-        let result = self.with_exec(|context| copying.write(context, out));
+        let result = self.with_exec(|context| copying.write(context, send));
         copying.parameters = parameters;
         result
     }
@@ -608,13 +629,11 @@ impl Session {
             let columns = copying.plan.fields.as_ref().map_or(0, Vec::len);
             return Ok(Progress::CopyOut { binary: copying.binary, columns });
         }
-        let mut chunk = Vec::new();
         loop {
-            let more = self.copy_batch(copying, &mut chunk)?;
-            if !chunk.is_empty() {
-                out.copy_data(&chunk);
-                chunk.clear();
-            }
+            let more = self.copy_batch(copying, &mut |line| {
+                out.copy_data(line);
+                Ok(())
+            })?;
             if !more {
                 self.end_statement();
                 return Ok(Progress::Complete(counted("COPY", copying.rows)));

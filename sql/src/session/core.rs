@@ -1,6 +1,7 @@
 //! The part of a session that running statements share with the functions they call: settings, catalog view, sequences,
 //! notices. Behind cells, because [`Services`] is reached through shared references while a portal is being run.
 
+use super::Said;
 use super::engine::Engine;
 use super::registry::{Reason, Registration};
 use crate::catalog::acl::denied;
@@ -48,6 +49,9 @@ pub(crate) struct Core {
     /// Named prepared statements.
     pub statements: RefCell<HashMap<String, Arc<super::statement::Prepared>>>,
     pub notices: RefCell<Vec<Error>>,
+    pub notice_sink: RefCell<Option<super::NoticeSink>>,
+    /// The statement has sent notices already.
+    pub has_said: Cell<bool>,
     pub durable_at: Cell<Option<Timestamp>>,
     /// The version that relations' trees may have at most to be readable under the snapshot that is kept.
     pub trees_version_max: Cell<u64>,
@@ -226,11 +230,23 @@ impl Core {
         self.touch_settings();
         self.settings_savepoint()
     }
-    /// Queues a notice, unless the client does not want to hear of it.
+    /// Says a notice at once or, if that isn't possible, before the statement's answer, unless the client does not want to hear of it.
     pub fn notice(&self, notice: Error) {
         let severity = notice.fields().severity;
-        if severity == Severity::Info || severity >= self.settings.borrow().typed().client_min_messages {
-            self.notices.borrow_mut().push(notice);
+        if severity != Severity::Info && severity < self.settings.borrow().typed().client_min_messages {
+            return;
+        }
+        self.notices.borrow_mut().push(notice);
+        // The answer to a commit, which may stand before it, has to wait until that is durable.
+        if self.durable_at.get().is_none()
+            && let Some(sink) = &*self.notice_sink.borrow()
+        {
+            match sink(self.notices.take(), &|| self.registration.handle.interrupted()) {
+                Said::Yes => self.has_said.set(true),
+                Said::NotNow(notices) => drop(self.notices.replace(notices)),
+                // Nobody is there for whom the statement would go on.
+                Said::Lost => self.registration.interrupt(Reason::ClientLost),
+            }
         }
     }
     pub fn warning(&self, state: SqlState, message: &str) {
@@ -716,8 +732,11 @@ impl Services for StatementContext<'_> {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(NAP));
+            self.run_long(&mut || std::thread::sleep(left.min(NAP)));
         }
+    }
+    fn run_long(&self, work: &mut dyn FnMut()) {
+        self.core.engine.store().blocking().run(work);
     }
     fn signal_backend(&self, pid: i32, terminate: bool) -> Result<bool> {
         let reason = if terminate { Reason::Terminate } else { Reason::Cancel };

@@ -6,7 +6,7 @@ use super::{Format, Output, Progress};
 use crate::catalog::system::Cursor;
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{ExecContext, Execution, check_bytes};
+use crate::exec::{ExecContext, check_bytes};
 use crate::parse::ast::{FetchDirection, Query, StatementKind};
 use crate::types::Datum;
 use std::collections::VecDeque;
@@ -91,13 +91,13 @@ impl Session {
 
     fn fill_pending(&mut self, cursor: &mut Portal) -> Result<()> {
         if cursor.pending.is_none() {
-            cursor.pending = self.cursor_batch(cursor)?;
+            cursor.pending = self.cursor_batch(cursor, 1)?;
         }
         Ok(())
     }
 
-    /// The cursor's next rows.
-    fn cursor_batch(&self, cursor: &mut Portal) -> Result<Option<(Batch, usize)>> {
+    /// The cursor's next rows, no more than are wanted now.
+    fn cursor_batch(&self, cursor: &mut Portal, wanted: u64) -> Result<Option<(Batch, usize)>> {
         if let Some(pending) = cursor.pending.take() {
             return Ok(Some(pending));
         }
@@ -116,7 +116,7 @@ impl Session {
             work_mem_bytes: self.core.settings.borrow().typed().work_mem_bytes,
             core: Some(&self.core),
         };
-        Ok(Execution::next(execution, &context)?.map(|batch| (batch, 0)))
+        Ok(execution.next_rows(&context, super::portal::at_most(wanted))?.map(|batch| (batch, 0)))
     }
 
     pub(super) fn fetch(
@@ -176,7 +176,7 @@ impl Session {
     fn skip(&mut self, cursor: &str, mut count: u64) -> Result<()> {
         let mut target = self.portals.take(cursor).ok_or_else(|| no_cursor(cursor))?;
         while count > 0 {
-            let Some((batch, start)) = self.cursor_batch(&mut target)? else { break };
+            let Some((batch, start)) = self.cursor_batch(&mut target, count)? else { break };
             let taken = count.min((batch.rows - start) as u64);
             count -= taken;
             target.sent += taken;
@@ -199,7 +199,9 @@ impl Session {
         let mut target = self.portals.take(&cursor).ok_or_else(|| no_cursor(&cursor))?;
         let mut paused = false;
         while remaining != Some(0) && !paused {
-            let Some((batch, start)) = self.cursor_batch(&mut target)? else { break };
+            let Some((batch, start)) = self.cursor_batch(&mut target, remaining.unwrap_or(u64::MAX))? else {
+                break;
+            };
             let available = batch.rows - start;
             let count = remaining.map_or(available, |left| (left as usize).min(available));
             let rest = start + count < batch.rows;
@@ -273,7 +275,7 @@ impl Session {
             if scroll.ended || scroll.read >= wanted {
                 return Ok(scroll.read);
             }
-            let next = self.cursor_batch(target)?;
+            let next = self.cursor_batch(target, wanted - scroll.read)?;
             let scroll = target.scroll.as_mut().ok_or_else(forward_only)?;
             match next {
                 Some((batch, start)) => {

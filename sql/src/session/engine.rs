@@ -284,14 +284,12 @@ impl Engine {
         self.sessions.lock().by_pid.remove(&pid);
     }
 
-    /// How many sessions other than `but` are connected to a database.
+    /// The sessions other than `but` that are connected to a database.
     pub(crate) fn sessions_of(&self, database: Oid, but: i32) -> Vec<i32> {
         let sessions = self.sessions.lock();
         let others = sessions.by_pid.values().filter(|session| session.pid != but);
-        others
-            .filter(|session| session.activity.lock().database == database)
-            .map(|session| session.pid)
-            .collect()
+        let within = others.filter(|session| session.activity.lock().database == database);
+        within.map(|session| session.pid).collect()
     }
 
     /// A new OID; never given out again, not even after a crash.

@@ -31,10 +31,12 @@ impl Session {
         let planning = started.elapsed();
         let catalog = self.core.catalog();
         let lines = if options.analyze {
-            // Not those of the plan, which would be compared with them.
-            let fields = portal.result.fields.take();
-            self.run_plan(portal, plan.clone())?;
-            portal.set_fields(fields.as_deref())?;
+            // The client is promised the explanation's column, not the statement's.
+            let shape = std::mem::take(&mut portal.result);
+            let formats = std::mem::take(&mut portal.result_formats);
+            let run = self.run_plan(portal, plan.clone());
+            (portal.result, portal.result_formats) = (shape, formats);
+            run?;
             let started = Instant::now();
             let mut execution = Execution::instrumented(plan.clone());
             let parameters = std::mem::take(&mut portal.parameters);

@@ -66,6 +66,19 @@ pub enum Format {
     Binary,
 }
 
+/// Sends notices while their statement runs. Waits for the client to take them, unless the function given says that the statement is
+/// interrupted.
+pub type NoticeSink = Box<dyn Fn(Vec<Error>, &dyn Fn() -> bool) -> Said + Send>;
+
+/// What became of notices.
+pub enum Said {
+    Yes,
+    /// They have to wait for the statement's answer.
+    NotNow(Vec<Error>),
+    /// There is no client any more.
+    Lost,
+}
+
 /// Receives what statements produce, in order; the server's implementation encodes into its output buffer.
 pub trait Output {
     /// Before the first rows of a simple-protocol statement (and never for a portal: Describe does it there).
@@ -79,7 +92,7 @@ pub trait Output {
         formats: &[Format],
         render: &crate::types::RenderSettings,
     ) -> Result<()>;
-    /// A chunk of COPY TO data, one or more whole lines.
+    /// One row of COPY TO (binary: with what comes before the rows, or what comes behind them).
     fn copy_data(&mut self, data: &[u8]);
     /// NOTICE, WARNING, …
     fn notice(&mut self, notice: Error);

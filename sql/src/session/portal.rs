@@ -256,12 +256,13 @@ impl Portal {
     }
 
     /// The next batch of a planned statement, or what is left of the last.
-    pub fn next_batch(&mut self, context: &ExecContext<'_>, _wanted: u64) -> Result<Option<(Batch, usize)>> {
+    /// No more rows are computed than are wanted now: functions with effects (`nextval`) run for what is fetched.
+    pub fn next_batch(&mut self, context: &ExecContext<'_>, wanted: u64) -> Result<Option<(Batch, usize)>> {
         if let Some(pending) = self.pending.take() {
             return Ok(Some(pending));
         }
         match &mut self.run {
-            Run::Plan { execution, .. } => match execution.next(context)? {
+            Run::Plan { execution, .. } => match execution.next_rows(context, at_most(wanted))? {
                 Some(mut batch) => {
                     self.result.name_objects(&mut batch, context)?;
                     Ok(Some((batch, 0)))
@@ -284,6 +285,11 @@ impl Portal {
             PlanKind::Merge => counted("MERGE", execution.rows_affected()),
         }
     }
+}
+
+/// As a number of rows of one batch.
+pub(super) fn at_most(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX).min(crate::column::BATCH_ROWS)
 }
 
 pub(super) fn is_full(out: &dyn Output) -> bool {

@@ -38,15 +38,17 @@ pub(crate) enum Reason {
     StatementTimeout,
     TransactionTimeout,
     IdleTimeout,
+    ClientLost,
     Terminate,
 }
 
-const REASONS: [Reason; 6] = [
+const REASONS: [Reason; 7] = [
     Reason::None,
     Reason::Cancel,
     Reason::StatementTimeout,
     Reason::TransactionTimeout,
     Reason::IdleTimeout,
+    Reason::ClientLost,
     Reason::Terminate,
 ];
 
@@ -69,6 +71,9 @@ impl Reason {
                 "terminating connection due to idle-in-transaction timeout",
             )
             .fatal(),
+            Reason::ClientLost => {
+                Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost").fatal()
+            }
             Reason::Terminate => {
                 Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
                     .fatal()

@@ -7,6 +7,7 @@
 //! admitted when it comes the second time, so that statements with literals in them, which never come twice, take no memory.
 //! Texts of the simple protocol that differ only in their integers share a plan where they can ([`shape`](super::shape)).
 
+use super::Field;
 use super::core::Core;
 use super::shape::{self, Instance, Shape};
 use crate::catalog::Catalog;
@@ -18,7 +19,7 @@ use crate::types::{Oid, Type};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One parsed statement of a simple Query message.
 pub struct Parsed {
@@ -44,18 +45,48 @@ pub(crate) struct Prepared {
     pub prepared_at: i64,
     pub from_sql: bool,
     plan: Mutex<Option<(Arc<Plan>, u64)>>,
+    /// What the client was told, or could have asked for, when it prepared the statement: no later plan may answer otherwise.
+    promised: OnceLock<Option<Box<[Field]>>>,
 }
 
 impl Prepared {
     pub fn new(text: Arc<str>, statement: Option<Statement>, declared: Vec<Option<Type>>) -> Arc<Prepared> {
-        let prepared_at = super::engine::now();
-        Arc::new(Prepared { text, statement, declared, prepared_at, from_sql: false, plan: Mutex::new(None) })
+        Arc::new(Prepared::of(text, statement, declared))
     }
     /// Of PREPARE.
     pub fn from_sql(text: Arc<str>, statement: Statement, declared: Vec<Option<Type>>) -> Arc<Prepared> {
-        let prepared_at = super::engine::now();
-        let statement = Some(statement);
-        Arc::new(Prepared { text, statement, declared, prepared_at, from_sql: true, plan: Mutex::new(None) })
+        Arc::new(Prepared { from_sql: true, ..Prepared::of(text, Some(statement), declared) })
+    }
+    fn of(text: Arc<str>, statement: Option<Statement>, declared: Vec<Option<Type>>) -> Prepared {
+        Prepared {
+            text,
+            statement,
+            declared,
+            prepared_at: super::engine::now(),
+            from_sql: false,
+            plan: Mutex::new(None),
+            promised: OnceLock::new(),
+        }
+    }
+    /// From now on its result's columns are what its plan's are.
+    pub fn promise(&self, plan: &Plan) {
+        // EXPLAIN's and CREATE TABLE AS's is not.
+        if self.kind().zip(self.planned()).is_none_or(|(kind, planned)| !std::ptr::eq(kind, planned)) {
+            return;
+        }
+        self.promised.get_or_init(|| plan.fields.as_deref().map(Box::from));
+    }
+    fn keeps_promise(&self, plan: &Plan) -> bool {
+        let same = |a: &Field, b: &Field| {
+            a.name == b.name && a.data_type == b.data_type && a.type_modifier == b.type_modifier
+        };
+        match (self.promised.get(), &plan.fields) {
+            (None, _) | (Some(None), None) => true,
+            (Some(Some(promised)), Some(fields)) => {
+                promised.len() == fields.len() && promised.iter().zip(fields.iter()).all(|(a, b)| same(a, b))
+            }
+            _ => false,
+        }
     }
     pub fn kind(&self) -> Option<&StatementKind> {
         self.statement.as_ref().map(|statement| &statement.kind)
@@ -83,9 +114,18 @@ impl Prepared {
         }
         let statement = self.planned().ok_or_else(|| Error::internal("a utility statement has no plan"))?;
         let plan = make_plan(statement, &self.declared, &core.catalog(), core, eval)?;
+        if !self.keeps_promise(&plan) {
+            return Err(result_type_changed());
+        }
         *self.plan.lock() = Some((plan.clone(), core.plan_epoch.get()));
         Ok(plan)
     }
+}
+
+pub(super) fn result_type_changed() -> Error {
+    // asyncpg and pgjdbc prepare anew when they see the routine.
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+        .routine("RevalidateCachedQuery")
 }
 
 fn planned(kind: &StatementKind) -> Option<&StatementKind> {
@@ -252,10 +292,11 @@ impl StatementCache {
         Some(Parsed { prepared, instance: Some(instance) })
     }
 
-    /// An unnamed prepared statement.
-    pub fn extended(&mut self, sql: &str, types: &[Oid]) -> Result<Arc<Prepared>> {
+    /// An unnamed prepared statement. One whose plan has expired is none: it would keep to what was promised with that plan.
+    pub fn extended(&mut self, sql: &str, types: &[Oid], core: &Core) -> Result<Arc<Prepared>> {
         if let Some(Entry::Extended(prepared)) = self.by_text.get(sql)
             && prepared.declared == declared_types(types)
+            && (prepared.planned().is_none() || prepared.current_plan(core).is_some())
         {
             return Ok(prepared.clone());
         }

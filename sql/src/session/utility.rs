@@ -85,7 +85,7 @@ impl Session {
             }
             StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
             StatementKind::Call(call) => {
-                let (_, columns) = self.describe_call(call, &[])?;
+                let columns = self.describe_call(call, &[])?.columns;
                 (!columns.is_empty()).then(|| columns.iter().map(call_field).collect())
             }
             StatementKind::Explain(explain) => {
@@ -106,12 +106,11 @@ impl Session {
         })
     }
 
-    /// The types of CALL's parameters, and the columns of its row.
     pub(super) fn describe_call(
         &self,
         call: &ast::FunctionCall,
         declared: &[Option<Type>],
-    ) -> Result<(Vec<Type>, Vec<(String, Type)>)> {
+    ) -> Result<crate::bind::CallShape> {
         let catalog = self.core.catalog();
         let search_path = self.core.search_path.borrow().clone();
         let settings = self.core.settings.borrow().typed().planner;
@@ -512,7 +511,7 @@ impl Session {
         };
         let statement = ast::Statement { kind: statement.clone(), span: 0..0, parameters: 0 };
         let prepared = Prepared::from_sql(portal.prepared.text.clone(), statement, declared);
-        self.plan_of(&prepared)?;
+        prepared.promise(&*self.plan_of(&prepared)?);
         self.core.statements.borrow_mut().insert(name.to_string(), prepared);
         Ok(())
     }

@@ -380,9 +380,9 @@ fn parse_regtype(text: &str) -> Result<u32> {
     if let Ok(oid) = trimmed.parse() {
         return Ok(oid);
     }
-    let name = crate::parse::parse_type_name(trimmed).map_err(Error::without_position)?;
-    let (found, _) = crate::bind::type_by_name(&name).map_err(Error::without_position)?;
-    Ok(found.0)
+    // Its positions are the type name's own, not the statement's.
+    let found = crate::parse::parse_type_name(trimmed).and_then(|name| crate::bind::type_by_name(&name));
+    found.map(|(found, _)| found.0).map_err(Error::without_position)
 }
 
 pub fn parse_uuid(text: &str) -> Result<[u8; 16]> {

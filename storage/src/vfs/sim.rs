@@ -5,7 +5,7 @@
 //! | crash | of each write since the last sync of its file, any sectors (512 bytes) or pages (4096) arrive and others don't, in any combination; the same for changes of length; of names changed since the last directory sync, only the first few arrive |
 //! | [`SimVfs::crash_after`] | counts writes, syncs and renames down; from then on every operation fails, until [`SimVfs::crash`] |
 //! | [`SimVfs::fail_sync_after`] | that sync fails, once; what it should have written never becomes durable, though reads still show it, and later syncs succeed (as Linux does) |
-//! | [`SimVfs::set_faults`] | one in so many calls of any kind fails (`EIO`), a write after some of it was done (a short write), a read with too few bytes; one in so many calls that need space finds none, though there may be some again for the next |
+//! | [`SimVfs::set_faults`] | one in so many calls of any kind fails (`EIO`), a write after some of it was done (a short write), a read after some of the buffer was filled (a short read); one in so many calls that need space finds none, though there may be some again for the next |
 //! | [`SimVfs::set_capacity`] | growing files beyond it is `StorageFull` |
 //! | [`SimVfs::flip_bit`] | a bit of a file changes |
 //!
@@ -37,6 +37,7 @@ pub struct Injected {
     pub lost_names: u64,
     pub io_errors: u64,
     pub short_writes: u64,
+    pub short_reads: u64,
     pub failed_syncs: u64,
     pub no_space: u64,
     pub flipped_bits: u64,
@@ -50,6 +51,7 @@ impl std::ops::AddAssign for Injected {
         self.lost_names += other.lost_names;
         self.io_errors += other.io_errors;
         self.short_writes += other.short_writes;
+        self.short_reads += other.short_reads;
         self.failed_syncs += other.failed_syncs;
         self.no_space += other.no_space;
         self.flipped_bits += other.flipped_bits;
@@ -353,11 +355,16 @@ impl VfsFile for SimHandle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut state = self.vfs.0.lock();
         state.check(self.life)?;
-        state.may_fail()?;
-        let content = &state.files[self.file].current;
+        let fails = state.may_fail().is_err();
+        let arrives = if fails { state.random.below(buffer.len() as u64 + 1) as usize } else { buffer.len() };
         let from = offset as usize;
-        let bytes = content.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(bytes);
+        let content = &state.files[self.file].current;
+        let bytes = content.get(from..from + arrives).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer[..arrives].copy_from_slice(bytes);
+        if fails {
+            state.injected.short_reads += u64::from(arrives > 0);
+            return Err(io_error());
+        }
         Ok(())
     }
 

@@ -112,7 +112,7 @@ impl Op {
                     RowLock::Unchanged => {}
                     RowLock::Changed(None) => return Ok("none".into()),
                     RowLock::Changed(Some(now)) => old = now,
-                    RowLock::Skipped => panic!("nobody skips here"),
+                    RowLock::Skipped | RowLock::SelfModified { .. } => panic!("nobody skips here"),
                 }
                 match self {
                     Op::Delete(_) => transaction.delete(tree, &name(key))?,

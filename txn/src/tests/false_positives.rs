@@ -118,7 +118,7 @@ impl Client<'_> {
             let there = match client.transaction.lock_row(tree, &name, strength, WaitPolicy::Block)? {
                 RowLock::Unchanged => client.transaction.get(tree, &name)?.is_some(),
                 RowLock::Changed(now) => now.is_some(),
-                RowLock::Skipped => panic!("nobody skips here"),
+                RowLock::Skipped | RowLock::SelfModified { .. } => panic!("nobody skips here"),
             };
             match (there, delete) {
                 (false, _) => {

@@ -290,7 +290,9 @@ pub(super) fn step_update(name: &str, value: &str) -> impl FnOnce(&mut Worker) -
             }
             match transaction.lock_row(tree, &name, RowLockMode::NoKeyUpdate, WaitPolicy::Block)? {
                 RowLock::Unchanged | RowLock::Changed(Some(_)) => {}
-                RowLock::Changed(None) | RowLock::Skipped => return Ok("0".to_owned()),
+                RowLock::Changed(None) | RowLock::Skipped | RowLock::SelfModified { .. } => {
+                    return Ok("0".to_owned());
+                }
             }
             transaction.update(tree, &name, value.as_bytes())?;
             Ok("1".to_owned())
@@ -308,7 +310,9 @@ pub(super) fn step_delete(name: &str) -> impl FnOnce(&mut Worker) -> Outcome + S
             }
             match transaction.lock_row(tree, &name, RowLockMode::Update, WaitPolicy::Block)? {
                 RowLock::Unchanged | RowLock::Changed(Some(_)) => {}
-                RowLock::Changed(None) | RowLock::Skipped => return Ok("0".to_owned()),
+                RowLock::Changed(None) | RowLock::Skipped | RowLock::SelfModified { .. } => {
+                    return Ok("0".to_owned());
+                }
             }
             transaction.delete(tree, &name)?;
             Ok("1".to_owned())
@@ -340,6 +344,7 @@ pub(super) fn step_lock(
                 RowLock::Unchanged => "unchanged".to_owned(),
                 RowLock::Changed(value) => format!("changed {}", text_of(value).unwrap_or("none".to_owned())),
                 RowLock::Skipped => "skipped".to_owned(),
+                RowLock::SelfModified { .. } => "self-modified".to_owned(),
             })
         })
     }

@@ -215,7 +215,7 @@ impl Run<'_> {
             let found = match locked {
                 RowLock::Unchanged => transaction.get(self.tree, &name)?,
                 RowLock::Changed(now) => now,
-                RowLock::Skipped => panic!("nobody skips here"),
+                RowLock::Skipped | RowLock::SelfModified { .. } => panic!("nobody skips here"),
             };
             observe(record, key, found.as_ref().map_or(ABSENT, |value| decode(value)));
             if found.is_some() && rng.random_bool(0.6) {
@@ -242,7 +242,7 @@ impl Run<'_> {
                     return Ok(());
                 }
             }
-            RowLock::Skipped => panic!("nobody skips here"),
+            RowLock::Skipped | RowLock::SelfModified { .. } => panic!("nobody skips here"),
         }
         if delete {
             transaction.delete(self.tree, &name)?;

@@ -267,7 +267,7 @@ fn a_second_write_of_a_row_by_one_command_is_skipped() {
     transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
     transaction.update(&db.tree, b"a", b"2").unwrap();
     let again = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
-    assert!(matches!(again, RowLock::Skipped));
+    assert!(matches!(again, RowLock::SelfModified { by_this_command: true }));
     assert_eq!(
         text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(),
         "1",
@@ -277,6 +277,29 @@ fn a_second_write_of_a_row_by_one_command_is_skipped() {
     assert_eq!(text_of(transaction.get(&db.tree, b"a").unwrap()).unwrap(), "2");
     let next = transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap();
     assert!(matches!(next, RowLock::Unchanged));
+}
+
+#[test]
+fn what_a_nested_command_wrote_is_told_from_what_the_command_itself_wrote() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let mut transaction = db.begin(Mode::Ssi, RC);
+    transaction.start_statement().unwrap();
+    transaction.update(&db.tree, b"b", b"2").unwrap();
+    assert!(!transaction.has_run_nested());
+    let outer = transaction.start_nested().unwrap();
+    for key in [b"a", b"b"] {
+        transaction.update(&db.tree, key, b"3").unwrap();
+    }
+    transaction.resume(outer);
+    assert!(transaction.has_run_nested());
+    for (key, by_itself) in [(b"a", false), (b"b", true)] {
+        let locked = transaction.lock_row(&db.tree, key, RowLockMode::NoKeyUpdate, WaitPolicy::Block);
+        let RowLock::SelfModified { by_this_command } = locked.unwrap() else { panic!("it was written") };
+        assert_eq!(by_this_command, by_itself);
+    }
+    transaction.start_statement().unwrap();
+    let locked = transaction.lock_row(&db.tree, b"b", RowLockMode::NoKeyUpdate, WaitPolicy::Block);
+    assert!(matches!(locked, Ok(RowLock::Unchanged)));
 }
 
 #[test]

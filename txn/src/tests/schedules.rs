@@ -335,7 +335,7 @@ impl Op {
                     RowLock::Unchanged => {}
                     RowLock::Changed(Some(now)) => old = now,
                     RowLock::Changed(None) => return Ok(String::new()),
-                    RowLock::Skipped => unreachable!("nobody skips here"),
+                    RowLock::Skipped | RowLock::SelfModified { .. } => unreachable!("nobody skips here"),
                 }
                 match self {
                     Op::Delete(_) => transaction.delete(tree, &name(key))?,
