@@ -45,7 +45,7 @@ DJANGO_APPS = (
 DJANGO_SMALL = "basic aggregation transactions introspection constraints".split()
 PSYCOPG2_SMALL = "cursor copy transaction types_basic with".split()
 ASYNCPG_SMALL = "prepare copy cursor transaction".split()
-SQLALCHEMY_SMALL = "ComponentReflection or Insert or Sequence or Json or CTE or HasTable"
+SQLALCHEMY_SMALL = "Insert or Sequence or Json or CTE or HasTable or Identity or Exception"
 PYTEST = ["-q", "-p", "no:randomly", "--timeout=30", "--tb=short", "-rfE"]
 
 

@@ -129,7 +129,7 @@ impl LockObject {
 }
 
 impl ObjectRef<'_> {
-    fn to_owned(self) -> LockObject {
+    pub(crate) fn to_owned(self) -> LockObject {
         match self {
             ObjectRef::Relation(oid) => LockObject::Relation(oid),
             ObjectRef::Key(tree, key) => LockObject::Key(tree, key.into()),
@@ -373,6 +373,15 @@ pub(crate) struct RangeReader {
     pub(crate) loads: bool,
 }
 
+/// A request that stands in a lock's queue.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) owner: &'a Arc<Owner>,
+    pub(crate) hash: u64,
+    pub(crate) object: ObjectRef<'a>,
+    pub(crate) ticket: u64,
+}
+
 pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
     /// By shard: how many versions of its keys were installed. Changes under the shard's mutex.
@@ -500,7 +509,7 @@ impl LockTable {
             Requested::Held => Ok(Acquired::Before),
             Requested::Granted => Ok(Acquired::Now),
             Requested::Refused => Ok(Acquired::Refused),
-            Requested::Queued(ticket) => self.await_grant(owner, hash, object, ticket, policy),
+            Requested::Queued(ticket) => self.await_grant(Request { owner, hash, object, ticket }, policy),
         }
     }
 
@@ -726,24 +735,17 @@ impl LockTable {
     /// Waits for a queued request: until it is granted, the session is interrupted, `lock_timeout`, or a deadlock of
     /// which this request is the last link. On an error the request is withdrawn. By `Queue` all of that but the first look for a
     /// deadlock is left to [`LockTable::poll_wait`].
-    pub(crate) fn await_grant(
-        &self,
-        owner: &Arc<Owner>,
-        hash: u64,
-        object: ObjectRef<'_>,
-        ticket: u64,
-        policy: WaitPolicy,
-    ) -> Result<Acquired> {
+    pub(crate) fn await_grant(&self, request: Request<'_>, policy: WaitPolicy) -> Result<Acquired> {
         self.wait_count.fetch_add(1, Ordering::Relaxed);
-        self.check_deadlock(owner, hash, object, ticket)?;
-        let mut patience = Patience::begin(&owner.session);
+        self.check_deadlock(request)?;
+        let session = &request.owner.session;
+        let mut patience = Patience::begin(session);
         if policy == WaitPolicy::Queue {
-            let object = object.to_owned();
-            owner.session.leave(Left { owner: owner.clone(), hash, object, ticket, patience });
+            session.leave(Left::new(request, patience));
             return Ok(Acquired::Queued);
         }
         let mut outcome = Ok(());
-        self.blocking.run(&mut || outcome = self.wait_blocked(owner, hash, object, ticket, &mut patience));
+        self.blocking.run(&mut || outcome = self.wait_blocked(request, &mut patience));
         outcome.map(|()| Acquired::Now)
     }
 
@@ -752,9 +754,8 @@ impl LockTable {
     pub(crate) fn poll_wait(&self, session: &SessionHandle, waker: &Waker) -> Result<Option<Instant>> {
         let Some(mut left) = session.take_left() else { return Ok(None) };
         loop {
-            let looked =
-                self.look(&left.owner, left.hash, left.object.as_ref(), left.ticket, &mut left.patience)?;
-            let Some(wake_at) = looked else { return Ok(None) };
+            let (request, patience) = left.parts();
+            let Some(wake_at) = self.look(request, patience)? else { return Ok(None) };
             match session.poll_grant(waker) {
                 Poll::Ready(Woken::Granted) => return Ok(None),
                 Poll::Ready(Woken::Look) => {}
@@ -768,23 +769,15 @@ impl LockTable {
 
     /// The transaction, or its part since a savepoint, ends without having come back for the request it left.
     fn abandon(&self, owner: &Arc<Owner>) {
-        if let Some(left) = owner.session.take_left() {
+        if let Some(mut left) = owner.session.take_left() {
             // Granted meanwhile, it is among the locks that are released next.
-            let _ =
-                self.withdraw(&left.owner, left.hash, left.object.as_ref(), left.ticket, Error::Interrupted);
+            let _ = self.withdraw(left.parts().0, Error::Interrupted);
         }
     }
 
-    fn wait_blocked(
-        &self,
-        owner: &Arc<Owner>,
-        hash: u64,
-        object: ObjectRef<'_>,
-        ticket: u64,
-        patience: &mut Patience,
-    ) -> Result<()> {
-        while let Some(wake_at) = self.look(owner, hash, object, ticket, patience)? {
-            match owner.session.wait_for_grant(wake_at) {
+    fn wait_blocked(&self, request: Request<'_>, patience: &mut Patience) -> Result<()> {
+        while let Some(wake_at) = self.look(request, patience)? {
+            match request.owner.session.wait_for_grant(wake_at) {
                 Woken::Granted => return Ok(()),
                 Woken::Look => {}
             }
@@ -793,16 +786,9 @@ impl LockTable {
     }
 
     /// A waiter looks around: what of its own is due? When to look again; None if the lock was granted as it gave up.
-    fn look(
-        &self,
-        owner: &Arc<Owner>,
-        hash: u64,
-        object: ObjectRef<'_>,
-        ticket: u64,
-        patience: &mut Patience,
-    ) -> Result<Option<Instant>> {
-        let session = &owner.session;
-        let give_up = |error| self.withdraw(owner, hash, object, ticket, error).map(|()| None);
+    fn look(&self, request: Request<'_>, patience: &mut Patience) -> Result<Option<Instant>> {
+        let session = &request.owner.session;
+        let give_up = |error| self.withdraw(request, error).map(|()| None);
         if session.interrupted() {
             return give_up(Error::Interrupted);
         }
@@ -811,12 +797,12 @@ impl LockTable {
             return give_up(Error::LockTimeout);
         }
         if now >= patience.check_at {
-            self.check_deadlock(owner, hash, object, ticket)?;
+            self.check_deadlock(request)?;
             patience.check_at = now + session.deadlock_timeout();
         }
         let mut wake_at = patience.timeout_at.map_or(patience.check_at, |at| at.min(patience.check_at));
-        if object == ObjectRef::SerialToken
-            && let Some(patience) = self.doom_idle_token_holder(hash)
+        if request.object == ObjectRef::SerialToken
+            && let Some(patience) = self.doom_idle_token_holder(request.hash)
         {
             wake_at = wake_at.min(now + patience);
         }
@@ -824,14 +810,8 @@ impl LockTable {
     }
 
     /// Leaves the queue with `error`, unless the lock was granted in the meantime.
-    fn withdraw(
-        &self,
-        owner: &Arc<Owner>,
-        hash: u64,
-        object: ObjectRef<'_>,
-        ticket: u64,
-        error: Error,
-    ) -> Result<()> {
+    fn withdraw(&self, request: Request<'_>, error: Error) -> Result<()> {
+        let Request { owner, hash, object, ticket } = request;
         let mut shard = self.shard(hash);
         let Some(queue) = shard.queue_mut(hash, object) else { return Ok(()) };
         let Some(i) = queue.waiters.iter().position(|w| w.ticket == ticket) else { return Ok(()) };
@@ -871,31 +851,23 @@ impl LockTable {
     }
 
     /// Rule 6. The requester that closes a cycle which no change of order opens is the victim.
-    fn check_deadlock(
-        &self,
-        owner: &Arc<Owner>,
-        hash: u64,
-        object: ObjectRef<'_>,
-        ticket: u64,
-    ) -> Result<()> {
+    fn check_deadlock(&self, request: Request<'_>) -> Result<()> {
         // One check at a time, and the victim leaves the queue before the next check: of two requests that close one
         // cycle together, one survives.
         let _detector = self.detector.lock();
         // The graph is read shard by shard while it moves; a second look confirms that the cycle stands.
-        if self.find_cycle(owner).is_none() {
+        if self.find_cycle(request.owner).is_none() {
             return Ok(());
         }
-        let Some(steps) = self.find_cycle(owner) else { return Ok(()) };
-        if self.untangle(owner) {
+        let Some(steps) = self.find_cycle(request.owner) else { return Ok(()) };
+        if self.untangle(request.owner) {
             return Ok(());
         }
         let conflict = Conflict { kind: ConflictKind::Deadlock, steps };
-        self.withdraw(owner, hash, object, ticket, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(
-            |_| {
-                self.deadlock_count.fetch_add(1, Ordering::Relaxed);
-                self.conflicts.push(conflict);
-            },
-        )
+        self.withdraw(request, Error::Deadlock(Box::new(conflict.clone()))).inspect_err(|_| {
+            self.deadlock_count.fetch_add(1, Ordering::Relaxed);
+            self.conflicts.push(conflict);
+        })
     }
 
     /// A waiter for the serial token looks whether its holder went idle for too long; if so the holder is doomed and

@@ -1,7 +1,7 @@
 //! Key locks: explicit ones, and running into the implicit ones that versions in progress are (`lock_table.rs`).
 
 use crate::lock_mode::{LockMode, ModeSet, of_intent};
-use crate::lock_table::{Acquired, HeldLock, LockObject};
+use crate::lock_table::{Acquired, HeldLock, LockObject, Request};
 use crate::protocol::{key_object, refused};
 use crate::{Conflict, ConflictStep, Error, Result, RowLock, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{CommandId, Head, Timestamp, Tree, Value, View};
@@ -219,7 +219,7 @@ impl Transaction {
                 }
                 locks.give_way(&mut shard, hash, object, &owner, mode)
             };
-            if locks.await_grant(&owner, hash, object, ticket, wait)? == Acquired::Queued {
+            if locks.await_grant(Request { owner: &owner, hash, object, ticket }, wait)? == Acquired::Queued {
                 return Ok(Acquired::Queued);
             }
         }

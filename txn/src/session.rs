@@ -4,7 +4,7 @@
 //! table, then a wait slot; nobody takes a shard while holding a slot.
 
 use crate::lock_mode::LockMode;
-use crate::lock_table::{LockObject, Owner};
+use crate::lock_table::{LockObject, Owner, Request};
 use crate::sync::{Condvar, Mutex};
 use crate::{Isolation, Mode};
 use serin_storage::Timestamp;
@@ -103,11 +103,22 @@ struct WaitSlot {
 
 /// A request that its session left in a queue, to come back for it: `WaitPolicy::Queue`.
 pub(crate) struct Left {
-    pub(crate) owner: Arc<Owner>,
-    pub(crate) hash: u64,
-    pub(crate) object: LockObject,
-    pub(crate) ticket: u64,
-    pub(crate) patience: Patience,
+    owner: Arc<Owner>,
+    hash: u64,
+    object: LockObject,
+    ticket: u64,
+    patience: Patience,
+}
+
+impl Left {
+    pub(crate) fn new(request: Request<'_>, patience: Patience) -> Left {
+        let Request { owner, hash, object, ticket } = request;
+        Left { owner: owner.clone(), hash, object: object.to_owned(), ticket, patience }
+    }
+    pub(crate) fn parts(&mut self) -> (Request<'_>, &mut Patience) {
+        let Left { owner, hash, object, ticket, patience } = self;
+        (Request { owner, hash: *hash, object: object.as_ref(), ticket: *ticket }, patience)
+    }
 }
 
 /// What a waiter has to look after by itself, and when.

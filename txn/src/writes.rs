@@ -1,7 +1,7 @@
 //! Writing: every version goes onto its chain through [`Transaction::try_install`].
 
 use crate::lock_mode::of_intent;
-use crate::lock_table::{Acquired, Requested};
+use crate::lock_table::{Acquired, Request, Requested};
 use crate::protocol::{Protocol, key_object};
 use crate::{Inserted, Isolation, Result, Transaction, WaitPolicy};
 use serin_storage::{BulkLoader, Head, Intent, Tree, TreeId};
@@ -186,7 +186,7 @@ impl Transaction {
         }
         if let Some(ticket) = ticket {
             drop(shard);
-            locks.await_grant(&owner, hash, object, ticket, WaitPolicy::Block)?;
+            locks.await_grant(Request { owner: &owner, hash, object, ticket }, WaitPolicy::Block)?;
             return Ok(Attempt::Waited);
         }
         locks.installed(hash);

@@ -74,8 +74,7 @@ impl Binder<'_> {
         let before = self.scopes.last().map_or(0, |scope| scope.aggregates.len());
         let sets_before = self.scopes.last().map_or(0, |scope| scope.sets.len());
         let windows_before = self.scopes.last().map_or(0, |scope| scope.windows.len());
-        let arguments =
-            call.arguments.iter().map(|argument| self.expr(&argument.value)).collect::<Result<Vec<_>>>()?;
+        let arguments = self.written_arguments(call)?;
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
         if let Some(cast) = self.call_as_cast(call, &arguments)? {
             return Ok(cast);
@@ -258,7 +257,9 @@ impl Binder<'_> {
         }
         self.check_schema_use(schema)?;
         let routines = catalog.routines_named(schema, name, self.context.search_path);
-        let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
+        // There may be fewer arguments than are written: see `written_arguments`.
+        let names = call.arguments.iter().map(|a| a.name.as_deref()).take(types.len());
+        let names: Vec<Option<&str>> = names.collect();
         let shown = call.name.parts.join(".");
         let shown = if built_ins { name } else { &shown };
         if let Some(after) = names.iter().position(Option::is_some)
@@ -426,7 +427,6 @@ impl Binder<'_> {
         }
         let data_type = expr.data_type();
         let id = self.new_column(name, data_type, -1, (0, 0), "".into());
-        self.note_shape(id, &expr);
         self.scope().sets.push((id, expr));
         Ok(Expr::Column { index: id, data_type })
     }
@@ -572,15 +572,29 @@ impl Binder<'_> {
             return Err(Error::internal("a set-returning call of another function"));
         };
         let name = resolved.function.name;
-        let types: Vec<Type> = arguments.iter().map(Expr::data_type).collect();
-        let shape = (columns.len() > 1).then(|| crate::functions::set_columns(columns, &types));
+        let row: Option<Arc<[(String, Type)]>> = (columns.len() > 1).then(|| {
+            columns
+                .iter()
+                .map(|(name, data_type)| ((*name).into(), set_column(*data_type, &arguments)))
+                .collect()
+        });
         let expr = Expr::Call { function: resolved.function, arguments, result: resolved.result };
         let placed = self.place_set(expr, name, before, call.position)?;
-        if let (Some(shape), Expr::Column { index, .. }) = (shape, &placed) {
-            let shape = shape.into_iter().map(|(name, data_type)| (name.into(), data_type)).collect();
-            self.record_shapes.insert(*index, shape);
+        // Its value is a record of the columns.
+        if let Expr::Column { index, .. } = &placed {
+            self.columns[*index].row = row;
         }
         Ok(placed)
+    }
+
+    /// A call's arguments. One of type void is none: pgjdbc has parameters of that type where a function's results go.
+    pub fn written_arguments(&mut self, call: &ast::FunctionCall) -> Result<Vec<Expr>> {
+        let bound = call.arguments.iter().map(|argument| self.expr(&argument.value));
+        let mut bound = bound.collect::<Result<Vec<_>>>()?;
+        if call.arguments.iter().all(|argument| argument.name.is_none()) {
+            bound.retain(|argument| !matches!(argument, Expr::Parameter { data_type: Type::VOID, .. }));
+        }
+        Ok(bound)
     }
 
     /// current_date and the like. Those of the clock are casts of now().
@@ -615,6 +629,14 @@ impl Binder<'_> {
     pub fn nextval(&mut self, sequence: u32) -> Result<Expr> {
         let sequence = Expr::Constant { value: Datum::Oid(sequence), data_type: Type::REGCLASS };
         self.function_of("serin_next_identity", vec![sequence], 0)
+    }
+}
+
+/// A column of a built-in function's rows; one of a polymorphic type has that of the elements of the array it is called with.
+pub(super) fn set_column(declared: Type, arguments: &[Expr]) -> Type {
+    match declared {
+        Type::ANYELEMENT => arguments.iter().find_map(|a| a.data_type().base().element()).unwrap_or(declared),
+        declared => declared,
     }
 }
 

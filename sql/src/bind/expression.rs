@@ -633,13 +633,6 @@ impl Binder<'_> {
                 _ => Expr::Field { operand: Box::new(bound), index, result },
             });
         }
-        if let Expr::Column { index, .. } = &bound
-            && let Some(shape) = self.record_shapes.get(index)
-            && let Some(at) = shape.iter().position(|(name, _)| name == field)
-        {
-            let result = shape[at].1;
-            return Ok(Expr::Field { operand: Box::new(bound), index: at, result });
-        }
         if let Some(template) = bound.data_type().row_template() {
             let names = template.names.as_deref().unwrap_or_default();
             let Some(index) = names.iter().position(|name| name == field) else {
@@ -657,6 +650,13 @@ impl Binder<'_> {
             && let Some(value) = fields.get(index.wrapping_sub(1))
         {
             return Ok(value.clone());
+        }
+        if let Expr::Column { index: id, .. } = &bound
+            && let Some(row) = &self.columns[*id].row
+            && let Some(index) = row.iter().position(|(name, _)| name == field)
+        {
+            let result = row[index].1;
+            return Ok(Expr::Field { operand: Box::new(bound), index, result });
         }
         if let Expr::Routine(call) = &bound
             && let Some(index) = call.columns.iter().position(|(name, _)| name == field)

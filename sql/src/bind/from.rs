@@ -516,9 +516,8 @@ impl Binder<'_> {
         };
         if let ast::Expr::Function(call) = expr {
             let call = &*self.placed_call(call)?;
-            let arguments = self.within(Clause::plain("functions in FROM"), |binder| {
-                call.arguments.iter().map(|argument| binder.expr(&argument.value)).collect::<Result<Vec<_>>>()
-            })?;
+            let arguments =
+                self.within(Clause::plain("functions in FROM"), |binder| binder.written_arguments(call))?;
             let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
             let found = self.resolve_call(call, &types)?;
             if let Callee::Routine(routine) = &found.callee
@@ -593,8 +592,8 @@ impl Binder<'_> {
                     ids.push(single_name(self, resolved.result));
                     types.push(resolved.result);
                 } else {
-                    let given: Vec<Type> = arguments.iter().map(Expr::data_type).collect();
-                    for (column, data_type) in crate::functions::set_columns(columns, &given) {
+                    for (column, data_type) in columns.iter() {
+                        let data_type = super::call::set_column(*data_type, &arguments);
                         ids.push(self.new_column(column, data_type, -1, (0, 0), label.clone()));
                         types.push(data_type);
                     }

@@ -164,27 +164,6 @@ pub(crate) fn procedure_call(
     binder.procedure_call(call)
 }
 
-/// What Describe tells of a CALL.
-pub(crate) struct CallShape {
-    pub parameters: Vec<Type>,
-    /// Of its one row; none: it answers no row.
-    pub columns: Vec<(String, Type)>,
-}
-
-pub(crate) fn describe_call(
-    call: &ast::FunctionCall,
-    declared: &[Option<Type>],
-    context: &PlanContext<'_>,
-) -> Result<CallShape> {
-    let mut binder = Binder::new(context);
-    binder.scopes.push(Scope::new(Vec::new()));
-    binder.parameters = declared.to_vec();
-    let bound = binder.procedure_call(call)?;
-    let parameters = binder.parameters.iter().map(|given| given.unwrap_or(Type::TEXT)).collect();
-    let columns = if bound.is_row { bound.columns.to_vec() } else { Vec::new() };
-    Ok(CallShape { parameters, columns })
-}
-
 /// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).
 pub(crate) fn simple_expression(expr: &ast::Expr, context: &PlanContext<'_>) -> Result<Option<Expr>> {
     let bound = simple_expression_as_written(expr, context)?;
@@ -227,8 +206,6 @@ pub fn resolve_type(name: &ast::TypeName, _context: &PlanContext<'_>) -> Result<
 struct Binder<'a> {
     context: &'a PlanContext<'a>,
     columns: Vec<ColumnInfo>,
-    /// Of columns that hold anonymous records whose columns are known: names and types.
-    record_shapes: HashMap<ColumnId, Arc<[(String, Type)]>>,
     parameters: Vec<Option<Type>>,
     /// Of the queries around the point being bound, outermost first.
     scopes: Vec<Scope>,
@@ -290,7 +267,6 @@ impl<'a> Binder<'a> {
         Binder {
             context,
             columns: Vec::new(),
-            record_shapes: HashMap::new(),
             parameters: Vec::new(),
             scopes: Vec::new(),
             ctes: Vec::new(),
@@ -343,7 +319,8 @@ impl<'a> Binder<'a> {
         (table, number): (Oid, i16),
         relation: Arc<str>,
     ) -> ColumnId {
-        self.columns.push(ColumnInfo { name: name.into(), data_type, modifier, table, number, relation });
+        let info = ColumnInfo { name: name.into(), data_type, modifier, table, number, relation, row: None };
+        self.columns.push(info);
         self.columns.len() - 1
     }
 
@@ -354,21 +331,13 @@ impl<'a> Binder<'a> {
             _ => (0, 0),
         };
         let modifier = self.modifier(expr);
-        let id = self.new_column(name, expr.data_type(), modifier, origin, "".into());
-        self.note_shape(id, expr);
-        id
-    }
-
-    /// Remembers what an anonymous record's columns are called, if the expression says so.
-    fn note_shape(&mut self, id: ColumnId, expr: &Expr) {
-        let shape = match expr {
-            Expr::Column { index, .. } => self.record_shapes.get(index).cloned(),
-            Expr::Routine(call) if call.is_row && call.result == Type::RECORD => Some(call.columns.clone()),
+        let row = match expr {
+            Expr::Column { index, .. } => self.columns[*index].row.clone(),
             _ => None,
         };
-        if let Some(shape) = shape {
-            self.record_shapes.insert(id, shape);
-        }
+        let id = self.new_column(name, expr.data_type(), modifier, origin, "".into());
+        self.columns[id].row = row;
+        id
     }
 
     fn column(&self, id: ColumnId) -> Expr {

@@ -22,6 +22,19 @@ fn start(function: &'static Function, arguments: &[Datum], rt: &Runtime<'_>) -> 
     body(arguments, &rt.context.eval)
 }
 
+/// Rows of several columns as values of type record. A column of a polymorphic type is of the argument's elements' type.
+fn records(columns: &[(&str, Type)], arguments: &[Datum], rows: SetIterator) -> SetIterator {
+    let element = arguments.iter().find_map(Datum::as_array).map(|array| array.element);
+    let types: Vec<Type> = columns
+        .iter()
+        .map(|(_, declared)| match declared {
+            &Type::ANYELEMENT => element.unwrap_or(Type::ANYELEMENT),
+            known => *known,
+        })
+        .collect();
+    Box::new(rows.map(move |row| Ok(vec![super::routine::record(&types, row?)])))
+}
+
 pub struct FunctionScan {
     scan: Arc<node::FunctionScan>,
     types: Vec<Type>,
@@ -186,15 +199,7 @@ impl Execute for ProjectSet {
                                 let rows = start(function, &arguments, rt)?;
                                 match &function.body {
                                     Body::Set { columns, .. } if columns.len() > 1 => {
-                                        let given: Vec<Type> =
-                                            call.arguments.iter().map(Expr::data_type).collect();
-                                        let columns = crate::functions::set_columns(columns, &given);
-                                        let types: Vec<Type> = columns.iter().map(|(_, t)| *t).collect();
-                                        Box::new(
-                                            rows.map(move |row| {
-                                                Ok(vec![super::routine::record(&types, row?)])
-                                            }),
-                                        )
+                                        records(columns, &arguments, rows)
                                     }
                                     _ => rows,
                                 }

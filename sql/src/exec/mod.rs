@@ -83,9 +83,9 @@ impl Execution {
         Execution { plan, state, root: None, started: false, done: false, wait, is_queued: false }
     }
 
-    /// As [`Execution::new`]; a short plan that must wait for its row leaves its request in the queue ([`Execution::is_queued`]).
-    pub fn queueing(plan: Arc<Plan>) -> Execution {
-        Execution { wait: WaitPolicy::Queue, ..Execution::new(plan) }
+    /// How a short plan waits for its row. By `Queue` it leaves its request behind ([`Execution::is_queued`]).
+    pub fn waiting_by(self, wait: WaitPolicy) -> Execution {
+        Execution { wait, ..self }
     }
 
     /// The last call came to nothing yet: when the request it left in a queue is granted, call again.

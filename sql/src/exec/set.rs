@@ -7,10 +7,10 @@
 //! - INTERSECT and EXCEPT part both sides when the right one is too much, and only what is left of the left one when that is.
 
 use super::basic::check_budget;
-use super::eval::{eval, operand_column, row_value};
+use super::eval::row_value;
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
-use super::sort::{Encoded, SORTER_BYTES_MIN, encode_columns};
+use super::sort::{Encoded, SORTER_BYTES_MIN, encode_columns, encode_values};
 use super::spill::{self, DEPTH_MAX, Parting, Spilled, encode_row, should_spill, take_batch};
 use crate::column::{BATCH_ROWS, Batch, Column, Values};
 use crate::error::Result;
@@ -109,16 +109,10 @@ impl Distinct {
     }
 
     fn keys(&self, batch: &Batch, rt: &Runtime<'_>) -> Result<Encoded> {
-        let Some(on) = &self.on else { return Ok(encode_rows(batch, &self.types)) };
-        let columns = on
-            .iter()
-            .map(|expr| {
-                let data_type = expr.data_type();
-                let value = operand_column(eval(expr, batch, rt)?, data_type.repr(), batch.rows);
-                Ok((value, data_type, KeyOrder::ASCENDING))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(encode_columns(&columns, batch.rows))
+        match &self.on {
+            Some(on) => encode_values(on, batch, rt),
+            None => Ok(encode_rows(batch, &self.types)),
+        }
     }
 
     fn numbered_types(&self) -> Vec<Type> {

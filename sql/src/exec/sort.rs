@@ -8,6 +8,7 @@ use super::runtime::Runtime;
 use super::spill::{decoder, encode_row, should_spill, take_batch};
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::plan::node::{Key, Limit};
 use crate::table::key::{KeyOrder, encode};
 use crate::table::row::RowDecoder;
@@ -61,13 +62,24 @@ pub fn encode_columns(columns: &[(Arc<Column>, Type, KeyOrder)], rows: usize) ->
 }
 
 pub fn encode_keys(keys: &[Key], batch: &Batch, rt: &Runtime<'_>) -> Result<Encoded> {
-    let columns = keys
-        .iter()
-        .map(|key| {
-            let data_type = key.expr.data_type();
-            let order = KeyOrder { descending: key.descending, nulls_first: key.nulls_first };
-            let value = eval(&key.expr, batch, rt)?;
-            Ok((operand_column(value, data_type.repr(), batch.rows), data_type, order))
+    let order = |key: &Key| KeyOrder { descending: key.descending, nulls_first: key.nulls_first };
+    encode_in_order(keys.iter().map(|key| (&key.expr, order(key))), batch, rt)
+}
+
+/// Values of expressions, to tell equal rows.
+pub fn encode_values(exprs: &[Expr], batch: &Batch, rt: &Runtime<'_>) -> Result<Encoded> {
+    encode_in_order(exprs.iter().map(|expr| (expr, KeyOrder::ASCENDING)), batch, rt)
+}
+
+fn encode_in_order<'e>(
+    exprs: impl Iterator<Item = (&'e Expr, KeyOrder)>,
+    batch: &Batch,
+    rt: &Runtime<'_>,
+) -> Result<Encoded> {
+    let columns = exprs
+        .map(|(expr, order)| {
+            let data_type = expr.data_type();
+            Ok((operand_column(eval(expr, batch, rt)?, data_type.repr(), batch.rows), data_type, order))
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(encode_columns(&columns, batch.rows))

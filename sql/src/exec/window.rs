@@ -5,17 +5,16 @@
 //! computed anew where the frame differs from the row's before.
 
 use super::basic::check_budget;
-use super::eval::{eval, operand_column, operand_get, row_value, scalar_of};
+use super::eval::{eval, operand_get, row_value, scalar_of};
 use super::operator::{Execute, Executor};
 use super::runtime::Runtime;
-use super::sort::{Collected, Encoded, encode_columns, encode_keys};
+use super::sort::{Collected, Encoded, encode_keys, encode_values};
 use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::{Body, Operand, WindowFunction};
 use crate::parse::ast::{FrameExclude, FrameUnits};
 use crate::plan::logical::{FrameBound, RangeOffsets, WindowFrame};
 use crate::plan::node::WindowCall;
-use crate::table::key::KeyOrder;
 use crate::types::{Datum, Type, compare_as};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -70,7 +69,7 @@ impl Window {
         let mut made: Vec<Option<Column>> = calls.iter().map(|_| None).collect();
         for members in windows {
             let first = &calls[members[0]];
-            let partition_keys = partition_keys(first, &batch, rt)?;
+            let partition_keys = encode_values(&first.partition_by, &batch, rt)?;
             let order_keys = encode_keys(&first.order_by, &batch, rt)?;
             order.sort_by(|a, b| {
                 let (a, b) = (*a as usize, *b as usize);
@@ -125,19 +124,6 @@ fn windows_of(calls: &[WindowCall]) -> Vec<Vec<usize>> {
         }
     }
     windows
-}
-
-fn partition_keys(call: &WindowCall, batch: &Batch, rt: &Runtime<'_>) -> Result<Encoded> {
-    let columns = call
-        .partition_by
-        .iter()
-        .map(|expr| {
-            let data_type = expr.data_type();
-            let value = operand_column(eval(expr, batch, rt)?, data_type.repr(), batch.rows);
-            Ok((value, data_type, KeyOrder::ASCENDING))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(encode_columns(&columns, batch.rows))
 }
 
 impl Prepared {

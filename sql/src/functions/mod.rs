@@ -88,13 +88,6 @@ pub type Kernel = fn(&[Operand], usize, &EvalContext<'_>) -> Result<Column>;
 pub type SetIterator = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
 pub type SetFunction = fn(&[Datum], &EvalContext<'_>) -> Result<SetIterator>;
 
-/// The columns of a set-returning function's rows, where its arguments have these types: what is polymorphic is an array's element.
-pub fn set_columns(columns: &[(&'static str, Type)], arguments: &[Type]) -> Vec<(&'static str, Type)> {
-    let element = arguments.first().and_then(|first| first.element());
-    let of = |data_type: Type| element.filter(|_| data_type == Type::ANYELEMENT).unwrap_or(data_type);
-    columns.iter().map(|(name, data_type)| (*name, of(*data_type))).collect()
-}
-
 /// What a call's arguments and result are, for functions that take `any`: values don't carry their type.
 pub struct CallTypes<'a> {
     pub arguments: &'a [Type],

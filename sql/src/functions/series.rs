@@ -125,14 +125,6 @@ fn unnest(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
     Ok(Box::new((0..array.elements.len()).map(move |index| Ok(vec![array.elements[index].clone()]))))
 }
 
-/// information_schema._pg_expandarray: elements with their places from 1, which drivers ask for an index's columns.
-fn expand_array(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
-    let Some(Datum::Array(array)) = arguments.first() else { return Ok(Box::new(std::iter::empty())) };
-    let array = array.clone();
-    let rows = (0..array.elements.len()).zip(1..);
-    Ok(Box::new(rows.map(move |(index, place)| Ok(vec![array.elements[index].clone(), Datum::Int4(place)]))))
-}
-
 pub(super) fn from_list(rows: Vec<Datum>) -> SetIterator {
     Box::new(rows.into_iter().map(|row| Ok(vec![row])))
 }
@@ -149,5 +141,9 @@ pub fn register(r: &mut Registry) {
     r.set("generate_subscripts", subscripts);
     r.set("generate_subscripts_nodir", subscripts);
     r.set("array_unnest", unnest);
-    r.set("_pg_expandarray", expand_array);
+    // Of information_schema: the elements and their places from 1.
+    r.set("_pg_expandarray", |arguments, _| {
+        let elements = arguments.first().and_then(Datum::as_array).map_or(Vec::new(), |a| a.elements.clone());
+        Ok(Box::new(elements.into_iter().zip(1..).map(|(element, at)| Ok(vec![element, Datum::Int4(at)]))))
+    });
 }

@@ -19,6 +19,8 @@ pub struct ColumnInfo {
     pub number: i16,
     /// The alias of its relation, for EXPLAIN and error texts.
     pub relation: Arc<str>,
+    /// Of type record: the names and types of its values' columns, where they are known.
+    pub row: Option<Arc<[(String, Type)]>>,
 }
 
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use super::scope::Resolver;
 use super::tree::{Direction, Dynamic, Expression, Query, Reference, Shape, Target, VariableId};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::sql_function::check_rows_budget;
-use crate::parse::ast::{Explain, StatementKind};
+use crate::parse::ast::{Explain, FetchDirection, StatementKind};
 use crate::plan::{Plan, VariableConflict, Variables};
 use crate::session::explain::explain_nested;
 use crate::session::nested::{Nested, Running, Statement};
@@ -24,6 +24,17 @@ impl Cursors {
     pub fn clear(&mut self) {
         self.open.clear();
     }
+    /// The columns of a cursor's rows; None: there is no such cursor.
+    pub fn shape(&self, name: &str) -> Option<Shape> {
+        self.open.get(name).map(|cursor| cursor.shape.clone())
+    }
+    pub fn close(&mut self, name: &str) -> bool {
+        self.open.remove(name).is_some()
+    }
+    /// FETCH of a client that was given the cursor's name.
+    pub fn fetch(&mut self, name: &str, direction: FetchDirection) -> Option<Vec<Vec<Datum>>> {
+        self.open.get_mut(name).map(|cursor| cursor.fetch(direction))
+    }
 }
 
 /// A cursor with all its rows: it can go both ways, and sees nothing of what comes after its opening.
@@ -32,6 +43,37 @@ struct OpenCursor {
     shape: Shape,
     /// 0: before the first row; n: on row n; one more than there are: after the last.
     position: usize,
+}
+
+impl OpenCursor {
+    fn fetch(&mut self, direction: FetchDirection) -> Vec<Vec<Datum>> {
+        let (total, before) = (self.rows.len(), self.position);
+        let one = |position: i64| {
+            let at = usize::try_from(position).unwrap_or(0).min(total + 1);
+            (at, if at >= 1 && at <= total { at..at + 1 } else { 0..0 })
+        };
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let (position, rows) = match direction {
+            FetchDirection::Forward(0) | FetchDirection::Backward(0) => one(before as i64),
+            FetchDirection::Forward(wanted) => {
+                let last = before.saturating_add(count(wanted));
+                (last.min(total + 1), (before + 1).min(total + 1)..last.min(total) + 1)
+            }
+            FetchDirection::ForwardAll => (total + 1, (before + 1).min(total + 1)..total + 1),
+            FetchDirection::Backward(wanted) => {
+                let first = before.saturating_sub(count(wanted));
+                (first, first.max(1)..before.max(1))
+            }
+            FetchDirection::BackwardAll => (0, 1..before.max(1)),
+            FetchDirection::Absolute(at) if at < 0 => one((total as i64 + 1).saturating_add(at)),
+            FetchDirection::Absolute(at) => one(at),
+            FetchDirection::Relative(by) => one((before as i64).saturating_add(by)),
+        };
+        self.position = position;
+        let backward = matches!(direction, FetchDirection::Backward(_) | FetchDirection::BackwardAll);
+        let rows = rows.map(|row| self.rows[row - 1].clone());
+        if backward { rows.rev().collect() } else { rows.collect() }
+    }
 }
 
 /// A dynamic statement knows no variables.
@@ -456,9 +498,9 @@ impl Frame<'_> {
 
     pub fn close(&mut self, cursor: VariableId) -> Result<()> {
         let name = self.cursor_name(cursor)?;
-        match self.with_cursors(|cursors| cursors.open.remove(&name)) {
-            Some(_) => Ok(()),
-            None => {
+        match self.with_cursors(|cursors| cursors.close(&name)) {
+            true => Ok(()),
+            false => {
                 let message = format!("cursor \"{name}\" does not exist");
                 Err(Error::new(SqlState::INVALID_CURSOR_NAME, message))
             }

@@ -39,7 +39,8 @@ pub struct Session {
     pub(super) portals: Portals,
     /// A portal in COPY FROM STDIN.
     pub(super) copying: Option<Box<Portal>>,
-    may_wait_outside: bool,
+    /// For the first lock of a short statement, and for the serial token.
+    first_wait: WaitPolicy,
     /// What the statement's wait outside came to, for its next execution.
     failed_wait: Option<Error>,
 }
@@ -163,7 +164,7 @@ impl Session {
             cache: StatementCache::new(),
             portals: Portals::default(),
             copying: None,
-            may_wait_outside: false,
+            first_wait: WaitPolicy::Block,
             failed_wait: None,
         })
     }
@@ -335,9 +336,6 @@ impl Session {
     fn parameter_types_of(&mut self, prepared: &Arc<Prepared>) -> Result<Vec<Type>> {
         if prepared.planned().is_some() {
             return Ok(self.plan_of(prepared)?.parameter_types.clone());
-        }
-        if let Some(StatementKind::Call(call)) = prepared.kind() {
-            return Ok(self.describe_call(call, &prepared.declared)?.parameters);
         }
         // Those of the statement that it prepares are no parameters of PREPARE.
         if matches!(prepared.kind(), Some(StatementKind::Prepare { .. })) {
@@ -569,7 +567,7 @@ impl Session {
     /// From now on [`Session::execute`] may answer `Progress::Waiting` instead of blocking its thread: for the first lock that a short
     /// statement needs, and for the serial token. Other waits block.
     pub fn may_wait_outside(&mut self) {
-        self.may_wait_outside = true;
+        self.first_wait = WaitPolicy::Queue;
     }
 
     /// After `Progress::Waiting`. None: execute the portal again (the wait is over, for better or worse). Otherwise ask again when
@@ -668,8 +666,7 @@ impl Session {
         let expected = portal.prepared.last_plan().is_some();
         let plan = self.ready_plan(&portal.prepared)?;
         let pause = !expected && !plan.is_short;
-        portal.may_queue = self.may_wait_outside;
-        self.run_plan(portal, plan)?;
+        self.run_plan(portal, plan, self.first_wait)?;
         Ok(match portal.run {
             Run::New => Some(Progress::Waiting),
             _ if pause => Some(Progress::Paused),
@@ -695,7 +692,7 @@ impl Session {
     }
 
     /// Begins a planned statement whose relations are locked. The portal stays `New` if it has to wait for the serial token, and may.
-    pub(super) fn run_plan(&mut self, portal: &mut Portal, plan: Arc<Plan>) -> Result<()> {
+    pub(super) fn run_plan(&mut self, portal: &mut Portal, plan: Arc<Plan>, wait: WaitPolicy) -> Result<()> {
         if plan.parameter_types != portal.parameter_types && !portal.parameters.is_empty() {
             return Err(result_type_changed());
         }
@@ -719,11 +716,10 @@ impl Session {
             (_, fields) => portal.set_fields(fields.as_deref())?,
         }
         self.hint_read_only(portal, &plan)?;
-        if !self.start_snapshot(&plan, portal.may_queue)? {
+        if !self.start_snapshot(&plan, wait)? {
             return Ok(());
         }
-        let new = if portal.may_queue { Execution::queueing } else { Execution::new };
-        let execution = new(plan.clone());
+        let execution = Execution::new(plan.clone()).waiting_by(wait);
         portal.run = Run::Plan { execution, plan, statement_time: now() };
         Ok(())
     }
@@ -773,7 +769,7 @@ impl Session {
     }
 
     /// False: it is not its turn yet, in serial mode.
-    fn start_snapshot(&mut self, plan: &Plan, may_queue: bool) -> Result<bool> {
+    fn start_snapshot(&mut self, plan: &Plan, wait: WaitPolicy) -> Result<bool> {
         let limit = self.block.trees_version_max();
         if limit != u64::MAX {
             let catalog = self.core.catalog();
@@ -789,7 +785,6 @@ impl Session {
                 }
             }
         }
-        let wait = if may_queue { WaitPolicy::Queue } else { WaitPolicy::Block };
         if !self.block.request_statement(plan.catalog_version, wait)? {
             return Ok(false);
         }

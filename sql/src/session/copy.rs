@@ -522,7 +522,7 @@ impl Session {
         let prepared = Prepared::new(portal.prepared.text.clone(), Some(statement), Vec::new());
         let plan = self.ready_plan(&prepared)?;
         let mut inner = Portal::new("", prepared, portal.level);
-        self.run_plan(&mut inner, plan.clone())?;
+        self.run_plan(&mut inner, plan.clone(), WaitPolicy::Block)?;
         let fields = plan.fields.as_deref().ok_or_else(|| {
             let message = "COPY query must have a RETURNING clause";
             Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)

@@ -4,12 +4,13 @@ use super::connection::Session;
 use super::portal::{Portal, Run, Tag, counted, is_full};
 use super::{Format, Output, Progress};
 use crate::catalog::system::Cursor;
-use crate::column::Batch;
+use crate::column::{BATCH_ROWS, Batch, Column};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, check_bytes};
 use crate::parse::ast::{FetchDirection, Query, StatementKind};
-use crate::types::Datum;
-use std::collections::VecDeque;
+use crate::types::{Datum, Type};
+use serin_txn::WaitPolicy;
+use std::sync::Arc;
 
 /// Of a SCROLL cursor: the rows read so far and the position among them. Going back needs them, and an execution can't be reversed.
 pub(super) struct Scroll {
@@ -65,7 +66,7 @@ impl Session {
         }));
         let plan = self.ready_plan(&cursor.prepared)?;
         let reads_only = plan.read_only;
-        self.run_plan(&mut cursor, plan)?;
+        self.run_plan(&mut cursor, plan, WaitPolicy::Block)?;
         // One that is held comes to keep its rows anyway.
         if scroll || hold {
             cursor.scroll = Some(Scroll { rows: Vec::new(), bytes: 0, read: 0, position: 0, ended: false });
@@ -126,12 +127,14 @@ impl Session {
         move_only: bool,
         portal: &mut Portal,
     ) -> Result<()> {
-        let Some(target) = self.portals.get(cursor) else { return Err(no_cursor(cursor)) };
+        let Some(target) = self.portals.get(cursor) else {
+            return self.fetch_opened(cursor, direction, move_only, portal);
+        };
         if matches!(target.run, Run::New) && target.prepared.planned().is_some() {
             // A portal that Bind made and no Execute has started.
             let mut target = self.portals.take(cursor).ok_or_else(|| no_cursor(cursor))?;
             let plan = self.ready_plan(&target.prepared)?;
-            let started = self.run_plan(&mut target, plan);
+            let started = self.run_plan(&mut target, plan, WaitPolicy::Block);
             self.portals.put(target);
             started?;
         }
@@ -173,6 +176,44 @@ impl Session {
         Ok(())
     }
 
+    /// From a cursor that a function has opened.
+    fn fetch_opened(
+        &mut self,
+        cursor: &str,
+        direction: FetchDirection,
+        move_only: bool,
+        portal: &mut Portal,
+    ) -> Result<()> {
+        let mut cursors = self.core.cursors.borrow_mut();
+        let shape = cursors.shape(cursor).ok_or_else(|| no_cursor(cursor))?;
+        let rows = cursors.fetch(cursor, direction).ok_or_else(|| no_cursor(cursor))?;
+        drop(cursors);
+        let mut batches = Vec::new();
+        for chunk in rows.chunks(BATCH_ROWS).filter(|_| !move_only) {
+            let column = |(at, (_, data_type)): (usize, &(String, Type))| {
+                Arc::new(Column::from_datums(data_type.repr(), chunk.iter().map(|row| &row[at])))
+            };
+            batches.push(Batch::new(shape.iter().enumerate().map(column).collect(), chunk.len()));
+        }
+        self.answer_fetch(batches, rows.len() as u64, move_only, portal)
+    }
+
+    /// The rows of FETCH that were looked up at once; or, of MOVE, how many there were.
+    fn answer_fetch(
+        &self,
+        mut batches: Vec<Batch>,
+        count: u64,
+        move_only: bool,
+        portal: &mut Portal,
+    ) -> Result<()> {
+        for batch in &mut batches {
+            self.with_exec(|context| portal.result.name_objects(batch, context))?;
+        }
+        let command = if move_only { "MOVE" } else { "FETCH" };
+        portal.run = Run::Rows { batches: batches.into(), tag: Tag::Owned(counted(command, count)) };
+        Ok(())
+    }
+
     fn skip(&mut self, cursor: &str, mut count: u64) -> Result<()> {
         let mut target = self.portals.take(cursor).ok_or_else(|| no_cursor(cursor))?;
         while count > 0 {
@@ -206,7 +247,8 @@ impl Session {
             let count = remaining.map_or(available, |left| (left as usize).min(available));
             let rest = start + count < batch.rows;
             if !move_only {
-                let slice = if start == 0 && !rest { batch.clone() } else { batch.slice(start, count) };
+                let mut slice = if start == 0 && !rest { batch.clone() } else { batch.slice(start, count) };
+                self.with_exec(|context| portal.result.name_objects(&mut slice, context))?;
                 portal.send(slice, 0, u64::MAX, &render, out)?;
             }
             if rest {
@@ -239,10 +281,7 @@ impl Session {
         self.portals.put(target);
         let rows = result?;
         let count: u64 = rows.iter().map(|batch| batch.rows as u64).sum();
-        let command = if move_only { "MOVE" } else { "FETCH" };
-        let batches = if move_only { VecDeque::new() } else { rows.into() };
-        portal.run = Run::Rows { batches, tag: Tag::Owned(counted(command, count)) };
-        Ok(())
+        self.answer_fetch(if move_only { Vec::new() } else { rows }, count, move_only, portal)
     }
 
     fn scroll(&self, target: &mut Portal, direction: FetchDirection) -> Result<Vec<Batch>> {

@@ -12,20 +12,20 @@ use crate::parse::ast::{Explain, StatementKind};
 use crate::plan::explain_format::{Format, Frame, write};
 use crate::plan::{ExplainOptions, Plan, explain};
 use crate::types::{Datum, Type};
+use serin_txn::WaitPolicy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Session {
     pub(super) fn explain_statement(&mut self, statement: &Explain, portal: &mut Portal) -> Result<()> {
         let options = parse_options(&statement.options)?;
-        // sqlx asks so for what a prepared statement's columns may be.
+        let started = Instant::now();
         if let StatementKind::Execute { name, arguments } = &statement.statement {
-            self.bind_prepared(name, arguments, portal)?;
+            self.enter_prepared(name, arguments, portal)?;
         }
         if portal.prepared.planned().is_none() {
             return Err(Error::unsupported("EXPLAIN of this statement"));
         }
-        let started = Instant::now();
         let plan = self.ready_plan(&portal.prepared)?;
         self.core.check_permissions(&plan)?;
         let planning = started.elapsed();
@@ -34,7 +34,7 @@ impl Session {
             // The client is promised the explanation's column, not the statement's.
             let shape = std::mem::take(&mut portal.result);
             let formats = std::mem::take(&mut portal.result_formats);
-            let run = self.run_plan(portal, plan.clone());
+            let run = self.run_plan(portal, plan.clone(), WaitPolicy::Block);
             (portal.result, portal.result_formats) = (shape, formats);
             run?;
             let started = Instant::now();

@@ -28,8 +28,6 @@ pub(super) struct Portal {
     pub simple: bool,
     /// Its statement has begun, whatever `run` says: it may have to begin anew after waiting for the serial token.
     pub has_begun: bool,
-    /// It may answer `Progress::Waiting`.
-    pub may_queue: bool,
     /// Nothing else can come in its implicit transaction: commit before the answer.
     pub last: bool,
     /// Rows handed out.
@@ -58,7 +56,7 @@ pub(super) struct ResultShape {
 }
 
 impl ResultShape {
-    fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
+    pub fn name_objects(&self, batch: &mut Batch, context: &ExecContext<'_>) -> Result<()> {
         let Some(fields) = &self.fields else { return Ok(()) };
         let as_text = |at: usize| self.formats.get(at).is_none_or(|format| *format == Format::Text);
         let types = fields.iter().enumerate().filter(|(at, _)| as_text(*at));
@@ -166,7 +164,6 @@ impl Portal {
             run: Run::New,
             simple: false,
             has_begun: false,
-            may_queue: false,
             last: false,
             sent: 0,
             sent_before: 0,

@@ -34,12 +34,17 @@ pub(super) fn decode_parameter(
 }
 
 fn text_field(name: &str) -> Field {
+    field(name, Type::TEXT)
+}
+
+pub(super) fn field(name: &str, data_type: Type) -> Field {
+    let data_type = data_type.base();
     Field {
         name: name.to_string(),
         table: 0,
         column: 0,
-        data_type: Type::TEXT,
-        type_size: -1,
+        data_type,
+        type_size: data_type.typlen(),
         type_modifier: -1,
     }
 }
@@ -63,18 +68,6 @@ pub(super) fn text_batches<'a>(
     }
 }
 
-/// A column of the row that CALL answers with.
-fn call_field((name, data_type): &(String, Type)) -> Field {
-    Field {
-        name: name.clone(),
-        table: 0,
-        column: 0,
-        data_type: *data_type,
-        type_size: data_type.typlen(),
-        type_modifier: -1,
-    }
-}
-
 impl Session {
     /// The columns of a utility statement's result.
     pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
@@ -84,46 +77,49 @@ impl Session {
                 Some(vec![text_field(canonical.unwrap_or(&name.to_ascii_lowercase()))])
             }
             StatementKind::Show(None) => Some(["name", "setting", "description"].map(text_field).to_vec()),
-            StatementKind::Call(call) => {
-                let columns = self.describe_call(call, &[])?.columns;
-                (!columns.is_empty()).then(|| columns.iter().map(call_field).collect())
-            }
             StatementKind::Explain(explain) => {
                 let data_type = super::explain::result_type(&explain.options);
                 Some(vec![Field { data_type, ..text_field("QUERY PLAN") }])
             }
-            StatementKind::Fetch { cursor, move_only: false, .. } => {
-                let target = self.portals.get(cursor);
-                let target = target.ok_or_else(|| super::cursor::no_cursor(cursor))?;
-                target.result.fields.as_deref().map(<[Field]>::to_vec)
-            }
+            StatementKind::Fetch { cursor, move_only: false, .. } => match self.portals.get(cursor) {
+                Some(target) => target.result.fields.as_deref().map(<[Field]>::to_vec),
+                None => {
+                    let shape = self.core.cursors.borrow().shape(cursor);
+                    let shape = shape.ok_or_else(|| super::cursor::no_cursor(cursor))?;
+                    Some(shape.iter().map(|(name, data_type)| field(name, *data_type)).collect())
+                }
+            },
             StatementKind::Execute { name, .. } => {
                 let prepared =
                     self.core.statements.borrow().get(name).cloned().ok_or_else(|| no_statement(name))?;
                 self.plan_of(&prepared)?.fields.clone()
             }
+            StatementKind::Call(call) => self.call_fields(call),
             _ => None,
         })
     }
 
-    pub(super) fn describe_call(
-        &self,
-        call: &ast::FunctionCall,
-        declared: &[Option<Type>],
-    ) -> Result<crate::bind::CallShape> {
-        let catalog = self.core.catalog();
-        let search_path = self.core.search_path.borrow().clone();
-        let settings = self.core.settings.borrow().typed().planner;
+    /// What CALL answers: its procedure's OUT parameters. Not known, before it runs, where it takes the parameters' values to say which
+    /// procedure is meant.
+    fn call_fields(&self, call: &ast::FunctionCall) -> Option<Vec<Field>> {
+        let mut call = call.clone();
+        for argument in &mut call.arguments {
+            if let ast::Expr::Parameter(..) = argument.value {
+                argument.value = ast::Expr::Literal(ast::Literal::Null, 0);
+            }
+        }
         let context = self.context();
-        let eval = context.eval();
-        let plan = crate::plan::PlanContext {
-            catalog: &catalog,
+        let search_path = self.core.search_path.borrow().clone();
+        let context = crate::plan::PlanContext {
+            catalog: &self.core.catalog(),
             search_path: &search_path,
-            eval: &eval,
-            settings,
+            eval: &context.eval(),
+            settings: self.core.settings.borrow().typed().planner,
             variables: None,
         };
-        crate::bind::describe_call(call, declared, &plan)
+        let bound = crate::bind::procedure_call(&call, &context).ok()?;
+        let outputs = (bound.is_row && !bound.columns.is_empty()).then_some(&bound.columns)?;
+        Some(outputs.iter().map(|(name, data_type)| field(name, *data_type)).collect())
     }
 
     /// Transaction control; the answer is the tag.
@@ -206,11 +202,14 @@ impl Session {
                 "DECLARE CURSOR"
             }
             StatementKind::Close(Some(name)) => {
-                self.portals.take(name).ok_or_else(|| super::cursor::no_cursor(name))?;
+                if self.portals.take(name).is_none() && !self.core.cursors.borrow_mut().close(name) {
+                    return Err(super::cursor::no_cursor(name));
+                }
                 "CLOSE CURSOR"
             }
             StatementKind::Close(None) => {
                 self.portals.close_all();
+                self.core.cursors.borrow_mut().clear();
                 "CLOSE CURSOR ALL"
             }
             StatementKind::SetTransaction { modes, session, snapshot } => {
@@ -295,7 +294,8 @@ impl Session {
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
                 };
-                let fields: Vec<Field> = columns.iter().map(call_field).collect();
+                let fields: Vec<Field> =
+                    columns.iter().map(|(name, data_type)| field(name, *data_type)).collect();
                 portal.set_fields(Some(&fields))?;
                 let built = columns
                     .iter()
@@ -518,13 +518,13 @@ impl Session {
 
     /// EXECUTE: the portal goes on as a run of the prepared statement.
     fn execute_prepared(&mut self, name: &str, arguments: &[ast::Expr], portal: &mut Portal) -> Result<()> {
-        let plan = self.bind_prepared(name, arguments, portal)?;
+        let plan = self.enter_prepared(name, arguments, portal)?;
         // The catalog can't have changed: the relations are locked.
-        self.run_plan(portal, plan)
+        self.run_plan(portal, plan, WaitPolicy::Block)
     }
 
-    /// Makes the portal one of a prepared statement with these arguments.
-    pub(super) fn bind_prepared(
+    /// Gives the portal the prepared statement and its parameters.
+    pub(super) fn enter_prepared(
         &mut self,
         name: &str,
         arguments: &[ast::Expr],

@@ -2,7 +2,7 @@
 //! casts as far as they are implemented.
 
 use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
-use crate::catalog::{Catalog, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
+use crate::catalog::{Catalog, INFORMATION_SCHEMA, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
 use crate::functions::{self, AggregateKind, Body, EvalContext, Volatility};
 use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
@@ -161,7 +161,10 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         rows.push([
             ("oid", oid(function.oid)),
             ("proname", text(function.name)),
-            ("pronamespace", oid(PG_CATALOG)),
+            (
+                "pronamespace",
+                oid(if function.name.starts_with("_pg_") { INFORMATION_SCHEMA } else { PG_CATALOG }),
+            ),
             ("proowner", oid(ROLE_POSTGRES)),
             ("prolang", oid(12)),
             ("procost", Datum::Float4(1.0)),

@@ -1,0 +1,1 @@
+DROP TABLE post_likes; ALTER TABLE posts DROP COLUMN published;

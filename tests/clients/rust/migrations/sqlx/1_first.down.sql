@@ -1,0 +1,3 @@
+drop table book;
+drop table author;
+drop type mood;
