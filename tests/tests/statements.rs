@@ -137,6 +137,27 @@ fn definitions_and_changes_with_parameters() {
 }
 
 #[test]
+fn a_database_is_dropped_with_its_sessions() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.batch_execute("CREATE DATABASE busy").unwrap();
+    let inside = || {
+        let parameters = server.connection_string().replace("dbname=postgres", "dbname=busy");
+        Client::connect(&parameters, postgres::NoTls).expect("connect")
+    };
+    let mut session = inside();
+    client.batch_execute("DROP DATABASE busy WITH (FORCE)").unwrap();
+    let error = session.batch_execute("SELECT 1").unwrap_err();
+    assert!(error.is_closed() || state(&error) == "57P01", "{error}");
+    assert_eq!(state(&client.batch_execute("DROP DATABASE busy").unwrap_err()), "3D000");
+
+    // Whoever has just left is waited for.
+    client.batch_execute("CREATE DATABASE busy").unwrap();
+    drop(inside());
+    client.batch_execute("DROP DATABASE busy").unwrap();
+}
+
+#[test]
 fn queries_with_parameters() {
     let server = TestServer::start();
     let mut client = server.connect();

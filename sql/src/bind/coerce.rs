@@ -18,9 +18,10 @@ pub fn display(data_type: Type) -> String {
 
 pub fn type_name(name: &ast::TypeName) -> Result<(Type, i32)> {
     let missing = || {
+        let array = if name.array_dimensions > 0 { "[]" } else { "" };
         Error::new(
             SqlState::UNDEFINED_OBJECT,
-            format!("type \"{}\" does not exist", name.name.parts.join(".")),
+            format!("type \"{}{array}\" does not exist", name.name.parts.join(".")),
         )
         .at(name.name.position)
     };

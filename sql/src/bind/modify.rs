@@ -768,8 +768,9 @@ impl Binder<'_> {
         items.extend(from_items.iter().cloned());
         self.scopes.push(Scope::new(items));
         let bound = (|| -> Result<_> {
-            let assignments = self.assignments(change.assignments, &table)?;
+            // In this order in PostgreSQL too: the first use of a parameter gives it its type.
             let conditions = change.filter.map(|filter| self.condition(filter, "WHERE")).transpose()?;
+            let assignments = self.assignments(change.assignments, &table)?;
             Ok((assignments, conditions))
         })();
         self.scopes.pop();

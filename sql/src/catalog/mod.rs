@@ -718,7 +718,7 @@ impl Catalog {
     }
     pub fn find_type(&self, schema: Option<&str>, name: &str, search_path: &[String]) -> Option<Oid> {
         let within = |schema: &str| {
-            let schema = self.find_schema(schema)?.oid;
+            let schema = self.schema_in(schema, search_path)?.oid;
             let of_table = |name: &str| match self.find_in_schema(schema, name)? {
                 Relation::Table(table) if table.row_type != 0 => Some(table.row_type),
                 _ => None,

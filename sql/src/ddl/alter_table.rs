@@ -46,7 +46,7 @@ impl Ddl<'_> {
             }
             Some(_) => return Err(names::wrong_kind(&alter.name, "a table")),
             None if alter.if_exists => {
-                let name = names::display(&alter.name);
+                let name = alter.name.parts.last().map_or("", String::as_str);
                 self.notice(format!("relation \"{name}\" does not exist, skipping"));
                 return Ok(());
             }
@@ -1155,7 +1155,8 @@ impl Ddl<'_> {
     // ---- names ----
 
     fn rename_column(&self, table: &mut Table, from: &str, to: &str) -> Result<()> {
-        let position = column(table, from)?;
+        let missing = || Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{from}\" does not exist"));
+        let position = column(table, from).map_err(|_| missing())?;
         if table.column_index(to).is_some() {
             let message = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
@@ -1256,8 +1257,8 @@ impl Ddl<'_> {
         }
         let Some(found) = self.open_relation(name, RelationLockMode::AccessExclusive)? else {
             if if_exists {
-                let message = format!("relation \"{}\" does not exist, skipping", names::display(name));
-                self.notice(message);
+                let name = name.parts.last().map_or("", String::as_str);
+                self.notice(format!("relation \"{name}\" does not exist, skipping"));
                 return Ok(());
             }
             return Err(names::no_relation(name));

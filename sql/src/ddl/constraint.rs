@@ -36,7 +36,13 @@ impl Ddl<'_> {
             table.constraints[at].local = true;
             return Ok(Added::Nothing);
         }
+        // A second primary key, and an index of this name, are found first.
+        let makes_index = matches!(
+            pending.constraint.kind,
+            TableConstraintKind::PrimaryKey { .. } | TableConstraintKind::Unique { .. }
+        );
         if let Some(name) = given
+            && !makes_index
             && table.constraints.iter().any(|constraint| constraint.name == name)
         {
             let message = format!("constraint \"{name}\" for relation \"{}\" already exists", table.name);

@@ -1,11 +1,12 @@
 //! DROP, and what depends on what.
 
-use super::{Ddl, names};
+use super::{Ddl, names, names::quote_identifier};
 use crate::catalog::store::NameSpace;
+use crate::catalog::system::deparse;
 use crate::catalog::{Catalog, Change, ConstraintKind, Kind, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{ObjectKind, ObjectName};
-use crate::types::Oid;
+use crate::types::{Oid, Type};
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
@@ -74,12 +75,12 @@ impl Ddl<'_> {
         for name in objects {
             let may = |found: &Relation| self.require_droppable(found, word);
             let Some(found) = self.open_relation_if(name, RelationLockMode::AccessExclusive, may)? else {
-                let message = format!("{word} \"{}\" does not exist", names::display(name));
+                let missing = names::nothing_to_drop(&self.catalog(), name, word);
                 if if_exists {
-                    self.notice(format!("{message}, skipping"));
+                    self.notice(format!("{}, skipping", missing.message()));
                     continue;
                 }
-                return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
+                return Err(missing);
             };
             match (object, &found) {
                 (
@@ -200,13 +201,13 @@ impl Ddl<'_> {
         }
         let name = |table: &Table, constraint: Oid| {
             let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
-            format!("constraint {name} on table {}", table.name)
+            format!("constraint {name} on {}", describe(&catalog, table.oid))
         };
         // Parts of a foreign key go with the whole.
         keys.retain(|(table, constraint, _)| {
             table.constraint(*constraint).is_none_or(|constraint| constraint.parent == 0)
         });
-        let views = dependents.iter().map(|(view, on)| (format!("{} {}", view.word(), view.name), *on));
+        let views = dependents.iter().map(|(view, on)| (describe(&catalog, view.oid), *on));
         let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
         let found: Vec<(String, Oid)> = views.chain(constraints).collect();
         if found.is_empty() {
@@ -423,17 +424,14 @@ impl Ddl<'_> {
         self.require_owner(schema.owner, "schema", &name)?;
         self.lock(schema.oid, RelationLockMode::AccessExclusive)?;
         let catalog = self.catalog();
-        let contents = schema_contents(&catalog, schema.oid);
+        let contents = schema_contents(&catalog, schema.oid, &self.search_path());
         if !contents.is_empty() {
             if !cascade {
                 let lines = contents.iter().take(REPORTED_MAX);
                 let lines = lines.map(|what| format!("{what} depends on schema {name}"));
                 return Err(must_cascade(&format!("schema {name}"), lines.collect::<Vec<_>>().join("\n")));
             }
-            match &contents[..] {
-                [one] => self.notice(format!("drop cascades to {one}")),
-                many => self.notice(format!("drop cascades to {} other objects", many.len())),
-            }
+            self.report_cascade(contents);
             self.drop_schema_contents(schema.oid)?;
         }
         self.remove_schema(schema.oid)
@@ -512,25 +510,34 @@ impl Ddl<'_> {
     }
 }
 
-fn schema_contents(catalog: &Catalog, schema: Oid) -> Vec<String> {
-    let tables = catalog.tables().filter(|table| table.schema == schema);
-    let tables = tables.map(|table| describe(catalog, table.oid));
+/// What is in a schema, in the order in which it was made; partitions go with their tables without a word.
+fn schema_contents(catalog: &Catalog, schema: Oid, search_path: &[String]) -> Vec<String> {
+    let tables = catalog.tables().filter(|table| table.schema == schema && !table.is_partition());
+    let tables = tables.map(|table| (table.oid, describe(catalog, table.oid)));
     let free = |sequence: &&Arc<Sequence>| sequence.schema == schema && sequence.owned_by.is_none();
-    let sequences = catalog.sequences().filter(free).map(|sequence| format!("sequence {}", sequence.name));
+    let sequences = catalog.sequences().filter(free);
+    let sequences = sequences.map(|sequence| (sequence.oid, describe(catalog, sequence.oid)));
     let routines = catalog.routines().filter(|routine| routine.schema == schema);
-    let routines = routines.map(|routine| format!("{} {}", routine.word(), routine.signature()));
+    let signature = |routine| deparse::routine_signature(catalog, routine, search_path);
+    let routines =
+        routines.map(|routine| (routine.oid, format!("{} {}", routine.word(), signature(routine))));
     let types = catalog.user_types().filter(|user_type| user_type.schema == schema);
-    let types = types.map(|user_type| format!("type {}", user_type.name));
-    tables.chain(types).chain(sequences).chain(routines).collect()
+    let types = types.map(|user_type| (user_type.oid, format!("type {}", Type(user_type.oid).display())));
+    let mut all: Vec<(Oid, String)> = tables.chain(types).chain(sequences).chain(routines).collect();
+    all.sort();
+    all.into_iter().map(|(_, described)| described).collect()
 }
 
+/// Its kind and its name, with the schema where the search path does not find it.
 pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
-    match catalog.relation(oid) {
-        Some(Relation::Table(table)) => format!("{} {}", table.word(), table.name),
-        Some(Relation::Sequence(sequence)) => format!("sequence {}", sequence.name),
-        Some(Relation::Index(table, position)) => format!("index {}", table.indexes[position].name),
-        _ => format!("relation {oid}"),
-    }
+    let (word, name) = match catalog.relation(oid) {
+        Some(Relation::Table(table)) => (table.word(), table.name.clone()),
+        Some(Relation::Sequence(sequence)) => ("sequence", sequence.name.clone()),
+        Some(Relation::Index(table, position)) => ("index", table.indexes[position].name.clone()),
+        _ => return format!("relation {oid}"),
+    };
+    let shown = crate::types::user::object_name(oid, Type::REGCLASS);
+    format!("{word} {}", shown.unwrap_or_else(|| quote_identifier(&name)))
 }
 
 pub(super) fn must_cascade(what: &str, detail: String) -> Error {

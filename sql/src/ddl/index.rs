@@ -21,15 +21,6 @@ impl Ddl<'_> {
         }
         let table = self.open_indexed(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
-        if let Some(name) = &create.name
-            && names::is_relation_name_taken(&catalog, table.schema, name)
-        {
-            if create.if_not_exists {
-                self.notice(format!("relation \"{name}\" already exists, skipping"));
-                return Ok(());
-            }
-            return Err(names::relation_exists(name));
-        }
         let schema = catalog.schema(table.schema).map_or(0, |schema| schema.oid);
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         self.acting_as(table.owner, || self.create_index_on(create, &table))
@@ -67,6 +58,16 @@ impl Ddl<'_> {
         if create.concurrently && table.is_partitioned() {
             let message = format!("cannot create index on partitioned table \"{}\" concurrently", table.name);
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        // Only now, as in PostgreSQL: what is wrong with the definition is said first.
+        if let Some(name) = &create.name
+            && names::is_relation_name_taken(&self.catalog(), table.schema, name)
+        {
+            if create.if_not_exists {
+                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                return Ok(());
+            }
+            return Err(names::relation_exists(name));
         }
         let joined = name_parts(&table, &keys).join("_");
         let name = self.index_name(&table, create.name.as_deref(), Some(&joined), "idx")?;

@@ -33,7 +33,7 @@ impl Ddl<'_> {
             let parent = self.open_table(name, RelationLockMode::AccessExclusive)?;
             if !parent.is_partitioned() {
                 let message = format!("\"{}\" is not partitioned", parent.name);
-                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+                return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
             }
             parents.push(parent);
         }

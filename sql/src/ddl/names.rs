@@ -64,6 +64,15 @@ pub(crate) fn no_relation(name: &ObjectName) -> Error {
     Error::new(SqlState::UNDEFINED_TABLE, message).at(name.position)
 }
 
+/// What DROP says: the name alone, for the schema is there, or else that is what is missing.
+pub(crate) fn nothing_to_drop(catalog: &Catalog, name: &ObjectName, word: &str) -> Error {
+    let Some((last, schema)) = name.parts.split_last() else { return no_relation(name) };
+    match schema.last() {
+        Some(schema) if schema != "pg_temp" && catalog.find_schema(schema).is_none() => no_schema(schema),
+        _ => Error::new(SqlState::UNDEFINED_TABLE, format!("{word} \"{last}\" does not exist")),
+    }
+}
+
 pub(crate) fn relation_exists(name: &str) -> Error {
     Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
 }

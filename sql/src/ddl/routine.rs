@@ -262,7 +262,8 @@ impl Ddl<'_> {
 
     fn routine_exists(&self, routine: &Routine) -> Error {
         let message =
-            format!("{} \"{}\" already exists with same argument types", routine.word(), routine.name);
+            // Of procedures too.
+            format!("function \"{}\" already exists with same argument types", routine.name);
         Error::new(SqlState::DUPLICATE_FUNCTION, message)
     }
 

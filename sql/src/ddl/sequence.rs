@@ -136,7 +136,8 @@ impl Ddl<'_> {
             Some(Relation::Sequence(sequence)) => sequence,
             Some(_) => return Err(names::wrong_kind(name, "a sequence")),
             None if if_exists => {
-                self.notice(format!("relation \"{}\" does not exist, skipping", names::display(name)));
+                let name = name.parts.last().map_or("", String::as_str);
+                self.notice(format!("relation \"{name}\" does not exist, skipping"));
                 return Ok(());
             }
             None => return Err(names::no_relation(name)),

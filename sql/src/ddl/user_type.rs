@@ -202,7 +202,11 @@ impl Ddl<'_> {
     fn new_type_of(&self, name: &ObjectName, kind: TypeKind, oid: Oid) -> Result<()> {
         let catalog = self.catalog();
         let (schema, type_name) = names::split(&catalog, name)?;
-        let schema = names::creation_schema(&catalog, &self.search_path(), schema)?.oid;
+        let schema = match schema {
+            Some("pg_temp") => self.temporary_schema()?.oid,
+            schema => names::creation_schema(&catalog, &self.search_path(), schema)?.oid,
+        };
+        let catalog = self.catalog();
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
         let user_type = UserType {
             oid,
@@ -290,7 +294,7 @@ impl Ddl<'_> {
         };
         let found = self.find_type(name)?.ok_or_else(missing)?;
         if domain && found.domain().is_none() {
-            let message = format!("{} is not a domain", names::display(name));
+            let message = format!("\"{}\" is not a domain", names::display(name));
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         self.require_owner(found.owner, "type", &found.name)?;
@@ -336,7 +340,7 @@ impl Ddl<'_> {
             | AlterType::RenameAttribute { .. } => self.alter_attributes(&mut changed, action)?,
             action => {
                 if changed.domain().is_none() {
-                    let message = format!("{} is not a domain", names::display(name));
+                    let message = format!("\"{}\" is not a domain", names::display(name));
                     return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
                 if !self.alter_domain(&mut changed, action)? {
@@ -632,7 +636,7 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
         if domain && found.domain().is_none() {
-            let message = format!("{} is not a domain", found.name);
+            let message = format!("\"{}\" is not a domain", found.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         self.require_owner(found.owner, "type", &found.name)?;

@@ -2,6 +2,7 @@
 
 use super::registry::{cast_fact, function_by_oid};
 use super::{Body, CastContext, CastMethod, EvalContext};
+use crate::catalog::system::deparse;
 use crate::catalog::{FIRST_USER_OID, Relation};
 use crate::error::{Error, Result, SqlState};
 use crate::types::{ArrayValue, Datum, Type, apply_modifier, format_datum, parse_datum};
@@ -199,24 +200,31 @@ pub fn format_in_context(value: &Datum, data_type: Type, context: &EvalContext<'
         }
         Type::REGPROC | Type::REGPROCEDURE if *oid >= crate::catalog::FIRST_USER_OID => {
             let catalog = context.services.catalog();
+            let path = context.services.search_path();
             catalog.routine(*oid).map(|routine| match data_type {
-                Type::REGPROC => super::text::quote_ident(&routine.name),
-                _ => routine.context_signature(),
+                Type::REGPROC => deparse::routine_name(&catalog, &routine, &path),
+                _ => deparse::routine_signature(&catalog, &routine, &path),
             })
         }
-        Type::REGPROC => {
-            let uncallable =
-                || super::uncallable().iter().find(|(_, known)| known == oid).map(|(name, _)| *name);
-            super::function_by_oid(*oid).map(|function| function.name).or_else(uncallable).map(str::to_string)
+        Type::REGPROC | Type::REGPROCEDURE => {
+            let known = super::function_by_oid(*oid).map(|function| (function.name, function.arguments));
+            known.or_else(|| support_function(*oid)).map(|(name, arguments)| match data_type {
+                Type::REGPROC => name.to_string(),
+                _ => {
+                    let arguments: Vec<String> =
+                        arguments.iter().map(|argument| argument.display()).collect();
+                    format!("{name}({})", arguments.join(","))
+                }
+            })
         }
-        Type::REGPROCEDURE => super::function_by_oid(*oid).map(|function| {
-            let arguments: Vec<String> =
-                function.arguments.iter().map(|argument| argument.display()).collect();
-            format!("{}({})", function.name, arguments.join(","))
-        }),
         _ => None,
     };
     Ok(name.unwrap_or_else(|| format_datum(value, data_type, context.render)))
+}
+
+/// Name and arguments of a function that only catalogs name.
+fn support_function(oid: u32) -> Option<(&'static str, &'static [Type])> {
+    super::support_function(oid).map(|found| (found.name, found.arguments))
 }
 
 pub(super) fn relation_oid(relation: &Relation) -> u32 {
@@ -268,10 +276,9 @@ pub fn parse_in_context(
             let routines = catalog.routines_named(schema, name, &context.services.search_path());
             let mut found = super::functions_named(name)
                 .map(|function| function.oid)
+                .chain(super::support_functions().iter().filter(|f| f.name == *name).map(|f| f.oid))
                 .chain(routines.iter().map(|routine| routine.oid));
-            let uncallable =
-                || super::uncallable().iter().find(|(known, _)| known == name).map(|(_, oid)| *oid);
-            let first = found.next().or_else(uncallable);
+            let first = found.next();
             if found.next().is_some() {
                 let message = format!("more than one function named \"{text}\"");
                 return Err(Error::new(SqlState::AMBIGUOUS_FUNCTION, message));
@@ -320,7 +327,11 @@ fn procedure_named(text: &str, context: &EvalContext<'_>) -> Result<u32> {
     let own = routines.iter().find(|routine| routine.input_types() == types).map(|routine| routine.oid);
     let built_in = matches!(schema, None | Some("pg_catalog"));
     let known = || super::functions_named(name).find(|f| built_in && f.arguments == types).map(|f| f.oid);
-    own.or_else(known).ok_or_else(missing)
+    let support = || {
+        let same = |f: &&super::SupportFunction| built_in && f.name == *name && f.arguments == types;
+        super::support_functions().iter().find(same).map(|f| f.oid)
+    };
+    own.or_else(known).or_else(support).ok_or_else(missing)
 }
 
 /// `Schema."Name"` to its parts, case folded where not quoted.

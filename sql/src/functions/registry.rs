@@ -82,8 +82,20 @@ impl Registry {
     }
 }
 
+/// A function that only the server calls in PostgreSQL (a type's input and output, what an access method or an aggregate is made of). The
+/// catalogs point at them and drivers know types by them; nobody can call them here.
+pub struct SupportFunction {
+    pub oid: Oid,
+    pub name: &'static str,
+    pub arguments: &'static [Type],
+    pub result: Type,
+    pub strict: bool,
+    pub volatility: Volatility,
+}
+
 struct Library {
     functions: Vec<Function>,
+    support: Vec<SupportFunction>,
     by_oid: HashMap<Oid, usize>,
     by_name: HashMap<&'static str, Vec<usize>>,
     operators: Vec<OperatorFact>,
@@ -136,7 +148,11 @@ fn build() -> Library {
     let cast_list: Vec<CastFact> =
         casts.filter(|cast| cast.function == 0 || by_oid.contains_key(&cast.function)).collect();
     let casts = cast_list.iter().map(|cast| ((cast.source, cast.target), *cast)).collect();
-    Library { functions, by_oid, by_name, operators, casts, cast_list }
+    let facts = rows(include_str!("facts/proc.tsv"));
+    let support = facts.filter_map(|row| support_of(&row)).filter(|f| !by_oid.contains_key(&f.oid));
+    let mut support: Vec<SupportFunction> = support.collect();
+    support.sort_by_key(|function| function.oid);
+    Library { functions, support, by_oid, by_name, operators, casts, cast_list }
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -161,7 +177,7 @@ fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
     if !types(row[3]).iter().chain([&Type(oid(row[4]))]).all(|known| known.is_known()) {
         return None;
     }
-    let flags = row[5];
+    let (flags, volatility) = (row[5], volatility(row[5]));
     let body = match *implementation {
         Implementation::Scalar(scalar, kernel) => Body::Scalar { scalar, kernel },
         Implementation::Typed(typed) => Body::Typed(typed),
@@ -186,13 +202,30 @@ fn function(registry: &Registry, row: &[&'static str]) -> Option<Function> {
         variadic: flags.contains('v') && flags.as_bytes()[2] == b'v',
         result: Type(oid(row[4])),
         strict: flags.starts_with('s'),
-        volatility: match flags.as_bytes()[1] {
-            b'i' => Volatility::Immutable,
-            b's' => Volatility::Stable,
-            _ => Volatility::Volatile,
-        },
+        volatility,
         body,
     })
+}
+
+fn volatility(flags: &str) -> Volatility {
+    match flags.as_bytes()[1] {
+        b'i' => Volatility::Immutable,
+        b's' => Volatility::Stable,
+        _ => Volatility::Volatile,
+    }
+}
+
+/// What takes or gives cstring, internal or a handler, which no statement can name.
+fn support_of(row: &[&'static str]) -> Option<SupportFunction> {
+    const UNNAMEABLE: [Type; 5] = [Type(2275), Type(2281), Type(2280), Type(325), Type(269)];
+    let (arguments, result) = (types(row[3]), Type(oid(row[4])));
+    let mut all = arguments.iter().chain([&result]);
+    let is_support = all.clone().any(|t| UNNAMEABLE.contains(t));
+    if !is_support || !all.all(|t| UNNAMEABLE.contains(t) || t.is_known()) {
+        return None;
+    }
+    let (strict, volatility) = (row[5].starts_with('s'), volatility(row[5]));
+    Some(SupportFunction { oid: oid(row[0]), name: row[1], arguments, result, strict, volatility })
 }
 
 fn operator(row: &[&'static str]) -> OperatorFact {
@@ -230,17 +263,17 @@ pub fn function_by_oid(oid: Oid) -> Option<&'static Function> {
     library().by_oid.get(&oid).map(|index| &library().functions[*index])
 }
 
-pub fn functions_named(name: &str) -> impl Iterator<Item = &'static Function> {
-    library().by_name.get(name).into_iter().flatten().map(|index| &library().functions[*index])
+pub fn support_functions() -> &'static [SupportFunction] {
+    &library().support
 }
 
-/// Names and OIDs of the functions that can't be called (of types' input and output, above all): catalogs refer to them.
-pub fn uncallable() -> &'static [(&'static str, Oid)] {
-    static UNCALLABLE: OnceLock<Vec<(&str, Oid)>> = OnceLock::new();
-    UNCALLABLE.get_or_init(|| {
-        let facts = rows(include_str!("facts/proc.tsv")).map(|row| (row[1], oid(row[0])));
-        facts.filter(|(_, oid)| function_by_oid(*oid).is_none()).collect()
-    })
+pub fn support_function(oid: Oid) -> Option<&'static SupportFunction> {
+    let support = support_functions();
+    support.binary_search_by_key(&oid, |function| function.oid).ok().map(|at| &support[at])
+}
+
+pub fn functions_named(name: &str) -> impl Iterator<Item = &'static Function> {
+    library().by_name.get(name).into_iter().flatten().map(|index| &library().functions[*index])
 }
 
 /// All operators whose functions exist, for pg_operator.

@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::cursor::Parser;
 use super::keywords::Keyword as K;
+use super::lexer::Kind;
 use crate::error::Result;
 
 impl Parser<'_> {
@@ -10,6 +11,9 @@ impl Parser<'_> {
         self.advance();
         let name = self.any_object_name()?;
         if !self.eat(K::As) {
+            if !matches!(self.peek(), Kind::End) && !self.is_symbol(b'(') && !self.is_symbol(b';') {
+                return Err(self.unexpected());
+            }
             // A shell type, or a base type by its C functions.
             return self.unsupported("CREATE TYPE of a base type");
         }

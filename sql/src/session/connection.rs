@@ -337,6 +337,10 @@ impl Session {
         if prepared.planned().is_some() {
             return Ok(self.plan_of(prepared)?.parameter_types.clone());
         }
+        // Those of the statement that it prepares are no parameters of PREPARE.
+        if matches!(prepared.kind(), Some(StatementKind::Prepare { .. })) {
+            return Ok(prepared.declared.iter().map(|declared| declared.unwrap_or(Type::TEXT)).collect());
+        }
         let count = prepared.statement.as_ref().map_or(0, |statement| statement.parameters as usize);
         let declared = |index: usize| prepared.declared.get(index).copied().flatten().unwrap_or(Type::TEXT);
         Ok((0..count.max(prepared.declared.len())).map(declared).collect())

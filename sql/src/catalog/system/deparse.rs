@@ -3,7 +3,7 @@
 
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, PartitionBound, RangeDatum,
-    ReferentialAction, Relation, Strategy, Table,
+    ReferentialAction, Relation, Routine, Strategy, Table,
 };
 use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
@@ -39,6 +39,21 @@ pub fn schema_and_name(catalog: &Catalog, oid: Oid) -> Option<(Oid, String)> {
         Relation::Index(table, index) => (table.schema, table.indexes[index].name.clone()),
         Relation::System(system) => (system.schema, system.name.to_owned()),
     })
+}
+
+/// A routine's name as regproc prints it: qualified only if the search path doesn't find it.
+pub fn routine_name(catalog: &Catalog, routine: &Routine, search_path: &[String]) -> String {
+    let found = catalog.routines_named(None, &routine.name, search_path);
+    match found.iter().any(|found| found.oid == routine.oid) {
+        true => quote_identifier(&routine.name),
+        false => qualified_name(catalog, routine.schema, &routine.name),
+    }
+}
+
+/// The same with the types of its arguments, as regprocedure prints it.
+pub fn routine_signature(catalog: &Catalog, routine: &Routine, search_path: &[String]) -> String {
+    let types: Vec<String> = routine.inputs().map(|argument| argument.data_type().display()).collect();
+    format!("{}({})", routine_name(catalog, routine, search_path), types.join(","))
 }
 
 /// Whether the search path finds this relation by its bare name.

@@ -180,14 +180,7 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ),
             ("proisstrict", boolean(function.strict)),
             ("proretset", boolean(set)),
-            (
-                "provolatile",
-                letter(match function.volatility {
-                    Volatility::Immutable => 'i',
-                    Volatility::Stable => 's',
-                    Volatility::Volatile => 'v',
-                }),
-            ),
+            ("provolatile", volatility_letter(function.volatility)),
             ("proparallel", letter('s')),
             ("pronargs", Datum::Int2(function.arguments.len() as i16)),
             ("prorettype", oid(function.result.0)),
@@ -196,8 +189,35 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("proacl", restricted_acl(function, &catalog)),
         ]);
     }
+    for function in functions::support_functions() {
+        let types = function.arguments.iter().map(|argument| oid(argument.0)).collect();
+        rows.push([
+            ("oid", oid(function.oid)),
+            ("proname", text(function.name)),
+            ("pronamespace", oid(PG_CATALOG)),
+            ("proowner", oid(ROLE_POSTGRES)),
+            ("prolang", oid(12)),
+            ("procost", Datum::Float4(1.0)),
+            ("prokind", letter('f')),
+            ("proisstrict", boolean(function.strict)),
+            ("provolatile", volatility_letter(function.volatility)),
+            ("proparallel", letter('s')),
+            ("pronargs", Datum::Int2(function.arguments.len() as i16)),
+            ("prorettype", oid(function.result.0)),
+            ("proargtypes", vector(Type::OIDVECTOR, types)),
+            ("prosrc", text(function.name)),
+        ]);
+    }
     super::routines::push_routines(&mut rows, context);
     rows.finish()
+}
+
+fn volatility_letter(volatility: Volatility) -> Datum {
+    letter(match volatility {
+        Volatility::Immutable => 'i',
+        Volatility::Stable => 's',
+        Volatility::Volatile => 'v',
+    })
 }
 
 /// Null where everybody may call the function.

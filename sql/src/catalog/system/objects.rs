@@ -195,6 +195,7 @@ fn class_of_table(rows: &mut Rows, table: &Table, has_triggers: bool, catalog: &
         ("relkind", letter(relation_kind(table))),
         ("relnatts", Datum::Int2(table.columns.len() as i16)),
         ("relchecks", Datum::Int2(checks as i16)),
+        ("relhasrules", boolean(view || table.is_materialized())),
         ("relhastriggers", boolean(has_triggers || !table.triggers.is_empty())),
         ("relhassubclass", boolean(table.has_children())),
         ("relrowsecurity", boolean(table.row_security)),
@@ -314,6 +315,8 @@ pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
         ("attstattarget", Datum::Int4(-1)),
         ("attlen", Datum::Int2(facts.length)),
         ("attnum", Datum::Int2(attribute.number)),
+        // How many brackets were written is not kept: one pair, mostly.
+        ("attndims", Datum::Int4(i32::from(Type(attribute.data_type).is_array()))),
         ("attcacheoff", Datum::Int4(-1)),
         ("atttypmod", Datum::Int4(attribute.modifier)),
         ("attbyval", boolean(facts.by_value)),

@@ -12,7 +12,7 @@ use crate::types::{BUILTIN_RANGES, Datum, Oid, Type};
 /// A type's functions: input, output, receive, send.
 struct Functions([Oid; 4]);
 
-const ENUM: Functions = Functions([3504, 3505, 3532, 3533]);
+const ENUM: Functions = Functions([3506, 3507, 3532, 3533]);
 const RECORD: Functions = Functions([2290, 2291, 2402, 2403]);
 const ARRAY: Functions = Functions([750, 751, 2400, 2401]);
 const RANGE: Functions = Functions([3834, 3835, 3836, 3837]);
