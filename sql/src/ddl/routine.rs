@@ -253,11 +253,11 @@ impl Ddl<'_> {
                 }
             }
         }
+        let routine = Arc::new(routine);
+        self.write(Change::put(Object::Routine(routine.clone())))?;
+        // It may call itself.
         let checks = self.core.setting("check_function_bodies", None).is_ok_and(|value| value != "off");
-        if checks {
-            self.check_body(&routine)?;
-        }
-        self.write(Change::put(Object::Routine(Arc::new(routine))))
+        if checks { self.check_body(&routine) } else { Ok(()) }
     }
 
     fn routine_exists(&self, routine: &Routine) -> Error {
