@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the test suites of Python clients against Serin (or any server that speaks PostgreSQL's protocol).
 
-    tests/clients/run.py [--small] [--keep] [SUITE ...]
+    tests/clients/run.py [--small] [--where-reachable] [--out DIR] [SUITE ...]
 
 Without PGHOST and PGPORT a server is built and started on a free port with a directory of its own. With them that server is used:
 a PostgreSQL 15, to see what passes there. Sources and a virtual environment are kept in $CLIENTS_CACHE (/var/tmp/serin-clients).
@@ -258,12 +258,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default all")
     parser.add_argument("--small", action="store_true", help=f"{', '.join(SMALL)}, in part")
+    parser.add_argument("--where-reachable", action="store_true", help="nothing is run where the suites can't be fetched")
     parser.add_argument("--out", default=CACHE / "results", type=pathlib.Path, help="where the suites' output goes")
     arguments = parser.parse_args()
     suites = arguments.suites or (SMALL if arguments.small else SUITES)
     if unknown := set(suites) - set(SUITES):
         parser.error(f"unknown: {', '.join(unknown)}")
-    python = prepare()
+    try:
+        python = prepare()
+        for suite in set(suites) & set(SOURCES):
+            source(suite)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if not arguments.where_reachable:
+            raise
+        print(f"skipped: the suites can't be fetched ({error})")
+        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     unexpected = 0
     with server() as (host, port):
