@@ -447,3 +447,12 @@ fn difference(ours: &Answer, theirs: &Answer) -> String {
     }
     less + &more
 }
+
+#[test]
+fn only_whole_numbers_are_oids() {
+    let masked = |text: &str| answer::with_oids_as("OID", text);
+    assert_eq!(masked("type 16520, pg_toast_16521_index"), "type OID, pg_toast_OID_index");
+    for text in ["20520c79-638f-451b-bd8b-fb76c4d16137", "a16520", "1.16520", "9999", "9999999"] {
+        assert_eq!(masked(text), text);
+    }
+}

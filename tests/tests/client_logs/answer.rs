@@ -168,7 +168,8 @@ fn report(body: &[u8]) -> String {
     let field = |code| error_field(body, code);
     let detail = field(b'D');
     let separator = if detail.is_empty() { "" } else { " / " };
-    let said = masked(0, &with_oids_as("OID", &format!("{}{separator}{detail}", field(b'M'))));
+    // UUIDs first: they may begin with what looks like an OID.
+    let said = with_oids_as("OID", &masked(0, &format!("{}{separator}{detail}", field(b'M'))));
     format!("{} {}: {said}", field(b'V'), field(b'C'))
 }
 
@@ -191,7 +192,8 @@ fn with_numbers_as(word: &str, text: &str, limit: u32) -> String {
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         let digits = rest[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - start);
         let number = &rest[start..start + digits];
-        let inside_word = rest[..start].ends_with(|c: char| c.is_alphanumeric() || c == '.' || c == '-');
+        let inside_word = rest[..start].ends_with(|c: char| c.is_alphanumeric() || c == '.' || c == '-')
+            || rest[start + digits..].starts_with(char::is_alphanumeric);
         masked.push_str(&rest[..start]);
         match number.parse::<u32>() {
             Ok(oid) if !inside_word && (FIRST_FREE_OID..limit).contains(&oid) => masked.push_str(word),
