@@ -1,8 +1,9 @@
 //! Key locks: explicit ones, and running into the implicit ones that versions in progress are (`lock_table.rs`).
 
+use crate::conflict::action;
 use crate::lock_mode::{LockMode, ModeSet, of_intent};
 use crate::lock_table::{Acquired, HeldLock, LockObject, Request};
-use crate::protocol::{key_object, refused};
+use crate::protocol::{Protocol, key_object, refused};
 use crate::{Conflict, ConflictStep, Error, Result, RowLock, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{CommandId, Head, Timestamp, Tree, Value, View};
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl Transaction {
         if self.snapshot.as_ref().is_none_or(|snapshot| snapshot.is_of_current_generation()) {
             return Ok(None);
         }
-        if matches!(self.protocol, crate::protocol::Protocol::Ssi(_)) {
+        if matches!(self.protocol, Protocol::Ssi(_)) {
             let newest = tree.newest_committed_in_delta(key);
             return Ok(newest.map(|(at, _)| at).filter(|at| *at > self.snapshot_timestamp()));
         }
@@ -155,7 +156,7 @@ impl Transaction {
         latest: &Option<Value>,
         seen: Timestamp,
     ) -> Result<()> {
-        let is_ssi = matches!(self.protocol, crate::protocol::Protocol::Ssi(_));
+        let is_ssi = matches!(self.protocol, Protocol::Ssi(_));
         if !is_ssi || seen <= self.horizon() {
             return Ok(());
         }
@@ -259,7 +260,7 @@ impl Transaction {
             steps: vec![ConflictStep {
                 pid: self.options.session.pid,
                 transaction: self.id_if_assigned().unwrap_or(0),
-                action: "tried to write over",
+                action: action::TRIED_TO_WRITE,
                 tree: Some(tree.id()),
                 relation: None,
                 key: Some(key.to_vec()),
@@ -269,6 +270,9 @@ impl Transaction {
                 statement: self.options.session.statement(),
             }],
         };
+        if matches!(self.protocol, Protocol::Ssi(_)) {
+            self.options.session.lost(&conflict);
+        }
         self.manager.concurrent_update_count.fetch_add(1, Ordering::Relaxed);
         self.manager.conflicts.push(conflict.clone());
         Error::ConcurrentUpdate { deleted, conflict: Box::new(conflict) }
