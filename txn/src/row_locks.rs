@@ -59,8 +59,13 @@ impl Transaction {
                 if command < self.command {
                     return Ok(RowLock::Unchanged);
                 }
-                let first = tree.first_command_in_progress(key, self.command)?;
-                return Ok(RowLock::SelfModified { by_this_command: first == Some(self.command) });
+                // Whose change counts: that of the version which was read, or, where another transaction's came between, the latest one.
+                let newest = tree.newest_committed_in_delta(key);
+                let counts = match newest.is_some_and(|(at, _)| at > snapshot) {
+                    true => Some(command),
+                    false => tree.first_command_in_progress(key, self.command)?,
+                };
+                return Ok(RowLock::SelfModified { by_this_command: counts == Some(self.command) });
             }
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {
