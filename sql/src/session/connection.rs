@@ -1056,8 +1056,7 @@ fn is_planned(kind: &StatementKind) -> bool {
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
-        StatementKind::Begin(_)
-            | StatementKind::StartTransaction(_)
+        StatementKind::Begin { .. }
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)
