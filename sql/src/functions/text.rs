@@ -126,7 +126,7 @@ fn replace(text: &str, from: &str, to: &str) -> Result<String> {
 }
 
 /// Characters of `from` become those of `to` at the same place; those without one vanish.
-fn translate(text: &str, from: &str, to: &str) -> String {
+pub fn translate(text: &str, from: &str, to: &str) -> String {
     let to: Vec<char> = to.chars().collect();
     let map = |c: char| match from.chars().position(|other| other == c) {
         Some(index) => to.get(index).copied(),
@@ -136,7 +136,7 @@ fn translate(text: &str, from: &str, to: &str) -> String {
 }
 
 /// The character position (from 1) of the first occurrence, or 0.
-fn position(text: &str, part: &str) -> i32 {
+pub fn position(text: &str, part: &str) -> i32 {
     text.find(part).map_or(0, |byte| count(&text[..byte]) + 1)
 }
 
