@@ -634,10 +634,7 @@ impl Binder<'_> {
 
 /// A column of a built-in function's rows; one of a polymorphic type has that of the elements of the array it is called with.
 pub(super) fn set_column(declared: Type, arguments: &[Expr]) -> Type {
-    match declared {
-        Type::ANYELEMENT => arguments.iter().find_map(|a| a.data_type().base().element()).unwrap_or(declared),
-        declared => declared,
-    }
+    crate::functions::set_column(declared, arguments.iter().map(|a| a.data_type().base().element()))
 }
 
 /// A call's types, as messages name it by them.

@@ -156,6 +156,14 @@ impl Function {
     }
 }
 
+/// The type of a set-returning function's column: anyelement is what the first array among the arguments is of.
+pub fn set_column(declared: Type, mut elements: impl Iterator<Item = Option<Type>>) -> Type {
+    match declared {
+        Type::ANYELEMENT => elements.find_map(|element| element).unwrap_or(declared),
+        declared => declared,
+    }
+}
+
 /// A resolved call: the function and, after polymorphism, what its arguments must be cast to and what it returns.
 pub struct Resolved {
     pub function: &'static Function,

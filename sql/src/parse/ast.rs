@@ -493,9 +493,11 @@ pub enum StatementKind {
     /// None: ALL
     Close(Option<Name>),
     // transactions
-    Begin(TransactionModes),
-    /// The same; its tag has its own words.
-    StartTransaction(TransactionModes),
+    /// BEGIN or START TRANSACTION: its tag says which.
+    Begin {
+        modes: TransactionModes,
+        tag: &'static str,
+    },
     Commit {
         chain: bool,
     },

@@ -212,16 +212,20 @@ impl Session {
             Run::New => match portal.prepared.kind() {
                 None => false,
                 Some(kind) if is_control(kind) => self.is_end_long(),
+                // What it prepares is planned at once.
+                Some(StatementKind::Prepare { .. }) => portal.text().len() > LONG_TEXT_BYTES,
                 Some(kind) if is_quick(kind) => false,
                 Some(StatementKind::Execute { name, .. }) => {
                     let statements = self.core.statements.borrow();
                     let plan = statements.get(name).and_then(|known| known.last_plan());
                     plan.is_none_or(|plan| !plan.is_short)
                 }
+                // One that nobody has executed yet is planned by the first FETCH.
                 Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
                 {
+                    None => false,
                     Some(Run::Plan { plan, .. }) => !plan.is_short,
-                    _ => false,
+                    Some(_) => true,
                 },
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
@@ -1052,8 +1056,7 @@ fn is_planned(kind: &StatementKind) -> bool {
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
-        StatementKind::Begin(_)
-            | StatementKind::StartTransaction(_)
+        StatementKind::Begin { .. }
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)
@@ -1071,7 +1074,6 @@ fn is_quick(kind: &StatementKind) -> bool {
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
             | StatementKind::SetTransaction { .. }
-            | StatementKind::Prepare { .. }
             | StatementKind::Deallocate(_)
             | StatementKind::Close(_)
             | StatementKind::Discard(_)
