@@ -14,6 +14,8 @@ const GROUPS: &[&str] = &[
     "constraints",
     "changes",
     "self_modified",
+    "row_locks",
+    "row_by_row",
     "queries",
     "types",
     "transactions",

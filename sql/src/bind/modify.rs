@@ -1,8 +1,8 @@
 //! INSERT, UPDATE, DELETE.
 
 use super::coerce::display;
-use super::scope::{Lockable, NamedItem, Scope};
-use super::select::rechecks;
+use super::locking::rechecks;
+use super::scope::{Lockable, Locks, NamedItem, Scope};
 use super::target::Target;
 use super::{Binder, Clause};
 use crate::catalog::{Column, ConstraintKind, Privileges, Relation, Table};
@@ -825,13 +825,13 @@ impl Binder<'_> {
         let (mut item, _) = self.target_item(target, label, schema, &columns);
         if !target.is_view() {
             item.table_oid = Some(table_oid);
-            item.lockable = Some(Lockable {
+            item.locks = Locks::Rows(vec![Lockable {
                 table: table.clone(),
                 ids: columns.clone(),
                 key,
                 table_oid: children.map(|_| table_oid),
                 nullable: false,
-            });
+            }]);
         }
         let scan = logical::Scan {
             table,

@@ -57,7 +57,8 @@ impl<'a> Effects<'a> {
 
 /// Sets what other functions read, or reads what they set.
 fn has_effects(function: &Function) -> bool {
-    const SETTINGS: &[&str] = &["currval", "lastval", "nextval", "set_config", "setseed", "setval"];
+    const SETTINGS: &[&str] =
+        &["currval", "current_setting", "lastval", "nextval", "set_config", "setseed", "setval"];
     let name = function.name;
     SETTINGS.contains(&name) || name.starts_with("lo_") || name.contains("advisory")
 }
