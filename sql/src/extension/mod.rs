@@ -20,6 +20,7 @@
 //! extension. Operator classes for access methods that Serin has not got (GiST, GIN) are left out with their support functions.
 
 pub(crate) mod citext;
+pub(crate) mod hstore;
 mod uuid_ossp;
 
 use crate::functions::Registry;
@@ -38,7 +39,7 @@ pub struct Extension {
 }
 
 /// What there is besides plpgsql, which every database has.
-pub static ALL: [Extension; 2] = [
+pub static ALL: [Extension; 3] = [
     Extension {
         name: "citext",
         version: "1.6",
@@ -47,6 +48,15 @@ pub static ALL: [Extension; 2] = [
         types: &[Type::CITEXT],
         facts: include_str!("facts/citext.tsv"),
         register: citext::register,
+    },
+    Extension {
+        name: "hstore",
+        version: "1.8",
+        comment: "data type for storing sets of (key, value) pairs",
+        oids: 14_600..14_800,
+        types: &[Type::HSTORE],
+        facts: include_str!("facts/hstore.tsv"),
+        register: hstore::register,
     },
     Extension {
         name: "uuid-ossp",
