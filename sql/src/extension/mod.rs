@@ -21,6 +21,9 @@
 
 pub(crate) mod citext;
 pub(crate) mod hstore;
+mod pg_trgm;
+mod pgcrypto;
+mod unaccent;
 mod uuid_ossp;
 
 use crate::functions::Registry;
@@ -39,7 +42,7 @@ pub struct Extension {
 }
 
 /// What there is besides plpgsql, which every database has.
-pub static ALL: [Extension; 3] = [
+pub static ALL: [Extension; 6] = [
     Extension {
         name: "citext",
         version: "1.6",
@@ -57,6 +60,33 @@ pub static ALL: [Extension; 3] = [
         types: &[Type::HSTORE],
         facts: include_str!("facts/hstore.tsv"),
         register: hstore::register,
+    },
+    Extension {
+        name: "pg_trgm",
+        version: "1.6",
+        comment: "text similarity measurement and index searching based on trigrams",
+        oids: 14_900..15_000,
+        types: &[],
+        facts: include_str!("facts/pg_trgm.tsv"),
+        register: pg_trgm::register,
+    },
+    Extension {
+        name: "pgcrypto",
+        version: "1.3",
+        comment: "cryptographic functions",
+        oids: 14_500..14_600,
+        types: &[],
+        facts: include_str!("facts/pgcrypto.tsv"),
+        register: pgcrypto::register,
+    },
+    Extension {
+        name: "unaccent",
+        version: "1.1",
+        comment: "text search dictionary that removes accents",
+        oids: 15_000..15_050,
+        types: &[],
+        facts: include_str!("facts/unaccent.tsv"),
+        register: unaccent::register,
     },
     Extension {
         name: "uuid-ossp",

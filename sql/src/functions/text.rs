@@ -467,8 +467,14 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// RFC 1321.
 fn md5(message: &[u8]) -> String {
+    let mut out = Vec::new();
+    write_hex(&mut out, &md5_bytes(message));
+    String::from_utf8(out).expect("hex digits are ASCII")
+}
+
+/// RFC 1321.
+pub fn md5_bytes(message: &[u8]) -> [u8; 16] {
     const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
     let constants: [u32; 64] =
         std::array::from_fn(|i| ((i as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32);
@@ -496,9 +502,11 @@ fn md5(message: &[u8]) -> String {
             *word = word.wrapping_add(add);
         }
     }
-    let mut out = Vec::new();
-    state.iter().for_each(|word| write_hex(&mut out, &word.to_le_bytes()));
-    String::from_utf8(out).expect("hex digits are ASCII")
+    let mut out = [0; 16];
+    for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    out
 }
 
 /// A value given to concat() or format(): text already, or a boolean, whose cast to text would spell it out.
