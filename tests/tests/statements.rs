@@ -23,6 +23,8 @@ const GROUPS: &[&str] = &[
     "triggers",
     "updatable_views",
     "explain",
+    "extensions",
+    "large_objects",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -168,6 +168,7 @@ impl Ddl<'_> {
         for sequence in objects.sequences().filter(|sequence| sequence.database == database.oid) {
             self.remove_sequence(sequence)?;
         }
+        self.remove_large_objects_of(database.oid)?;
         for extension in objects.extensions().filter(|extension| extension.database == database.oid) {
             self.write(Change::remove(Kind::Extension, extension.oid))?;
         }

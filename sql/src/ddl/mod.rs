@@ -17,6 +17,7 @@ mod extension;
 mod foreign_key;
 pub(crate) mod index;
 mod inheritance;
+mod large_object;
 mod membership;
 pub(crate) mod names;
 mod owner;
@@ -114,6 +115,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::ReassignOwned { .. } => "REASSIGN OWNED",
         S::DropOwned { .. } => "DROP OWNED",
         S::Owner { object: ObjectKind::Schema, .. } => "ALTER SCHEMA",
+        S::Owner { object: ObjectKind::LargeObject, .. } => "ALTER LARGE OBJECT",
         S::Owner { .. } => "ALTER DATABASE",
         S::Reindex { .. } => "REINDEX",
         S::CreateRoutine(create) if create.procedure => "CREATE PROCEDURE",

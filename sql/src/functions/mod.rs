@@ -29,6 +29,7 @@ mod enumeration;
 mod formatting;
 mod json;
 mod kernel;
+mod large_object;
 mod math;
 mod network;
 mod numeric;
@@ -309,6 +310,9 @@ pub trait Services {
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
+    fn large_objects(&self) -> Result<&crate::session::core::StatementContext<'_>> {
+        Err(crate::error::Error::internal("large objects outside of a session"))
     }
     /// For what there is to know of the log, folds and memory.
     fn store(&self) -> Option<Arc<serin_storage::Store>> {

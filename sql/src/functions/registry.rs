@@ -136,6 +136,7 @@ fn build() -> Library {
         super::catalog::register,
         super::privilege::register,
         super::system::register,
+        super::large_object::register,
         super::window::register,
     ] {
         register(&mut registry);

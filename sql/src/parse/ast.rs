@@ -842,6 +842,8 @@ pub enum ObjectKind {
     Constraint,
     Database,
     Trigger,
+    /// Its name is its number.
+    LargeObject,
     Other,
 }
 

@@ -20,6 +20,7 @@ pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
 pub const CLASS_EXTENSION: Oid = 3079;
+pub const CLASS_LARGE_OBJECT: Oid = 2613;
 const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
@@ -45,6 +46,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
+        "pg_largeobject" => pg_largeobject,
+        "pg_largeobject_metadata" => pg_largeobject_metadata,
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         "pg_enum" => super::user_types::pg_enum,
@@ -820,9 +823,42 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
     found
 }
 
+fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_largeobject");
+    for (object, page, bytes) in context.services.large_objects()?.lo_pages()? {
+        rows.push([
+            ("loid", oid(object)),
+            ("pageno", Datum::Int4(page as i32)),
+            ("data", Datum::Bytea(bytes.into())),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_largeobject_metadata");
+    let catalog = context.services.catalog();
+    for (object, metadata) in context.services.large_objects()?.lo_all()? {
+        rows.push([
+            ("oid", oid(object)),
+            ("lomowner", oid(metadata.owner)),
+            ("lomacl", list(metadata.acl.as_ref(), &catalog)),
+        ]);
+    }
+    rows.finish()
+}
+
 fn pg_description(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_description");
-    for (object, class, column, comment) in comments(&context.services.catalog()) {
+    let of_large_objects = context
+        .services
+        .large_objects()?
+        .lo_all()?
+        .into_iter()
+        .filter_map(|(object, metadata)| Some((object, CLASS_LARGE_OBJECT, 0, metadata.comment?)));
+    for (object, class, column, comment) in
+        comments(&context.services.catalog()).into_iter().chain(of_large_objects)
+    {
         rows.push([
             ("objoid", oid(object)),
             ("classoid", oid(class)),
