@@ -30,6 +30,9 @@ pub(crate) enum Rule {
     Gates,
     /// Writers of other modes wait for the serial transaction, and it for them.
     SerialGate,
+    /// Snapshots have what is durable. Without, they have what has committed when its locks are free. (Durability, not isolation: for tests in
+    /// which it would be a matter of timing.)
+    DurableSnapshots,
 }
 
 #[derive(Default)]
