@@ -257,7 +257,7 @@ impl SessionHandle {
         self.has_lost.store(true, Ordering::Relaxed);
     }
     /// As if a transaction had failed over these keys.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) fn lost_keys<'a>(&self, keys: impl Iterator<Item = (TreeId, &'a [u8])>) {
         self.lost.lock().add_keys(keys);
         self.has_lost.store(true, Ordering::Relaxed);
