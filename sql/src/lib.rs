@@ -11,6 +11,7 @@ pub mod encoding;
 mod error;
 pub mod exec;
 pub mod expr;
+mod extension;
 pub mod functions;
 pub mod parse;
 mod password;

@@ -664,6 +664,14 @@ impl Binder<'_> {
             arguments.extend(self.jsonb_path(run, position)?);
             return Ok(Expr::Call { function: assign::jsonb(), arguments, result: base });
         }
+        if base == Type::HSTORE {
+            let value = match rest {
+                [] => self.assign_part(Expr::null(Type::TEXT), &[], value, position)?,
+                _ => return Err(Error::unsupported("a field of hstore's subscript").at(position)),
+            };
+            let arguments = vec![container, value, self.hstore_key(run, position)?];
+            return Ok(Expr::Call { function: assign::hstore(), arguments, result: base });
+        }
         let current = self.subscript_of(container.clone(), run, position)?;
         let Expr::Subscript { subscripts, .. } = &current else {
             return Err(Error::internal("a subscript that is none"));

@@ -189,6 +189,7 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
         Object::Routine(routine) => serde_json::to_vec(&**routine),
         Object::Type(user_type) => serde_json::to_vec(&**user_type),
+        Object::Extension(extension) => serde_json::to_vec(&**extension),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
         Object::Grants(grants) => serde_json::to_vec(&**grants),
     }
@@ -210,6 +211,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'a' => Object::Grants(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'x' => Object::Extension(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'y' => Object::Type(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
@@ -250,6 +252,7 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         | Object::Sequence(_)
         | Object::Routine(_)
         | Object::Type(_)
+        | Object::Extension(_)
         | Object::Settings(_)
         | Object::Grants(_) => None,
     }

@@ -48,6 +48,7 @@ impl Ddl<'_> {
                 let found = self.open_type(name, object == ObjectKind::Domain)?;
                 return self.put_type(UserType { comment: text, ..found });
             }
+            ObjectKind::Extension => return self.comment_on_extension(&names::display(name), text),
             ObjectKind::Table
             | ObjectKind::View
             | ObjectKind::MaterializedView

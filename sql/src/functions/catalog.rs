@@ -98,6 +98,9 @@ fn describe(class: Oid, object: Oid, column: i32, context: &EvalContext<'_>) -> 
     if class == 2615 {
         return catalog.schema(object).map(|schema| format!("schema {}", schema.name));
     }
+    if let Some(described) = crate::catalog::system::describe_member(class, object, context) {
+        return Some(described);
+    }
     let relation = catalog.relation(object).filter(|_| class == 1259)?;
     let name = deparse::relation_name(&catalog, object, &context.services.search_path())?;
     let described = match &relation {

@@ -14,7 +14,7 @@
 //!   `aggregate`, `system`.
 
 mod aggregate;
-mod arguments;
+pub(crate) mod arguments;
 mod array;
 pub mod assign;
 mod bits;
@@ -35,14 +35,14 @@ mod numeric;
 pub(crate) mod ordered_set;
 pub mod parameters;
 mod partition;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod privilege;
 mod range;
 mod registry;
 mod resolve;
 mod series;
 pub(crate) mod system;
-mod text;
+pub(crate) mod text;
 mod timetz;
 mod window;
 

@@ -42,12 +42,12 @@ impl Parser<'_> {
             Some(K::Trigger) => self.alter_trigger(),
             Some(K::Type) => self.alter_type(false),
             Some(K::Domain) => self.alter_type(true),
+            Some(K::Extension) => self.alter_extension(),
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
                 | K::Event
-                | K::Extension
                 | K::Foreign
                 | K::Language
                 | K::Large

@@ -722,9 +722,23 @@ pub enum StatementKind {
     CreateExtension {
         name: Name,
         if_not_exists: bool,
+        schema: Option<Name>,
+        version: Option<String>,
+        cascade: bool,
+    },
+    AlterExtension {
+        name: Name,
+        action: AlterExtension,
     },
     /// Parsed as far as its name: answered with 0A000 and this text ("CREATE TRIGGER", "MERGE").
     Unsupported(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterExtension {
+    /// To a version; None: the newest.
+    Update(Option<String>),
+    SetSchema(Name),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -19,7 +19,7 @@ pub const CLASS_ATTRDEF: Oid = 2604;
 pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
-const CLASS_EXTENSION: Oid = 3079;
+pub const CLASS_EXTENSION: Oid = 3079;
 const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
@@ -783,8 +783,11 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
             found.push((object, class, column, comment.clone()));
         }
     };
-    let plpgsql = super::views::PLPGSQL_COMMENT.to_owned();
-    add(super::views::EXTENSION_PLPGSQL, CLASS_EXTENSION, 0, Some(&plpgsql));
+    let plpgsql = super::extensions::PLPGSQL_COMMENT.to_owned();
+    add(super::extensions::PLPGSQL_OID, CLASS_EXTENSION, 0, Some(&plpgsql));
+    for extension in catalog.extensions() {
+        add(extension.oid, CLASS_EXTENSION, 0, extension.comment.as_ref());
+    }
     add(crate::catalog::routine::LANGUAGE_PLPGSQL, CLASS_LANGUAGE, 0, Some(&plpgsql));
     add(crate::catalog::routine::LANGUAGE_SQL, CLASS_LANGUAGE, 0, Some(&"SQL-language functions".to_owned()));
     for (schema, _, _, comment) in schemas(catalog) {
@@ -920,6 +923,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 table.columns.iter().any(|of| of.number == column && of.identity.is_some())
             });
             push(this, (CLASS_RELATION, table), column, if identity { 'i' } else { 'a' });
+        }
+    }
+    for extension in catalog.extensions() {
+        let this = (CLASS_EXTENSION, extension.oid);
+        push(this, (CLASS_NAMESPACE, extension.schema), 0, 'n');
+        for member in super::extensions::members(extension) {
+            push(member, this, 0, 'e');
         }
     }
     rows.finish()
