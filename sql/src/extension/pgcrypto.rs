@@ -18,16 +18,16 @@ const RANDOM_BYTES_MAX: usize = 1024;
 
 // ---- Digests ----
 
-type Digest = fn(&[u8]) -> Vec<u8>;
+type Hash = fn(&[u8]) -> Vec<u8>;
 
 struct Algorithm {
-    digest: Digest,
+    digest: Hash,
     /// Of a block of what is digested, in bytes: as long a key can be.
     block: usize,
 }
 
 fn algorithm(name: &str) -> Result<Algorithm> {
-    let (digest, block): (Digest, usize) = match text::lower(name).as_str() {
+    let (digest, block): (Hash, usize) = match text::lower(name).as_str() {
         "md5" => (|data| text::md5_bytes(data).to_vec(), 64),
         "sha1" => {
             (|data| ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, data).as_ref().to_vec(), 64)
