@@ -49,17 +49,20 @@ pub(crate) struct Lost {
 impl Lost {
     /// `pid` failed in `conflict`.
     pub(crate) fn add(&mut self, pid: i32, conflict: &Conflict) {
+        let own = conflict.steps.iter().filter(|step| step.pid == pid && step.action != action::WROTE);
+        let keys = own.filter_map(|step| Some((step.tree?, step.key.as_deref()?)));
+        self.add_keys(keys);
+    }
+    pub(crate) fn add_keys<'a>(&mut self, keys: impl Iterator<Item = (TreeId, &'a [u8])>) {
         if !self.is_fresh() {
             self.keys.clear();
         }
-        let own = conflict.steps.iter().filter(|step| step.pid == pid && step.action != action::WROTE);
-        for step in own {
-            let (Some(tree), Some(key)) = (step.tree, &step.key) else { continue };
-            if !self.keys.iter().any(|(of, lost)| *of == tree && **lost == **key) {
+        for (tree, key) in keys {
+            if !self.keys.iter().any(|(of, lost)| *of == tree && **lost == *key) {
                 if self.keys.len() == KEYS_MAX {
                     self.keys.pop_front();
                 }
-                self.keys.push_back((tree, key.as_slice().into()));
+                self.keys.push_back((tree, key.into()));
             }
         }
         self.last_failure = Some(Instant::now());

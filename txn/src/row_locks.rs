@@ -4,6 +4,7 @@ use crate::conflict::action;
 use crate::lock_mode::{LockMode, ModeSet, of_intent};
 use crate::lock_table::{Acquired, HeldLock, LockObject, Request};
 use crate::protocol::{Protocol, key_object, refused};
+use crate::rules::Rule;
 use crate::{Conflict, ConflictStep, Error, Result, RowLock, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{CommandId, Head, Timestamp, Tree, Value, View};
 use std::sync::Arc;
@@ -218,7 +219,7 @@ impl Transaction {
                     continue;
                 }
                 let still = matches!(tree.head(key)?, Head::InProgress { writer: now, .. } if now.id() == writer.id());
-                if !still {
+                if !still && !manager.ssi.rules.is_off(Rule::MaterialiserLooks) {
                     let object = LockObject::Key(tree.id(), key.into());
                     locks.unmaterialise(&mut shard, &HeldLock { hash, object, mode: implied }, &other);
                     continue;
@@ -235,6 +236,9 @@ impl Transaction {
     pub(crate) fn recheck_materialised(&mut self) -> Result<()> {
         let Some(owner) = self.owner.clone() else { return Ok(()) };
         let manager = self.manager.clone();
+        if manager.ssi.rules.is_off(Rule::PopperLooks) {
+            return Ok(());
+        }
         for lock in manager.locks.materialised_locks(&owner) {
             let LockObject::Key(tree, key) = &lock.object else { continue };
             let mut shard = manager.locks.shard(lock.hash);

@@ -256,6 +256,12 @@ impl SessionHandle {
         self.lost.lock().add(self.pid, conflict);
         self.has_lost.store(true, Ordering::Relaxed);
     }
+    /// As if a transaction had failed over these keys.
+    #[cfg(all(test, not(feature = "shuttle")))]
+    pub(crate) fn lost_keys<'a>(&self, keys: impl Iterator<Item = (TreeId, &'a [u8])>) {
+        self.lost.lock().add_keys(keys);
+        self.has_lost.store(true, Ordering::Relaxed);
+    }
     /// Whether the transaction that begins now is a retry.
     pub(crate) fn retries(&self) -> bool {
         if !self.has_lost.load(Ordering::Relaxed) {

@@ -6,6 +6,7 @@
 use crate::lock_table::{Acquired, ObjectRef, Owner};
 use crate::manager::{advisory_mode, advisory_object};
 use crate::protocol::{Observations, Protocol, granted, refused};
+use crate::rules::Rule;
 use crate::{
     AdvisoryScope, Committed, Isolation, Mode, RelationLockMode, Result, Savepoint, TransactionManager,
     TransactionOptions, WaitPolicy,
@@ -447,6 +448,9 @@ impl Transaction {
         }
         if let Some(ts) = ts {
             self.options.session.raise_must_see(ts);
+            if self.manager.ssi.rules.is_off(Rule::DurableSnapshots) {
+                self.manager.store.publish_early(ts);
+            }
         }
         self.release_everything();
         self.manager.commit_count.fetch_add(1, Ordering::Relaxed);
