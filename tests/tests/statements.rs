@@ -25,6 +25,7 @@ const GROUPS: &[&str] = &[
     "explain",
     "extensions",
     "large_objects",
+    "transaction_control",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {
