@@ -26,6 +26,7 @@ const GROUPS: &[&str] = &[
     "extensions",
     "large_objects",
     "transaction_control",
+    "on_commit",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -160,6 +160,10 @@ impl Session {
             self.rollback();
             return Err(error);
         }
+        if let Err(error) = self.run_on_commit() {
+            self.rollback();
+            return Err(error);
+        }
         if let Err(error) = self.fill_held_cursors() {
             self.rollback();
             return Err(error);
@@ -184,6 +188,15 @@ impl Session {
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         self.with_exec(|context| run_deferred(&self.core.deferred, at_commit, context))
+    }
+
+    fn run_on_commit(&mut self) -> Result<()> {
+        if self.core.on_commit.borrow().is_empty() || self.block.transaction.is_none() {
+            return Ok(());
+        }
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        self.with_exec(crate::ddl::on_commit::before_commit)
     }
 
     /// SET CONSTRAINTS.

@@ -149,6 +149,7 @@ impl Session {
             transitions: RefCell::default(),
             domains: Default::default(),
             deferred: RefCell::default(),
+            on_commit: RefCell::default(),
             control: Default::default(),
             large_objects: RefCell::default(),
             notify: RefCell::default(),

@@ -144,6 +144,9 @@ impl Nested<'_> {
                 self.with_context(&[], |context| run_deferred(&core.deferred, true, context))
             })?;
         }
+        if commit && !core.on_commit.borrow().is_empty() {
+            self.within_statement(|| self.with_context(&[], crate::ddl::on_commit::before_commit))?;
+        }
         let cell = self.context.transaction;
         let mut next = core.begin_transaction();
         std::mem::swap(&mut next, &mut *cell.borrow_mut());
