@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn accents_go_and_the_rest_stays() {
         for (text, plain) in
-            [("Hôtel", "Hotel"), ("Ærøskøbing ½ ß", "AEroskobing  1/2 ss"), ("日本 x", "日本 x"), ("", "")]
+            [("Hôtel", "Hotel"), ("Ærøskøbing ½ ß", "AEroskobing 1/2 ss"), ("日本 x", "日本 x"), ("", "")]
         {
             assert_eq!(unaccent(text), plain);
         }
