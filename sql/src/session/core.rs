@@ -596,6 +596,10 @@ impl StatementContext<'_> {
             Some(Relation::Table(table)) => {
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a sequence", table.name)))
             }
+            Some(Relation::System(system)) => {
+                let message = format!("\"{}\" is not a sequence", system.name);
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+            }
             _ => {
                 let message = format!("could not open relation with OID {oid}");
                 Err(Error::new(SqlState::UNDEFINED_TABLE, message))
@@ -790,8 +794,8 @@ impl Services for StatementContext<'_> {
         let bytes = catalog.tree(tree)?.size_bytes_estimate();
         Ok(Some(i64::try_from(bytes).unwrap_or(i64::MAX)))
     }
-    fn large_objects(&self) -> Result<&StatementContext<'_>> {
-        Ok(self)
+    fn large_objects(&self) -> Option<&StatementContext<'_>> {
+        Some(self)
     }
     fn notice(&self, notice: Error) {
         self.core.notice(notice);
