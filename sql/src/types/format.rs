@@ -385,17 +385,20 @@ fn parse_oid(text: &str, data_type: Type) -> Result<u32> {
 
 /// As PostgreSQL 15's xidin(), by strtoul(): what doesn't begin with a number is 0, what is too large wraps.
 fn parse_xid(text: &str) -> u32 {
-    if let Some(positive) = text.strip_prefix('-') {
-        return parse_xid(positive).wrapping_neg();
-    }
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(positive) => (true, positive),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None if text.starts_with('0') => (text, 8),
         None => (text, 10),
     };
     let values = digits.chars().map_while(|c| c.to_digit(radix));
-    values.fold(0u64, |value, digit| value.saturating_mul(u64::from(radix)).saturating_add(u64::from(digit)))
-        as u32
+    let add =
+        |value: u64, digit: u32| value.saturating_mul(u64::from(radix)).saturating_add(u64::from(digit));
+    let value = values.fold(0, add) as u32;
+    if negative { value.wrapping_neg() } else { value }
 }
 
 fn parse_regtype(text: &str) -> Result<u32> {
