@@ -12,6 +12,7 @@ mod error;
 pub mod exec;
 pub mod expr;
 pub mod functions;
+mod index;
 pub mod parse;
 mod password;
 pub mod plan;

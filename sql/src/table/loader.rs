@@ -143,6 +143,13 @@ impl IndexLoad {
         if !index.has_row(row, context)? {
             return Ok(());
         }
+        if let Some(entries) = &index.entries {
+            for entry in index.entries_of(entries, row, table_key, context)? {
+                check_key_bytes(&entry)?;
+                self.sorter.push(&entry, &[])?;
+            }
+            return Ok(());
+        }
         self.entry.clear();
         let by_itself = index.encode_entry(row, table_key, context, &mut self.entry)?;
         let value = if by_itself { table_key } else { &[] };
