@@ -54,6 +54,10 @@ pub trait BackendSession: Send + 'static {
         parameter_formats: &[Format],
         result_formats: &[Format],
     ) -> Result<()>;
+    /// A statement that calls a function by its OID with so many parameters, and their types.
+    fn function_call(&self, _function: Oid, _arguments: usize) -> Result<(String, Vec<Oid>)> {
+        Err(Error::unsupported("the FunctionCall message"))
+    }
     fn describe_portal(&mut self, portal: &str) -> Result<(Option<&[Field]>, &[Format])>;
     fn execute(&mut self, portal: &str, max_rows: u64, out: &mut dyn Output) -> Result<Progress>;
     /// After `Progress::Waiting`: None when the portal is to be executed again; otherwise the time to ask again at the latest.
@@ -152,6 +156,9 @@ impl BackendSession for Session {
         result_formats: &[Format],
     ) -> Result<()> {
         self.bind(portal, statement, parameters, parameter_formats, result_formats)
+    }
+    fn function_call(&self, function: Oid, arguments: usize) -> Result<(String, Vec<Oid>)> {
+        self.function_call(function, arguments)
     }
     fn describe_portal(&mut self, portal: &str) -> Result<(Option<&[Field]>, &[Format])> {
         self.describe_portal(portal)

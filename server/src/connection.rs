@@ -30,6 +30,7 @@ use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use serin_sql::types::Type;
 use serin_sql::{Error, Format, OUTPUT_BYTES_MAX, Progress, Result as SqlResult, Severity, SqlState};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -435,7 +436,7 @@ impl<B: Backend> Link<B> {
             }
             // A client that was still sending when its COPY failed.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
-            Frontend::FunctionCall => Err(self.fail(Error::unsupported("the FunctionCall message"))),
+            Frontend::FunctionCall(call) => self.function_call(call).await,
             Frontend::Password => Err(End::Fatal(
                 Error::new(SqlState::PROTOCOL_VIOLATION, format!("invalid frontend message type {tag}"))
                     .fatal(),
@@ -466,6 +467,38 @@ impl<B: Backend> Link<B> {
             converted.push(value.map_err(|error| self.fail(error))?);
         }
         Ok(Some(converted))
+    }
+
+    /// Carried out as a SELECT of the function under a name that no client can say: names end at a zero byte.
+    async fn function_call(&mut self, call: wire::FunctionCall<'_>) -> Result<(), Stop> {
+        const NAME: &str = "\0function call";
+        let count = call.arguments.len();
+        let (sql, types) = self.call(|session, _| session.function_call(call.function, count))?;
+        self.call_long(true, |session, _| session.prepare(NAME, &sql, &types))?;
+        let bind = wire::Bind {
+            portal: NAME,
+            statement: NAME,
+            parameter_formats: call.argument_formats,
+            parameters: call.arguments,
+            result_formats: SmallVec::from_slice(&[call.result_format]),
+        };
+        let converted = self.convert_parameters(&bind)?;
+        let parameters: Option<Vec<_>> =
+            converted.as_ref().map(|values| values.iter().map(Option::as_deref).collect());
+        let parameters = parameters.as_deref().unwrap_or(&bind.parameters);
+        self.call_long(true, |session, _| {
+            session.bind(NAME, NAME, parameters, &bind.parameter_formats, &bind.result_formats)
+        })?;
+        self.replies.set_function_call(true);
+        let outcome = self.execute(NAME, 0).await;
+        self.replies.set_function_call(false);
+        outcome?;
+        self.call(|session, _| {
+            session.close_portal(NAME);
+            session.close_statement(NAME);
+            Ok(())
+        })?;
+        Ok(self.ready()?)
     }
 
     // ---- simple protocol ----
@@ -523,8 +556,10 @@ impl<B: Backend> Link<B> {
             let long = paused || self.session.is_long(portal);
             let progress = self.call_long(long, |session, out| session.execute(portal, remaining, out))?;
             let rows = self.replies.row_count();
+            let is_function_call = self.replies.is_function_call();
             let out = &mut self.replies.buffer;
             match progress {
+                Progress::Complete(_) if is_function_call => return Ok(Outcome::Done),
                 Progress::Complete(tag) => {
                     if copying_out {
                         wire::copy_done(out);

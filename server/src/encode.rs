@@ -18,6 +18,7 @@ pub struct Replies {
     pub buffer: Vec<u8>,
     /// Rows sent since [`Replies::start_counting`]: an Execute with a row limit spans several calls of the executor.
     rows: u64,
+    function_call: bool,
     /// Where the last whole message ended, in case the next one is never finished.
     mark: usize,
     /// The client's. Up to `recoded` the buffer is in it.
@@ -59,7 +60,14 @@ impl Replies {
         (self.recoded, self.mark) = (0, 0);
         // An empty buffer stays, for the memory that it has.
         let buffer = if end == 0 { Vec::new() } else { std::mem::take(&mut self.buffer) };
-        Replies { buffer, rows: 0, mark: end, encoding: self.encoding, recoded: end }
+        Replies {
+            buffer,
+            rows: 0,
+            function_call: self.function_call,
+            mark: end,
+            encoding: self.encoding,
+            recoded: end,
+        }
     }
     /// What is left of what was set aside.
     pub fn put_before(&mut self, before: Replies) {
@@ -84,6 +92,13 @@ impl Replies {
             false => self.buffer.clear(),
         }
         (self.recoded, self.mark) = (0, 0);
+    }
+    /// The row to come is what a FunctionCall answers.
+    pub fn set_function_call(&mut self, function_call: bool) {
+        self.function_call = function_call;
+    }
+    pub fn is_function_call(&self) -> bool {
+        self.function_call
     }
     pub fn start_counting(&mut self) {
         self.rows = 0;
@@ -124,7 +139,9 @@ impl Output for Replies {
             .collect();
         for row in 0..batch.rows {
             self.mark();
-            if let Err(error) = data_row(&mut self.buffer, &columns, row, render, self.encoding) {
+            let written =
+                row_message(&mut self.buffer, self.function_call, &columns, row, render, self.encoding);
+            if let Err(error) = written {
                 self.cut_to_mark();
                 return Err(error);
             }
@@ -158,17 +175,21 @@ impl Output for Replies {
     }
 }
 
-fn data_row(
+/// A DataRow, or the FunctionCallResponse that has one value and doesn't say so.
+fn row_message(
     out: &mut Vec<u8>,
+    function_call: bool,
     columns: &[(&Column, Type, Format)],
     row: usize,
     render: &RenderSettings,
     encoding: Option<Encoding>,
 ) -> Result<()> {
-    out.put_u8(b'D');
+    out.put_u8(if function_call { b'V' } else { b'D' });
     let start = out.len();
     out.put_u32(0);
-    out.put_u16(columns.len() as u16);
+    if !function_call {
+        out.put_u16(columns.len() as u16);
+    }
     for &(column, data_type, format) in columns {
         if column.is_null(row) {
             out.put_i32(-1);

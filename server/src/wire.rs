@@ -130,12 +130,21 @@ pub enum Frontend<'a> {
     Close(Target, &'a str),
     Flush,
     Sync,
-    FunctionCall,
+    FunctionCall(FunctionCall<'a>),
     CopyData(&'a [u8]),
     CopyDone,
     CopyFail(&'a str),
     Password,
     Terminate,
+}
+
+/// A function called by its OID, without SQL: libpq's PQfn(), which its large-object interface is made of.
+#[derive(Debug, PartialEq)]
+pub struct FunctionCall<'a> {
+    pub function: Oid,
+    pub argument_formats: SmallVec<[Format; 8]>,
+    pub arguments: SmallVec<[Option<&'a [u8]>; 8]>,
+    pub result_format: Format,
 }
 
 #[derive(Debug, PartialEq)]
@@ -180,16 +189,7 @@ pub fn decode(tag: u8, body: &[u8]) -> Result<Frontend<'_>> {
         MESSAGE_TYPE_BYTE_BIND => {
             let (portal, statement) = (body.string()?, body.string()?);
             let parameter_formats = body.formats()?;
-            let count = body.count(4)?;
-            let parameters = (0..count)
-                .map(|_| match body.u32()? as i32 {
-                    -1 => Ok(None),
-                    length => match usize::try_from(length) {
-                        Ok(length) => Ok(Some(body.take(length)?)),
-                        Err(_) => Err(violation("invalid message format")),
-                    },
-                })
-                .collect::<Result<_>>()?;
+            let parameters = body.values()?;
             let result_formats = body.formats()?;
             Frontend::Bind(Bind { portal, statement, parameter_formats, parameters, result_formats })
         }
@@ -207,8 +207,14 @@ pub fn decode(tag: u8, body: &[u8]) -> Result<Frontend<'_>> {
         MESSAGE_TYPE_BYTE_COPY_DATA => Frontend::CopyData(body.take(body.0.len())?),
         MESSAGE_TYPE_BYTE_COPY_DONE => Frontend::CopyDone,
         MESSAGE_TYPE_BYTE_COPY_FAIL => Frontend::CopyFail(body.string()?),
-        // Not decoded: they are refused whatever they say.
-        MESSAGE_TYPE_BYTE_FUNCTION_CALL => return Ok(Frontend::FunctionCall),
+        MESSAGE_TYPE_BYTE_FUNCTION_CALL => {
+            let function = body.u32()?;
+            let argument_formats = body.formats()?;
+            let arguments = body.values()?;
+            let result_format = body.format()?;
+            Frontend::FunctionCall(FunctionCall { function, argument_formats, arguments, result_format })
+        }
+        // Not decoded: it is refused whatever it says.
         MESSAGE_TYPE_BYTE_PASSWORD_MESSAGE_FAMILY => return Ok(Frontend::Password),
         _ => return Err(violation(format!("invalid frontend message type {tag}")).fatal()),
     };
@@ -247,14 +253,28 @@ impl<'a> Reader<'a> {
     }
     fn formats(&mut self) -> Result<SmallVec<[Format; 8]>> {
         let count = self.count(2)?;
+        (0..count).map(|_| self.format()).collect()
+    }
+    fn format(&mut self) -> Result<Format> {
+        match self.u16()? {
+            0 => Ok(Format::Text),
+            1 => Ok(Format::Binary),
+            other => Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {}", other as i16),
+            )),
+        }
+    }
+    /// Parameters: a count, then length (-1: null) and bytes of each.
+    fn values(&mut self) -> Result<SmallVec<[Option<&'a [u8]>; 8]>> {
+        let count = self.count(4)?;
         (0..count)
-            .map(|_| match self.u16()? {
-                0 => Ok(Format::Text),
-                1 => Ok(Format::Binary),
-                other => Err(Error::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("unsupported format code: {}", other as i16),
-                )),
+            .map(|_| match self.u32()? as i32 {
+                -1 => Ok(None),
+                length => match usize::try_from(length) {
+                    Ok(length) => Ok(Some(self.take(length)?)),
+                    Err(_) => Err(violation("invalid message format")),
+                },
             })
             .collect()
     }

@@ -5,7 +5,7 @@
 mod cluster;
 mod interleaving;
 mod process;
-mod raw;
+pub mod raw;
 mod server;
 
 pub use cluster::PgServer;

@@ -64,7 +64,7 @@ impl RawClient {
         brief(&self.until_ready())
     }
     pub fn query(&mut self, sql: &str) -> String {
-        self.ask(&frame(b'Q', &[sql.as_bytes(), b"\0"].concat()))
+        self.ask(&query(sql))
     }
     /// Everything until the server closes the connection, in short.
     pub fn until_closed(&mut self) -> String {
@@ -123,4 +123,28 @@ pub fn startup_packet(parameters: &[(&str, &str)]) -> Vec<u8> {
 /// A message with a true length.
 pub fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+}
+
+/// A Query message.
+pub fn query(sql: &str) -> Vec<u8> {
+    frame(b'Q', &[sql.as_bytes(), b"\0"].concat())
+}
+/// Parse, as the unnamed statement.
+pub fn parse(sql: &str) -> Vec<u8> {
+    frame(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat())
+}
+/// Bind of the unnamed statement, without parameters, as a portal of this name.
+pub fn bind(portal: &str) -> Vec<u8> {
+    frame(b'B', &[portal.as_bytes(), b"\0\0\0\0\0\0\0\0"].concat())
+}
+/// Execute of the unnamed portal; 0: all rows.
+pub fn execute(max_rows: i32) -> Vec<u8> {
+    frame(b'E', &[&b"\0"[..], &max_rows.to_be_bytes()].concat())
+}
+pub fn sync() -> Vec<u8> {
+    frame(b'S', b"")
+}
+/// A statement without parameters by the extended protocol, but for the Sync.
+pub fn run(sql: &str) -> Vec<u8> {
+    [parse(sql), bind(""), execute(0)].concat()
 }

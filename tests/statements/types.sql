@@ -33,3 +33,9 @@ select 1 + 'a';
 select 1 || 2;
 select foo(1);
 select -2 ^ 2, 2 + 3 * 4, not false and false, 5 > 3 = true;
+
+-- Integers narrower than an OID become one in every row, not only as constants.
+SELECT i::oid, i::regtype, i::regnamespace FROM (VALUES (16::int2), (11::int2)) AS v (i);
+-- A strict function that returns a set has no row for a null.
+SELECT jsonb_path_query(NULL, '$[*] ? (@ > $x)', vars => '{"x": 1}');
+SELECT 1, jsonb_array_elements(NULL::jsonb);

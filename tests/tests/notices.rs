@@ -1,10 +1,7 @@
 //! Notices reach the client while their statement runs.
 
+use serin_tests::raw::query;
 use serin_tests::{RawClient, TestServer, brief, error_field, frame};
-
-fn query(sql: &str) -> Vec<u8> {
-    frame(b'Q', &[sql.as_bytes(), b"\0"].concat())
-}
 
 /// The next message, which is a notice.
 fn notice(client: &mut RawClient) -> String {

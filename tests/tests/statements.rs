@@ -14,6 +14,8 @@ const GROUPS: &[&str] = &[
     "constraints",
     "changes",
     "self_modified",
+    "row_locks",
+    "row_by_row",
     "queries",
     "types",
     "transactions",
@@ -21,6 +23,8 @@ const GROUPS: &[&str] = &[
     "triggers",
     "updatable_views",
     "explain",
+    "extensions",
+    "large_objects",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

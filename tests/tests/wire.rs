@@ -1,6 +1,7 @@
 //! The real server under clients that misbehave, vanish, come by the thousand, or find it in a bad place. The protocol itself is
 //! tested message by message in `server/src/tests/`; here is what needs an engine, a socket and a disk.
 
+use serin_tests::raw::{bind, execute, parse, run, sync};
 use serin_tests::{RawClient, TestServer, brief, error_field, frame, startup_packet};
 use std::io::Write;
 use std::process::Command;
@@ -19,22 +20,6 @@ fn eventually(mut condition: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_secs(30), "not within 30 seconds");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn parse(sql: &str) -> Vec<u8> {
-    frame(b'P', format!("\0{sql}\0\0\0").as_bytes())
-}
-fn bind() -> Vec<u8> {
-    frame(b'B', b"\0\0\0\0\0\0\0\0")
-}
-fn execute(max_rows: i32) -> Vec<u8> {
-    frame(b'E', &[&b"\0"[..], &max_rows.to_be_bytes()].concat())
-}
-fn run(sql: &str) -> Vec<u8> {
-    [parse(sql), bind(), execute(0)].concat()
-}
-fn sync() -> Vec<u8> {
-    frame(b'S', b"")
 }
 
 #[test]
@@ -131,11 +116,11 @@ fn an_error_in_a_pipeline_skips_to_sync_and_undoes_it() {
 fn portals_suspend() {
     let server = TestServer::start();
     let mut client = server.raw();
-    let open = [parse("SELECT * FROM generate_series(1, 5)"), bind()].concat();
+    let open = [parse("SELECT * FROM generate_series(1, 5)"), bind("")].concat();
     let batch = [open, execute(2), execute(2), execute(2), sync()].concat();
     assert_eq!(client.ask(&batch), "1 2 D*2 s D*2 s D*1 C(SELECT 1) Z(I)");
     // Larger than the output buffer, with a limit inside of it.
-    let open = [parse("SELECT * FROM generate_series(1, 300000)"), bind()].concat();
+    let open = [parse("SELECT * FROM generate_series(1, 300000)"), bind("")].concat();
     let batch = [open, execute(200_000), execute(0), sync()].concat();
     assert_eq!(client.ask(&batch), "1 2 D*200000 s D*100000 C(SELECT 100000) Z(I)");
 }
@@ -146,7 +131,7 @@ fn portals_compute_what_is_fetched() {
     let mut client = server.raw();
     client.query("CREATE SEQUENCE s");
     let bytes =
-        [parse("SELECT nextval('s') FROM generate_series(1, 100)"), bind(), execute(3), sync()].concat();
+        [parse("SELECT nextval('s') FROM generate_series(1, 100)"), bind(""), execute(3), sync()].concat();
     assert_eq!(client.ask(&bytes), "1 2 D*3 s Z(I)");
     client.send(&frame(b'Q', b"SELECT last_value FROM s\0"));
     let row = client.until_ready().into_iter().find(|(tag, _)| *tag == b'D').unwrap().1;

@@ -3,6 +3,7 @@
 
 use postgres::{Client, NoTls};
 use serin_tests::TestServer;
+use serin_tests::raw::{self, RawClient};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = "
@@ -118,4 +119,28 @@ fn an_endless_statement_keeps_nobody_waiting() {
             assert_eq!(error.code().map(|code| code.code()), Some("57014"), "{script:?}: {error:?}");
         }
     }
+}
+
+/// FETCH runs the plan of a portal that Bind made and nobody has executed.
+#[test]
+fn a_fetch_from_a_portal_that_was_only_bound_keeps_nobody_waiting() {
+    let server = TestServer::start_with(&["--worker-threads", "1"]);
+    let mut other = server.connect();
+    other.batch_execute(SCHEMA).unwrap();
+    let name = [("user", "postgres"), ("application_name", "endless")];
+    let mut client = RawClient::start_up(server.address(), &name);
+    client.query("BEGIN");
+    let bound = [raw::parse("SELECT endless()"), raw::bind("p"), raw::sync()].concat();
+    assert_eq!(client.ask(&bound), "1 2 Z(T)");
+    let (pid, running) = (client.pid, std::thread::spawn(move || client.query("FETCH p")));
+    while !is_active(&mut other) {
+        assert!(!running.is_finished(), "{:?}", running.join());
+        std::thread::yield_now();
+    }
+    served(&mut other, &["FETCH p"]);
+    while !running.is_finished() {
+        other.execute("SELECT pg_cancel_backend($1)", &[&pid]).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(running.join().unwrap(), "ERROR(57014) Z(E)");
 }

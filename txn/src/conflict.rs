@@ -32,6 +32,13 @@ pub struct PastConflict {
     pub conflict: Conflict,
 }
 
+/// What a step's transaction did.
+pub(crate) mod action {
+    pub(crate) const READ: &str = "read";
+    pub(crate) const WROTE: &str = "wrote";
+    pub(crate) const TRIED_TO_WRITE: &str = "tried to write over";
+}
+
 #[derive(Clone, Debug)]
 pub struct ConflictStep {
     pub pid: i32,

@@ -18,6 +18,7 @@ mod prepared;
 mod protocol;
 mod refresh;
 mod registry;
+mod retry;
 mod row_locks;
 mod rules;
 mod run;

@@ -88,7 +88,8 @@ pub enum RowLock {
     Skipped,
     /// Since this command saw it, the transaction itself has written the row: first `by_this_command`, so that an
     /// UPDATE or DELETE that reaches it a second time passes it over, or by a command that this one ran, of a function
-    /// or a trigger (PostgreSQL's `TM_SelfModified`).
+    /// or a trigger (PostgreSQL's `TM_SelfModified`). If another transaction changed the row before that, since the snapshot, the last
+    /// of its own writes counts instead of the first.
     SelfModified { by_this_command: bool },
 }
 

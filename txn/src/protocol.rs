@@ -341,6 +341,7 @@ impl Transaction {
             self.snapshot = Some(Arc::new(snapshot));
             self.protocol = Protocol::Ssi(Box::new(participant));
             if !read_only {
+                self.retries = self.options.session.retries();
                 return Ok(());
             }
             if self.has_safe_snapshot()? {

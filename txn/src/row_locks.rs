@@ -1,8 +1,10 @@
 //! Key locks: explicit ones, and running into the implicit ones that versions in progress are (`lock_table.rs`).
 
+use crate::conflict::action;
 use crate::lock_mode::{LockMode, ModeSet, of_intent};
 use crate::lock_table::{Acquired, HeldLock, LockObject, Request};
-use crate::protocol::{key_object, refused};
+use crate::protocol::{Protocol, key_object, refused};
+use crate::rules::Rule;
 use crate::{Conflict, ConflictStep, Error, Result, RowLock, RowLockMode, Transaction, WaitPolicy};
 use serin_storage::{CommandId, Head, Timestamp, Tree, Value, View};
 use std::sync::Arc;
@@ -58,8 +60,13 @@ impl Transaction {
                 if command < self.command {
                     return Ok(RowLock::Unchanged);
                 }
-                let first = tree.first_command_in_progress(key, self.command)?;
-                return Ok(RowLock::SelfModified { by_this_command: first == Some(self.command) });
+                // Whose change counts: that of the version which was read, or, where another transaction's came between, the latest one.
+                let newest = tree.newest_committed_in_delta(key);
+                let counts = match newest.is_some_and(|(at, _)| at > snapshot) {
+                    true => Some(command),
+                    false => tree.first_command_in_progress(key, self.command)?,
+                };
+                return Ok(RowLock::SelfModified { by_this_command: counts == Some(self.command) });
             }
             // Another's version that our strength doesn't exclude lies on top: judge what is below it.
             Head::InProgress { .. } => {
@@ -88,7 +95,7 @@ impl Transaction {
         if self.snapshot.as_ref().is_none_or(|snapshot| snapshot.is_of_current_generation()) {
             return Ok(None);
         }
-        if matches!(self.protocol, crate::protocol::Protocol::Ssi(_)) {
+        if matches!(self.protocol, Protocol::Ssi(_)) {
             let newest = tree.newest_committed_in_delta(key);
             return Ok(newest.map(|(at, _)| at).filter(|at| *at > self.snapshot_timestamp()));
         }
@@ -155,7 +162,7 @@ impl Transaction {
         latest: &Option<Value>,
         seen: Timestamp,
     ) -> Result<()> {
-        let is_ssi = matches!(self.protocol, crate::protocol::Protocol::Ssi(_));
+        let is_ssi = matches!(self.protocol, Protocol::Ssi(_));
         if !is_ssi || seen <= self.horizon() {
             return Ok(());
         }
@@ -212,7 +219,7 @@ impl Transaction {
                     continue;
                 }
                 let still = matches!(tree.head(key)?, Head::InProgress { writer: now, .. } if now.id() == writer.id());
-                if !still {
+                if !still && !manager.ssi.rules.is_off(Rule::MaterialiserLooks) {
                     let object = LockObject::Key(tree.id(), key.into());
                     locks.unmaterialise(&mut shard, &HeldLock { hash, object, mode: implied }, &other);
                     continue;
@@ -229,6 +236,9 @@ impl Transaction {
     pub(crate) fn recheck_materialised(&mut self) -> Result<()> {
         let Some(owner) = self.owner.clone() else { return Ok(()) };
         let manager = self.manager.clone();
+        if manager.ssi.rules.is_off(Rule::PopperLooks) {
+            return Ok(());
+        }
         for lock in manager.locks.materialised_locks(&owner) {
             let LockObject::Key(tree, key) = &lock.object else { continue };
             let mut shard = manager.locks.shard(lock.hash);
@@ -259,7 +269,7 @@ impl Transaction {
             steps: vec![ConflictStep {
                 pid: self.options.session.pid,
                 transaction: self.id_if_assigned().unwrap_or(0),
-                action: "tried to write over",
+                action: action::TRIED_TO_WRITE,
                 tree: Some(tree.id()),
                 relation: None,
                 key: Some(key.to_vec()),
@@ -269,6 +279,9 @@ impl Transaction {
                 statement: self.options.session.statement(),
             }],
         };
+        if matches!(self.protocol, Protocol::Ssi(_)) {
+            self.options.session.lost(&conflict);
+        }
         self.manager.concurrent_update_count.fetch_add(1, Ordering::Relaxed);
         self.manager.conflicts.push(conflict.clone());
         Error::ConcurrentUpdate { deleted, conflict: Box::new(conflict) }

@@ -28,8 +28,15 @@ pub(crate) enum Rule {
     RangeLocks,
     /// 2PL: who asks for a range waits behind the writers that wait for ranges over the same keys. (Fairness, not isolation.)
     Gates,
+    /// Lock table, rule 4: whoever materialised a lock looks whether the version is still there. (That nobody waits for nothing, not isolation.)
+    MaterialiserLooks,
+    /// The same: whoever took versions off their chains looks for locks materialised for them.
+    PopperLooks,
     /// Writers of other modes wait for the serial transaction, and it for them.
     SerialGate,
+    /// Snapshots have what is durable. Without, they have what has committed when its locks are free. (Durability, not isolation: for tests in
+    /// which it would be a matter of timing.)
+    DurableSnapshots,
 }
 
 #[derive(Default)]

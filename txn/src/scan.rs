@@ -1,5 +1,6 @@
 //! Range scans under each protocol.
 
+use crate::key_ranges;
 use crate::protocol::Protocol;
 use crate::two_phase::ScanLock;
 use crate::{Result, Transaction};
@@ -30,6 +31,9 @@ impl Transaction {
     /// Registers the range with SSI before anything is read. 2PL locks it batch by batch, as far as the scan goes.
     pub fn scan(&mut self, tree: &Arc<Tree>, range: KeyRange, direction: Direction) -> Result<Scan> {
         self.before_operation()?;
+        if self.retries {
+            self.lock_lost(tree, |lost| key_ranges::contains(&range, lost))?;
+        }
         self.register_range_read(tree, &range);
         let horizon = self.horizon();
         Ok(self.open_scan(tree, range, direction, horizon, self.command, false))
@@ -71,6 +75,9 @@ impl Scan {
     /// Begins anew with another range of the same tree, as of now. The direction stays.
     pub fn restart(&mut self, transaction: &mut Transaction, range: KeyRange) -> Result<()> {
         transaction.before_operation()?;
+        if transaction.retries {
+            transaction.lock_lost(&self.tree, |lost| key_ranges::contains(&range, lost))?;
+        }
         transaction.register_range_read(&self.tree, &range);
         self.cursor.restart(range.clone());
         self.range = range;

@@ -5,9 +5,11 @@
 
 use crate::lock_mode::LockMode;
 use crate::lock_table::{LockObject, Owner, Request};
+use crate::retry::Lost;
 use crate::sync::{Condvar, Mutex};
-use crate::{Isolation, Mode};
-use serin_storage::Timestamp;
+use crate::{Conflict, Isolation, Mode};
+use serin_storage::{Timestamp, TreeId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
@@ -76,6 +78,9 @@ pub struct SessionHandle {
     on_interrupt: Mutex<Option<Callback>>,
     /// A timestamp: see [`SessionHandle::must_see`].
     must_see: AtomicU64,
+    /// What its last attempts failed for (`retry.rs`).
+    lost: Mutex<Lost>,
+    has_lost: AtomicBool,
     slot: Mutex<WaitSlot>,
     woken: Condvar,
 }
@@ -161,6 +166,8 @@ impl SessionHandle {
             statement: Mutex::new(None),
             on_interrupt: Mutex::new(None),
             must_see: AtomicU64::new(0),
+            lost: Mutex::default(),
+            has_lost: AtomicBool::new(false),
             slot: Mutex::new(WaitSlot::default()),
             woken: Condvar::new(),
         })
@@ -243,6 +250,36 @@ impl SessionHandle {
     }
     pub(crate) fn raise_must_see(&self, ts: Timestamp) {
         self.must_see.fetch_max(ts.0, Ordering::Relaxed);
+    }
+    /// Its transaction fails in `conflict`.
+    pub(crate) fn lost(&self, conflict: &Conflict) {
+        self.lost.lock().add(self.pid, conflict);
+        self.has_lost.store(true, Ordering::Relaxed);
+    }
+    /// As if a transaction had failed over these keys.
+    #[cfg(all(test, not(feature = "shuttle")))]
+    pub(crate) fn lost_keys<'a>(&self, keys: impl Iterator<Item = (TreeId, &'a [u8])>) {
+        self.lost.lock().add_keys(keys);
+        self.has_lost.store(true, Ordering::Relaxed);
+    }
+    /// Whether the transaction that begins now is a retry.
+    pub(crate) fn retries(&self) -> bool {
+        if !self.has_lost.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_fresh = self.lost.lock().is_fresh();
+        if !is_fresh {
+            self.forget_lost();
+        }
+        is_fresh
+    }
+    /// What it lost of `tree`, as far as `reads` answers true.
+    pub(crate) fn lost_of(&self, tree: TreeId, reads: impl Fn(&[u8]) -> bool) -> SmallVec<[Box<[u8]>; 1]> {
+        self.lost.lock().of(tree, reads)
+    }
+    pub(crate) fn forget_lost(&self) {
+        self.has_lost.store(false, Ordering::Relaxed);
+        *self.lost.lock() = Lost::default();
     }
 
     pub(crate) fn waiting(&self) -> Option<Waiting> {

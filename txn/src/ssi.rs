@@ -64,7 +64,7 @@
 //! matter. PostgreSQL orders commits by a counter of its own; commit timestamps do it here. Its summary of old
 //! transactions on disk has no counterpart: see [`RETAINED_MAX`].
 
-use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep};
+use crate::conflict::{Conflict, ConflictKind, ConflictLog, ConflictStep, action};
 use crate::lock_table::{HeldLock, LockObject};
 use crate::rules::{Rule, Rules};
 use crate::session::SessionHandle;
@@ -472,8 +472,11 @@ impl Ssi {
 
     /// The retry's snapshot must cover the commits it failed against (see `SessionHandle::must_see`).
     fn failure(&self, graph: &Graph, me: NodeId, conflict: Conflict) -> Error {
-        if let (Some(node), Some((newest, _))) = (graph.nodes.get(&me), graph.committed.last()) {
-            node.session.raise_must_see(*newest);
+        if let Some(node) = graph.nodes.get(&me) {
+            if let Some((newest, _)) = graph.committed.last() {
+                node.session.raise_must_see(*newest);
+            }
+            node.session.lost(&conflict);
         }
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.conflicts.push(conflict.clone());
@@ -966,12 +969,12 @@ impl Graph {
             statement: edge.filter(|edge| edge.entered_by == id).and_then(|edge| edge.statement.clone()),
         };
         let mut steps = vec![
-            step(near.other, "read", Some(near), Some(pivot)),
-            step(pivot, "wrote", Some(near), Some(near.other)),
+            step(near.other, action::READ, Some(near), Some(pivot)),
+            step(pivot, action::WROTE, Some(near), Some(near.other)),
         ];
         if let Some(last) = last {
-            steps.push(step(pivot, "read", Some(out), Some(last)));
-            steps.push(step(last, "wrote", Some(out), Some(pivot)));
+            steps.push(step(pivot, action::READ, Some(out), Some(last)));
+            steps.push(step(last, action::WROTE, Some(out), Some(pivot)));
         }
         Conflict { kind: ConflictKind::Dependencies, steps }
     }

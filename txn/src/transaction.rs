@@ -6,6 +6,7 @@
 use crate::lock_table::{Acquired, ObjectRef, Owner};
 use crate::manager::{advisory_mode, advisory_object};
 use crate::protocol::{Observations, Protocol, granted, refused};
+use crate::rules::Rule;
 use crate::{
     AdvisoryScope, Committed, Isolation, Mode, RelationLockMode, Result, Savepoint, TransactionManager,
     TransactionOptions, WaitPolicy,
@@ -44,6 +45,8 @@ pub struct Transaction {
     pub(crate) created: Vec<TreeId>,
     /// The newest commit whose data was read beyond the watermark's protection: the answer waits for it.
     pub(crate) seen: Timestamp,
+    /// It follows a failure of the same session: `retry.rs`.
+    pub(crate) retries: bool,
     /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
     pub(crate) prepared: bool,
     ended: bool,
@@ -85,6 +88,7 @@ impl Transaction {
             next_savepoint: 0,
             created: Vec::new(),
             seen: Timestamp::ZERO,
+            retries: false,
             prepared: false,
             ended: false,
         }
@@ -241,6 +245,9 @@ impl Transaction {
 
     fn find(&mut self, tree: &Arc<Tree>, key: &[u8], finger: Option<&mut Finger>) -> Result<Option<Value>> {
         self.before_operation()?;
+        if self.retries {
+            self.lock_lost(tree, |lost| lost == key)?;
+        }
         match &mut self.protocol {
             Protocol::Undecided | Protocol::Snapshot { .. } => {
                 return Ok(look(tree, self.view(), key, &mut (), finger)?);
@@ -433,11 +440,17 @@ impl Transaction {
             None => None,
         };
         self.after_commit(ts);
+        if self.retries {
+            self.options.session.forget_lost();
+        }
         if let Some(writer) = self.writer.take() {
             self.leave_registry(writer.state().id());
         }
         if let Some(ts) = ts {
             self.options.session.raise_must_see(ts);
+            if self.manager.ssi.rules.is_off(Rule::DurableSnapshots) {
+                self.manager.store.publish_early(ts);
+            }
         }
         self.release_everything();
         self.manager.commit_count.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use crate::lock_mode::of_intent;
 use crate::lock_table::{Acquired, Request, Requested};
 use crate::protocol::{Protocol, key_object};
+use crate::rules::Rule;
 use crate::{Inserted, Isolation, Result, Transaction, WaitPolicy};
 use serin_storage::{BulkLoader, Head, Intent, Tree, TreeId};
 use std::sync::Arc;
@@ -159,7 +160,7 @@ impl Transaction {
         let mark = writer.mark();
         if ticket.is_none() {
             let mut installed = writer.install(tree, key, value, intent, command)?;
-            if let Err(conflict) = installed {
+            if let Err(conflict) = &installed {
                 let implied = of_intent(conflict.intent);
                 let other = manager.registry.owner(conflict.writer.id());
                 let Some(other) = other else {
@@ -171,7 +172,9 @@ impl Transaction {
                     return Ok(Attempt::Waited);
                 }
                 // Popped meanwhile? Then the materialised lock must not stay (rule 4).
-                installed = writer.install(tree, key, value, intent, command)?;
+                if !manager.ssi.rules.is_off(Rule::MaterialiserLooks) {
+                    installed = writer.install(tree, key, value, intent, command)?;
+                }
                 if installed.is_ok() {
                     let lock = crate::lock_table::HeldLock {
                         hash,

@@ -198,7 +198,7 @@ fn malformed_messages() {
     let mut client = server.connect();
     assert_eq!(client.ask(&message(b'Q', b"no terminator")), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&message(b'Q', b"'\xff'\0")), "ERROR(22021) Z(I)");
-    assert_eq!(client.ask(&message(b'F', b"whatever")), "ERROR(0A000) Z(I)");
+    assert_eq!(client.ask(&message(b'F', b"whatever")), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&[message(b'B', b"\0\0\xff\xff"), sync()].concat()), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&[message(b'D', b"X\0"), sync()].concat()), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&[message(b'E', b"p\0"), sync()].concat()), "ERROR(08P01) Z(I)");

@@ -268,7 +268,7 @@ impl Binder<'_> {
             let message = "positional argument cannot follow named argument";
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(call.position));
         }
-        resolve_call(shown, built_ins, routines, types, &names, call.variadic)
+        resolve_call(shown, Some(schema), routines, types, &names, call.variadic)
             .or_else(|error| {
                 let constructed = crate::types::user::named(schema, name);
                 let constructor = constructed.and_then(|constructed| {
@@ -369,7 +369,7 @@ impl Binder<'_> {
         let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
         let names: Vec<Option<&str>> = call.arguments.iter().map(|a| a.name.as_deref()).collect();
         let shown = call.name.parts.join(".");
-        let found = match resolve_call(&shown, false, widened, &types, &names, call.variadic) {
+        let found = match resolve_call(&shown, None, widened, &types, &names, call.variadic) {
             Ok(found) => found,
             Err(error) => {
                 // A function of that name explains itself.
@@ -634,10 +634,7 @@ impl Binder<'_> {
 
 /// A column of a built-in function's rows; one of a polymorphic type has that of the elements of the array it is called with.
 pub(super) fn set_column(declared: Type, arguments: &[Expr]) -> Type {
-    match declared {
-        Type::ANYELEMENT => arguments.iter().find_map(|a| a.data_type().base().element()).unwrap_or(declared),
-        declared => declared,
-    }
+    crate::functions::set_column(declared, arguments.iter().map(|a| a.data_type().base().element()))
 }
 
 /// A call's types, as messages name it by them.

@@ -551,6 +551,10 @@ impl Binder<'_> {
             arguments.extend(self.jsonb_path(subscripts, position)?);
             return self.function_of("jsonb_extract_path", arguments, position);
         }
+        if data_type == Type::HSTORE {
+            let key = self.hstore_key(subscripts, position)?;
+            return self.operator("->", vec![operand, key], position);
+        }
         if let (Type::NAME, [ast::Subscript::Index(index)]) = (data_type, subscripts) {
             // An array of its characters, from 0.
             let index = self.expr(index)?;
@@ -612,6 +616,19 @@ impl Binder<'_> {
             path.push(self.coerce_argument(step, Type::TEXT, position)?);
         }
         Ok(path)
+    }
+
+    /// hstore's one subscript, a key.
+    pub(super) fn hstore_key(&mut self, subscripts: &[ast::Subscript], position: usize) -> Result<Expr> {
+        let [ast::Subscript::Index(key)] = subscripts else {
+            let message = "hstore allows only one subscript";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+        };
+        let key = self.expr(key)?;
+        self.coerce(key, Type::TEXT, -1, CastContext::Assignment, position)?.ok_or_else(|| {
+            let message = "hstore subscript must have type text";
+            Error::new(SqlState::DATATYPE_MISMATCH, message).at(position)
+        })
     }
 
     fn field(&mut self, operand: &ast::Expr, field: &str, position: usize) -> Result<Expr> {

@@ -1,6 +1,7 @@
 //! FROM: tables, views, subqueries, functions, joins.
 
-use super::scope::{Lockable, NamedColumn, NamedItem, Scope};
+use super::locking::{LockedQuery, Part};
+use super::scope::{Lockable, Locks, NamedColumn, NamedItem, Scope};
 use super::{Binder, Clause, CteBinding};
 use crate::catalog::{Privileges, Relation, Sequence, Table};
 use crate::error::{Error, Result, SqlState};
@@ -49,20 +50,14 @@ impl Binder<'_> {
                 Ok((plan, vec![item]))
             }
             ast::TableRef::Subquery { query, lateral, alias } => {
-                let keys = std::mem::take(&mut self.row_keys);
                 if *lateral {
                     self.scopes.push(Scope::new(left.to_vec()));
                 }
-                let bound = self.query(query);
+                let item = self.from_subquery(query, *lateral, alias.as_ref());
                 if *lateral {
                     self.scopes.pop();
                 }
-                self.row_keys = keys;
-                let bound = bound?;
-                let alias_name: Arc<str> = alias.as_ref().map_or("", |alias| alias.name.as_str()).into();
-                let item = self.derived_item(alias_name.clone(), alias.as_ref(), &bound.columns)?;
-                let input = Box::new(bound.plan);
-                Ok((Logical::Subquery { input, alias: alias_name }, vec![item]))
+                item.map(|(plan, item)| (plan, vec![item]))
             }
             ast::TableRef::Function { calls, ordinality, alias, position, .. } => {
                 // Function arguments may always look to the left.
@@ -110,7 +105,11 @@ impl Binder<'_> {
             Relation::Table(table) => {
                 self.lock_relation(
                     table.oid,
-                    if self.row_keys { RelationLockMode::RowShare } else { RelationLockMode::AccessShare },
+                    if self.locking.is_empty() {
+                        RelationLockMode::AccessShare
+                    } else {
+                        RelationLockMode::RowShare
+                    },
                 );
                 let label = alias.map_or(table.name.as_str(), |alias| alias.name.as_str());
                 if self.view_depth == 0 {
@@ -153,7 +152,7 @@ impl Binder<'_> {
                     columns,
                     name_visible: true,
                     columns_visible: true,
-                    lockable: None,
+                    locks: Locks::Nothing("a system catalog"),
                     table_oid,
                     nullable: false,
                 };
@@ -216,21 +215,19 @@ impl Binder<'_> {
         let schema = alias.is_none().then_some(table.schema);
         let mut item = NamedItem::of_table(table, label.clone(), &ids, schema);
         rename(&mut item.columns, &label, alias)?;
-        let key = match self.row_keys {
-            true => Some(self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone())),
-            false => None,
-        };
+        let locks = !self.locking.is_empty();
+        let key = locks.then(|| self.new_column("ctid", Type::BYTEA, -1, (0, 0), label.clone()));
         let table_oid = self.table_oid(table, &label);
         item.table_oid = Some(table_oid);
         let children = self.children(table, only, &label);
         if let Some(key) = key {
-            item.lockable = Some(Lockable {
+            item.locks = Locks::Rows(vec![Lockable {
                 table: table.clone(),
                 ids: ids.clone(),
                 key,
                 table_oid: children.map(|_| table_oid),
                 nullable: false,
-            });
+            }]);
         }
         let scan = logical::Scan {
             table: table.clone(),
@@ -290,7 +287,7 @@ impl Binder<'_> {
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a sequence"),
             table_oid: None,
             nullable: false,
         };
@@ -298,6 +295,27 @@ impl Binder<'_> {
         let condition = self.operator("=", vec![Expr::column(ids[0], Type::OID), this], 0)?;
         let positions = Logical::System { relation, alias: label, columns: ids };
         Ok((Logical::Filter { input: Box::new(positions), conditions: vec![condition] }, item))
+    }
+
+    fn from_subquery(
+        &mut self,
+        query: &ast::Query,
+        lateral: bool,
+        alias: Option<&ast::Alias>,
+    ) -> Result<(Logical, NamedItem)> {
+        let label: Arc<str> = alias.map_or("", |alias| alias.name.as_str()).into();
+        let bound = self.locked_query(query, &label, !lateral)?;
+        match bound.part {
+            Part::Merged(plan, mut item) => {
+                rename(&mut item.columns, &label, alias)?;
+                Ok((plan, NamedItem { alias: label, ..item }))
+            }
+            Part::Separate(query) => {
+                let mut item = self.derived_item(label.clone(), alias, &query.columns)?;
+                item.locks = bound.locks;
+                Ok((Logical::Subquery { input: Box::new(query.plan), alias: label }, item))
+            }
+        }
     }
 
     /// A view is its definition, bound where it sees none of the names around it.
@@ -321,21 +339,36 @@ impl Binder<'_> {
         };
         let scopes = std::mem::take(&mut self.scopes);
         let ctes = std::mem::take(&mut self.cte_names);
-        let keys = std::mem::take(&mut self.row_keys);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
         // Who may not use the view shall not hear of what it reads, which is its owner's business.
-        let mention = self.mention(view.oid, Privileges::SELECT);
+        let is_locked = !self.locking_of(&label).is_empty();
+        let required = if is_locked { Privileges::SELECT | Privileges::UPDATE } else { Privileges::SELECT };
+        let mention = self.mention(view.oid, required);
         let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
         self.view_depth += 1;
-        let bound = self.query(query);
+        let bound = self.locked_query(query, &label, !view.is_security_barrier());
         self.view_depth -= 1;
         self.needs.check_as = check_as;
-        (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
-        let bound = bound?;
+        (self.scopes, self.cte_names, self.clause) = (scopes, ctes, clause);
+        let LockedQuery { part, locks } = bound?;
+        let schema = alias.is_none().then_some(view.schema);
+        let live = view.columns.iter().filter(|column| !column.dropped);
+        let bound = match part {
+            Part::Merged(plan, mut item) => {
+                for (named, column) in item.columns.iter_mut().zip(live) {
+                    named.name.clone_from(&column.name);
+                    // Which of them the statement reads can't be told any more.
+                    self.needs.relations[mention].selected.insert(column.number);
+                }
+                rename(&mut item.columns, &label, alias)?;
+                return Ok((plan, NamedItem { alias: label, schema, ..item }));
+            }
+            Part::Separate(bound) => bound,
+        };
         let mut columns = Vec::with_capacity(view.columns.len());
         let mut outputs = Vec::with_capacity(view.columns.len());
-        for (column, id) in view.columns.iter().filter(|column| !column.dropped).zip(&bound.columns) {
+        for (column, id) in live.zip(&bound.columns) {
             let expr = self.column(*id);
             let origin = (view.oid, column.number);
             let new = self.new_column(&column.name, expr.data_type(), column.modifier, origin, label.clone());
@@ -347,11 +380,11 @@ impl Binder<'_> {
         rename(&mut columns, &label, alias)?;
         let item = NamedItem {
             alias: label.clone(),
-            schema: alias.is_none().then_some(view.schema),
+            schema,
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks,
             table_oid: None,
             nullable: false,
         };
@@ -386,7 +419,7 @@ impl Binder<'_> {
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a subquery"),
             table_oid: None,
             nullable: false,
         })
@@ -448,7 +481,7 @@ impl Binder<'_> {
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a WITH query"),
             table_oid: None,
             nullable: false,
         };
@@ -493,7 +526,7 @@ impl Binder<'_> {
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a function"),
             table_oid: None,
             nullable: false,
         };
@@ -801,7 +834,7 @@ impl Binder<'_> {
             columns,
             name_visible: alias.is_some(),
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a join"),
             table_oid: None,
             nullable: false,
         };
@@ -813,7 +846,7 @@ impl Binder<'_> {
                 columns: merged,
                 name_visible: true,
                 columns_visible: false,
-                lockable: None,
+                locks: Locks::Nothing("a join"),
                 table_oid: None,
                 nullable: false,
             });

@@ -16,6 +16,7 @@ mod coerce;
 mod expression;
 mod from;
 mod grouping;
+mod locking;
 mod merge;
 mod modify;
 mod naming;
@@ -134,7 +135,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns,
         name_visible: false,
         columns_visible: true,
-        lockable: None,
+        locks: scope::Locks::Nothing("a value"),
         table_oid: None,
         nullable: false,
     };
@@ -219,8 +220,8 @@ struct Binder<'a> {
     transitions: Vec<(usize, String)>,
     /// What is being bound, for errors: "WHERE", "GROUP BY", …
     clause: Clause,
-    /// Scans of FROM get a row key: the query locks rows.
-    row_keys: bool,
+    /// The query locks rows: scans of its FROM get a row key.
+    locking: Vec<crate::parse::ast::LockingClause>,
     /// Where a column was first mentioned.
     mentions: HashMap<ColumnId, usize>,
     /// Where the untyped literals are written: a type that rejects one says so there.
@@ -277,7 +278,7 @@ impl<'a> Binder<'a> {
             work_tables: 0,
             transitions: Vec::new(),
             clause: Clause::plain("expressions"),
-            row_keys: false,
+            locking: Vec::new(),
             mentions: HashMap::new(),
             literals: Vec::new(),
             view_depth: 0,

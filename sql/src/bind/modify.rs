@@ -1,8 +1,8 @@
 //! INSERT, UPDATE, DELETE.
 
 use super::coerce::display;
-use super::scope::{Lockable, NamedItem, Scope};
-use super::select::rechecks;
+use super::locking::rechecks;
+use super::scope::{Lockable, Locks, NamedItem, Scope};
 use super::target::Target;
 use super::{Binder, Clause};
 use crate::catalog::{Column, ConstraintKind, Privileges, Relation, Table};
@@ -664,6 +664,14 @@ impl Binder<'_> {
             arguments.extend(self.jsonb_path(run, position)?);
             return Ok(Expr::Call { function: assign::jsonb(), arguments, result: base });
         }
+        if base == Type::HSTORE {
+            let value = match rest {
+                [] => self.assign_part(Expr::null(Type::TEXT), &[], value, position)?,
+                _ => return Err(Error::unsupported("a field of hstore's subscript").at(position)),
+            };
+            let arguments = vec![container, value, self.hstore_key(run, position)?];
+            return Ok(Expr::Call { function: assign::hstore(), arguments, result: base });
+        }
         let current = self.subscript_of(container.clone(), run, position)?;
         let Expr::Subscript { subscripts, .. } = &current else {
             return Err(Error::internal("a subscript that is none"));
@@ -825,13 +833,13 @@ impl Binder<'_> {
         let (mut item, _) = self.target_item(target, label, schema, &columns);
         if !target.is_view() {
             item.table_oid = Some(table_oid);
-            item.lockable = Some(Lockable {
+            item.locks = Locks::Rows(vec![Lockable {
                 table: table.clone(),
                 ids: columns.clone(),
                 key,
                 table_oid: children.map(|_| table_oid),
                 nullable: false,
-            });
+            }]);
         }
         let scan = logical::Scan {
             table,

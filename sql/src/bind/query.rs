@@ -1,8 +1,10 @@
 //! Whole queries: WITH, set operations, VALUES, ORDER BY and LIMIT around them.
 
 use super::coerce::display;
+use super::locking::not_with;
+use super::scope::Locks;
 use super::scope::{NamedColumn, NamedItem, Scope};
-use super::select::{Tail, limited, not_with, sort_key, sorted};
+use super::select::{Tail, limited, sort_key, sorted};
 use super::{Binder, BoundQuery, Clause, CteBinding, CteName};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, Expr};
@@ -69,7 +71,7 @@ impl Binder<'_> {
             columns: columns.clone(),
             name_visible: false,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a query"),
             table_oid: None,
             nullable: false,
         };

@@ -21,12 +21,22 @@ pub struct NamedItem {
     pub columns: Vec<NamedColumn>,
     pub name_visible: bool,
     pub columns_visible: bool,
-    /// A base table that FOR UPDATE can lock.
-    pub lockable: Option<Lockable>,
+    pub locks: Locks,
     /// The system column of that name.
     pub table_oid: Option<ColumnId>,
     /// On the nullable side of an outer join.
     pub nullable: bool,
+}
+
+/// What FOR UPDATE of a FROM item locks.
+#[derive(Clone)]
+pub enum Locks {
+    /// Nothing: the item is what this says.
+    Nothing(&'static str),
+    /// Rows of these tables: of the item itself, or of those that a subquery or view reads.
+    Rows(Vec<Lockable>),
+    /// Its query has been told to lock its rows itself.
+    Within { nullable: bool },
 }
 
 #[derive(Clone)]
@@ -50,8 +60,10 @@ impl NamedItem {
     /// It has come to the nullable side of an outer join.
     pub fn make_nullable(&mut self) {
         self.nullable = true;
-        if let Some(lockable) = &mut self.lockable {
-            lockable.nullable = true;
+        match &mut self.locks {
+            Locks::Nothing(_) => {}
+            Locks::Rows(tables) => tables.iter_mut().for_each(|table| table.nullable = true),
+            Locks::Within { nullable } => *nullable = true,
         }
     }
     pub fn of_table(table: &Table, alias: Arc<str>, ids: &[ColumnId], schema: Option<Oid>) -> NamedItem {
@@ -71,7 +83,7 @@ impl NamedItem {
             columns,
             name_visible: true,
             columns_visible: true,
-            lockable: None,
+            locks: Locks::Nothing("a table"),
             table_oid: None,
             nullable: false,
         }
@@ -264,7 +276,7 @@ impl Binder<'_> {
         let error =
             Error::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\""));
         let hidden = self.scopes.iter().flat_map(|scope| &scope.items).any(|item| {
-            item.lockable.as_ref().is_some_and(|lockable| lockable.table.name == table)
+            matches!(&item.locks, Locks::Rows(tables) if tables.iter().any(|lockable| lockable.table.name == table))
                 && *item.alias != *table
         });
         match hidden {

@@ -4,14 +4,14 @@
 //! sort key needs no column of its own.
 
 use super::grouping::Groups;
+use super::locking::{not_with, rechecks};
 use super::scope::{NamedColumn, Scope};
 use super::{Binder, BoundQuery, Clause};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::{ColumnId, ColumnSet, Expr, conjuncts};
 use crate::parse::ast;
-use crate::plan::logical::{self, JoinKind, LockTarget, Logical, SortKey};
-use crate::types::{Datum, Type};
-use serin_txn::RelationLockMode;
+use crate::plan::logical::{self, Logical, SortKey};
+use crate::types::Type;
 
 /// As in PostgreSQL.
 const GROUPING_SETS_MAX: usize = 4096;
@@ -28,16 +28,16 @@ pub struct Tail<'q> {
 }
 
 pub(super) struct Target {
-    name: String,
+    pub(super) name: String,
     pub(super) expr: Expr,
     aliased: bool,
 }
 
 impl Binder<'_> {
     pub fn select(&mut self, select: &ast::Select, tail: &Tail<'_>) -> Result<BoundQuery> {
-        let keys = std::mem::replace(&mut self.row_keys, !tail.locking.is_empty());
+        let locking = std::mem::replace(&mut self.locking, tail.locking.to_vec());
         let from = self.from_clause(&select.from);
-        self.row_keys = keys;
+        self.locking = locking;
         let (input, items) = from?;
         self.scopes.push(Scope::new(items));
         let result = self.select_in_scope(select, tail, input);
@@ -157,7 +157,12 @@ impl Binder<'_> {
                 input = Logical::Filter { input: Box::new(input), conditions: having };
             }
             if !tail.locking.is_empty() {
-                return Err(not_with(tail.locking, "GROUP BY clause or aggregate functions"));
+                let what = match (select.group_by.is_empty(), select.having.is_none()) {
+                    (false, _) => "GROUP BY clause",
+                    (true, false) => "HAVING clause",
+                    (true, true) => "aggregate functions",
+                };
+                return Err(not_with(tail.locking, what));
             }
         }
         if !windows.is_empty() {
@@ -508,84 +513,6 @@ impl Binder<'_> {
         let bound = self.expr(expr)?;
         self.resolve_unknown(bound)
     }
-
-    fn lock_rows(
-        &mut self,
-        input: Logical,
-        clauses: &[ast::LockingClause],
-        recheck: Vec<Expr>,
-    ) -> Result<Logical> {
-        let mut targets: Vec<LockTarget> = Vec::new();
-        for clause in clauses {
-            let words = strength_words(clause.strength);
-            for name in &clause.of {
-                let item = self.scope().items.iter().find(|item| item.name_visible && *item.alias == **name);
-                match item {
-                    None => {
-                        return Err(Error::new(
-                            SqlState::UNDEFINED_TABLE,
-                            format!("relation \"{name}\" in {words} clause not found in FROM clause"),
-                        ));
-                    }
-                    Some(item) if item.lockable.is_none() => {
-                        return Err(Error::unsupported(format!(
-                            "{words} of \"{name}\", which is not a table"
-                        )));
-                    }
-                    Some(_) => {}
-                }
-            }
-            let items: Vec<_> = self
-                .scope()
-                .items
-                .iter()
-                .filter(|item| clause.of.is_empty() || clause.of.iter().any(|name| *item.alias == **name))
-                .filter_map(|item| item.lockable.clone().map(|lockable| (item.alias.clone(), lockable)))
-                .collect();
-            for (alias, lockable) in items {
-                if lockable.nullable {
-                    return Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        format!("{words} cannot be applied to the nullable side of an outer join"),
-                    ));
-                }
-                self.lock_relation(lockable.table.oid, RelationLockMode::RowShare);
-                self.need_lock(&lockable.ids);
-                match targets.iter_mut().find(|target| target.key == lockable.key) {
-                    Some(target) => {
-                        target.strength = target.strength.max(clause.strength);
-                        if clause.wait != serin_txn::WaitPolicy::Block {
-                            target.wait = clause.wait;
-                        }
-                    }
-                    None => targets.push(LockTarget {
-                        table: lockable.table,
-                        columns: lockable.ids,
-                        key: lockable.key,
-                        table_oid: lockable.table_oid,
-                        strength: clause.strength,
-                        wait: clause.wait,
-                        alias,
-                    }),
-                }
-            }
-        }
-        Ok(Logical::LockRows { input: Box::new(input), targets, recheck })
-    }
-}
-
-fn strength_words(strength: serin_txn::RowLockMode) -> &'static str {
-    match strength {
-        serin_txn::RowLockMode::KeyShare => "FOR KEY SHARE",
-        serin_txn::RowLockMode::Share => "FOR SHARE",
-        serin_txn::RowLockMode::NoKeyUpdate => "FOR NO KEY UPDATE",
-        serin_txn::RowLockMode::Update => "FOR UPDATE",
-    }
-}
-
-pub fn not_with(locking: &[ast::LockingClause], what: &str) -> Error {
-    let words = locking.first().map_or("FOR UPDATE", |clause| strength_words(clause.strength));
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{words} is not allowed with {what}"))
 }
 
 pub fn sort_key(expr: Expr, item: &ast::OrderItem) -> SortKey {
@@ -653,34 +580,4 @@ pub fn limited(
         (None, None) => plan,
         _ => Logical::Limit { input: Box::new(plan), limit, offset, ties },
     }
-}
-
-/// The conditions a row must still meet when it has changed: WHERE and the conditions of inner joins.
-pub fn rechecks(plan: &Logical) -> Vec<Expr> {
-    fn collect(plan: &Logical, out: &mut Vec<Expr>) {
-        match plan {
-            Logical::Filter { input, conditions } => {
-                collect(input, out);
-                out.extend(conditions.iter().cloned());
-            }
-            Logical::Join { kind: JoinKind::Inner, left, right, conditions } => {
-                collect(left, out);
-                collect(right, out);
-                out.extend(conditions.iter().cloned());
-            }
-            // A fence: all rows pass.
-            Logical::Limit {
-                input,
-                limit: None,
-                offset: Some(Expr::Constant { value: Datum::Int8(0), .. }),
-                ties: None,
-            } => {
-                collect(input, out);
-            }
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    collect(plan, &mut out);
-    out
 }

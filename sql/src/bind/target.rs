@@ -258,7 +258,7 @@ impl Binder<'_> {
         let parts = simple_query(query).map_err(|reason| not_updatable(view, kind, reason))?;
         let scopes = std::mem::take(&mut self.scopes);
         let ctes = std::mem::take(&mut self.cte_names);
-        let keys = std::mem::take(&mut self.row_keys);
+        let locking = std::mem::take(&mut self.locking);
         let clause = std::mem::replace(&mut self.clause, Clause::plain("view"));
         let check_as = (!view.is_security_invoker()).then_some(view.owner);
         let check_as = std::mem::replace(&mut self.needs.check_as, check_as);
@@ -266,7 +266,7 @@ impl Binder<'_> {
         let bound = self.through(view, parts, need, kind, depth);
         self.view_depth -= 1;
         self.needs.check_as = check_as;
-        (self.scopes, self.cte_names, self.row_keys, self.clause) = (scopes, ctes, keys, clause);
+        (self.scopes, self.cte_names, self.locking, self.clause) = (scopes, ctes, locking, clause);
         bound
     }
 

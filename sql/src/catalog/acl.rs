@@ -584,6 +584,8 @@ const SECRET_RELATIONS: &[&str] = &[
 
 /// Built-in functions that not everybody may call, with whom they are granted to.
 const RESTRICTED_FUNCTIONS: &[(&str, &[Oid])] = &[
+    ("lo_export", &[]),
+    ("lo_import", &[]),
     ("pg_backup_start", &[]),
     ("pg_backup_stop", &[]),
     ("pg_config", &[]),

@@ -103,6 +103,19 @@ pub struct Schema {
     pub acl: Option<Acl>,
 }
 
+/// An extension that a database has. Its objects are built in: see [`crate::extension`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Extension {
+    pub oid: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub version: String,
+    pub owner: Oid,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Persistence {
     Permanent,
@@ -705,7 +718,24 @@ impl Catalog {
         }
         self.table_of_row_type(oid).map(|_| TypeInfo::Row)
     }
+    /// The extensions of this database.
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.objects.extensions().filter(|extension| extension.database == self.database)
+    }
+    pub fn find_extension(&self, name: &str) -> Option<&Arc<Extension>> {
+        self.extensions().find(|extension| extension.name == name)
+    }
+    /// The schema of an object that the program has: of an extension's, where the extension is. None: this database hasn't got it.
+    pub fn schema_of_built_in(&self, oid: Oid) -> Option<Oid> {
+        match crate::extension::of_object(oid) {
+            None => Some(PG_CATALOG),
+            Some(extension) => self.find_extension(extension.name).map(|found| found.schema),
+        }
+    }
     pub fn array_type(&self, oid: Oid) -> Option<Oid> {
+        if crate::extension::is_of_extension(oid) {
+            return Type(oid).array_of().map(|array| array.0);
+        }
         match self.objects.user_type(oid) {
             Some(found) => Some(found.array),
             None => self.table_of_row_type(oid).map(|table| table.row_array_type),
@@ -713,6 +743,9 @@ impl Catalog {
     }
     /// The schema and pg_type.typname of a type that is not built in.
     pub fn type_name(&self, oid: Oid) -> Option<(Oid, String)> {
+        if crate::extension::is_of_extension(oid) {
+            return Some((self.schema_of_built_in(oid)?, Type(oid).name()));
+        }
         if let Some(found) = self.objects.user_type(oid) {
             return Some((found.schema, found.name.clone()));
         }
@@ -729,7 +762,15 @@ impl Catalog {
                 Relation::Table(table) if table.row_type != 0 => Some(table.row_type),
                 _ => None,
             };
-            let plain = |name: &str| self.objects.type_named(schema, name).or_else(|| of_table(name));
+            let of_extension = |name: &str| {
+                let here = self.extensions().filter(|extension| extension.schema == schema);
+                let mut here = here.filter_map(|extension| crate::extension::find(&extension.name));
+                here.find_map(|extension| extension.type_named(name)).map(|found| found.0)
+            };
+            let plain = |name: &str| {
+                let own = self.objects.type_named(schema, name);
+                own.or_else(|| of_table(name)).or_else(|| of_extension(name))
+            };
             plain(name).or_else(|| self.array_type(plain(name.strip_prefix('_')?)?))
         };
         match schema {

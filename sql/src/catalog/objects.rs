@@ -2,8 +2,8 @@
 //! the descriptors, so that a DDL statement copies pointers only.
 
 use super::{
-    Acl, Database, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema, Sequence,
-    Table, UserType,
+    Acl, Database, Extension, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema,
+    Sequence, Table, UserType,
 };
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     Sequence = b'q',
     Routine = b'p',
     Type = b'y',
+    Extension = b'x',
     /// ALTER SYSTEM's values; OID 0.
     Settings = b'g',
     /// By database.
@@ -30,7 +31,7 @@ impl Kind {
     /// The inverse of `kind as u8`.
     pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::*;
-        let all = [Database, Role, Schema, Table, Sequence, Routine, Type, Settings, Grants];
+        let all = [Database, Role, Schema, Table, Sequence, Routine, Type, Extension, Settings, Grants];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
@@ -44,6 +45,7 @@ pub(crate) enum Object {
     Sequence(Arc<Sequence>),
     Routine(Arc<Routine>),
     Type(Arc<UserType>),
+    Extension(Arc<Extension>),
     Settings(Arc<Vec<(String, String)>>),
     Grants(Arc<Grants>),
 }
@@ -58,6 +60,7 @@ impl Object {
             Object::Sequence(_) => Kind::Sequence,
             Object::Routine(_) => Kind::Routine,
             Object::Type(_) => Kind::Type,
+            Object::Extension(_) => Kind::Extension,
             Object::Settings(_) => Kind::Settings,
             Object::Grants(_) => Kind::Grants,
         }
@@ -71,6 +74,7 @@ impl Object {
             Object::Sequence(sequence) => sequence.oid,
             Object::Routine(routine) => routine.oid,
             Object::Type(user_type) => user_type.oid,
+            Object::Extension(extension) => extension.oid,
             Object::Settings(_) => 0,
             Object::Grants(grants) => grants.oid,
         }
@@ -103,6 +107,7 @@ pub(crate) struct Objects {
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     routines: BTreeMap<Oid, Arc<Routine>>,
     types: BTreeMap<Oid, Arc<UserType>>,
+    extensions: BTreeMap<Oid, Arc<Extension>>,
     settings: Arc<Vec<(String, String)>>,
     grants: BTreeMap<Oid, Arc<Grants>>,
     /// Tables, views, sequences and indexes share a name space in each schema.
@@ -132,6 +137,7 @@ impl Objects {
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             types: BTreeMap::new(),
+            extensions: BTreeMap::new(),
             settings: Arc::default(),
             grants: BTreeMap::new(),
             relation_names: HashMap::new(),
@@ -205,6 +211,9 @@ impl Objects {
                 self.array_elements.insert(user_type.array, user_type.oid);
                 self.types.insert(change.oid, user_type.clone());
             }
+            Some(Object::Extension(extension)) => {
+                self.extensions.insert(change.oid, extension.clone());
+            }
             Some(Object::Settings(settings)) => self.settings = settings.clone(),
             Some(Object::Grants(grants)) => {
                 self.grants.insert(change.oid, grants.clone());
@@ -259,6 +268,9 @@ impl Objects {
                     self.array_elements.remove(&user_type.array);
                 }
             }
+            Kind::Extension => {
+                self.extensions.remove(&oid);
+            }
             Kind::Settings => self.settings = Arc::default(),
             Kind::Grants => {
                 self.grants.remove(&oid);
@@ -290,6 +302,9 @@ impl Objects {
     }
     pub fn user_type(&self, oid: Oid) -> Option<&Arc<UserType>> {
         self.types.get(&oid)
+    }
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values()
     }
     pub fn type_named(&self, schema: Oid, name: &str) -> Option<Oid> {
         self.type_names.get(&schema)?.get(name).copied()

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 1 catalog | `F` | format version, decimal |
 //! | | kind, OID (4 bytes, big-endian) | descriptor as JSON; kinds are [`Kind`]'s bytes |
+//! | | `L` | the id of the tree of large objects (8 bytes), see `large_object.rs` |
 //! | | `N`, name space, scope OID, name | the OID that has the name |
 //! | 2 sequences | state OID | see `sequence.rs` |
 //! | 3 counters | `o` | the first OID not yet given out (4 bytes) |
@@ -56,6 +57,7 @@ pub(crate) struct CatalogTrees {
     pub catalog: Arc<Tree>,
     pub sequences: Arc<Tree>,
     pub counters: Arc<Tree>,
+    pub large_objects: Arc<Tree>,
 }
 
 impl CatalogTrees {
@@ -69,8 +71,13 @@ impl CatalogTrees {
         if store.tree(CATALOG).is_none() {
             create(&begin)?;
         }
+        let catalog = tree(CATALOG)?;
+        let large_objects = match large_objects(&catalog, &begin)? {
+            Some(id) => tree(id)?,
+            None => create_large_objects(&catalog, &begin)?,
+        };
         let trees =
-            CatalogTrees { catalog: tree(CATALOG)?, sequences: tree(SEQUENCES)?, counters: tree(COUNTERS)? };
+            CatalogTrees { catalog, sequences: tree(SEQUENCES)?, counters: tree(COUNTERS)?, large_objects };
         trees.upgrade(&begin)?;
         Ok(trees)
     }
@@ -189,6 +196,7 @@ fn encode(object: &Object) -> Vec<u8> {
         Object::Sequence(sequence) => serde_json::to_vec(&**sequence),
         Object::Routine(routine) => serde_json::to_vec(&**routine),
         Object::Type(user_type) => serde_json::to_vec(&**user_type),
+        Object::Extension(extension) => serde_json::to_vec(&**extension),
         Object::Settings(settings) => serde_json::to_vec(&**settings),
         Object::Grants(grants) => serde_json::to_vec(&**grants),
     }
@@ -210,10 +218,32 @@ fn decode(key: &[u8], value: &[u8]) -> Result<Option<Object>> {
         b'q' => Object::Sequence(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'p' => Object::Routine(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'a' => Object::Grants(Arc::new(serde_json::from_slice(value).map_err(json)?)),
+        b'x' => Object::Extension(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'y' => Object::Type(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         b'g' => Object::Settings(Arc::new(serde_json::from_slice(value).map_err(json)?)),
         _ => return Ok(None),
     }))
+}
+
+/// Where a store has its large objects; None: it is from before there were any.
+fn large_objects(catalog: &Arc<Tree>, begin: &impl Fn() -> Transaction) -> Result<Option<TreeId>> {
+    let mut transaction = begin();
+    transaction.start_statement()?;
+    let found = transaction.catalog_get(catalog, b"L")?;
+    transaction.rollback();
+    let damaged = || Error::new(SqlState::DATA_CORRUPTED, "the catalog's entry of large objects is damaged");
+    let id =
+        |value: serin_storage::Value| Ok(u64::from_be_bytes((*value).try_into().map_err(|_| damaged())?));
+    found.map(id).transpose().map(|id| id.map(TreeId))
+}
+
+fn create_large_objects(catalog: &Arc<Tree>, begin: &impl Fn() -> Transaction) -> Result<Arc<Tree>> {
+    let mut transaction = begin();
+    transaction.start_statement()?;
+    let tree = transaction.create_tree()?;
+    transaction.put(catalog, b"L", Some(&tree.id().0.to_be_bytes()))?;
+    transaction.commit()?;
+    Ok(tree)
 }
 
 /// First start: one transaction, so that a crash leaves either an empty store or a whole catalog.
@@ -224,7 +254,9 @@ fn create(begin: &impl Fn() -> Transaction) -> Result<()> {
         catalog: transaction.create_tree()?,
         sequences: transaction.create_tree()?,
         counters: transaction.create_tree()?,
+        large_objects: transaction.create_tree()?,
     };
+    transaction.put(&trees.catalog, b"L", Some(&trees.large_objects.id().0.to_be_bytes()))?;
     let ids = [trees.catalog.id(), trees.sequences.id(), trees.counters.id()];
     if ids != [CATALOG, SEQUENCES, COUNTERS] {
         return Err(Error::internal(format!("a new store gave the catalog trees {ids:?}")));
@@ -250,6 +282,7 @@ fn name_of(object: &Object) -> Option<(NameSpace, Oid, &str)> {
         | Object::Sequence(_)
         | Object::Routine(_)
         | Object::Type(_)
+        | Object::Extension(_)
         | Object::Settings(_)
         | Object::Grants(_) => None,
     }

@@ -48,6 +48,8 @@ impl Ddl<'_> {
                 let found = self.open_type(name, object == ObjectKind::Domain)?;
                 return self.put_type(UserType { comment: text, ..found });
             }
+            ObjectKind::LargeObject => return self.comment_on_large_object(&names::display(name), text),
+            ObjectKind::Extension => return self.comment_on_extension(&names::display(name), text),
             ObjectKind::Table
             | ObjectKind::View
             | ObjectKind::MaterializedView

@@ -168,6 +168,10 @@ impl Ddl<'_> {
         for sequence in objects.sequences().filter(|sequence| sequence.database == database.oid) {
             self.remove_sequence(sequence)?;
         }
+        self.remove_large_objects_of(database.oid)?;
+        for extension in objects.extensions().filter(|extension| extension.database == database.oid) {
+            self.write(Change::remove(Kind::Extension, extension.oid))?;
+        }
         for schema in objects.schemas().filter(|schema| schema.database == database.oid) {
             let space = (NameSpace::Schema, database.oid);
             trees.give_name(&mut self.transaction.borrow_mut(), space, &schema.name)?;

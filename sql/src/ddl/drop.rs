@@ -38,11 +38,11 @@ impl Ddl<'_> {
                 let domain = object == ObjectKind::Domain;
                 objects.iter().try_for_each(|name| self.drop_type(name, domain, if_exists, cascade))
             }
+            ObjectKind::Extension => self.drop_extensions(objects, if_exists, cascade),
             kind => {
                 // None of these can exist, so IF EXISTS has its answer.
                 let word = match kind {
                     ObjectKind::Function => "function",
-                    ObjectKind::Extension => "extension",
                     _ => return Err(Error::unsupported("DROP of this kind of object")),
                 };
                 for name in objects {
@@ -492,6 +492,11 @@ impl Ddl<'_> {
                 self.remove_type(&user_type)?;
             }
         }
+        for extension in self.catalog().extensions().filter(|extension| extension.schema == schema) {
+            self.lock(extension.oid, RelationLockMode::AccessExclusive)?;
+            self.clear_extension_users(extension, true)?;
+            self.write(Change::remove(Kind::Extension, extension.oid))?;
+        }
         for routine in self.catalog().routines().filter(|routine| routine.schema == schema) {
             self.lock(routine.oid, RelationLockMode::AccessExclusive)?;
             self.remove_routine(routine)?;
@@ -523,7 +528,10 @@ fn schema_contents(catalog: &Catalog, schema: Oid, search_path: &[String]) -> Ve
         routines.map(|routine| (routine.oid, format!("{} {}", routine.word(), signature(routine))));
     let types = catalog.user_types().filter(|user_type| user_type.schema == schema);
     let types = types.map(|user_type| (user_type.oid, format!("type {}", Type(user_type.oid).display())));
-    let mut all: Vec<(Oid, String)> = tables.chain(types).chain(sequences).chain(routines).collect();
+    let extensions = catalog.extensions().filter(|extension| extension.schema == schema);
+    let extensions = extensions.map(|e| (e.oid, format!("extension {}", quote_identifier(&e.name))));
+    let mut all: Vec<(Oid, String)> =
+        tables.chain(types).chain(sequences).chain(routines).chain(extensions).collect();
     all.sort();
     all.into_iter().map(|(_, described)| described).collect()
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
 use crate::functions::{CastMethod, Volatility};
 use crate::index::{Method, class_for, class_named};
-use crate::parse::ast::{CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
+use crate::parse::ast::{AlterTableAction, CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
@@ -102,6 +102,30 @@ impl Ddl<'_> {
             self.ensure_index(table.oid, oid, child)?;
         }
         Ok(())
+    }
+
+    /// ALTER INDEX … SET and RESET.
+    pub(super) fn alter_index_options(
+        &self,
+        table: &Arc<Table>,
+        position: usize,
+        action: &AlterTableAction,
+    ) -> Result<()> {
+        let mut changed = Table::clone(table);
+        let index = &mut changed.indexes[position];
+        match action {
+            AlterTableAction::SetOptions(options) => {
+                for (name, value) in index_options(options, index.method)? {
+                    index.options.retain(|(known, _)| *known != name);
+                    index.options.push((name, value));
+                }
+            }
+            AlterTableAction::ResetOptions(names) => {
+                index.options.retain(|(known, _)| !names.contains(known));
+            }
+            _ => return Ok(()),
+        }
+        self.put_table(changed).map(drop)
     }
 
     /// Of a schema, or of the current database: the user's own tables, each locked.

@@ -17,6 +17,7 @@ mod extension;
 mod foreign_key;
 pub(crate) mod index;
 mod inheritance;
+mod large_object;
 mod membership;
 pub(crate) mod names;
 mod owner;
@@ -114,6 +115,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::ReassignOwned { .. } => "REASSIGN OWNED",
         S::DropOwned { .. } => "DROP OWNED",
         S::Owner { object: ObjectKind::Schema, .. } => "ALTER SCHEMA",
+        S::Owner { object: ObjectKind::LargeObject, .. } => "ALTER LARGE OBJECT",
         S::Owner { .. } => "ALTER DATABASE",
         S::Reindex { .. } => "REINDEX",
         S::CreateRoutine(create) if create.procedure => "CREATE PROCEDURE",
@@ -132,6 +134,7 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
         S::AlterType { domain: true, .. } => "ALTER DOMAIN",
         S::AlterType { .. } => "ALTER TYPE",
         S::CreateExtension { .. } => "CREATE EXTENSION",
+        S::AlterExtension { .. } => "ALTER EXTENSION",
         _ => "this statement",
     }
 }
@@ -212,7 +215,10 @@ impl Ddl<'_> {
             S::CreateType { name, definition } => self.create_type(name, definition)?,
             S::CreateDomain(create) => self.create_domain(create)?,
             S::AlterType { domain, name, action } => self.alter_type(*domain, name, action)?,
-            S::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists)?,
+            S::CreateExtension { name, if_not_exists, schema, version, .. } => {
+                self.create_extension(name, *if_not_exists, schema.as_deref(), version.as_deref())?;
+            }
+            S::AlterExtension { name, action } => self.alter_extension(name, action)?,
             S::RenameTrigger { name, table, to } => self.rename_trigger(name, table, to)?,
             S::Reindex { object, name } => self.reindex(*object, name)?,
             _ => return Err(Error::internal("not a definition statement")),

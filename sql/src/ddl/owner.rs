@@ -8,6 +8,7 @@ use crate::catalog::{
     Table, UserType,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::large_object::Metadata;
 use crate::parse::ast::{ObjectKind, ObjectName};
 use crate::parse::privilege_ast::RoleSpec;
 use crate::types::Oid;
@@ -31,6 +32,11 @@ impl Ddl<'_> {
                 Target::Schema(schema)
             }
             ObjectKind::Database => Target::Database(self.open_database(&shown)?),
+            ObjectKind::LargeObject => {
+                let target = self.large_object_target(&shown)?;
+                self.require_owner(target.owner(), "large object", &shown)?;
+                target
+            }
             _ => return Err(Error::unsupported("ALTER … OWNER TO of this kind of object")),
         };
         if target.owner() == to {
@@ -68,7 +74,7 @@ impl Ddl<'_> {
                     }
                 };
             }
-            Target::System(_) | Target::BuiltIn(..) => return Ok(()),
+            Target::LargeObject(..) | Target::System(_) | Target::BuiltIn(..) => return Ok(()),
         };
         check_create(&catalog, schema, to)
     }
@@ -103,6 +109,10 @@ impl Ddl<'_> {
             Target::Type(found) => {
                 let acl = moved(&found.acl);
                 self.put_type(UserType { owner: to, acl, ..UserType::clone(&found) })
+            }
+            Target::LargeObject(oid, _, metadata) => {
+                let acl = moved(&metadata.acl);
+                self.put_large_object(oid, &Metadata { owner: to, acl, ..metadata })
             }
             Target::System(_) | Target::BuiltIn(..) => {
                 Err(Error::internal("a built-in object has its owner"))
@@ -151,8 +161,14 @@ impl Ddl<'_> {
         for &role in &roles {
             self.refuse_pinned(&catalog, role, "reassign ownership of objects owned by role")?;
         }
-        for target in owned(&catalog, true) {
+        for target in owned(&catalog, true).into_iter().chain(self.large_object_targets()?) {
             if !roles.contains(&target.owner()) {
+                continue;
+            }
+            if let Target::LargeObject(oid, ..) = &target {
+                if let Some(metadata) = self.locked_large_object(*oid)? {
+                    self.give_to(Target::LargeObject(*oid, target.name().to_owned(), metadata), to)?;
+                }
                 continue;
             }
             self.lock(target.oid(), RelationLockMode::AccessExclusive)?;
@@ -212,6 +228,11 @@ impl Ddl<'_> {
             self.drop_routine_triggers(routine, cascade)?;
             self.remove_routine(routine)?;
         }
+        for target in self.large_object_targets()?.iter().filter(|target| is_owned(target.owner())) {
+            if self.locked_large_object(target.oid())?.is_some() {
+                self.remove_large_object(target.oid())?;
+            }
+        }
         let catalog = self.catalog();
         for schema in catalog.schemas().filter(|schema| is_owned(schema.owner)) {
             let name = ObjectName { parts: vec![schema.name.clone()], position: 0 };
@@ -223,7 +244,7 @@ impl Ddl<'_> {
     /// Takes away what was granted to roles here, and what they have decreed for objects to come.
     fn forget_roles(&self, roles: &[Oid]) -> Result<()> {
         let catalog = self.catalog();
-        for target in owned(&catalog, true) {
+        for target in owned(&catalog, true).into_iter().chain(self.large_object_targets()?) {
             let clean = |acl: Option<Acl>| -> Result<Option<Acl>> {
                 let Some(mut acl) = acl.filter(|acl| acl.0.iter().any(|item| roles.contains(&item.grantee)))
                 else {
@@ -250,7 +271,10 @@ impl Ddl<'_> {
                 }
             }
             if object.is_some() || !columns.is_empty() {
-                self.lock(target.oid(), RelationLockMode::ShareUpdateExclusive)?;
+                match &target {
+                    Target::LargeObject(oid, ..) => drop(self.locked_large_object(*oid)?),
+                    _ => self.lock(target.oid(), RelationLockMode::ShareUpdateExclusive)?,
+                }
                 self.put_acl(target, object, columns)?;
             }
         }
@@ -274,7 +298,7 @@ impl Ddl<'_> {
     pub(super) fn refuse_dependents(&self, role: Oid, name: &str) -> Result<()> {
         let catalog = self.catalog();
         let mut lines = Vec::new();
-        for target in owned(&catalog, true) {
+        for target in owned(&catalog, true).into_iter().chain(self.large_object_targets()?) {
             let what = describe(&target);
             let mut mentioned = target.acl(&catalog).is_some_and(|acl| acl.mentions(role));
             if let Target::Table(table) = &target {
@@ -367,7 +391,7 @@ fn refreshed(target: &Target, catalog: &Catalog) -> Option<Target> {
         Target::Database(_) => catalog.objects().database(oid).cloned().map(Target::Database),
         Target::Routine(_) => catalog.routine(oid).map(Target::Routine),
         Target::Type(_) => catalog.user_type(oid).map(Target::Type),
-        Target::System(_) | Target::BuiltIn(..) => Some(target.clone()),
+        Target::LargeObject(..) | Target::System(_) | Target::BuiltIn(..) => Some(target.clone()),
     }
 }
 

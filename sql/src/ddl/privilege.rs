@@ -11,6 +11,7 @@ use crate::catalog::{
     ROLE_POSTGRES, Relation, Routine, Schema, Sequence, SystemRelation, Table, UserType,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::large_object::Metadata;
 use crate::parse::ast::{ObjectName, RoutineClass};
 use crate::parse::privilege_ast::{DefaultPrivileges, Grant, GrantTarget, PrivilegeItem, RoleSpec};
 use crate::types::{Oid, Type};
@@ -33,6 +34,8 @@ pub(super) enum Target {
     Database(Database),
     Routine(Arc<Routine>),
     Type(Arc<UserType>),
+    /// With its number as text.
+    LargeObject(Oid, String, Metadata),
     System(&'static SystemRelation),
     BuiltIn(ObjectClass, Oid, String),
 }
@@ -47,6 +50,7 @@ impl Target {
             Target::Routine(routine) => routine.oid,
             Target::Type(found) => found.oid,
             Target::System(system) => system.oid,
+            Target::LargeObject(oid, ..) => *oid,
             Target::BuiltIn(_, oid, _) => *oid,
         }
     }
@@ -58,6 +62,7 @@ impl Target {
             Target::Database(_) => ObjectClass::Database,
             Target::Routine(_) => ObjectClass::Function,
             Target::Type(_) => ObjectClass::Type,
+            Target::LargeObject(..) => ObjectClass::LargeObject,
             Target::BuiltIn(class, ..) => *class,
         }
     }
@@ -69,6 +74,7 @@ impl Target {
             Target::Database(database) => database.owner,
             Target::Routine(routine) => routine.owner,
             Target::Type(found) => found.owner,
+            Target::LargeObject(_, _, metadata) => metadata.owner,
             Target::System(_) | Target::BuiltIn(..) => ROLE_POSTGRES,
         }
     }
@@ -88,7 +94,7 @@ impl Target {
             Target::Routine(routine) => &routine.name,
             Target::Type(found) => &found.name,
             Target::System(system) => system.name,
-            Target::BuiltIn(_, _, name) => name,
+            Target::LargeObject(_, name, _) | Target::BuiltIn(_, _, name) => name,
         }
     }
     pub fn acl(&self, catalog: &Catalog) -> Option<Acl> {
@@ -99,6 +105,7 @@ impl Target {
             Target::Database(database) => database.acl.clone(),
             Target::Routine(routine) => routine.acl.clone(),
             Target::Type(found) => found.acl.clone(),
+            Target::LargeObject(_, _, metadata) => metadata.acl.clone(),
             Target::System(_) | Target::BuiltIn(..) => {
                 Some(catalog.built_in_acl(self.class(), self.oid()).clone())
             }
@@ -375,6 +382,7 @@ impl Ddl<'_> {
                     }
                 }
             }
+            ObjectClass::LargeObject => self.large_object_target(&plain()),
             other => Err(Error::unsupported(format!("GRANT ON {}", other.word().to_uppercase()))),
         }
     }
@@ -424,6 +432,10 @@ impl Ddl<'_> {
         if let Target::System(_) | Target::BuiltIn(..) = target {
             self.lock(GRANTS_LOCK, RelationLockMode::ShareUpdateExclusive)?;
             return Ok(Some(target));
+        }
+        if let Target::LargeObject(_, name, _) = target {
+            let metadata = self.locked_large_object(oid)?;
+            return Ok(metadata.map(|metadata| Target::LargeObject(oid, name, metadata)));
         }
         self.lock(oid, RelationLockMode::ShareUpdateExclusive)?;
         let now = self.catalog();
@@ -643,6 +655,10 @@ impl Ddl<'_> {
             }
             Target::Type(found) => {
                 self.put_type(UserType { acl: object.or(found.acl.clone()), ..UserType::clone(&found) })
+            }
+            Target::LargeObject(oid, _, metadata) => {
+                let acl = object.or(metadata.acl.clone());
+                self.put_large_object(oid, &Metadata { acl, ..metadata })
             }
             Target::System(_) | Target::BuiltIn(..) => {
                 let mut grants = self.grants();

@@ -28,6 +28,16 @@ enum Dependent {
     Routine(Arc<crate::catalog::Routine>),
 }
 
+impl Dependent {
+    fn describe(&self) -> String {
+        match self {
+            Dependent::Column(table, column) => format!("column {column} of table {}", table.name),
+            Dependent::Type(user_type) => format!("type {}", user_type.name),
+            Dependent::Routine(routine) => format!("{} {}", routine.word(), routine.signature()),
+        }
+    }
+}
+
 impl Ddl<'_> {
     // ---- CREATE ----
 
@@ -667,14 +677,7 @@ impl Ddl<'_> {
         if dependents.is_empty() {
             return Ok(());
         }
-        let shown: Vec<String> = dependents
-            .iter()
-            .map(|dependent| match dependent {
-                Dependent::Column(table, column) => format!("column {column} of table {}", table.name),
-                Dependent::Type(user_type) => format!("type {}", user_type.name),
-                Dependent::Routine(routine) => format!("{} {}", routine.word(), routine.signature()),
-            })
-            .collect();
+        let shown: Vec<String> = dependents.iter().map(Dependent::describe).collect();
         if !cascade {
             let lines: Vec<String> = shown.iter().map(|line| format!("{line} depends on {what}")).collect();
             return Err(must_cascade(what, lines.join("\n")));
@@ -702,6 +705,14 @@ impl Ddl<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What stands in the way of dropping a type, in lines of a message's detail.
+    pub(super) fn type_users(&self, oid: Oid, array: Oid) -> Vec<String> {
+        let line = |dependent: &Dependent| {
+            format!("{} depends on type {}", dependent.describe(), Type(oid).display())
+        };
+        self.dependents(oid, array).iter().map(line).collect()
     }
 
     fn dependents(&self, oid: Oid, array: Oid) -> Vec<Dependent> {

@@ -24,14 +24,9 @@ fn start(function: &'static Function, arguments: &[Datum], rt: &Runtime<'_>) -> 
 
 /// Rows of several columns as values of type record. A column of a polymorphic type is of the argument's elements' type.
 fn records(columns: &[(&str, Type)], arguments: &[Datum], rows: SetIterator) -> SetIterator {
-    let element = arguments.iter().find_map(Datum::as_array).map(|array| array.element);
-    let types: Vec<Type> = columns
-        .iter()
-        .map(|(_, declared)| match declared {
-            &Type::ANYELEMENT => element.unwrap_or(Type::ANYELEMENT),
-            known => *known,
-        })
-        .collect();
+    let elements = || arguments.iter().map(|argument| argument.as_array().map(|array| array.element));
+    let types: Vec<Type> =
+        columns.iter().map(|(_, declared)| crate::functions::set_column(*declared, elements())).collect();
     Box::new(rows.map(move |row| Ok(vec![super::routine::record(&types, row?)])))
 }
 

@@ -77,8 +77,9 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
         }
         match locked {
             RowLock::Unchanged => {}
-            RowLock::Skipped | RowLock::SelfModified { .. } => return Ok(Locked::Gone),
-            RowLock::Changed(None) => return Ok(Locked::Gone),
+            RowLock::Skipped | RowLock::SelfModified { .. } | RowLock::Changed(None) => {
+                return Ok(Locked::Gone);
+            }
             RowLock::Changed(Some(value)) => {
                 let new = shape.decode_row(&value)?;
                 let row = changed.get_or_insert_with(|| batch.row(row));

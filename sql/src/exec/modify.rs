@@ -660,7 +660,9 @@ impl Modify {
         changer.announce(rt);
         let mut out = Collected::new(&self.types);
         let mut affected = 0;
-        let in_bulk = changer.takes_bulk() && self.counts && rt.plan.is_none_or(|plan| plan.ctes.is_empty());
+        let in_bulk = changer.takes_bulk()
+            && self.counts
+            && rt.plan.is_none_or(|plan| plan.ctes.is_empty() && !plan.row_by_row);
         if in_bulk {
             affected = self.insert_in_bulk(&mut changer, rt)?;
         }

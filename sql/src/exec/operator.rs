@@ -92,9 +92,44 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
         }
     };
     let counted = !rt.state.counters.borrow().is_empty();
-    match counted {
+    let executor = match counted {
         false => executor,
         true => Box::new(Counted { input: executor, id: node.id, started: false }),
+    };
+    match rt.plan.is_some_and(|plan| plan.row_by_row) {
+        false => executor,
+        true => Box::new(RowByRow { input: executor, held: None }),
+    }
+}
+
+/// Hands on one row at a time (`plan/effects.rs`).
+struct RowByRow {
+    input: Executor,
+    /// Rows of the input that were not wanted yet, from the one that is next.
+    held: Option<(Batch, usize)>,
+}
+
+impl Execute for RowByRow {
+    fn next(&mut self, rt: &Runtime<'_>, _max: usize) -> Result<Option<Batch>> {
+        let (batch, at) = match self.held.take() {
+            Some(held) => held,
+            None => match self.input.next(rt, 1)? {
+                Some(batch) => (batch, 0),
+                None => return Ok(None),
+            },
+        };
+        if batch.rows <= 1 {
+            return Ok(Some(batch));
+        }
+        let row = batch.slice(at, 1);
+        if at + 1 < batch.rows {
+            self.held = Some((batch, at + 1));
+        }
+        Ok(Some(row))
+    }
+    fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.held = None;
+        self.input.rescan(rt)
     }
 }
 

@@ -89,8 +89,7 @@ impl Body {
             if !Statement::<()>::is_planned(&statement.kind) {
                 if matches!(
                     statement.kind,
-                    crate::parse::ast::StatementKind::Begin(_)
-                        | crate::parse::ast::StatementKind::StartTransaction(_)
+                    crate::parse::ast::StatementKind::Begin { .. }
                         | crate::parse::ast::StatementKind::Commit { .. }
                         | crate::parse::ast::StatementKind::Rollback { .. }
                 ) {

@@ -164,4 +164,4 @@ macro_rules! scalar {
     };
 }
 
-pub(super) use scalar;
+pub(crate) use scalar;

@@ -39,6 +39,12 @@ pub fn jsonb() -> &'static Function {
     function(&FUNCTION, "assign_jsonb", assign_jsonb)
 }
 
+/// (hstore, value, key)
+pub fn hstore() -> &'static Function {
+    static FUNCTION: OnceLock<Function> = OnceLock::new();
+    function(&FUNCTION, "assign_hstore", |arguments, _, _| crate::extension::hstore::assign(arguments))
+}
+
 fn assign_field(arguments: &[Datum], types: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Datum> {
     let [row, Datum::Int4(index), value] = arguments else {
         return Err(Error::internal("assign_field got other arguments than its own"));

@@ -48,8 +48,9 @@ pub fn find_cast(from: Type, to: Type, context: CastContext) -> Option<CastMetho
             return None;
         }
         return Some(match fact.method {
+            // Binary-coercible in PostgreSQL, but held differently here (integer and oid): that cast, or what the function returns.
+            'f' if function_by_oid(fact.function)?.result.repr() != to.repr() => CastMethod::InputOutput,
             'f' => CastMethod::Function(function_by_oid(fact.function)?),
-            // Binary-coercible in PostgreSQL, but held differently here (integer and oid).
             'b' if from.repr() == to.repr() => CastMethod::Relabel,
             _ => CastMethod::InputOutput,
         });

@@ -98,6 +98,9 @@ fn describe(class: Oid, object: Oid, column: i32, context: &EvalContext<'_>) -> 
     if class == 2615 {
         return catalog.schema(object).map(|schema| format!("schema {}", schema.name));
     }
+    if let Some(described) = crate::catalog::system::describe_member(class, object, context) {
+        return Some(described);
+    }
     let relation = catalog.relation(object).filter(|_| class == 1259)?;
     let name = deparse::relation_name(&catalog, object, &context.services.search_path())?;
     let described = match &relation {
@@ -347,7 +350,10 @@ fn index_column_property(index: Oid, column: i32, property: &str, context: &Eval
 fn comments(r: &mut Registry) {
     scalar!(r, "sql:obj_description/1", |context; object: OidValue| comment(object.0, None, 0, context));
     scalar!(r, "sql:obj_description/2", |context; object: OidValue, class: &str| {
-        class_named(class).and_then(|class| comment(object.0, Some(class), 0, context))
+        match class_named(class) {
+            Some(system::CLASS_LARGE_OBJECT) => context.services.large_objects()?.lo_comment(object.0)?,
+            class => class.and_then(|class| comment(object.0, Some(class), 0, context)),
+        }
     });
     scalar!(r, "sql:col_description/2", |context; relation: OidValue, column: i32| {
         comment(relation.0, Some(1259), column, context)

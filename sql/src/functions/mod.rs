@@ -14,7 +14,7 @@
 //!   `aggregate`, `system`.
 
 mod aggregate;
-mod arguments;
+pub(crate) mod arguments;
 mod array;
 pub mod assign;
 mod bits;
@@ -29,20 +29,21 @@ mod enumeration;
 mod formatting;
 mod json;
 mod kernel;
+mod large_object;
 mod math;
 mod network;
 mod numeric;
 pub(crate) mod ordered_set;
 pub mod parameters;
 mod partition;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod privilege;
 mod range;
 mod registry;
 mod resolve;
 mod series;
 pub(crate) mod system;
-mod text;
+pub(crate) mod text;
 mod timetz;
 mod window;
 
@@ -153,6 +154,14 @@ impl Function {
         self.arguments.iter().all(fixed) && fixed(&self.result)
             || LINEAR.binary_search(&self.name).is_ok()
             || Comparison::of(self).is_some()
+    }
+}
+
+/// The type of a set-returning function's column: anyelement is what the first array among the arguments is of.
+pub fn set_column(declared: Type, mut elements: impl Iterator<Item = Option<Type>>) -> Type {
+    match declared {
+        Type::ANYELEMENT => elements.find_map(|element| element).unwrap_or(declared),
+        declared => declared,
     }
 }
 
@@ -301,6 +310,9 @@ pub trait Services {
     /// Whether a domain (its own constraints only) will have a value.
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
+    }
+    fn large_objects(&self) -> Result<&crate::session::core::StatementContext<'_>> {
+        Err(crate::error::Error::internal("large objects outside of a session"))
     }
     /// For what there is to know of the log, folds and memory.
     fn store(&self) -> Option<Arc<serin_storage::Store>> {

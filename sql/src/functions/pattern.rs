@@ -469,7 +469,7 @@ fn groups(regex: &Regex, found: &regex::Captures<'_>) -> ArrayValue {
     ArrayValue { element: Type::TEXT, dimensions: vec![(elements.len() as i32, 1)], elements }
 }
 
-fn regexp_match(text: &str, pattern: &str, options: &str) -> Result<Option<ArrayValue>> {
+pub fn regexp_match(text: &str, pattern: &str, options: &str) -> Result<Option<ArrayValue>> {
     let regex = compile(pattern, no_global(flags(options)?, "regexp_match()")?)?;
     Ok(regex.captures(text).map(|found| groups(&regex, &found)))
 }
@@ -482,7 +482,7 @@ fn text_arguments(arguments: &[Datum]) -> Result<(&str, &str, &str)> {
     }
 }
 
-fn regexp_matches(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
+pub fn regexp_matches(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
     let (text, pattern, options) = text_arguments(arguments)?;
     let flags = flags(options)?;
     let regex = compile(pattern, flags)?;
@@ -508,12 +508,12 @@ fn split(text: &str, pattern: &str, options: &str, function: &str) -> Result<Vec
     Ok(pieces)
 }
 
-fn split_to_table(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
+pub fn split_to_table(arguments: &[Datum], _: &EvalContext<'_>) -> Result<SetIterator> {
     let (text, pattern, options) = text_arguments(arguments)?;
     split(text, pattern, options, "regexp_split_to_table()").map(super::series::from_list)
 }
 
-fn split_to_array(text: &str, pattern: &str, options: &str) -> Result<ArrayValue> {
+pub fn split_to_array(text: &str, pattern: &str, options: &str) -> Result<ArrayValue> {
     let elements = split(text, pattern, options, "regexp_split_to_array()")?;
     Ok(ArrayValue { element: Type::TEXT, dimensions: vec![(elements.len() as i32, 1)], elements })
 }
@@ -568,7 +568,7 @@ fn regexp_instr(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
 }
 
 /// regexp_replace(text, pattern, replacement, flags): a digit there is the common mistake of passing start.
-fn replace_with_flags(text: &str, pattern: &str, replacement: &str, options: &str) -> Result<String> {
+pub fn replace_with_flags(text: &str, pattern: &str, replacement: &str, options: &str) -> Result<String> {
     if options.starts_with(|c: char| c.is_ascii_digit()) {
         let first: String = options.chars().take(1).collect();
         let message = format!("invalid regular expression option: \"{first}\"");

@@ -1,9 +1,13 @@
 //! Joins PostgreSQL's facts with implementations: which functions, operators and casts exist here.
 
 use super::{Aggregate, AggregateKind, Body, Function, Kernel, Scalar, SetFunction, Volatility};
+use crate::extension;
 use crate::types::{Oid, Type};
 use hashbrown::HashMap;
 use std::sync::OnceLock;
+
+/// The OID of the first cast: they follow PostgreSQL's objects with OIDs of their own.
+const FIRST_CAST: Oid = 10_000;
 
 /// A row of facts/operator.tsv.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,7 @@ pub struct OperatorFact {
 /// A row of facts/cast.tsv.
 #[derive(Clone, Copy, Debug)]
 pub struct CastFact {
+    pub oid: Oid,
     pub source: Type,
     pub target: Type,
     /// 0: none.
@@ -131,25 +136,32 @@ fn build() -> Library {
         super::catalog::register,
         super::privilege::register,
         super::system::register,
+        super::large_object::register,
         super::window::register,
     ] {
         register(&mut registry);
     }
-    let facts = rows(include_str!("facts/proc.tsv"));
-    let functions: Vec<Function> = facts.filter_map(|row| function(&registry, &row)).collect();
+    for extension in &extension::ALL {
+        (extension.register)(&mut registry);
+    }
+    let of_extensions = |kind| extension::ALL.iter().flat_map(move |extension| extension.rows(kind));
+    let procs = || rows(include_str!("facts/proc.tsv")).chain(of_extensions("proc"));
+    let functions: Vec<Function> = procs().filter_map(|row| function(&registry, &row)).collect();
     let by_oid: HashMap<Oid, usize> = functions.iter().enumerate().map(|(index, f)| (f.oid, index)).collect();
     let mut by_name: HashMap<&'static str, Vec<usize>> = HashMap::new();
     for (index, function) in functions.iter().enumerate() {
         by_name.entry(function.name).or_default().push(index);
     }
-    let operators = rows(include_str!("facts/operator.tsv")).map(|row| operator(&row));
+    let operators = rows(include_str!("facts/operator.tsv")).chain(of_extensions("operator"));
+    let operators = operators.map(|row| operator(&row));
     let operators = operators.filter(|operator| by_oid.contains_key(&operator.function)).collect();
-    let casts = rows(include_str!("facts/cast.tsv")).map(|row| cast(&row));
+    // A cast has no OID that anyone refers to: its place in the list.
+    let casts = rows(include_str!("facts/cast.tsv")).zip(FIRST_CAST..).map(|(row, oid)| cast(oid, &row));
+    let casts = casts.chain(of_extensions("cast").map(|row| cast(self::oid(row[0]), &row[1..])));
     let cast_list: Vec<CastFact> =
         casts.filter(|cast| cast.function == 0 || by_oid.contains_key(&cast.function)).collect();
     let casts = cast_list.iter().map(|cast| ((cast.source, cast.target), *cast)).collect();
-    let facts = rows(include_str!("facts/proc.tsv"));
-    let support = facts.filter_map(|row| support_of(&row)).filter(|f| !by_oid.contains_key(&f.oid));
+    let support = procs().filter_map(|row| support_of(&row)).filter(|f| !by_oid.contains_key(&f.oid));
     let mut support: Vec<SupportFunction> = support.collect();
     support.sort_by_key(|function| function.oid);
     Library { functions, support, by_oid, by_name, operators, casts, cast_list }
@@ -243,12 +255,13 @@ fn operator(row: &[&'static str]) -> OperatorFact {
     }
 }
 
-fn cast(row: &[&'static str]) -> CastFact {
+fn cast(oid: Oid, row: &[&'static str]) -> CastFact {
     let letter = |field: &str| field.chars().next().expect("the facts hold a letter");
     CastFact {
-        source: Type(oid(row[0])),
-        target: Type(oid(row[1])),
-        function: oid(row[2]),
+        oid,
+        source: Type(self::oid(row[0])),
+        target: Type(self::oid(row[1])),
+        function: self::oid(row[2]),
         context: letter(row[3]),
         method: letter(row[4]),
     }

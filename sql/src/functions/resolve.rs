@@ -16,6 +16,7 @@ use super::{CastContext, Function, Resolved, find_cast};
 use crate::catalog::Routine;
 use crate::error::{Error, Result, SqlState};
 use crate::types::Type;
+use crate::types::user::is_found;
 use hashbrown::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -472,14 +473,14 @@ const CAST_HINT: &str = "You might need to add explicit type casts.";
 /// hint, 42725).
 pub fn resolve_function(name: &str, arguments: &[Option<Type>], variadic_array: bool) -> Result<Resolved> {
     let names = vec![None; arguments.len()];
-    resolve_call(name, true, Vec::new(), arguments, &names, variadic_array).and_then(built_in)
+    resolve_call(name, Some(None), Vec::new(), arguments, &names, variadic_array).and_then(built_in)
 }
 
-/// As [`resolve_function`], among built-in functions (unless the name's schema excludes them) and `routines` (those along the search
-/// path, in its order). `names` has those of named arguments.
+/// As [`resolve_function`], among built-in functions (in a schema or, where none is named, along the path; none at all for a procedure)
+/// and `routines` (those along the search path, in its order). `names` has those of named arguments.
 pub fn resolve_call(
     name: &str,
-    built_ins: bool,
+    built_ins: Option<Option<&str>>,
     routines: Vec<Arc<Routine>>,
     arguments: &[Option<Type>],
     names: &[Option<&str>],
@@ -497,9 +498,20 @@ pub fn resolve_call(
         each.collect::<Vec<_>>().join(", ")
     };
     let mut candidates: Vec<Candidate> = Vec::new();
-    if built_ins && names.iter().all(Option::is_none) {
-        let found = functions_named(name);
-        candidates.extend(found.filter_map(|f| candidate(f, arguments.len(), variadic_array)));
+    if let Some(schema) = built_ins
+        && names.iter().all(Option::is_none)
+    {
+        let plain = name.rsplit_once('.').map_or(name, |(_, name)| name);
+        let found = functions_named(plain).filter(|function| is_found(function.oid, schema));
+        for new in found.filter_map(|f| candidate(f, arguments.len(), variadic_array)) {
+            // An extension may have a function that pg_catalog has too, which hides it.
+            if !candidates
+                .iter()
+                .any(|other| other.arguments == new.arguments && other.expanded == new.expanded)
+            {
+                candidates.push(new);
+            }
+        }
     }
     for routine in &routines {
         let Some(new) = routine_candidate(routine, names, variadic_array) else { continue };
@@ -572,6 +584,9 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
     let operator = if operator == "!=" { "<>" } else { operator };
     let mut candidates: Vec<Candidate> = Vec::new();
     for (left, right, function) in operators_named(operator) {
+        if !is_found(function.oid, None) {
+            continue;
+        }
         let declared: Vec<Type> = left.iter().copied().chain([*right]).collect();
         if declared.len() == arguments.len() {
             candidates.push(Candidate::new(function, declared, false));

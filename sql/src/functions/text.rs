@@ -126,7 +126,7 @@ fn replace(text: &str, from: &str, to: &str) -> Result<String> {
 }
 
 /// Characters of `from` become those of `to` at the same place; those without one vanish.
-fn translate(text: &str, from: &str, to: &str) -> String {
+pub fn translate(text: &str, from: &str, to: &str) -> String {
     let to: Vec<char> = to.chars().collect();
     let map = |c: char| match from.chars().position(|other| other == c) {
         Some(index) => to.get(index).copied(),
@@ -136,7 +136,7 @@ fn translate(text: &str, from: &str, to: &str) -> String {
 }
 
 /// The character position (from 1) of the first occurrence, or 0.
-fn position(text: &str, part: &str) -> i32 {
+pub fn position(text: &str, part: &str) -> i32 {
     text.find(part).map_or(0, |byte| count(&text[..byte]) + 1)
 }
 
@@ -467,8 +467,14 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// RFC 1321.
 fn md5(message: &[u8]) -> String {
+    let mut out = Vec::new();
+    write_hex(&mut out, &md5_bytes(message));
+    String::from_utf8(out).expect("hex digits are ASCII")
+}
+
+/// RFC 1321.
+pub fn md5_bytes(message: &[u8]) -> [u8; 16] {
     const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
     let constants: [u32; 64] =
         std::array::from_fn(|i| ((i as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32);
@@ -496,9 +502,11 @@ fn md5(message: &[u8]) -> String {
             *word = word.wrapping_add(add);
         }
     }
-    let mut out = Vec::new();
-    state.iter().for_each(|word| write_hex(&mut out, &word.to_le_bytes()));
-    String::from_utf8(out).expect("hex digits are ASCII")
+    let mut out = [0; 16];
+    for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    out
 }
 
 /// A value given to concat() or format(): text already, or a boolean, whose cast to text would spell it out.

@@ -42,15 +42,20 @@ impl Parser<'_> {
             Some(K::Trigger) => self.alter_trigger(),
             Some(K::Type) => self.alter_type(false),
             Some(K::Domain) => self.alter_type(true),
+            Some(K::Extension) => self.alter_extension(),
+            Some(K::Large) => {
+                let name = self.large_object()?;
+                self.expect(K::Owner)?;
+                self.expect(K::To)?;
+                Ok(StatementKind::Owner { object: ObjectKind::LargeObject, name, to: self.role_spec()? })
+            }
             Some(
                 word @ (K::Aggregate
                 | K::Collation
                 | K::Conversion
                 | K::Event
-                | K::Extension
                 | K::Foreign
                 | K::Language
-                | K::Large
                 | K::Operator
                 | K::Policy
                 | K::Publication

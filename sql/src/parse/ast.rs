@@ -493,9 +493,11 @@ pub enum StatementKind {
     /// None: ALL
     Close(Option<Name>),
     // transactions
-    Begin(TransactionModes),
-    /// The same; its tag has its own words.
-    StartTransaction(TransactionModes),
+    /// BEGIN or START TRANSACTION: its tag says which.
+    Begin {
+        modes: TransactionModes,
+        tag: &'static str,
+    },
     Commit {
         chain: bool,
     },
@@ -720,9 +722,23 @@ pub enum StatementKind {
     CreateExtension {
         name: Name,
         if_not_exists: bool,
+        schema: Option<Name>,
+        version: Option<String>,
+        cascade: bool,
+    },
+    AlterExtension {
+        name: Name,
+        action: AlterExtension,
     },
     /// Parsed as far as its name: answered with 0A000 and this text ("CREATE TRIGGER", "MERGE").
     Unsupported(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterExtension {
+    /// To a version; None: the newest.
+    Update(Option<String>),
+    SetSchema(Name),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -826,6 +842,8 @@ pub enum ObjectKind {
     Constraint,
     Database,
     Trigger,
+    /// Its name is its number.
+    LargeObject,
     Other,
 }
 

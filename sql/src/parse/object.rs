@@ -100,6 +100,16 @@ impl Parser<'_> {
             Some(K::Column) => ObjectKind::Column,
             Some(K::Constraint) => ObjectKind::Constraint,
             Some(K::Extension) => ObjectKind::Extension,
+            Some(K::Large) => {
+                let name = self.large_object()?;
+                let text = self.comment_text()?;
+                return Ok(StatementKind::Comment {
+                    object: ObjectKind::LargeObject,
+                    name,
+                    column: None,
+                    text,
+                });
+            }
             Some(K::Materialized) => {
                 self.advance();
                 ObjectKind::MaterializedView
@@ -143,6 +153,19 @@ impl Parser<'_> {
         };
         let text = self.comment_text()?;
         Ok(StatementKind::Comment { object, name, column, text })
+    }
+
+    /// `LARGE OBJECT number`: the number as a name.
+    pub fn large_object(&mut self) -> Result<ObjectName> {
+        self.advance();
+        self.expect(K::Object)?;
+        self.large_object_number()
+    }
+
+    pub fn large_object_number(&mut self) -> Result<ObjectName> {
+        let position = self.position();
+        let number = self.signed_number()?;
+        Ok(ObjectName { parts: vec![number], position })
     }
 
     fn comment_text(&mut self) -> Result<Option<String>> {

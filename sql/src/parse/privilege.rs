@@ -170,9 +170,16 @@ impl Parser<'_> {
                 return Ok(GrantTarget::Routines(class, self.comma_list(Parser::routine_signature)?));
             }
             Some(K::All) => return self.all_in_schemas(),
-            Some(K::Foreign | K::Large | K::Parameter) => {
+            Some(K::Large) => {
+                let first = self.large_object()?;
+                let mut names = vec![first];
+                while self.eat_symbol(b',') {
+                    names.push(self.large_object_number()?);
+                }
+                return Ok(GrantTarget::Objects(ObjectClass::LargeObject, names));
+            }
+            Some(K::Foreign | K::Parameter) => {
                 let what = match self.keyword() {
-                    Some(K::Large) => "GRANT ON LARGE OBJECT",
                     Some(K::Parameter) => "GRANT ON PARAMETER",
                     _ => "GRANT ON FOREIGN DATA WRAPPER and SERVER",
                 };

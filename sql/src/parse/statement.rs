@@ -28,12 +28,12 @@ impl Parser<'_> {
             K::Begin => {
                 self.advance();
                 self.eat_work();
-                Ok(StatementKind::Begin(self.transaction_modes()?))
+                Ok(StatementKind::Begin { modes: self.transaction_modes()?, tag: "BEGIN" })
             }
             K::Start => {
                 self.advance();
                 self.expect(K::Transaction)?;
-                Ok(StatementKind::StartTransaction(self.transaction_modes()?))
+                Ok(StatementKind::Begin { modes: self.transaction_modes()?, tag: "START TRANSACTION" })
             }
             K::Commit | K::End => self.commit(),
             K::Rollback | K::Abort => self.rollback(),

@@ -114,19 +114,41 @@ impl Parser<'_> {
         let if_not_exists = self.eat_if_not_exists()?;
         let name = self.column_id()?;
         self.eat(K::With);
+        let (mut schema, mut version, mut cascade) = (None, None, false);
         loop {
             if self.eat(K::Schema) {
-                self.column_id()?;
+                schema = Some(self.column_id()?);
             } else if self.is_word("version") {
                 self.advance();
-                if self.eat_string().is_none() {
-                    self.label()?;
-                }
-            } else if !self.eat(K::Cascade) {
+                version = Some(self.extension_version()?);
+            } else if self.eat(K::Cascade) {
+                cascade = true;
+            } else {
                 break;
             }
         }
-        Ok(StatementKind::CreateExtension { name, if_not_exists })
+        Ok(StatementKind::CreateExtension { name, if_not_exists, schema, version, cascade })
+    }
+
+    fn extension_version(&mut self) -> Result<String> {
+        match self.eat_string() {
+            Some(version) => Ok(version),
+            None => self.label(),
+        }
+    }
+
+    pub fn alter_extension(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let name = self.column_id()?;
+        let action = if self.eat(K::Update) {
+            let version = self.eat(K::To).then(|| self.extension_version()).transpose()?;
+            AlterExtension::Update(version)
+        } else if self.eat_two(K::Set, K::Schema) {
+            AlterExtension::SetSchema(self.column_id()?)
+        } else {
+            return self.unsupported("ALTER EXTENSION");
+        };
+        Ok(StatementKind::AlterExtension { name, action })
     }
 
     pub fn alter_type(&mut self, domain: bool) -> Result<StatementKind> {

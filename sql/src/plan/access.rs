@@ -310,7 +310,10 @@ impl Target {
             || match expr {
                 Expr::Cast { operand, method, to, modifier: -1, .. } => {
                     let from = operand.data_type();
-                    let relabel = matches!(method, CastMethod::Relabel) && from != Type::BPCHAR;
+                    // These compare in their own ways.
+                    let own_order = |t: Type| matches!(t, Type::BPCHAR | Type::CITEXT);
+                    let relabel =
+                        matches!(method, CastMethod::Relabel) && !own_order(from) && *to != Type::CITEXT;
                     (relabel || (is_integer(from) && is_integer(*to))) && self.is(operand)
                 }
                 _ => false,

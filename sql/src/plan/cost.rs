@@ -282,7 +282,6 @@ impl Comparison {
         if let Some(known) = KNOWN.read().ok().and_then(|known| known.get(&address).copied()) {
             return known;
         }
-        let arguments = [Some(function.arguments[0]), Some(function.arguments[1])];
         let operators = [
             ("=", Comparison::Equal),
             ("<>", Comparison::NotEqual),
@@ -292,8 +291,8 @@ impl Comparison {
             (">=", Comparison::GreaterEqual),
         ];
         let found = operators.into_iter().find_map(|(operator, comparison)| {
-            let resolved = crate::functions::resolve_operator(operator, &arguments).ok()?;
-            std::ptr::eq(resolved.function, function).then_some(comparison)
+            let mut facts = crate::functions::operator_facts().iter();
+            facts.find(|fact| fact.function == function.oid && fact.name == operator).map(|_| comparison)
         });
         if let Ok(mut known) = KNOWN.write() {
             known.insert(address, found);

@@ -22,7 +22,9 @@ fn fold(expr: &mut Expr, context: &PlanContext<'_>) {
         Expr::Call { function, arguments, result } => {
             let constant = arguments.iter().all(Expr::is_constant);
             match &function.body {
-                _ if function.strict && arguments.iter().any(is_null) => Some(Expr::null(*result)),
+                Body::Scalar { .. } | Body::Typed(_) if function.strict && arguments.iter().any(is_null) => {
+                    Some(Expr::null(*result))
+                }
                 Body::Scalar { scalar, .. } if constant && function.volatility == Volatility::Immutable => {
                     let values: Vec<Datum> = arguments.iter().map(constant_value).collect();
                     let mut value = Err(Error::internal("not called"));

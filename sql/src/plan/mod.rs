@@ -11,6 +11,7 @@
 mod access;
 pub mod cost;
 pub mod deparse;
+mod effects;
 mod explain;
 pub(crate) mod explain_format;
 mod fold;
@@ -106,6 +107,8 @@ pub struct Plan {
     pub permissions: permissions::Permissions,
     /// Reads or writes a handful of rows by key: runs inline on the connection's thread.
     pub is_short: bool,
+    /// Its operators hand on one row at a time (`effects.rs`).
+    pub row_by_row: bool,
     /// Neither writes nor locks rows, nor calls functions that may (serial mode runs it beside the token).
     pub read_only: bool,
     /// Writes or locks rows itself.

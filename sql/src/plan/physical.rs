@@ -8,7 +8,7 @@ use super::logical::{
     SublinkKind,
 };
 use super::node::{self, Access, Bounds, Equal, Estimate, Key, Node, Operator};
-use super::{Cte, Plan, PlanContext, PlanKind, Subquery, prune, rules, short};
+use super::{Cte, Plan, PlanContext, PlanKind, Subquery, effects, prune, rules, short};
 use crate::error::{Error, Result};
 use crate::exec::foreign_key::{self, Effect};
 use crate::expr::{ColumnId, ColumnSet, Expr};
@@ -57,6 +57,7 @@ pub fn plan(
         }
     }
     let is_cheap = is_cheap(&logical);
+    let row_by_row = effects::run_row_by_row(&logical, &ctes);
     let calls_routines = runs_volatile_routine(&logical)
         || ctes.iter().any(|cte| cte.readers > 0 && runs_volatile_routine(&cte.plan));
     let mut planner = Planner {
@@ -127,6 +128,7 @@ pub fn plan(
         catalog_version: context.catalog.version,
         permissions,
         is_short,
+        row_by_row,
         read_only: !writes && !calls_routines,
         writes,
         short,

@@ -651,6 +651,7 @@ impl<'a> Frame<'a> {
         let settings = core.settings_savepoint();
         let deferred = core.deferred.borrow().mark();
         let notify = core.notify.borrow().mark();
+        let large_objects = core.large_objects.borrow().mark();
         let (acting, stack) = (core.acting.borrow().len(), core.routine_stack.get());
         let suspended = transaction.borrow().suspend();
         let error = match self.statements(&block.body) {
@@ -677,6 +678,7 @@ impl<'a> Frame<'a> {
         core.settings_rollback_to(settings);
         core.deferred.borrow_mut().rollback_to(&deferred);
         core.notify.borrow_mut().rollback_to(notify);
+        core.large_objects.borrow_mut().rollback_to(large_objects);
         core.stop_acting(acting);
         core.routine_stack.set(stack);
         let error = self.located(error);

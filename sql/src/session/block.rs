@@ -58,6 +58,7 @@ struct SavepointEntry {
     settings: Option<usize>,
     deferred: DeferredMark,
     notify: super::notify::Mark,
+    large_objects: u64,
 }
 
 impl Block {
@@ -253,6 +254,7 @@ impl Session {
         self.block.locks.clear();
         self.core.deferred.borrow_mut().clear();
         self.core.notify.borrow_mut().clear();
+        self.core.large_objects.borrow_mut().clear();
         self.core.view.borrow_mut().clear(&self.core.engine.publisher);
         self.core.settings_end_transaction(committed);
         self.portals.end_transaction(committed);
@@ -313,6 +315,7 @@ impl Session {
         self.core.settings_rollback_to(entry.settings);
         self.core.deferred.borrow_mut().rollback_to(&entry.deferred);
         self.core.notify.borrow_mut().rollback_to(entry.notify);
+        self.core.large_objects.borrow_mut().rollback_to(entry.large_objects);
         self.portals.drop_above(index);
         Ok(())
     }
@@ -402,6 +405,7 @@ impl Session {
             settings: self.core.settings_savepoint(),
             deferred: self.core.deferred.borrow().mark(),
             notify: self.core.notify.borrow().mark(),
+            large_objects: self.core.large_objects.borrow().mark(),
         });
         Ok(())
     }

@@ -12,7 +12,9 @@ use crate::catalog::system::Cursor;
 use crate::catalog::{CatalogView, ObjectClass, Privileges};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
+use crate::functions::Body;
 use crate::parse::ast::StatementKind;
+use crate::parse::quote_identifier;
 use crate::plan::{Plan, PlanKind};
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Datum, Oid, Type};
@@ -147,6 +149,7 @@ impl Session {
             transitions: RefCell::default(),
             domains: Default::default(),
             deferred: RefCell::default(),
+            large_objects: RefCell::default(),
             notify: RefCell::default(),
             settings: RefCell::new(settings),
             engine: engine.clone(),
@@ -212,16 +215,20 @@ impl Session {
             Run::New => match portal.prepared.kind() {
                 None => false,
                 Some(kind) if is_control(kind) => self.is_end_long(),
+                // What it prepares is planned at once.
+                Some(StatementKind::Prepare { .. }) => portal.text().len() > LONG_TEXT_BYTES,
                 Some(kind) if is_quick(kind) => false,
                 Some(StatementKind::Execute { name, .. }) => {
                     let statements = self.core.statements.borrow();
                     let plan = statements.get(name).and_then(|known| known.last_plan());
                     plan.is_none_or(|plan| !plan.is_short)
                 }
+                // One that nobody has executed yet is planned by the first FETCH.
                 Some(StatementKind::Fetch { cursor, .. }) => match self.portals.get(cursor).map(|of| &of.run)
                 {
+                    None => false,
                     Some(Run::Plan { plan, .. }) => !plan.is_short,
-                    _ => false,
+                    Some(_) => true,
                 },
                 // What has no plan yet is not called long for that: `block_in_place` costs 10 µs, a third of a short statement sent
                 // as text. `start` pauses when the plan turns out to be long, and the server comes back prepared.
@@ -469,6 +476,48 @@ impl Session {
         }
         let fields = self.fields_of(&portal.prepared.clone())?;
         self.portals.get_mut(name).ok_or_else(|| no_portal(name))?.set_fields(fields.as_deref())
+    }
+
+    /// A SELECT that calls a function by its OID, and the types of its parameters.
+    pub fn function_call(&self, function: Oid, arguments: usize) -> Result<(String, Vec<Oid>)> {
+        let catalog = self.core.catalog();
+        let built_in = crate::functions::function_by_oid(function)
+            .and_then(|found| Some((found, catalog.schema_of_built_in(function)?)));
+        let (schema, name, types, plain) = match (built_in, catalog.routine(function)) {
+            (Some((found, schema)), _) => {
+                let types: Vec<Oid> = found.arguments.iter().map(|argument| argument.0).collect();
+                (
+                    schema,
+                    found.name.to_owned(),
+                    types,
+                    matches!(found.body, Body::Scalar { .. } | Body::Typed(_)),
+                )
+            }
+            (None, Some(routine)) => {
+                let types = routine.input_types().iter().map(|argument| argument.0).collect();
+                (routine.schema, routine.name.clone(), types, !routine.procedure && !routine.returns_set)
+            }
+            (None, None) => {
+                let message = format!("function with OID {function} does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message));
+            }
+        };
+        if !plain {
+            let message = format!("cannot call function \"{name}\" via fastpath interface");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        if types.len() != arguments {
+            let message = format!(
+                "function call message contains {arguments} arguments but function requires {}",
+                types.len()
+            );
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+        }
+        let schema =
+            catalog.schema(schema).map_or_else(|| "pg_catalog".to_owned(), |schema| schema.name.clone());
+        let parameters: Vec<String> = (1..=arguments).map(|number| format!("${number}")).collect();
+        let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
+        Ok((format!("SELECT {schema}.{name}({})", parameters.join(", ")), types))
     }
 
     pub fn close_statement(&mut self, name: &str) {
@@ -1052,8 +1101,7 @@ fn is_planned(kind: &StatementKind) -> bool {
 fn is_control(kind: &StatementKind) -> bool {
     matches!(
         kind,
-        StatementKind::Begin(_)
-            | StatementKind::StartTransaction(_)
+        StatementKind::Begin { .. }
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)
@@ -1071,7 +1119,6 @@ fn is_quick(kind: &StatementKind) -> bool {
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
             | StatementKind::SetTransaction { .. }
-            | StatementKind::Prepare { .. }
             | StatementKind::Deallocate(_)
             | StatementKind::Close(_)
             | StatementKind::Discard(_)

@@ -79,6 +79,8 @@ pub(crate) struct Core {
     pub transitions: RefCell<Option<Arc<crate::exec::transition::Transitions>>>,
     /// Domains' checks, bound for a version of the catalog.
     pub domains: RefCell<crate::exec::domain::Cache>,
+    /// What lo_open() has opened in this transaction.
+    pub large_objects: RefCell<super::large_object::Descriptors>,
     /// NOTIFY and LISTEN wait for the commit, too.
     pub notify: RefCell<super::notify::Pending>,
     /// Constraint checks that wait for the commit.
@@ -565,12 +567,12 @@ pub(crate) fn parse_bool(text: &str) -> Option<bool> {
 }
 
 /// What one statement runs with; lends the session to the functions it calls.
-pub(crate) struct StatementContext<'a> {
-    pub core: &'a Core,
-    pub transaction: Option<&'a RefCell<Transaction>>,
-    pub render: Arc<RenderSettings>,
-    pub transaction_time: i64,
-    pub statement_time: i64,
+pub struct StatementContext<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) transaction: Option<&'a RefCell<Transaction>>,
+    pub(crate) render: Arc<RenderSettings>,
+    pub(crate) transaction_time: i64,
+    pub(crate) statement_time: i64,
 }
 
 impl StatementContext<'_> {
@@ -582,7 +584,7 @@ impl StatementContext<'_> {
             services: self,
         }
     }
-    fn transaction(&self) -> Result<&RefCell<Transaction>> {
+    pub(super) fn transaction(&self) -> Result<&RefCell<Transaction>> {
         self.transaction.ok_or_else(|| Error::internal("a function needs a transaction outside of one"))
     }
     fn find_sequence(&self, oid: Oid) -> Result<Arc<crate::catalog::Sequence>> {
@@ -784,6 +786,9 @@ impl Services for StatementContext<'_> {
         };
         let bytes = catalog.tree(tree)?.size_bytes_estimate();
         Ok(Some(i64::try_from(bytes).unwrap_or(i64::MAX)))
+    }
+    fn large_objects(&self) -> Result<&StatementContext<'_>> {
+        Ok(self)
     }
     fn notice(&self, notice: Error) {
         self.core.notice(notice);

@@ -6,6 +6,7 @@
 //! - `connection.rs`: [`Session`], the protocol's verbs. `block.rs`: the transaction block's states.
 //! - `statement.rs`: parsed and planned statements and their cache. `portal.rs`: a statement being run.
 //! - `utility.rs`: statements that are not planned, one by one; `cursor.rs`, `copy_in.rs`, `copy_out.rs`, `explain.rs`, `maintenance.rs`.
+//! - `large_object.rs`: large objects' descriptors.
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
 mod block;
@@ -17,6 +18,7 @@ pub(crate) mod core;
 mod cursor;
 pub(crate) mod engine;
 pub(crate) mod explain;
+pub(crate) mod large_object;
 mod maintenance;
 pub(crate) mod nested;
 pub(crate) mod notify;

@@ -233,8 +233,7 @@ impl<'a> Nested<'a> {
                     }),
                 };
             }
-            StatementKind::Begin(_)
-            | StatementKind::StartTransaction(_)
+            StatementKind::Begin { .. }
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(_)

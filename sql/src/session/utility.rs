@@ -125,13 +125,9 @@ impl Session {
     /// Transaction control; the answer is the tag.
     pub(super) fn control(&mut self, kind: &StatementKind) -> Result<&'static str> {
         match kind {
-            StatementKind::Begin(modes) => {
+            StatementKind::Begin { modes, tag } => {
                 self.begin_block(modes)?;
-                Ok("BEGIN")
-            }
-            StatementKind::StartTransaction(modes) => {
-                self.begin_block(modes)?;
-                Ok("START TRANSACTION")
+                Ok(tag)
             }
             StatementKind::Commit { chain } => self.commit_block(*chain),
             StatementKind::Rollback { chain } => {

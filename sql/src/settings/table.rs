@@ -330,6 +330,12 @@ settings! {
         "Sets the planner's estimate of the cost of passing each tuple (row) from worker to leader backend.";
     "password_encryption", Enum(&["md5", "scram-sha-256"]), "scram-sha-256", User, 0, "Connections and Authentication / Authentication",
         "Chooses the algorithm for encrypting passwords.";
+    "pg_trgm.similarity_threshold", Real { min: 0.0, max: 1.0, unit: Unit::None }, "0.3", User, HIDDEN, "Customized Options",
+        "Sets the threshold used by the % operator.";
+    "pg_trgm.strict_word_similarity_threshold", Real { min: 0.0, max: 1.0, unit: Unit::None }, "0.5", User, HIDDEN, "Customized Options",
+        "Sets the threshold used by the <<% operator.";
+    "pg_trgm.word_similarity_threshold", Real { min: 0.0, max: 1.0, unit: Unit::None }, "0.6", User, HIDDEN, "Customized Options",
+        "Sets the threshold used by the <% operator.";
     "plan_cache_mode", Enum(&["auto", "force_generic_plan", "force_custom_plan"]), "auto", User, 0, "Query Tuning / Other Planner Options",
         "Controls the planner's selection of custom or generic plan.";
     "port", Integer { min: 1, max: 65535, unit: Unit::None }, "5432", Postmaster, 0, "Connections and Authentication / Connection Settings",

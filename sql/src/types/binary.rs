@@ -13,6 +13,7 @@ use super::{ArrayValue, Datum, Interval, Numeric, Record, RenderSettings, Repr, 
 use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
 use crate::error::{Error, Result, SqlState};
+use crate::extension::hstore;
 
 /// The binary form of one value that is not null (a null writes nothing), without its length.
 pub fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, data_type: Type) {
@@ -93,6 +94,7 @@ fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
 fn write_text(out: &mut Vec<u8>, text: &[u8], data_type: Type) {
     match data_type {
         Type::BIT | Type::VARBIT => super::bits::write_binary(out, text),
+        Type::HSTORE => hstore::write_binary(out, &String::from_utf8_lossy(text)),
         _ if has_version(data_type) => {
             out.push(1);
             out.extend_from_slice(text);
@@ -164,13 +166,13 @@ fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     })
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8]> {
+pub fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(count).ok_or_else(short)?;
     *bytes = rest;
     Ok(head)
 }
 
-fn take_i32(bytes: &mut &[u8]) -> Result<i32> {
+pub fn take_i32(bytes: &mut &[u8]) -> Result<i32> {
     Ok(i32::from_be_bytes(exact(take(bytes, 4)?)?))
 }
 
@@ -231,6 +233,7 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
             super::json::validate(text)?;
             Datum::text(text)
         }
+        Repr::Text if data_type == Type::HSTORE => hstore::read_binary(bytes)?,
         Repr::Text => Datum::text(read_text(bytes)?),
         Repr::Numeric => Datum::numeric(read_numeric(bytes)?),
         Repr::Date => {

@@ -555,7 +555,8 @@ fn parse_compact_time(text: &str) -> Result<i64, Bad> {
 }
 
 fn clock(hour: i64, minute: i64, second: i64) -> Result<i64, Bad> {
-    let micros = hour.saturating_mul(MICROS_PER_HOUR) + minute.min(60) * MICROS_PER_MINUTE + second;
+    let minutes = hour.min(25) * 60 + minute.min(60);
+    let micros = minutes * MICROS_PER_MINUTE + second.min(MICROS_PER_MINUTE);
     let valid = minute < 60 && second <= MICROS_PER_MINUTE && hour <= 24 && micros <= MICROS_PER_DAY;
     if valid { Ok(micros) } else { Err(Bad::Field) }
 }

@@ -3,6 +3,7 @@
 use super::numeric::Numeric;
 use super::range::RangeValue;
 use super::{Oid, Type};
+use crate::extension::{citext::folded, hstore};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -292,13 +293,17 @@ fn compare_arrays(a: &ArrayValue, b: &ArrayValue) -> Ordering {
         })
 }
 
-/// [`compare`], knowing the type: trailing blanks of character(n) don't count, jsonb has an order of its own.
+/// [`compare`], knowing the type: trailing blanks of character(n) and the case of citext don't count, jsonb has an order of its own.
 pub fn compare_as(a: &Datum, b: &Datum, data_type: Type) -> Ordering {
     match (a, b) {
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::BPCHAR => {
             a.trim_end_matches(' ').as_bytes().cmp(b.trim_end_matches(' ').as_bytes())
         }
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::JSONB => super::json::compare_text(a, b),
+        (Datum::Text(a), Datum::Text(b)) if data_type == Type::HSTORE => hstore::compare(a, b),
+        (Datum::Text(a), Datum::Text(b)) if data_type == Type::CITEXT => {
+            folded(a).as_bytes().cmp(folded(b).as_bytes())
+        }
         _ => compare(a, b),
     }
 }
@@ -360,6 +365,7 @@ pub fn hash_as<H: Hasher>(value: &Datum, data_type: Type, state: &mut H) {
             state.write(value.trim_end_matches(' ').as_bytes())
         }
         Datum::Text(value) if data_type == Type::JSONB => super::json::hash_text(value, state),
+        Datum::Text(value) if data_type == Type::CITEXT => state.write(folded(value).as_bytes()),
         _ => value.hash(state),
     }
 }

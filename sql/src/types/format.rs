@@ -193,6 +193,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
             Datum::text(text)
         }
         Type::JSONB => Datum::text(super::json::Json::parse(text)?.to_text()),
+        Type::HSTORE => Datum::text(crate::extension::hstore::Hstore::parse(text)?.to_text()),
         Type::INET | Type::CIDR | Type::MACADDR | Type::MACADDR8 => super::network::parse(text, data_type)?,
         Type::BIT | Type::VARBIT => Datum::text(super::bits::parse(text)?),
         Type::JSONPATH => Datum::text(super::json::path::parse(text)?.to_text()),

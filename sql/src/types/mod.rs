@@ -171,11 +171,17 @@ types! {
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
     REGROLE = 4096, 4097, "regrole", Oid, 4;
     XID8 = 5069, 271, "xid8", Int8, 8;
+    // Of extensions: see `extension`.
+    CITEXT = 14200, 14201, "citext", Text, -1;
+    HSTORE = 14600, 14601, "hstore", Text, -1;
 }
 
-/// Built-in scalar types by pg_type.typname.
+/// Built-in scalar types by pg_type.typname, without those of extensions.
 pub static BUILTIN_NAMES: std::sync::LazyLock<hashbrown::HashMap<&'static str, Type>> =
-    std::sync::LazyLock::new(|| BUILTIN.iter().map(|entry| (entry.2, entry.0)).collect());
+    std::sync::LazyLock::new(|| {
+        let own = BUILTIN.iter().filter(|entry| !crate::extension::is_of_extension(entry.0.0));
+        own.map(|entry| (entry.2, entry.0)).collect()
+    });
 
 /// What text output depends on: a snapshot of the session's settings, cheap to clone.
 #[derive(Clone, Debug)]

@@ -77,6 +77,22 @@ pub(crate) fn named(schema: Option<&str>, name: &str) -> Option<Type> {
     with(|catalog, path| catalog.find_type(schema, name, path)).map(Type)
 }
 
+/// Whether a name in this schema (none: along the search path) can mean a function or an operator that the program has: those of
+/// an extension are where the extension is, the others in pg_catalog.
+pub(crate) fn is_found(oid: Oid, schema: Option<&str>) -> bool {
+    if !crate::extension::is_of_extension(oid) {
+        return matches!(schema, None | Some("pg_catalog" | "information_schema"));
+    }
+    let found = with(|catalog, path| {
+        let home = &catalog.schema(catalog.schema_of_built_in(oid)?)?.name;
+        Some(match schema {
+            Some(schema) => schema == home,
+            None => home == "pg_catalog" || path.contains(home),
+        })
+    });
+    found.unwrap_or(false)
+}
+
 /// The type of an array of these.
 pub(super) fn array_of(oid: Oid) -> Option<Type> {
     if oid < FIRST_USER_OID {

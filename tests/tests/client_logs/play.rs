@@ -1,7 +1,7 @@
 //! Two servers that are asked the same.
 
 use crate::answer::{Answer, Part, Reader};
-use serin_tests::{RawClient, frame};
+use serin_tests::{RawClient, frame, raw};
 use std::net::SocketAddr;
 
 /// A session on one of the servers.
@@ -34,7 +34,7 @@ impl Side {
                 b'G' => {
                     self.client.send(&frame(b'c', b""));
                     if extended {
-                        self.client.send(&frame(b'S', b""));
+                        self.client.send(&raw::sync());
                     }
                 }
                 _ => {}
@@ -67,24 +67,17 @@ impl Pair {
 
     /// By the simple protocol.
     pub fn query(&mut self, sql: &str) -> Answers {
-        let message = frame(b'Q', &[sql.as_bytes(), b"\0"].concat());
-        self.send(&message, &message, false)
+        self.query_each(sql, sql)
     }
 
     /// A query with another text on each, for an OID in it.
     pub fn query_each(&mut self, ours: &str, theirs: &str) -> Answers {
-        let message = |sql: &str| frame(b'Q', &[sql.as_bytes(), b"\0"].concat());
-        self.send(&message(ours), &message(theirs), false)
+        self.send(&raw::query(ours), &raw::query(theirs), false)
     }
 
     /// By the extended protocol: parsed and described, and then run with a value of each parameter's type.
     pub fn prepared(&mut self, sql: &str) -> Answers {
-        let describe = [
-            frame(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat()),
-            frame(b'D', b"S\0"),
-            frame(b'S', b""),
-        ]
-        .concat();
+        let describe = [raw::parse(sql), frame(b'D', b"S\0"), raw::sync()].concat();
         let mut described = self.send(&describe, &describe, true);
         let types = described.theirs.0.iter().find_map(|part| match part {
             Part::Parameters(types) => Some(types.clone()),
@@ -108,8 +101,7 @@ impl Pair {
             }
         }
         bind.extend_from_slice(&[0, 0]);
-        let run =
-            [frame(b'B', &bind), frame(b'D', b"P\0"), frame(b'E', b"\0\0\0\0\0"), frame(b'S', b"")].concat();
+        let run = [frame(b'B', &bind), frame(b'D', b"P\0"), raw::execute(0), raw::sync()].concat();
         let ran = self.send(&run, &run, true);
         described.ours.0.extend(ran.ours.0);
         described.theirs.0.extend(ran.theirs.0);

@@ -7,16 +7,18 @@
 //! | | 2PL | serial | SSI |
 //! |---|---|---|---|
 //! | a read returns | the latest committed state, and own writes | the same | the state of the snapshot, and own writes |
-//! | a step waits | for a conflicting lock held by another, and only for one held or asked for earlier | for the token, held by another | for another's write of the same key |
+//! | a step waits | for a conflicting lock held by another, and only for one held or asked for earlier | for the token, held by another | for another's write of the same key; to read a key that the session has lost, for another's write or lock of it |
 //! | a step fails | as a deadlock, when its wait closes a cycle, and then always | never | 40001 for a write committed since its snapshot, if something it had read was overwritten, too, and then always; or as part of a dangerous structure, which the model must see too |
 //!
-//! SSI's snapshot is the state at the first statement, or at a later write of something committed since then (`refresh.rs`).
+//! SSI's snapshot is the state at the first statement, or at a later write of something committed since then (`refresh.rs`), or at a later read
+//! of a key that the session has lost (`retry.rs`), if nothing that was read before has changed.
 //!
 //! Whatever the model thinks: what the committed transactions read and left behind must be explained by running them one
 //! after the other in some order; in 2PL and serial by one in which whoever committed before another began precedes it.
 //! That is the definition of serializability, tried out on all orders.
 
 use super::harness::*;
+use crate::rules::Rule;
 use crate::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -140,12 +142,7 @@ impl Op {
             }
             Op::Commit => {
                 let transaction = worker.transaction.take().expect("it ran a statement");
-                let committed = transaction.commit()?;
-                if let Some(ts) = committed.durable_at {
-                    // Durability is not the question here: others may see it at once.
-                    worker.manager.store().publish_early(ts);
-                }
-                Ok(String::new())
+                transaction.commit().map(|_| String::new())
             }
         }
     }
@@ -174,6 +171,9 @@ struct Txn {
     reads: BTreeSet<Key>,
     writes: State,
     deletes: BTreeSet<Key>,
+    /// SSI: what the session's failed attempts were about, and what of it this one has locked to read it.
+    lost: BTreeSet<Key>,
+    locked: BTreeSet<Key>,
     /// SSI: was the one of a dangerous structure that had to go. It finds out later, when others of it may have gone.
     doomed: bool,
     /// Arrival of the request that waits.
@@ -186,6 +186,10 @@ impl Txn {
     }
     fn changed(&self, key: Key) -> bool {
         self.writes.contains_key(&key) || self.deletes.contains(&key)
+    }
+    /// SSI: what it locks before it reads.
+    fn lost_to(&self, op: Op) -> impl Iterator<Item = Key> {
+        op.reads().iter().copied().filter(|key| self.lost.contains(key))
     }
     fn value(&self, index: usize, step: usize) -> String {
         format!("{}{step}", (b'a' + index as u8) as char)
@@ -206,8 +210,8 @@ fn initial() -> State {
 }
 
 impl Model {
-    fn new(mode: Mode, programs: &[Vec<Op>]) -> Model {
-        let txn = |program: &Vec<Op>| Txn {
+    fn new(mode: Mode, programs: &[Vec<Op>], lost: &[BTreeSet<Key>]) -> Model {
+        let txn = |(at, program): (usize, &Vec<Op>)| Txn {
             program: program.clone(),
             done: 0,
             status: Status::Ready,
@@ -217,10 +221,17 @@ impl Model {
             reads: BTreeSet::new(),
             writes: State::new(),
             deletes: BTreeSet::new(),
+            lost: lost.get(at).cloned().unwrap_or_default(),
+            locked: BTreeSet::new(),
             doomed: false,
             ticket: 0,
         };
-        Model { mode, txns: programs.iter().map(txn).collect(), history: vec![initial()], tickets: 0 }
+        Model {
+            mode,
+            txns: programs.iter().enumerate().map(txn).collect(),
+            history: vec![initial()],
+            tickets: 0,
+        }
     }
 
     fn commits(&self) -> usize {
@@ -248,7 +259,7 @@ impl Model {
         let op = self.op(me);
         match op.writes() {
             Some(key) => vec![(key, true)],
-            None => op.reads().iter().map(|key| (*key, false)).collect(),
+            None => op.reads().iter().map(|key| (*key, self.txns[me].lost.contains(key))).collect(),
         }
     }
 
@@ -278,12 +289,27 @@ impl Model {
                 others().filter(conflicts).collect()
             }
             (Mode::Ssi, op) => {
-                let Some(key) = op.writes() else { return Vec::new() };
-                let writes_nothing = !matches!(op, Op::Insert(_)) && !self.view(me).contains_key(&key);
-                if writes_nothing || self.txns[me].changed(key) && !matches!(op, Op::Insert(_)) {
-                    return Vec::new();
-                }
-                others().filter(|other| self.txns[*other].changed(key)).collect()
+                let txn = &self.txns[me];
+                let has = |key: Key| txn.changed(key) || txn.locked.contains(&key);
+                let mut locks: BTreeSet<Key> = txn.lost_to(op).filter(|key| !has(*key)).collect();
+                let is_insert = matches!(op, Op::Insert(_));
+                let writes = |key: &Key| is_insert || self.view(me).contains_key(key) && !txn.changed(*key);
+                locks.extend(op.writes().filter(writes));
+                // What is there is a duplicate, whoever has locked it; but that is a read, and who waits for the lock already gets it first.
+                let is_duplicate = |key: &Key| {
+                    is_insert
+                        && txn.status != Status::Waiting
+                        && self.history[self.commits()].contains_key(key)
+                };
+                let in_the_way = |other: &usize| {
+                    let other = &self.txns[*other];
+                    let locked = |key: &Key| {
+                        other.locked.contains(key)
+                            && (!is_duplicate(key) || txn.lost.contains(key) && !has(*key))
+                    };
+                    locks.iter().any(|key| other.changed(*key) || locked(key))
+                };
+                others().filter(in_the_way).collect()
             }
         }
     }
@@ -360,6 +386,22 @@ impl Model {
                 && other.committed > begun
                 && txn.reads.iter().any(|key| other.changed(*key))
         })
+    }
+
+    /// SSI: before it reads what it has lost, it locks it, and moves its snapshot up if it can. What was committed since then has to be in it.
+    fn lock_lost(&mut self, me: usize, op: Op) {
+        let txn = &self.txns[me];
+        let begun = txn.begun.unwrap_or(0);
+        let lost: BTreeSet<Key> = txn.lost_to(op).collect();
+        let newer = self.txns.iter().any(|other| {
+            other.status == Status::Committed
+                && other.committed > begun
+                && lost.iter().any(|key| other.changed(*key))
+        });
+        if newer && self.can_refresh(me) {
+            self.txns[me].begun = Some(self.commits());
+        }
+        self.txns[me].locked.extend(lost);
     }
 
     /// `from —rw→ to`: concurrent, and the former read something that the latter has written, would write with its present
@@ -445,6 +487,7 @@ impl Model {
                 if !holders.is_empty() {
                     return Err(format!("went past a lock of {holders:?}"));
                 }
+                self.lock_lost(me, op);
                 let finds = matches!(op, Op::Insert(_))
                     || op.writes().is_some_and(|key| self.view(me).contains_key(&key));
                 if self.mode == Mode::Ssi
@@ -596,6 +639,8 @@ struct Explorer {
     /// The sessions' modes differ.
     mixed: bool,
     sessions: Vec<Session>,
+    /// What each session's failed attempts were about.
+    lost: Vec<BTreeSet<Key>>,
     runs: u32,
     totals: Totals,
 }
@@ -604,8 +649,9 @@ impl Explorer {
     fn new(mode: Mode) -> Explorer {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let db = Db::in_dir(dir, &[]);
+        db.manager.ssi.rules.switch_off(Rule::DurableSnapshots);
         let sessions = (1..=3).map(|pid| db.session(pid, mode, Isolation::Serializable)).collect();
-        Explorer { db, mode, mixed: false, sessions, runs: 0, totals: Totals::default() }
+        Explorer { db, mode, mixed: false, sessions, lost: Vec::new(), runs: 0, totals: Totals::default() }
     }
 
     fn session(&self, mode: Mode) -> Session {
@@ -646,11 +692,16 @@ impl Explorer {
         for (key, value) in initial() {
             setup.insert(&self.db.tree, &[&prefix[..], &[key]].concat(), value.as_bytes()).unwrap();
         }
-        let at = setup.commit().unwrap().durable_at.unwrap();
-        self.db.manager.store().publish_early(at);
+        setup.commit().unwrap();
 
-        let mut model = Model::new(self.mode, programs);
-        let mut trace = String::new();
+        for (session, lost) in self.sessions.iter().zip(&self.lost) {
+            let lost: Vec<Vec<u8>> = lost.iter().map(|key| [&prefix[..], &[*key]].concat()).collect();
+            session.handle.forget_lost();
+            session.handle.lost_keys(lost.iter().map(|key| (self.db.tree.id(), &key[..])));
+        }
+        let mut model = Model::new(self.mode, programs, &self.lost);
+        let mut trace =
+            if self.lost.is_empty() { String::new() } else { format!("  lost: {:?}\n", self.lost) };
         loop {
             let ready = |txn: &usize| model.txns[*txn].status == Status::Ready;
             let enabled: Vec<usize> = (0..programs.len()).filter(ready).collect();
@@ -849,6 +900,34 @@ fn serial() {
     let totals = explore_mode(Mode::Serial);
     println!("{totals:?}");
     assert!(totals.schedules > 4_000 && totals.aborts == 0 && totals.waits > 0);
+}
+
+/// Sessions that have failed: what they lost they lock before they read it.
+#[test]
+fn ssi_retries() {
+    let mut explorer = Explorer::new(Mode::Ssi);
+    let all: Vec<Vec<Op>> =
+        OPS.iter().flat_map(|first| OPS.iter().map(move |second| program(&[*first, *second]))).collect();
+    let keys = |keys: &[Key]| keys.iter().copied().collect::<BTreeSet<Key>>();
+    let (x, both, none) = (keys(&[X]), keys(&[X, Y]), keys(&[]));
+    for lost in [[&x, &none], [&x, &x], [&x, &keys(&[Y])], [&both, &both]] {
+        explorer.lost = lost.map(Clone::clone).into();
+        for one in &all {
+            for two in &all {
+                explorer.explore(&[one.clone(), two.clone()]);
+            }
+        }
+    }
+    let mut rng = StdRng::seed_from_u64(3);
+    for _ in 0..4000 {
+        let lost = || KEYS.into_iter().filter(|_| rng.random_bool(0.5)).collect();
+        explorer.lost = std::iter::repeat_with(lost).take(3).collect();
+        let programs: Vec<Vec<Op>> = (0..3).map(|_| all[rng.random_range(0..all.len())].clone()).collect();
+        explorer.schedule(&programs, &mut |enabled| rng.random_range(0..enabled));
+    }
+    let totals = explorer.finish();
+    println!("{totals:?}");
+    assert!(totals.schedules > 50_000 && totals.dangerous > 0 && totals.waits > 0 && totals.deadlocks > 0);
 }
 
 #[test]

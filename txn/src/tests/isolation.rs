@@ -389,3 +389,84 @@ impl Session {
         self.outcome()
     }
 }
+
+/// `loser` reads `a` and finds at its update that somebody else was faster.
+fn lose_a(db: &Db, loser: &Session) {
+    let winner = db.session(100, Mode::Ssi, SERIALIZABLE);
+    loser.get("a").unwrap();
+    winner.update("a", "won").unwrap();
+    winner.commit().unwrap();
+    assert!(matches!(loser.update("a", "lost"), Err(Error::ConcurrentUpdate { .. })));
+}
+
+#[test]
+fn a_retry_locks_what_it_has_lost_before_it_reads() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+    lose_a(&db, &s1);
+    s2.update("a", "2").unwrap();
+    assert_eq!(s3.get("a").unwrap(), "won", "who has lost nothing does not wait");
+    s3.commit().unwrap();
+    assert_eq!(s1.get("b").unwrap(), "1");
+    s1.blocks(step_get("a"));
+    s2.commit().unwrap();
+    assert_eq!(s1.outcome().unwrap(), "2", "the snapshot has moved up to what was waited for");
+    s3.blocks(step_update("a", "3"));
+    s1.update("a", "4").unwrap();
+    s1.commit().unwrap();
+    assert_eq!(s3.outcome().unwrap(), "1");
+    assert_eq!(s1.get("a").unwrap(), "4", "after a success it reads as before");
+    s3.commit().unwrap();
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_retry_whose_snapshot_cannot_move_reads_the_old_one() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+    lose_a(&db, &s1);
+    assert_eq!(s1.get("b").unwrap(), "1");
+    s2.update("a", "2").unwrap();
+    s2.update("b", "2").unwrap();
+    s1.blocks(step_get("a"));
+    s2.commit().unwrap();
+    assert_eq!(s1.outcome().unwrap(), "won", "b and a are of one moment");
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_retry_locks_what_it_had_read_when_that_was_overwritten() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [s1, s2, s3] = [1, 2, 3].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+    s1.get("a").unwrap();
+    s2.get("b").unwrap();
+    s1.update("b", "2").unwrap();
+    s2.update("a", "2").unwrap();
+    s2.commit().unwrap();
+    assert!(matches!(s1.commit(), Err(Error::DangerousStructure(_))));
+    s3.update("a", "3").unwrap();
+    s1.blocks(step_get("a"));
+    s3.commit().unwrap();
+    assert_eq!(s1.outcome().unwrap(), "3");
+    assert_eq!(s1.get("b").unwrap(), "1");
+    s1.commit().unwrap();
+    db.check_quiescent();
+}
+
+#[test]
+fn a_retry_that_reads_a_range_locks_what_it_has_lost_in_it() {
+    let db = Db::with(&[("a", "1"), ("b", "1")]);
+    let [s1, s2] = [1, 2].map(|pid| db.session(pid, Mode::Ssi, SERIALIZABLE));
+    lose_a(&db, &s1);
+    s2.update("a", "2").unwrap();
+    s1.blocks(step_scan());
+    s2.commit().unwrap();
+    assert_eq!(s1.outcome().unwrap(), "a=2 b=1");
+    s2.update("b", "2").unwrap();
+    s2.commit().unwrap();
+    s1.update("a", "3").unwrap();
+    s1.commit().unwrap();
+    db.check_quiescent();
+}

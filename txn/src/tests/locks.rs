@@ -302,6 +302,28 @@ fn what_a_nested_command_wrote_is_told_from_what_the_command_itself_wrote() {
     assert!(matches!(locked, Ok(RowLock::Unchanged)));
 }
 
+/// PostgreSQL follows the chain to its end there.
+#[test]
+fn over_another_transactions_change_the_last_own_one_counts() {
+    let db = Db::with(&[("a", "1")]);
+    let mut transaction = db.begin(Mode::Ssi, RC);
+    transaction.start_statement().unwrap();
+    let mut other = db.begin(Mode::Ssi, RC);
+    other.start_statement().unwrap();
+    other.update(&db.tree, b"a", b"2").unwrap();
+    commit_durably(&db.manager, other).unwrap();
+    let lock = |transaction: &mut Transaction| {
+        transaction.lock_row(&db.tree, b"a", RowLockMode::NoKeyUpdate, WaitPolicy::Block).unwrap()
+    };
+    assert!(matches!(lock(&mut transaction), RowLock::Changed(Some(_))));
+    transaction.update(&db.tree, b"a", b"3").unwrap();
+    assert!(matches!(lock(&mut transaction), RowLock::SelfModified { by_this_command: true }));
+    let outer = transaction.start_nested().unwrap();
+    transaction.update(&db.tree, b"a", b"4").unwrap();
+    transaction.resume(outer);
+    assert!(matches!(lock(&mut transaction), RowLock::SelfModified { by_this_command: false }));
+}
+
 #[test]
 fn advisory_locks_of_a_session_are_counted_and_outlive_transactions() {
     let db = Db::with(&[]);

@@ -11,7 +11,8 @@
 //!    while keys are promoted to a range. The same threads in the wrong order do miss each other, or the test would prove nothing.
 //! 2. *Locks*: whoever was granted a lock finds nobody with a conflicting one; every wait ends, by a grant, an interrupt or as the one
 //!    victim of a deadlock (a thread that nobody wakes makes shuttle fail the test); at the end the table is empty.
-//! 3. *Transactions*: what committed transactions have read and left behind is explained by some serial order, in each mode and in
+//! 3. *Materialised locks*: nobody waits for a version that a rollback to a savepoint has taken off its chain, though its writer goes on.
+//! 4. *Transactions*: what committed transactions have read and left behind is explained by some serial order, in each mode and in
 //!    mixtures. With a rule of a protocol switched off a schedule is found for which there is none.
 
 use crate::lock_mode::LockMode;
@@ -249,6 +250,82 @@ fn deadlocks_end() {
     shuttle::check_random(|| contend(false, true), schedules(3_000));
 }
 
+// ---- materialised locks ----
+
+/// One transaction writes a row, takes that back to a savepoint, and goes on for as long as another one wants to write or lock the same row.
+/// Returns in how many schedules the other one waited for nothing.
+fn waits_for_nothing(off: Option<Rule>, count: usize) -> usize {
+    let (store, _dir) = open_store();
+    let stuck = Arc::new(AtomicUsize::new(0));
+    let counted = stuck.clone();
+    let run = move || {
+        let manager = TransactionManager::new(store.clone());
+        if let Some(rule) = off {
+            manager.ssi.rules.switch_off(rule);
+        }
+        let options = |pid| TransactionOptions {
+            mode: Mode::Ssi,
+            isolation: Isolation::ReadCommitted,
+            read_only: false,
+            deferrable: false,
+            session: SessionHandle::new(pid),
+        };
+        let mut setup = manager.begin(options(1));
+        setup.start_statement().unwrap();
+        let tree = setup.create_tree().unwrap();
+        setup.insert(&tree, b"row", b"0").unwrap();
+        publish(&manager, setup).unwrap();
+
+        let mut first = manager.begin(options(2));
+        first.start_statement().unwrap();
+        first.insert(&tree, b"own", b"0").unwrap();
+        let savepoint = first.savepoint();
+        first.update(&tree, b"row", b"1").unwrap();
+        let done = Arc::new(AtomicU64::new(0));
+        let second = {
+            let (manager, tree, done) = (manager.clone(), tree.clone(), done.clone());
+            let options = options(3);
+            let locks = between(0, 2) == 0;
+            shuttle::thread::spawn(move || {
+                let mut second = manager.begin(options);
+                second.start_statement().unwrap();
+                let outcome = match locks {
+                    true => second.lock_row(&tree, b"row", RowLockMode::Update, WaitPolicy::Block).map(drop),
+                    false => second.update(&tree, b"row", b"2"),
+                };
+                done.store(1, Ordering::SeqCst);
+                outcome
+            })
+        };
+        (0..between(0, 60)).for_each(|_| shuttle::thread::yield_now());
+        first.rollback_to(&savepoint).unwrap();
+        // Far more turns than the other one needs.
+        for _ in 0..1_000 {
+            if done.load(Ordering::SeqCst) == 1 {
+                break;
+            }
+            shuttle::thread::yield_now();
+        }
+        if done.load(Ordering::SeqCst) == 0 {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(first);
+        second.join().unwrap().unwrap();
+        manager.locks.check();
+        assert_eq!(manager.locks.explicit_count(), 0, "locks were left over");
+    };
+    shuttle::check_random(run, count);
+    stuck.load(Ordering::Relaxed)
+}
+
+#[test]
+fn nobody_waits_for_a_version_that_was_taken_back() {
+    assert_eq!(waits_for_nothing(None, schedules(4_000)), 0);
+    for rule in [Rule::MaterialiserLooks, Rule::PopperLooks] {
+        assert!(waits_for_nothing(Some(rule), schedules(4_000)) > 0, "{rule:?} was not missed");
+    }
+}
+
 // ---- transactions ----
 
 const X: u8 = b'x';
@@ -390,6 +467,11 @@ struct Shared {
     _dir: tempfile::TempDir,
 }
 
+fn open_store() -> (Arc<Store>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Store::open(StoreOptions::new(dir.path())).unwrap(), dir)
+}
+
 fn publish(manager: &TransactionManager, transaction: Transaction) -> Result<()> {
     if let Some(ts) = transaction.commit()?.durable_at {
         // Durability is not the question here: others may see it at once.
@@ -474,9 +556,9 @@ fn run_once(shared: &Arc<Shared>, modes: &[Mode], off: Option<Rule>) {
 
 /// A history that no serial order explains, if one is found.
 fn explore(modes: &'static [Mode], count: usize, off: Option<Rule>) -> Option<String> {
-    let dir = tempfile::tempdir().unwrap();
+    let (store, dir) = open_store();
     let shared = Arc::new(Shared {
-        store: Store::open(StoreOptions::new(dir.path())).unwrap(),
+        store,
         runs: AtomicU64::new(0),
         violation: Mutex::default(),
         commits: AtomicUsize::new(0),

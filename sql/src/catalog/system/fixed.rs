@@ -4,6 +4,7 @@
 use super::relations::{Producer, Rows, boolean, letter, oid, text, vector};
 use crate::catalog::{Catalog, INFORMATION_SCHEMA, ObjectClass, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
+use crate::extension::is_of_extension;
 use crate::functions::{self, AggregateKind, Body, EvalContext, Volatility};
 use crate::types::{Datum, Oid, RenderSettings, Type, parse_datum};
 use hashbrown::HashMap;
@@ -63,11 +64,27 @@ fn facts(relation: &'static str, table: &'static str) -> Result<Vec<Vec<Datum>>>
     Ok(rows)
 }
 
+/// Columns of pg_type.
+const PG_TYPE_OID: usize = 0;
+const PG_TYPE_NAMESPACE: usize = 2;
+
 /// Built-in types, and users'.
 fn pg_type(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut all = facts("pg_type", include_str!("facts/pg_type.tsv"))?;
     let mut rows = Rows::catalog("pg_type");
-    super::user_types::push_types(&mut rows, &context.services.catalog());
+    let catalog = context.services.catalog();
+    // An extension's are where it is.
+    all.retain_mut(|row| match &row[PG_TYPE_OID] {
+        Datum::Oid(of) if is_of_extension(*of) => match catalog.schema_of_built_in(*of) {
+            Some(schema) => {
+                row[PG_TYPE_NAMESPACE] = oid(schema);
+                true
+            }
+            None => false,
+        },
+        _ => true,
+    });
+    super::user_types::push_types(&mut rows, &catalog);
     all.extend(rows.finish()?);
     Ok(all)
 }
@@ -152,6 +169,7 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_proc");
     let catalog = context.services.catalog();
     for function in functions::all() {
+        let Some(schema) = catalog.schema_of_built_in(function.oid) else { continue };
         let set = matches!(function.body, Body::Set { .. });
         let types: Vec<Datum> = function.arguments.iter().map(|argument| oid(argument.0)).collect();
         let variadic = match function.arguments.last() {
@@ -163,7 +181,7 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("proname", text(function.name)),
             (
                 "pronamespace",
-                oid(if function.name.starts_with("_pg_") { INFORMATION_SCHEMA } else { PG_CATALOG }),
+                oid(if function.name.starts_with("_pg_") { INFORMATION_SCHEMA } else { schema }),
             ),
             ("proowner", oid(ROLE_POSTGRES)),
             ("prolang", oid(12)),
@@ -190,11 +208,12 @@ fn pg_proc(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         ]);
     }
     for function in functions::support_functions() {
+        let Some(schema) = catalog.schema_of_built_in(function.oid) else { continue };
         let types = function.arguments.iter().map(|argument| oid(argument.0)).collect();
         rows.push([
             ("oid", oid(function.oid)),
             ("proname", text(function.name)),
-            ("pronamespace", oid(PG_CATALOG)),
+            ("pronamespace", oid(schema)),
             ("proowner", oid(ROLE_POSTGRES)),
             ("prolang", oid(12)),
             ("procost", Datum::Float4(1.0)),
@@ -226,10 +245,14 @@ fn restricted_acl(function: &functions::Function, catalog: &Catalog) -> Datum {
     super::objects::list(Some(acl).filter(|_| function.is_restricted(catalog)), catalog)
 }
 
-fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+fn pg_aggregate(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_aggregate");
+    let catalog = context.services.catalog();
     for function in functions::all() {
         let Body::Aggregate(aggregate) = &function.body else { continue };
+        if catalog.schema_of_built_in(function.oid).is_none() {
+            continue;
+        }
         let (kind, direct) = match aggregate.kind {
             AggregateKind::Normal => ('n', 0),
             AggregateKind::OrderedSet => ('o', function.arguments.len() as i16 - 1),
@@ -248,13 +271,15 @@ fn pg_aggregate(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// Those whose functions exist here.
-fn pg_operator(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+fn pg_operator(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_operator");
+    let catalog = context.services.catalog();
     for operator in functions::operator_facts() {
+        let Some(schema) = catalog.schema_of_built_in(operator.oid) else { continue };
         rows.push([
             ("oid", oid(operator.oid)),
             ("oprname", text(operator.name)),
-            ("oprnamespace", oid(PG_CATALOG)),
+            ("oprnamespace", oid(schema)),
             ("oprowner", oid(ROLE_POSTGRES)),
             ("oprkind", letter(if operator.left.is_some() { 'b' } else { 'l' })),
             ("oprcanmerge", boolean(operator.can_merge)),
@@ -270,12 +295,12 @@ fn pg_operator(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
-/// A cast has no OID that anyone refers to: its place in the list.
-fn pg_cast(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+fn pg_cast(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_cast");
-    for (at, cast) in functions::cast_facts().iter().enumerate() {
+    let catalog = context.services.catalog();
+    for cast in functions::cast_facts().iter().filter(|cast| catalog.schema_of_built_in(cast.oid).is_some()) {
         rows.push([
-            ("oid", oid(10_000 + at as Oid)),
+            ("oid", oid(cast.oid)),
             ("castsource", oid(cast.source.0)),
             ("casttarget", oid(cast.target.0)),
             ("castfunc", oid(cast.function)),

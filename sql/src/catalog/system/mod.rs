@@ -13,12 +13,14 @@
 //! | `fixed` | pg_type, pg_am, pg_opclass, … from the facts; pg_proc, pg_operator, pg_cast from the functions |
 //! | `routines` | users' functions in pg_proc, pg_trigger; both as SQL text |
 //! | `privileges` | memberships, default privileges, information_schema's views of what is granted |
+//! | `extensions` | pg_extension, what could be in it, and what belongs to it |
 //! | `views` | pg_tables, pg_indexes, pg_roles, … |
 //! | `information_schema` | information_schema |
 //! | `statistics` | pg_stat_user_tables, pg_stat_user_indexes, pg_stat_database, … |
 //! | `live` | pg_settings, pg_stat_activity, pg_locks, … |
 //! | `deparse` | definitions as text: pg_get_indexdef, pg_get_constraintdef, … |
 
+mod extensions;
 mod fixed;
 mod information_schema;
 mod live;
@@ -38,9 +40,10 @@ mod tests;
 use super::SystemRelation;
 use crate::types::{Oid, Type};
 
+pub use extensions::describe_member;
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement, PreparedTransaction};
-pub use objects::operator_class_named;
+pub use objects::{CLASS_LARGE_OBJECT, operator_class_named};
 pub use objects::{comments, shared_comments};
 pub use relations::all;
 

@@ -20,7 +20,8 @@ pub const CLASS_ATTRDEF: Oid = 2604;
 pub const CLASS_PROC: Oid = 1255;
 const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
-const CLASS_EXTENSION: Oid = 3079;
+pub const CLASS_EXTENSION: Oid = 3079;
+pub const CLASS_LARGE_OBJECT: Oid = 2613;
 const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
@@ -45,6 +46,8 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_db_role_setting" => pg_db_role_setting,
         "pg_description" => pg_description,
         "pg_shdescription" => pg_shdescription,
+        "pg_largeobject" => pg_largeobject,
+        "pg_largeobject_metadata" => pg_largeobject_metadata,
         "pg_trigger" => super::routines::pg_trigger,
         "pg_depend" => pg_depend,
         "pg_enum" => super::user_types::pg_enum,
@@ -795,8 +798,11 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
             found.push((object, class, column, comment.clone()));
         }
     };
-    let plpgsql = super::views::PLPGSQL_COMMENT.to_owned();
-    add(super::views::EXTENSION_PLPGSQL, CLASS_EXTENSION, 0, Some(&plpgsql));
+    let plpgsql = super::extensions::PLPGSQL_COMMENT.to_owned();
+    add(super::extensions::PLPGSQL_OID, CLASS_EXTENSION, 0, Some(&plpgsql));
+    for extension in catalog.extensions() {
+        add(extension.oid, CLASS_EXTENSION, 0, extension.comment.as_ref());
+    }
     add(crate::catalog::routine::LANGUAGE_PLPGSQL, CLASS_LANGUAGE, 0, Some(&plpgsql));
     add(crate::catalog::routine::LANGUAGE_SQL, CLASS_LANGUAGE, 0, Some(&"SQL-language functions".to_owned()));
     for (schema, _, _, comment) in schemas(catalog) {
@@ -829,9 +835,42 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
     found
 }
 
+fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_largeobject");
+    for (object, page, bytes) in context.services.large_objects()?.lo_pages()? {
+        rows.push([
+            ("loid", oid(object)),
+            ("pageno", Datum::Int4(page as i32)),
+            ("data", Datum::Bytea(bytes.into())),
+        ]);
+    }
+    rows.finish()
+}
+
+fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::catalog("pg_largeobject_metadata");
+    let catalog = context.services.catalog();
+    for (object, metadata) in context.services.large_objects()?.lo_all()? {
+        rows.push([
+            ("oid", oid(object)),
+            ("lomowner", oid(metadata.owner)),
+            ("lomacl", list(metadata.acl.as_ref(), &catalog)),
+        ]);
+    }
+    rows.finish()
+}
+
 fn pg_description(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_description");
-    for (object, class, column, comment) in comments(&context.services.catalog()) {
+    let of_large_objects = context
+        .services
+        .large_objects()?
+        .lo_all()?
+        .into_iter()
+        .filter_map(|(object, metadata)| Some((object, CLASS_LARGE_OBJECT, 0, metadata.comment?)));
+    for (object, class, column, comment) in
+        comments(&context.services.catalog()).into_iter().chain(of_large_objects)
+    {
         rows.push([
             ("objoid", oid(object)),
             ("classoid", oid(class)),
@@ -932,6 +971,13 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 table.columns.iter().any(|of| of.number == column && of.identity.is_some())
             });
             push(this, (CLASS_RELATION, table), column, if identity { 'i' } else { 'a' });
+        }
+    }
+    for extension in catalog.extensions() {
+        let this = (CLASS_EXTENSION, extension.oid);
+        push(this, (CLASS_NAMESPACE, extension.schema), 0, 'n');
+        for member in super::extensions::members(extension) {
+            push(member, this, 0, 'e');
         }
     }
     rows.finish()

@@ -20,9 +20,7 @@ pub fn producer(name: &str) -> Option<Producer> {
         "pg_user" => |context| users(context, "pg_user", true),
         "pg_shadow" => |context| users(context, "pg_shadow", false),
         "pg_group" => pg_group,
-        "pg_extension" => pg_extension,
-        "pg_available_extensions" => pg_available_extensions,
-        _ => return None,
+        name => return super::extensions::producer(name),
     })
 }
 
@@ -224,32 +222,5 @@ fn pg_group(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             ("grolist", array(Type::OID, members(&catalog, role.oid))),
         ]);
     }
-    rows.finish()
-}
-
-/// pg_extension's OID of plpgsql, which is built in.
-pub const EXTENSION_PLPGSQL: Oid = 13559;
-pub const PLPGSQL_COMMENT: &str = "PL/pgSQL procedural language";
-
-fn pg_extension(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    let mut rows = Rows::catalog("pg_extension");
-    rows.push([
-        ("oid", oid(EXTENSION_PLPGSQL)),
-        ("extname", text("plpgsql")),
-        ("extowner", oid(crate::catalog::ROLE_POSTGRES)),
-        ("extnamespace", oid(crate::catalog::PG_CATALOG)),
-        ("extversion", text("1.0")),
-    ]);
-    rows.finish()
-}
-
-fn pg_available_extensions(_: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
-    let mut rows = Rows::catalog("pg_available_extensions");
-    rows.push([
-        ("name", text("plpgsql")),
-        ("default_version", text("1.0")),
-        ("installed_version", text("1.0")),
-        ("comment", text(PLPGSQL_COMMENT)),
-    ]);
     rows.finish()
 }

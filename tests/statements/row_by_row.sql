@@ -1,0 +1,24 @@
+-- Functions that have effects on each other: row by row.
+create sequence s;
+select nextval('s'), currval('s') from generate_series(1,3);
+create table log(i serial, t text);
+create function f(a text, x int) returns bool language plpgsql as $$ begin insert into log(t) values (a||x); return x < 3; end $$;
+select g from generate_series(1,4) g where f('a',g) and f('b',g);
+select string_agg(t,' ' order by i) from log;
+truncate log;
+select f('a',g), f('b',g) from generate_series(1,3) g;
+select string_agg(t,' ' order by i) from log;
+truncate log;
+create table t(a int, b int); insert into t select g, 0 from generate_series(1,3) g;
+create function h(x int) returns int language plpgsql as $$ begin insert into log(t) select 'sees '||sum(b) from t; return x; end $$;
+update t set b = h(a) where f('u',a);
+select string_agg(t,' ' order by i) from log;
+truncate log;
+insert into t select g, h(g) from generate_series(1,3) g where f('i',g);
+select string_agg(t,' ' order by i) from log;
+truncate log;
+select nextval('s'), nextval('s') from generate_series(1,2);
+select x, y from (select g as x, nextval('s') as y from generate_series(1,3) g) q where y > 1 order by 1;
+select a.g, f('l', a.g) from generate_series(1,2) a(g) join generate_series(1,2) b(g) on f('j', b.g) and a.g = b.g order by 1;
+with c as (select f('c', g) from generate_series(1,2) g) select count(*) from c where f('d', 1);
+select set_config('x.y', g::text, false), current_setting('x.y') from generate_series(1,2) g;
