@@ -25,6 +25,8 @@ const GROUPS: &[&str] = &[
     "explain",
     "extensions",
     "large_objects",
+    "transaction_control",
+    "on_commit",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -420,7 +420,14 @@ impl Binder<'_> {
         let operand = self.coerce_argument(operand, resolved.arguments[0], position)?;
         let list = list
             .into_iter()
-            .map(|item| self.coerce_argument(item, resolved.arguments[1], position))
+            .map(|item| {
+                // A parameter is of the common type, even where another one compares.
+                let item = match item {
+                    Expr::Parameter { .. } => self.coerce_argument(item, common, position)?,
+                    item => item,
+                };
+                self.coerce_argument(item, resolved.arguments[1], position)
+            })
             .collect::<Result<Vec<_>>>()?;
         Ok(Expr::Quantified {
             comparison: resolved.function,

@@ -54,12 +54,6 @@ impl Binder<'_> {
         if select.into.is_some() {
             return Err(Error::unsupported("SELECT INTO here"));
         }
-        if let Some(condition) = &select.filter {
-            let conditions = self.condition(condition, "WHERE")?;
-            input = Logical::Filter { input: Box::new(input), conditions };
-        }
-        let recheck = if tail.locking.is_empty() { Vec::new() } else { rechecks(&input) };
-
         for (at, (name, _)) in select.windows.iter().enumerate() {
             if select.windows[..at].iter().any(|(other, _)| other == name) {
                 let message = format!("window \"{name}\" is already defined");
@@ -71,6 +65,12 @@ impl Binder<'_> {
         // What may hold aggregates.
         let targets_clause = Clause { name: "SELECT", aggregates: true, sets: true, windows: true };
         let mut targets = self.within(targets_clause, |binder| binder.targets(&select.targets))?;
+        // After the targets: of two errors PostgreSQL tells theirs.
+        if let Some(condition) = &select.filter {
+            let conditions = self.condition(condition, "WHERE")?;
+            input = Logical::Filter { input: Box::new(input), conditions };
+        }
+        let recheck = if tail.locking.is_empty() { Vec::new() } else { rechecks(&input) };
         let (group_exprs, mut grouping_sets) = self.group_by(select, &targets)?;
         let mut having = Vec::new();
         if let Some(condition) = &select.having {

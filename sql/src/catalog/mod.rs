@@ -33,6 +33,8 @@ use std::sync::Arc;
 pub const FIRST_USER_OID: Oid = 16384;
 pub const PG_CATALOG: Oid = 11;
 pub const PUBLIC: Oid = 2200;
+/// Empty, but clients leave it out by name.
+pub const PG_TOAST: Oid = 99;
 pub const INFORMATION_SCHEMA: Oid = 13000;
 pub const DATABASE_POSTGRES: Oid = 5;
 pub const ROLE_POSTGRES: Oid = 10;

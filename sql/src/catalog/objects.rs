@@ -2,8 +2,8 @@
 //! the descriptors, so that a DDL statement copies pointers only.
 
 use super::{
-    Acl, Database, Extension, Grants, INFORMATION_SCHEMA, PG_CATALOG, ROLE_POSTGRES, Role, Routine, Schema,
-    Sequence, Table, UserType,
+    Acl, Database, Extension, Grants, INFORMATION_SCHEMA, PG_CATALOG, PG_TOAST, ROLE_POSTGRES, Role, Routine,
+    Schema, Sequence, Table, UserType,
 };
 use crate::types::Oid;
 use std::collections::{BTreeMap, HashMap};
@@ -149,8 +149,11 @@ impl Objects {
             row_types: HashMap::new(),
             references: HashMap::new(),
         };
-        for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
-            let (owner, comment, acl) = (ROLE_POSTGRES, None, Some(Acl::of_schema(ROLE_POSTGRES)));
+        let built_in =
+            [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema"), (PG_TOAST, "pg_toast")];
+        for (oid, name) in built_in {
+            let (owner, comment) = (ROLE_POSTGRES, None);
+            let acl = (oid != PG_TOAST).then(|| Acl::of_schema(ROLE_POSTGRES));
             let schema = Schema { oid, database: 0, name: name.into(), owner, comment, acl };
             objects.apply(&Change::put(Object::Schema(Arc::new(schema))));
         }

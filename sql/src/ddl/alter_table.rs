@@ -701,7 +701,7 @@ impl Ddl<'_> {
         if table.column_index(name).is_some() {
             let message = format!("column \"{name}\" of relation \"{}\" already exists", table.name);
             if if_not_exists {
-                self.notice(format!("{message}, skipping"));
+                self.notice_existing(SqlState::DUPLICATE_COLUMN, &message);
                 return Ok(());
             }
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));

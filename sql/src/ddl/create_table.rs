@@ -1,6 +1,7 @@
 //! CREATE TABLE, CREATE TABLE AS, SELECT INTO.
 
 use super::column::Pending;
+use super::on_commit::OnCommit;
 use super::{Ddl, names};
 use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Privileges, Relation, Schema, Table};
 use crate::column::Batch;
@@ -23,6 +24,7 @@ pub(super) struct CreateTableAs<'a> {
     pub columns: &'a [Name],
     pub if_not_exists: bool,
     pub temporary: bool,
+    pub on_commit: Option<&'a str>,
     pub with_data: bool,
     /// Of a materialized view: the query's text.
     pub materialized: Option<&'a str>,
@@ -30,15 +32,27 @@ pub(super) struct CreateTableAs<'a> {
 }
 
 impl Ddl<'_> {
-    pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
-        if let Some(action) = &create.on_commit
-            && !action.to_ascii_lowercase().contains("preserve")
-        {
-            return Err(Error::unsupported(format!("ON COMMIT {action}")));
+    /// `action`: as the parser has it.
+    fn remember_on_commit(&self, table: &Table, action: Option<&str>) -> Result<()> {
+        let Some(action) = action else { return Ok(()) };
+        if table.persistence != Persistence::Temporary {
+            let message = "ON COMMIT can only be used on temporary tables";
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
+        let action = match action {
+            "drop" => OnCommit::Drop,
+            "delete rows" => OnCommit::DeleteRows,
+            _ => return Ok(()),
+        };
+        self.core.on_commit.borrow_mut().push((table.oid, action));
+        Ok(())
+    }
+
+    pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
         let Some(mut table) = self.new_table(&create.name, create.temporary, create.if_not_exists)? else {
             return Ok(());
         };
+        self.remember_on_commit(&table, create.on_commit.as_deref())?;
         table.options.clone_from(&create.options);
         table.unlogged = create.unlogged && table.persistence == Persistence::Permanent;
         let parents = self.open_parents(create)?;
@@ -130,7 +144,10 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         if names::is_relation_name_taken(&catalog, schema.oid, &name) {
             if if_not_exists {
-                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                self.notice_existing(
+                    SqlState::DUPLICATE_TABLE,
+                    &format!("relation \"{name}\" already exists"),
+                );
                 return Ok(None);
             }
             return Err(names::relation_exists(&name));
@@ -321,6 +338,7 @@ impl Ddl<'_> {
             columns: &[],
             if_not_exists: false,
             temporary,
+            on_commit: None,
             with_data: true,
             materialized: None,
             query: &statement,
@@ -328,8 +346,16 @@ impl Ddl<'_> {
     }
 
     pub(super) fn create_table_as(&self, create: &CreateTableAs<'_>) -> Result<String> {
-        let &CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } =
-            create;
+        let &CreateTableAs {
+            name,
+            columns,
+            if_not_exists,
+            temporary,
+            on_commit,
+            with_data,
+            materialized,
+            query,
+        } = create;
         let command = if materialized.is_some() { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
         let types: Vec<Option<Type>> = self.parameter_types.iter().copied().map(Some).collect();
         let plan = crate::session::plan_statement(query, &types, &self.catalog(), self.core, self.eval)?;
@@ -345,6 +371,7 @@ impl Ddl<'_> {
         let Some(mut table) = self.new_table(name, temporary, if_not_exists)? else {
             return Ok(command.to_string());
         };
+        self.remember_on_commit(&table, on_commit)?;
         if let Some(text) = materialized {
             table.view_names = self.view_names(text)?;
             table.view = Some(text.to_string());

@@ -34,7 +34,7 @@ impl Ddl<'_> {
         if name == PLPGSQL || self.catalog().find_extension(name).is_some() {
             let message = format!("extension \"{name}\" already exists");
             if if_not_exists {
-                self.notice(format!("{message}, skipping"));
+                self.notice_existing(SqlState::DUPLICATE_OBJECT, &message);
                 return Ok(());
             }
             return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));

@@ -68,7 +68,10 @@ impl Ddl<'_> {
             && names::is_relation_name_taken(&self.catalog(), table.schema, name)
         {
             if create.if_not_exists {
-                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                self.notice_existing(
+                    SqlState::DUPLICATE_TABLE,
+                    &format!("relation \"{name}\" already exists"),
+                );
                 return Ok(());
             }
             return Err(names::relation_exists(name));

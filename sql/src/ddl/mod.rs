@@ -20,6 +20,7 @@ mod inheritance;
 mod large_object;
 mod membership;
 pub(crate) mod names;
+pub(crate) mod on_commit;
 mod owner;
 mod partition;
 mod privilege;
@@ -145,12 +146,22 @@ impl Ddl<'_> {
         use StatementKind as S;
         match kind {
             S::CreateTable(create) => self.create_table(create)?,
-            S::CreateTableAs { name, columns, if_not_exists, temporary, with_data, materialized, query } => {
+            S::CreateTableAs {
+                name,
+                columns,
+                if_not_exists,
+                temporary,
+                on_commit,
+                with_data,
+                materialized,
+                query,
+            } => {
                 return self.create_table_as(&create_table::CreateTableAs {
                     name,
                     columns,
                     if_not_exists: *if_not_exists,
                     temporary: *temporary,
+                    on_commit: on_commit.as_deref(),
                     with_data: *with_data,
                     materialized: materialized.as_deref(),
                     query,
@@ -236,6 +247,11 @@ impl Ddl<'_> {
     }
     pub fn notice(&self, message: impl Into<String>) {
         let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message).severity(Severity::Notice);
+        self.core.notice(notice);
+    }
+    /// IF NOT EXISTS, and it does: the code is the error's that it would be without.
+    pub fn notice_existing(&self, state: SqlState, message: &str) {
+        let notice = Error::new(state, format!("{message}, skipping")).severity(Severity::Notice);
         self.core.notice(notice);
     }
     pub fn lock(&self, oid: Oid, mode: RelationLockMode) -> Result<()> {

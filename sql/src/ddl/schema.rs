@@ -37,7 +37,10 @@ impl Ddl<'_> {
         }
         if self.catalog().find_schema(name).is_some() {
             if if_not_exists {
-                self.notice(format!("schema \"{name}\" already exists, skipping"));
+                self.notice_existing(
+                    SqlState::DUPLICATE_SCHEMA,
+                    &format!("schema \"{name}\" already exists"),
+                );
                 return Ok(());
             }
             return Err(schema_exists(name));

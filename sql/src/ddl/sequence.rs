@@ -21,7 +21,10 @@ impl Ddl<'_> {
         let (schema, name) = self.new_relation_name(name, temporary)?;
         if names::is_relation_name_taken(&self.catalog(), schema.oid, &name) {
             if if_not_exists {
-                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                self.notice_existing(
+                    SqlState::DUPLICATE_TABLE,
+                    &format!("relation \"{name}\" already exists"),
+                );
                 return Ok(());
             }
             return Err(names::relation_exists(&name));

@@ -377,7 +377,10 @@ impl Ddl<'_> {
                 let message = format!("enum label \"{value}\" already exists");
                 return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
             }
-            self.notice(format!("enum label \"{value}\" already exists, skipping"));
+            self.notice_existing(
+                SqlState::DUPLICATE_OBJECT,
+                &format!("enum label \"{value}\" already exists"),
+            );
             return Ok(false);
         }
         // Where it goes: before the label at `at`.

@@ -212,6 +212,10 @@ fn surrounded<T>(
     core.routine_stack.set(Some(base));
     // A function doesn't see its caller's transition tables.
     let transitions = core.transitions.take();
+    // PostgreSQL's rules of who may end the transaction: `session/control.rs`.
+    let control = core.control.allowed.get();
+    let is_block = routine.procedure || routine.oid == 0;
+    core.control.allowed.set(control && is_block && !routine.security_definer && routine.settings.is_empty());
     let acts = routine.security_definer;
     let acting = acts.then(|| core.act_as(routine.owner));
     let result = match routine.settings.is_empty() {
@@ -229,6 +233,7 @@ fn surrounded<T>(
     if let Some(depth) = acting {
         core.stop_acting(depth);
     }
+    core.control.allowed.set(control);
     core.transitions.replace(transitions);
     if outermost {
         core.routine_stack.set(None);

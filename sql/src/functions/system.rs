@@ -164,6 +164,7 @@ pub fn register(r: &mut Registry) {
     scalar!(r, "pg_current_wal_insert_lsn", |context;| wal_lsn(context));
     scalar!(r, "pg_current_wal_flush_lsn", |context;| wal_lsn(context));
     scalar!(r, "pg_switch_wal", |context;| switch_wal(context));
+    r.scalar("plpgsql_validator", |_, _| Err(Error::unsupported("plpgsql_validator()")));
     scalar!(r, "pg_client_encoding", |context;| {
         context.services.setting("client_encoding").unwrap_or_else(|| "UTF8".to_owned())
     });

@@ -542,6 +542,7 @@ pub enum StatementKind {
         columns: Vec<Name>,
         if_not_exists: bool,
         temporary: bool,
+        on_commit: Option<String>,
         with_data: bool,
         /// CREATE MATERIALIZED VIEW: the query's text.
         materialized: Option<String>,

@@ -654,7 +654,10 @@ impl<'a> Frame<'a> {
         let large_objects = core.large_objects.borrow().mark();
         let (acting, stack) = (core.acting.borrow().len(), core.routine_stack.get());
         let suspended = transaction.borrow().suspend();
-        let error = match self.statements(&block.body) {
+        core.control.guarded.set(core.control.guarded.get() + 1);
+        let result = self.statements(&block.body);
+        core.control.guarded.set(core.control.guarded.get() - 1);
+        let error = match result {
             Ok(flow) => {
                 transaction.borrow_mut().release(&savepoint);
                 return Ok(flow);
@@ -853,13 +856,7 @@ impl<'a> Frame<'a> {
             Kind::Close(cursor) => self.close(*cursor)?,
             Kind::Null => {}
             Kind::Commit | Kind::Rollback => {
-                return Err(match self.function.is_procedure {
-                    true => Error::unsupported("transaction control in a procedure"),
-                    false => Error::new(
-                        SqlState::INVALID_TRANSACTION_TERMINATION,
-                        "invalid transaction termination",
-                    ),
-                });
+                self.nested.end_transaction(matches!(statement.kind, Kind::Commit))?;
             }
         }
         Ok(Flow::Next)
@@ -887,9 +884,18 @@ impl<'a> Frame<'a> {
         let (line, at) = (self.line, self.at);
         let shape = source.shape.clone();
         let mut turned = false;
+        let mut all =
+            match self.nested.core.control.allowed.get() && body.iter().any(Statement::may_end_transaction) {
+                true => Some(self.all_batches(&mut source)?.into_iter()),
+                false => None,
+            };
         loop {
             (self.line, self.at) = (line, at);
-            let Some(batch) = source.next(&self.nested, LOOP_ROWS)? else { break };
+            let next = match &mut all {
+                Some(all) => all.next(),
+                None => source.next(&self.nested, LOOP_ROWS)?,
+            };
+            let Some(batch) = next else { break };
             for row in 0..batch.rows {
                 turned = true;
                 self.assign_row(target, Some(&batch.row(row)), &shape)?;
@@ -905,6 +911,18 @@ impl<'a> Frame<'a> {
         }
         self.set_found(turned);
         Ok(Flow::Next)
+    }
+
+    /// For a loop whose transaction may end under it.
+    fn all_batches(&mut self, source: &mut super::sql::Source) -> Result<Vec<crate::column::Batch>> {
+        let (mut batches, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = source.next(&self.nested, usize::MAX)? {
+            for row in 0..batch.rows {
+                check_rows_budget(&mut bytes, &batch.row(row), &self.nested)?;
+            }
+            batches.push(batch);
+        }
+        Ok(batches)
     }
 
     fn foreach(

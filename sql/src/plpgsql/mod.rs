@@ -160,7 +160,6 @@ fn compile_body(
         outputs: function_outputs,
         found,
         trigger,
-        is_procedure: routine.procedure || routine.oid == 0,
     })
 }
 

@@ -26,7 +26,6 @@ pub struct Function {
     /// NEW, OLD and the TG_ variables of a trigger function.
     pub trigger: Option<TriggerVariables>,
     pub conflict: crate::plan::VariableConflict,
-    pub is_procedure: bool,
 }
 
 pub struct TriggerVariables {
@@ -256,6 +255,28 @@ pub enum RaiseOption {
     DataType,
     Table,
     Schema,
+}
+
+impl Statement {
+    /// Whether COMMIT or ROLLBACK can be reached from it.
+    pub fn may_end_transaction(&self) -> bool {
+        let any = |body: &[Statement]| body.iter().any(Statement::may_end_transaction);
+        match &self.kind {
+            Kind::Commit | Kind::Rollback | Kind::Call(..) => true,
+            Kind::Block(block) => any(&block.body) || block.handlers.iter().any(|handler| any(&handler.body)),
+            Kind::If(arms, otherwise) => arms.iter().any(|(_, body)| any(body)) || any(otherwise),
+            Kind::Case { arms, otherwise, .. } => {
+                arms.iter().any(|(_, body)| any(body)) || otherwise.as_ref().is_some_and(|body| any(body))
+            }
+            Kind::Loop(_, body)
+            | Kind::While(_, _, body)
+            | Kind::ForInteger { body, .. }
+            | Kind::ForQuery { body, .. }
+            | Kind::ForCursor { body, .. }
+            | Kind::Foreach { body, .. } => any(body),
+            _ => false,
+        }
+    }
 }
 
 impl Kind {

@@ -15,18 +15,13 @@
 use super::connection::Session;
 use super::core::{Characteristics, Core};
 use super::engine::now;
-use super::registry::Reason;
-use super::timers::{Slot, Timers};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::constraint::{DeferredMark, run_deferred};
 use crate::parse::ast::{ObjectName, TransactionModes};
 use crate::types::Oid;
-use serin_txn::{
-    Committed, Isolation, Mode, RelationLockMode, Savepoint, Transaction, TransactionOptions, WaitPolicy,
-};
+use serin_txn::{Isolation, Mode, RelationLockMode, Savepoint, Transaction, WaitPolicy};
 use std::cell::RefCell;
-use std::time::Duration;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
@@ -76,6 +71,11 @@ impl Block {
     /// How many savepoints enclose what is made now.
     pub fn level(&self) -> usize {
         self.savepoints.len()
+    }
+    /// A statement has ended the transaction and begun another.
+    pub fn move_on(&mut self, started: i64) {
+        self.locks.clear();
+        self.started = started;
     }
     pub fn lock_relation(&mut self, relation: Oid, mode: RelationLockMode, wait: WaitPolicy) -> Result<()> {
         if self.locks.iter().any(|&(held, held_mode)| held == relation && covers(held_mode, mode)) {
@@ -142,24 +142,8 @@ impl Session {
     }
 
     pub(super) fn begin(&mut self, state: State) {
-        let settings = self.core.settings.borrow();
-        let typed = settings.typed();
-        self.core.isolation.set(typed.default_isolation);
-        self.core.read_only.set(typed.default_read_only);
-        self.core.deferrable.set(typed.default_deferrable);
-        let transaction = self.core.engine.transactions.begin(TransactionOptions {
-            mode: typed.concurrency_mode,
-            isolation: typed.default_isolation.isolation(),
-            read_only: typed.default_read_only,
-            deferrable: typed.default_deferrable,
-            session: self.core.registration.handle.clone(),
-        });
-        if typed.transaction_timeout_ms > 0 {
-            let timeout = Duration::from_millis(typed.transaction_timeout_ms);
-            let registration = &self.core.registration;
-            self.core.engine.timers.arm(registration, Slot::Transaction, timeout, Reason::TransactionTimeout);
-        }
-        drop(settings);
+        let transaction = self.core.begin_transaction();
+        self.core.arm_transaction_timer();
         self.block.transaction = Some(RefCell::new(transaction));
         self.block.state = state;
         self.block.started = now();
@@ -176,6 +160,10 @@ impl Session {
             self.rollback();
             return Err(error);
         }
+        if let Err(error) = self.run_on_commit() {
+            self.rollback();
+            return Err(error);
+        }
         if let Err(error) = self.fill_held_cursors() {
             self.rollback();
             return Err(error);
@@ -184,26 +172,7 @@ impl Session {
             self.end_transaction(false);
             return Ok(());
         };
-        let transaction = transaction.into_inner();
-        let engine = self.core.engine.clone();
-        let synchronous = self.core.synchronous_commit.get();
-        let pending = self.core.notify.take();
-        let result: Result<Committed> = {
-            let view = self.core.view.borrow();
-            let commit = || match view.changes() {
-                [] => transaction.commit().map_err(|error| self.explain_error(error)),
-                changes => engine
-                    .publisher
-                    .commit(changes, || transaction.commit().map_err(|error| self.explain_error(error))),
-            };
-            match pending.is_empty() {
-                true => commit(),
-                false => {
-                    let durable_at = |committed: &Committed| committed.durable_at.filter(|_| synchronous);
-                    engine.notifications.commit(pending, &self.core, commit, durable_at)
-                }
-            }
-        };
+        let result = self.core.commit_transaction(transaction.into_inner());
         self.end_transaction(result.is_ok());
         let activity = &self.core.database_activity;
         if result.is_ok() {
@@ -211,12 +180,7 @@ impl Session {
         } else {
             activity.rollbacks.add(1)
         }
-        let committed = result?;
-        match committed.durable_at {
-            Some(at) if !synchronous => engine.store().publish_early(at),
-            at => self.core.await_durable(at),
-        }
-        Ok(())
+        result
     }
 
     /// Checks constraints that were put off: all at commit, else those that are no longer to be.
@@ -224,6 +188,15 @@ impl Session {
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         self.with_exec(|context| run_deferred(&self.core.deferred, at_commit, context))
+    }
+
+    fn run_on_commit(&mut self) -> Result<()> {
+        if self.core.on_commit.borrow().is_empty() || self.block.transaction.is_none() {
+            return Ok(());
+        }
+        let version = self.core.catalog().version;
+        self.block.start_statement(version)?;
+        self.with_exec(crate::ddl::on_commit::before_commit)
     }
 
     /// SET CONSTRAINTS.
@@ -252,32 +225,10 @@ impl Session {
         self.block.state = State::Idle;
         self.block.savepoints.clear();
         self.block.locks.clear();
-        self.core.deferred.borrow_mut().clear();
-        self.core.notify.borrow_mut().clear();
-        self.core.large_objects.borrow_mut().clear();
-        self.core.view.borrow_mut().clear(&self.core.engine.publisher);
-        self.core.settings_end_transaction(committed);
+        self.core.clear_transaction(committed);
         self.portals.end_transaction(committed);
-        self.core.cursors.borrow_mut().clear();
         self.core.stop_acting(0);
         self.core.routine_stack.set(None);
-        self.core.transitions.take();
-        let mut created = self.core.created_trees.borrow_mut();
-        if !created.is_empty() {
-            self.core.engine.runtime.trees_settled(&created);
-            created.clear();
-        }
-        drop(created);
-        // A rolled back CREATE SCHEMA pg_temp_N.
-        if let Some(schema) = self.core.temporary_schema.get()
-            && !committed
-            && self.core.catalog().schema(schema).is_none()
-        {
-            self.core.temporary_schema.set(None);
-            self.core.settings_changed();
-        }
-        Timers::disarm(&self.core.registration, Slot::Transaction);
-        self.core.registration.activity.lock().transaction_start = None;
     }
 
     /// A statement failed: everything back to the innermost savepoint, or all of it, is undone now.

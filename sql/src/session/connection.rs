@@ -149,6 +149,8 @@ impl Session {
             transitions: RefCell::default(),
             domains: Default::default(),
             deferred: RefCell::default(),
+            on_commit: RefCell::default(),
+            control: Default::default(),
             large_objects: RefCell::default(),
             notify: RefCell::default(),
             settings: RefCell::new(settings),
@@ -567,6 +569,7 @@ impl Session {
             };
             return Err(self.failed(error));
         };
+        self.core.control.ended.set(0);
         let mut attempt = 0;
         // COMMIT leaves no transaction either when it fails, but what it would have committed is not its own to repeat.
         let in_block = matches!(self.block.state, State::InBlock | State::Failed);
@@ -638,6 +641,7 @@ impl Session {
             State::InBlock | State::Failed => false,
         };
         error.is_retryable()
+            && self.core.control.ended.get() == 0
             && alone
             && portal.sent == 0
             && !self.core.has_said.get()

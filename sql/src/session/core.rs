@@ -79,6 +79,9 @@ pub(crate) struct Core {
     pub transitions: RefCell<Option<Arc<crate::exec::transition::Transitions>>>,
     /// Domains' checks, bound for a version of the catalog.
     pub domains: RefCell<crate::exec::domain::Cache>,
+    /// Temporary tables with ON COMMIT.
+    pub on_commit: RefCell<Vec<(Oid, crate::ddl::on_commit::OnCommit)>>,
+    pub control: super::control::Control,
     /// What lo_open() has opened in this transaction.
     pub large_objects: RefCell<super::large_object::Descriptors>,
     /// NOTIFY and LISTEN wait for the commit, too.

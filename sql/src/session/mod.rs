@@ -6,6 +6,7 @@
 //! - `connection.rs`: [`Session`], the protocol's verbs. `block.rs`: the transaction block's states.
 //! - `statement.rs`: parsed and planned statements and their cache. `portal.rs`: a statement being run.
 //! - `utility.rs`: statements that are not planned, one by one; `cursor.rs`, `copy_in.rs`, `copy_out.rs`, `explain.rs`, `maintenance.rs`.
+//! - `control.rs`: COMMIT in procedures.
 //! - `large_object.rs`: large objects' descriptors.
 //! - `core.rs`: the session as functions see it (`functions::Services`).
 
@@ -13,6 +14,7 @@ mod block;
 mod check;
 pub(crate) mod conflict;
 mod connection;
+mod control;
 mod copy;
 pub(crate) mod core;
 mod cursor;

@@ -184,8 +184,12 @@ impl<'a> Nested<'a> {
             return work();
         }
         let outer = self.context.transaction.borrow_mut().start_nested()?;
+        let ended = self.core.control.ended.get();
         let result = work();
-        self.context.transaction.borrow_mut().resume(outer);
+        // Another transaction's by now: there is nothing to go back to.
+        if self.core.control.ended.get() == ended {
+            self.context.transaction.borrow_mut().resume(outer);
+        }
         result
     }
 
@@ -244,15 +248,16 @@ impl<'a> Nested<'a> {
             | StatementKind::RollbackPrepared(_) => {
                 return Err(Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
-                    "transaction control is not supported in functions",
+                    "EXECUTE of transaction commands is not implemented",
                 ));
             }
             StatementKind::Unsupported(what) => return Err(Error::unsupported(what)),
             StatementKind::Do { language, body } => {
-                return crate::exec::routine::run_block(language, body, self.context);
+                return self
+                    .without_control(|| crate::exec::routine::run_block(language, body, self.context));
             }
             StatementKind::Call(call) => {
-                return crate::exec::routine::run_call(call, self.context).map(drop);
+                return self.without_control(|| crate::exec::routine::run_call(call, self.context).map(drop));
             }
             _ => {}
         }
@@ -281,8 +286,17 @@ impl<'a> Nested<'a> {
         })
     }
 
+    /// DO and CALL by EXECUTE can't end the transaction.
+    fn without_control<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let allowed = self.core.control.allowed.replace(false);
+        let result = work();
+        self.core.control.allowed.set(allowed);
+        result
+    }
+
     pub fn eval(&self) -> EvalContext<'a> {
         let EvalContext { render, transaction_time, statement_time, services } = self.context.eval;
+        let transaction_time = self.core.control.started.get().unwrap_or(transaction_time);
         EvalContext { render, transaction_time, statement_time, services }
     }
 

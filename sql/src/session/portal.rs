@@ -180,6 +180,10 @@ impl Portal {
         self.instance.as_ref().map_or(&self.prepared.text, |instance| &instance.text)
     }
 
+    /// Whether it is the only statement of its message, as far as is known.
+    pub fn is_alone(&self) -> bool {
+        !self.simple || self.last
+    }
     pub fn is_holdable(&self) -> bool {
         self.listed.as_ref().is_some_and(|cursor| cursor.holdable)
     }

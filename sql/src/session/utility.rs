@@ -280,13 +280,16 @@ impl Session {
             }
             StatementKind::Unsupported(what) => return Err(Error::unsupported(what)),
             StatementKind::Do { language, body } => {
-                self.in_statement(|context| crate::exec::routine::run_block(language, body, context))?;
+                let alone = portal.is_alone();
+                self.in_statement(alone, |context| crate::exec::routine::run_block(language, body, context))?;
                 "DO"
             }
             StatementKind::Call(call) => {
                 let mut call = call.clone();
                 self.fill_call_parameters(&mut call, portal)?;
-                let results = self.in_statement(|context| crate::exec::routine::run_call(&call, context))?;
+                let results = self.in_statement(portal.is_alone(), |context| {
+                    crate::exec::routine::run_call(&call, context)
+                })?;
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
                 };
@@ -309,16 +312,20 @@ impl Session {
         Ok(Some(Progress::Complete(tag.to_string())))
     }
 
-    /// DO and CALL: a statement whose work is done by others inside of it.
+    /// DO and CALL: a statement whose work is done by others inside of it. `alone`: its message has no other.
     fn in_statement<T>(
         &mut self,
+        alone: bool,
         work: impl FnOnce(&crate::exec::ExecContext<'_>) -> Result<T>,
     ) -> Result<T> {
         self.ensure_unhinted()?;
         let version = self.core.catalog().version;
         self.block.start_statement(version)?;
         self.core.trees_version_max.set(self.block.trees_version_max());
-        let result = self.with_exec(work)?;
+        self.allow_control(alone && self.forbid_block("").is_ok());
+        let result = self.with_exec(work);
+        self.settle_control();
+        let result = result?;
         if let Some(transaction) = &self.block.transaction {
             transaction.borrow_mut().end_statement();
         }

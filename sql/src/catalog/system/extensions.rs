@@ -1,7 +1,8 @@
 //! pg_extension and what could be in it; and what belongs to an extension.
 
-use super::objects::CLASS_EXTENSION;
+use super::objects::{CLASS_EXTENSION, CLASS_LANGUAGE};
 use super::relations::{Producer, Rows, boolean, oid, text};
+use crate::catalog::routine::LANGUAGE_PLPGSQL;
 use crate::catalog::{Extension, PG_CATALOG, ROLE_POSTGRES};
 use crate::error::Result;
 use crate::extension;
@@ -12,6 +13,13 @@ use crate::types::{Datum, Oid, Type};
 pub const PLPGSQL_OID: Oid = 13559;
 pub const PLPGSQL_COMMENT: &str = "PL/pgSQL procedural language";
 const PLPGSQL_VERSION: &str = "1.0";
+/// Class and OID: its handlers and the language.
+pub const PLPGSQL_MEMBERS: [(Oid, Oid); 4] = [
+    (CLASS_FUNCTION, 13560),
+    (CLASS_FUNCTION, 13561),
+    (CLASS_FUNCTION, 13562),
+    (CLASS_LANGUAGE, LANGUAGE_PLPGSQL),
+];
 
 const CLASS_TYPE: Oid = 1247;
 const CLASS_FUNCTION: Oid = 1255;
@@ -119,6 +127,7 @@ pub fn describe_member(class: Oid, object: Oid, context: &EvalContext<'_>) -> Op
             let found = catalog.extensions().find(|extension| extension.oid == object)?;
             Some(format!("extension {}", crate::parse::quote_identifier(&found.name)))
         }
+        CLASS_LANGUAGE if object == LANGUAGE_PLPGSQL => Some("language plpgsql".to_owned()),
         CLASS_TYPE => Type::from_oid(object).map(|found| format!("type {}", display(found))),
         CLASS_FUNCTION => {
             let of = |name: &str, arguments: &[Type]| {

@@ -3,7 +3,7 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Acl, Catalog, Column, Constraint, ConstraintKind, Index, ObjectClass, PG_CATALOG, Persistence,
+    Acl, Catalog, Column, Constraint, ConstraintKind, Index, ObjectClass, PG_CATALOG, PG_TOAST, Persistence,
     ROLE_POSTGRES, ReferentialAction, Table,
 };
 use crate::error::Result;
@@ -22,7 +22,7 @@ const CLASS_TYPE: Oid = 1247;
 const CLASS_TRIGGER: Oid = 2620;
 pub const CLASS_EXTENSION: Oid = 3079;
 pub const CLASS_LARGE_OBJECT: Oid = 2613;
-const CLASS_LANGUAGE: Oid = 2612;
+pub const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
@@ -68,8 +68,10 @@ pub fn schemas(catalog: &Catalog) -> Vec<(Oid, String, Oid, Option<String>)> {
         .map(|schema| (schema.oid, schema.name.clone(), schema.owner, schema.comment.clone()))
         .collect();
     for (oid, _, _, comment) in &mut found {
-        if *oid == PG_CATALOG {
-            *comment = Some("system catalog schema".to_owned());
+        match *oid {
+            PG_CATALOG => *comment = Some("system catalog schema".to_owned()),
+            PG_TOAST => *comment = Some("reserved schema for TOAST tables".to_owned()),
+            _ => {}
         }
     }
     found
@@ -972,6 +974,9 @@ fn pg_depend(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             });
             push(this, (CLASS_RELATION, table), column, if identity { 'i' } else { 'a' });
         }
+    }
+    for member in super::extensions::PLPGSQL_MEMBERS {
+        push(member, (CLASS_EXTENSION, super::extensions::PLPGSQL_OID), 0, 'e');
     }
     for extension in catalog.extensions() {
         let this = (CLASS_EXTENSION, extension.oid);
