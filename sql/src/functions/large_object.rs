@@ -3,6 +3,7 @@
 use super::arguments::{OidValue, scalar};
 use super::{EvalContext, Registry};
 use crate::error::{Error, Result, SqlState};
+use crate::session::core::StatementContext;
 use crate::session::large_object::Whence;
 use crate::types::Oid;
 
@@ -26,8 +27,12 @@ fn narrow(value: i64, function: &str, number: i32) -> Result<i32> {
     })
 }
 
+pub(super) fn objects<'c>(context: &'c EvalContext<'_>) -> Result<&'c StatementContext<'c>> {
+    context.services.large_objects().ok_or_else(|| Error::unsupported("large objects outside of a session"))
+}
+
 fn from_bytes(object: Oid, data: &[u8], context: &EvalContext<'_>) -> Result<OidValue> {
-    let objects = context.services.large_objects()?;
+    let objects = objects(context)?;
     let object = objects.lo_create(object)?;
     objects.lo_put(object, 0, data)?;
     Ok(OidValue(object))
@@ -35,51 +40,51 @@ fn from_bytes(object: Oid, data: &[u8], context: &EvalContext<'_>) -> Result<Oid
 
 pub fn register(r: &mut Registry) {
     scalar!(r, "be_lo_create", |context; object: OidValue| {
-        context.services.large_objects()?.lo_create(object.0).map(OidValue)
+        objects(context)?.lo_create(object.0).map(OidValue)
     });
-    scalar!(r, "be_lo_creat", |context; _mode: i32| context.services.large_objects()?.lo_create(0).map(OidValue));
+    scalar!(r, "be_lo_creat", |context; _mode: i32| objects(context)?.lo_create(0).map(OidValue));
     scalar!(r, "be_lo_unlink", |context; object: OidValue| {
-        context.services.large_objects()?.lo_unlink(object.0).map(|()| 1)
+        objects(context)?.lo_unlink(object.0).map(|()| 1)
     });
     scalar!(r, "be_lo_open", |context; object: OidValue, mode: i32| {
-        context.services.large_objects()?.lo_open(object.0, mode)
+        objects(context)?.lo_open(object.0, mode)
     });
-    scalar!(r, "be_lo_close", |context; number: i32| context.services.large_objects()?.lo_close(number).map(|()| 0));
+    scalar!(r, "be_lo_close", |context; number: i32| objects(context)?.lo_close(number).map(|()| 0));
     scalar!(r, "be_loread", |context; number: i32, length: i32| {
-        context.services.large_objects()?.lo_read(number, length)
+        objects(context)?.lo_read(number, length)
     });
     scalar!(r, "be_lowrite", |context; number: i32, data: &[u8]| {
-        context.services.large_objects()?.lo_write(number, data)
+        objects(context)?.lo_write(number, data)
     });
     scalar!(r, "be_lo_lseek", |context; number: i32, offset: i32, from: i32| {
-        let target = context.services.large_objects()?.lo_seek(number, i64::from(offset), whence(from)?)?;
+        let target = objects(context)?.lo_seek(number, i64::from(offset), whence(from)?)?;
         narrow(target, "lo_lseek", number)
     });
     scalar!(r, "be_lo_lseek64", |context; number: i32, offset: i64, from: i32| {
-        context.services.large_objects()?.lo_seek(number, offset, whence(from)?)
+        objects(context)?.lo_seek(number, offset, whence(from)?)
     });
     scalar!(r, "be_lo_tell", |context; number: i32| {
-        narrow(context.services.large_objects()?.lo_tell(number)?, "lo_tell", number)
+        narrow(objects(context)?.lo_tell(number)?, "lo_tell", number)
     });
-    scalar!(r, "be_lo_tell64", |context; number: i32| context.services.large_objects()?.lo_tell(number));
+    scalar!(r, "be_lo_tell64", |context; number: i32| objects(context)?.lo_tell(number));
     scalar!(r, "be_lo_truncate", |context; number: i32, length: i32| {
-        context.services.large_objects()?.lo_truncate(number, i64::from(length)).map(|()| 0)
+        objects(context)?.lo_truncate(number, i64::from(length)).map(|()| 0)
     });
     scalar!(r, "be_lo_truncate64", |context; number: i32, length: i64| {
-        context.services.large_objects()?.lo_truncate(number, length).map(|()| 0)
+        objects(context)?.lo_truncate(number, length).map(|()| 0)
     });
     scalar!(r, "be_lo_from_bytea", |context; object: OidValue, data: &[u8]| from_bytes(object.0, data, context));
     scalar!(r, "be_lo_get", |context; object: OidValue| {
-        context.services.large_objects()?.lo_get(object.0, 0, u64::MAX)
+        objects(context)?.lo_get(object.0, 0, u64::MAX)
     });
     scalar!(r, "be_lo_get_fragment", |context; object: OidValue, offset: i64, length: i32| {
         let length = u64::try_from(length).map_err(|_| {
             Error::new(SqlState::INVALID_PARAMETER_VALUE, "requested length cannot be negative")
         })?;
-        context.services.large_objects()?.lo_get(object.0, offset, length)
+        objects(context)?.lo_get(object.0, offset, length)
     });
     scalar!(r, "be_lo_put", |context; object: OidValue, offset: i64, data: &[u8]| {
-        context.services.large_objects()?.lo_put(object.0, offset, data)
+        objects(context)?.lo_put(object.0, offset, data)
     });
     for name in ["be_lo_import", "be_lo_import_with_oid", "be_lo_export"] {
         r.scalar(name, |_, _| {

@@ -311,8 +311,9 @@ pub trait Services {
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
     }
-    fn large_objects(&self) -> Result<&crate::session::core::StatementContext<'_>> {
-        Err(crate::error::Error::internal("large objects outside of a session"))
+    /// None: there are none where no session is.
+    fn large_objects(&self) -> Option<&crate::session::core::StatementContext<'_>> {
+        None
     }
     /// For what there is to know of the log, folds and memory.
     fn store(&self) -> Option<Arc<serin_storage::Store>> {

@@ -143,7 +143,6 @@ pub struct TableScan {
     pub filter: Vec<Expr>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one for each scan, mostly the large one")]
 pub enum Access {
     Full,
     /// Through `Table::indexes[index]`.

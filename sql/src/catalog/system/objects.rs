@@ -839,7 +839,8 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
 
 fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_largeobject");
-    for (object, page, bytes) in context.services.large_objects()?.lo_pages()? {
+    let pages = context.services.large_objects().map(|objects| objects.lo_pages()).transpose()?;
+    for (object, page, bytes) in pages.unwrap_or_default() {
         rows.push([
             ("loid", oid(object)),
             ("pageno", Datum::Int4(page as i32)),
@@ -852,7 +853,8 @@ fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_largeobject_metadata");
     let catalog = context.services.catalog();
-    for (object, metadata) in context.services.large_objects()?.lo_all()? {
+    let objects = context.services.large_objects().map(|objects| objects.lo_all()).transpose()?;
+    for (object, metadata) in objects.unwrap_or_default() {
         rows.push([
             ("oid", oid(object)),
             ("lomowner", oid(metadata.owner)),
@@ -864,10 +866,9 @@ fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>>
 
 fn pg_description(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_description");
-    let of_large_objects = context
-        .services
-        .large_objects()?
-        .lo_all()?
+    let objects = context.services.large_objects().map(|objects| objects.lo_all()).transpose()?;
+    let of_large_objects = objects
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|(object, metadata)| Some((object, CLASS_LARGE_OBJECT, 0, metadata.comment?)));
     for (object, class, column, comment) in
