@@ -188,7 +188,10 @@ impl Ddl<'_> {
             None => None,
         };
         if method != Method::Btree {
-            class_for(method, operator_class.as_deref(), data_type)?;
+            let catalog = self.catalog();
+            class_for(method, operator_class.as_deref(), data_type, |extension| {
+                catalog.find_extension(extension).is_some()
+            })?;
         }
         Ok(IndexKey {
             column: found,

@@ -16,7 +16,12 @@ pub(crate) struct ClassFacts {
     pub is_default: bool,
     accepts: fn(Type) -> bool,
     part: fn(Type) -> Part,
+    /// Which one it comes with; None: PostgreSQL has it anyway.
+    pub extension: Option<&'static str>,
 }
+
+const BTREE_GIN: &str = "btree_gin";
+const BTREE_GIST: &str = "btree_gist";
 
 macro_rules! scalar_classes {
     ($($gist:literal $gin:literal $default:literal $($type:ident)|+;)*) => {
@@ -28,6 +33,7 @@ macro_rules! scalar_classes {
                 is_default: $default,
                 accepts: |t| $(t == Type::$type)||+,
                 part: |_| Part::Scalar,
+                extension: Some(BTREE_GIST),
             },
             ClassFacts {
                 method: Method::Gin,
@@ -35,6 +41,7 @@ macro_rules! scalar_classes {
                 is_default: true,
                 accepts: |t| $(t == Type::$type)||+,
                 part: scalar_item,
+                extension: Some(BTREE_GIN),
             },
         )*];
     };
@@ -74,6 +81,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_array,
         part: |_| Part::Items(&ArrayOps),
+        extension: None,
     },
     ClassFacts {
         method: Method::Gin,
@@ -81,6 +89,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: |t| t == Type::JSONB,
         part: |_| Part::Items(&JsonbOps),
+        extension: None,
     },
     ClassFacts {
         method: Method::Gin,
@@ -88,6 +97,7 @@ const OWN: &[ClassFacts] = &[
         is_default: false,
         accepts: |t| t == Type::JSONB,
         part: |_| Part::Items(&JsonbPathOps),
+        extension: None,
     },
     ClassFacts {
         method: Method::Gin,
@@ -95,6 +105,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_enum,
         part: scalar_item,
+        extension: Some(BTREE_GIN),
     },
     ClassFacts {
         method: Method::Gist,
@@ -102,6 +113,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_range,
         part: |_| Part::Items(&RangeOps),
+        extension: None,
     },
     ClassFacts {
         method: Method::Gist,
@@ -109,6 +121,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_multirange,
         part: |_| Part::Items(&RangeOps),
+        extension: None,
     },
     // PostgreSQL's own class of networks; not its default, as btree_gist's is not either.
     ClassFacts {
@@ -117,6 +130,7 @@ const OWN: &[ClassFacts] = &[
         is_default: false,
         accepts: |t| t == Type::INET || t == Type::CIDR,
         part: |_| Part::Items(&InetOps),
+        extension: None,
     },
     ClassFacts {
         method: Method::Gist,
@@ -124,6 +138,7 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_enum,
         part: |_| Part::Scalar,
+        extension: Some(BTREE_GIST),
     },
 ];
 
@@ -147,17 +162,26 @@ pub(crate) fn class_named(method: Method, name: &str) -> Option<&'static ClassFa
     classes().find(|class| class.method == method && class.name == name)
 }
 
-/// How a column is kept: by the class named, or its type's default.
-pub(crate) fn class_for(method: Method, name: Option<&str>, data_type: Type) -> Result<Part> {
-    let found = match name {
+/// The class named, or a type's default.
+pub(crate) fn find_class(method: Method, name: Option<&str>, data_type: Type) -> Option<&'static ClassFacts> {
+    match name {
         Some(name) => class_named(method, name).filter(|class| class.accepts(data_type)),
         None => {
             classes().find(|class| class.method == method && class.is_default && class.accepts(data_type))
         }
-    };
-    match found {
-        Some(class) => Ok((class.part)(data_type.base())),
-        None => {
+    }
+}
+
+/// How a column is kept, by the class named, or its type's default. `has` tells of extensions.
+pub(crate) fn class_for(
+    method: Method,
+    name: Option<&str>,
+    data_type: Type,
+    has: impl Fn(&str) -> bool,
+) -> Result<Part> {
+    match find_class(method, name, data_type) {
+        Some(class) if class.extension.is_none_or(has) => Ok((class.part)(data_type.base())),
+        _ => {
             let message = format!(
                 "data type {} has no default operator class for access method \"{}\"",
                 data_type.display(),

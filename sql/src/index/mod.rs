@@ -46,7 +46,7 @@ pub(crate) mod gin;
 pub(crate) mod gist;
 mod jsonb;
 
-pub(crate) use classes::{class_for, class_named};
+pub(crate) use classes::{class_for, class_named, find_class};
 
 use crate::error::Result;
 use crate::functions::Function;

@@ -136,8 +136,9 @@ impl Shape {
                 Method::Btree => None,
                 method => {
                     let keys = index.keys.iter().zip(&parts);
-                    let classes = keys
-                        .map(|(key, part)| class_for(method, key.operator_class.as_deref(), part.data_type));
+                    let classes = keys.map(|(key, part)| {
+                        class_for(method, key.operator_class.as_deref(), part.data_type, |_| true)
+                    });
                     let types = parts.iter().map(|part| part.data_type).collect();
                     Some(Entries::new(method, classes.collect::<Result<_>>()?, types))
                 }

@@ -423,12 +423,17 @@ fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
     let names = crate::ddl::index::name_parts(table, &index.keys);
     for (at, column) in keys.chain(included).enumerate() {
         let column = column.and_then(|position| table.columns.get(position));
+        // What a GIN index keeps of an array are its elements (pg_opclass.opckeytype).
+        let kept = |data_type: Oid| match index.method {
+            Method::Gin => Type(data_type).element().map_or(data_type, |element| element.0),
+            Method::Btree | Method::Gist => data_type,
+        };
         let expression_name = names.get(at).cloned().unwrap_or_default();
         let attribute = Attribute {
             relation: index.oid,
             name: column.map_or(&expression_name, |column| &column.name),
             number: at as i16 + 1,
-            data_type: column.map_or(Type::TEXT.0, |column| column.data_type),
+            data_type: column.map_or(Type::TEXT.0, |column| kept(column.data_type)),
             modifier: column.map_or(-1, |column| column.modifier),
             ..Attribute::default()
         };
