@@ -24,6 +24,7 @@ const GROUPS: &[&str] = &[
     "updatable_views",
     "explain",
     "extensions",
+    "ltree",
     "large_objects",
     "transaction_control",
     "on_commit",

@@ -169,11 +169,8 @@ impl Ddl<'_> {
         for (oid, array) in ids {
             self.clear_type_users(oid, array, "", true)?;
         }
-        for (index, name, _) in indexes {
-            self.notice(format!("drop cascades to index {name}"));
-            self.drop_index(index, true)?;
-        }
-        Ok(())
+        self.report_cascade(indexes.iter().map(|(_, name, _)| format!("index {name}")).collect());
+        indexes.into_iter().try_for_each(|(index, ..)| self.drop_index(index, true))
     }
 
     /// Indexes that have an operator class of an extension, by name, and how each depends on it.

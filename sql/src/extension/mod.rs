@@ -21,6 +21,7 @@
 
 pub(crate) mod citext;
 pub(crate) mod hstore;
+pub(crate) mod ltree;
 mod pg_trgm;
 mod pgcrypto;
 mod unaccent;
@@ -42,7 +43,7 @@ pub struct Extension {
 }
 
 /// What there is besides plpgsql, which every database has.
-pub static ALL: [Extension; 8] = [
+pub static ALL: [Extension; 9] = [
     // The classes of these two are in `index/classes.rs`.
     Extension {
         name: "btree_gin",
@@ -79,6 +80,15 @@ pub static ALL: [Extension; 8] = [
         types: &[Type::HSTORE],
         facts: include_str!("facts/hstore.tsv"),
         register: hstore::register,
+    },
+    Extension {
+        name: "ltree",
+        version: "1.2",
+        comment: "data type for hierarchical tree-like structures",
+        oids: 15_100..15_400,
+        types: &[Type::LTREE, Type::LQUERY, Type::LTXTQUERY],
+        facts: include_str!("facts/ltree.tsv"),
+        register: ltree::register,
     },
     Extension {
         name: "pg_trgm",

@@ -16,7 +16,7 @@
 //! | oid                         | 4 bytes big-endian                                                              |
 //! | float                       | IEEE bits; all flipped if negative, else the sign bit; one NaN, above all; -0 = 0 |
 //! | numeric                     | kind (0 -inf, 1 negative, 2 zero, 3 positive, 4 inf, 5 NaN); for 1 and 3 the weight + 8000h in 2 bytes, each base-10000 digit + 1 in 2 bytes, 00 00; for 1 these inverted |
-//! | text, bytea                 | the bytes with 00 written as 00 FF, then 00 01; character(n) without trailing blanks, citext in lower case, hstore as `extension::hstore::order_bytes` |
+//! | text, bytea                 | the bytes with 00 written as 00 FF, then 00 01; character(n) without trailing blanks, citext in lower case, hstore and ltree as `extension::…::order_bytes` |
 //! | interval                    | its span in microseconds (PostgreSQL's comparison), 16 bytes, sign bit flipped  |
 //! | uuid                        | 16 bytes                                                                        |
 //! | array                       | per element 01 and the element's column encoding (ascending, nulls last); 00; dimensions count; lengths; lower bounds |
@@ -30,7 +30,7 @@
 //! encoding identifies a value up to its type's `=`, but the original (a numeric's scale, the blanks of a character(n))
 //! can't be had back from it.
 
-use crate::extension::{citext::folded, hstore};
+use crate::extension::{citext::folded, hstore, ltree};
 use crate::types::json::Json;
 use crate::types::range::Bound;
 use crate::types::{Datum, Numeric, Repr, Type};
@@ -116,6 +116,7 @@ fn encode_payload(value: &Datum, data_type: Type, out: &mut Vec<u8>) {
             }
         },
         Datum::Text(value) if data_type == Type::CITEXT => encode_bytes(folded(value).as_bytes(), out),
+        Datum::Text(value) if data_type == Type::LTREE => encode_bytes(&ltree::order_bytes(value), out),
         Datum::Text(value) if data_type == Type::HSTORE => encode_bytes(&hstore::order_bytes(value), out),
         Datum::Text(value) => encode_bytes(value.as_bytes(), out),
         Datum::Bytea(value) => encode_bytes(value, out),

@@ -111,9 +111,9 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type) {
     }
 }
 
-/// jsonb and jsonpath: a version byte, 1, then the text.
+/// jsonb, jsonpath and ltree's types: a version byte, 1, then the text.
 fn has_version(data_type: Type) -> bool {
-    matches!(data_type, Type::JSONB | Type::JSONPATH)
+    matches!(data_type, Type::JSONB | Type::JSONPATH | Type::LTREE | Type::LQUERY | Type::LTXTQUERY)
 }
 
 fn write_field(out: &mut Vec<u8>, value: &Datum, data_type: Type) {

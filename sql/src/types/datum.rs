@@ -3,7 +3,7 @@
 use super::numeric::Numeric;
 use super::range::RangeValue;
 use super::{Oid, Type};
-use crate::extension::{citext::folded, hstore};
+use crate::extension::{citext::folded, hstore, ltree};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -300,6 +300,9 @@ pub fn compare_as(a: &Datum, b: &Datum, data_type: Type) -> Ordering {
             a.trim_end_matches(' ').as_bytes().cmp(b.trim_end_matches(' ').as_bytes())
         }
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::JSONB => super::json::compare_text(a, b),
+        (Datum::Text(a), Datum::Text(b)) if data_type == Type::LTREE => {
+            ltree::order_bytes(a).cmp(&ltree::order_bytes(b))
+        }
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::HSTORE => hstore::compare(a, b),
         (Datum::Text(a), Datum::Text(b)) if data_type == Type::CITEXT => {
             folded(a).as_bytes().cmp(folded(b).as_bytes())

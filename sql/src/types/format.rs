@@ -6,6 +6,7 @@ use super::{ArrayValue, Datum, RenderSettings, Type};
 use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
 use crate::error::{Error, Result, SqlState};
+use crate::extension::ltree;
 
 /// 22P02, in PostgreSQL's words. `name` as format_type prints it.
 pub fn invalid_input(name: &str, text: &str) -> Error {
@@ -193,6 +194,12 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
             Datum::text(text)
         }
         Type::JSONB => Datum::text(super::json::Json::parse(text)?.to_text()),
+        Type::LTREE => {
+            ltree::Path::parse(text)?;
+            Datum::text(text)
+        }
+        Type::LQUERY => Datum::text(ltree::Query::parse(text)?.to_text()),
+        Type::LTXTQUERY => Datum::text(ltree::TextQuery::parse(text)?.to_text()),
         Type::HSTORE => Datum::text(crate::extension::hstore::Hstore::parse(text)?.to_text()),
         Type::INET | Type::CIDR | Type::MACADDR | Type::MACADDR8 => super::network::parse(text, data_type)?,
         Type::BIT | Type::VARBIT => Datum::text(super::bits::parse(text)?),

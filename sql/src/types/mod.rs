@@ -174,6 +174,9 @@ types! {
     // Of extensions: see `extension`.
     CITEXT = 14200, 14201, "citext", Text, -1;
     HSTORE = 14600, 14601, "hstore", Text, -1;
+    LTREE = 15100, 15101, "ltree", Text, -1;
+    LQUERY = 15102, 15103, "lquery", Text, -1;
+    LTXTQUERY = 15104, 15105, "ltxtquery", Text, -1;
 }
 
 /// Built-in scalar types by pg_type.typname, without those of extensions.
