@@ -28,6 +28,7 @@ const GROUPS: &[&str] = &[
     "large_objects",
     "transaction_control",
     "on_commit",
+    "entries",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {
