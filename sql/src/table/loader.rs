@@ -130,7 +130,7 @@ impl IndexLoad {
     }
     pub fn new(position: usize, budget_bytes: usize, context: &ExecContext<'_>) -> IndexLoad {
         let dir = context.catalog.runtime().temporary_dir();
-        IndexLoad { position, sorter: Sorter::new(budget_bytes, dir), entry: Vec::new() }
+        IndexLoad { position, sorter: Sorter::with_helper(budget_bytes, dir), entry: Vec::new() }
     }
     pub fn add(
         &mut self,

@@ -7,7 +7,7 @@ use crate::catalog::{ConstraintKind, Table};
 use crate::error::{Error, Result};
 use crate::exec::ExecContext;
 use crate::exec::eval::eval_row;
-use crate::expr::Expr;
+use crate::expr::{ColumnSet, Expr};
 use crate::functions::EvalContext;
 use crate::index::{Entries, Method, class_for};
 use crate::plan::{PlanContext, PlannerSettings};
@@ -200,6 +200,10 @@ impl Shape {
     }
 
     /// The whole row at a place in the table's tree.
+    /// See [`RowLayout::decode_columns`].
+    pub fn decode_columns(&self, bytes: &[u8], wanted: &[usize], row: &mut [Datum]) -> Result<()> {
+        self.layout.decode_columns(bytes, wanted, &self.missing, row)
+    }
     pub fn decode_row(&self, bytes: &[u8]) -> Result<Vec<Datum>> {
         self.layout.decode_row(bytes, &self.missing)
     }
@@ -239,6 +243,20 @@ impl KeyPart {
 }
 
 impl IndexShape {
+    /// The table's columns that an entry is made of, or its absence.
+    pub fn columns(&self) -> Vec<usize> {
+        let mut columns = ColumnSet::new();
+        for part in &self.parts {
+            match &part.source {
+                KeySource::Column(column) => columns.insert(*column),
+                KeySource::Expression(expr) => expr.columns(&mut columns),
+            };
+        }
+        if let Some(predicate) = &self.predicate {
+            predicate.columns(&mut columns);
+        }
+        columns.iter().collect()
+    }
     /// Appends a row's values in the index's key; answers whether one of them is null.
     pub fn encode_values(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let mut has_null = false;
