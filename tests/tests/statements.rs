@@ -12,6 +12,7 @@ use std::process::Command;
 const GROUPS: &[&str] = &[
     "tables",
     "constraints",
+    "collations",
     "changes",
     "self_modified",
     "row_locks",

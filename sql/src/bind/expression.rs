@@ -159,10 +159,7 @@ impl Binder<'_> {
                 self.function_of("timezone", vec![zone, operand], *position)
             }
             E::Collate { operand, collation, position } => {
-                let name = collation.parts.last().map_or("", String::as_str);
-                if !matches!(name, "C" | "POSIX" | "default" | "ucs_basic") {
-                    return Err(Error::unsupported(format!("collation \"{name}\"")).at(*position));
-                }
+                crate::ddl::names::collation(collation).map_err(|error| error.at(*position))?;
                 self.expr(operand)
             }
             E::SpecialFunction { name, precision, position } => {

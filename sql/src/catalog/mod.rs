@@ -261,6 +261,9 @@ pub struct Column {
     pub number: i16,
     pub data_type: Oid,
     pub modifier: i32,
+    /// None: its type's.
+    #[serde(default)]
+    pub collation: Option<Oid>,
     pub not_null: bool,
     /// SQL text of the default (or of the generation expression).
     #[serde(default)]

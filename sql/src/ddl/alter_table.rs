@@ -93,13 +93,12 @@ impl Ddl<'_> {
         // Bound before anything is dropped.
         let mut new_types = Vec::new();
         for action in &actions {
-            if let Action::AlterType { column, data_type, using } = action {
-                new_types.push(self.bind_new_type(
-                    &table,
-                    column,
-                    data_type,
-                    using.as_ref().map(|(expr, _)| expr),
-                )?);
+            if let Action::AlterType { column, data_type, collation, using } = action {
+                let using = using.as_ref().map(|(expr, _)| expr);
+                let mut new = self.bind_new_type(&table, column, data_type, using)?;
+                let collation = collation.as_ref();
+                new.collation = collation.map(|name| names::collation_of(name, new.data_type)).transpose()?;
+                new_types.push(new);
             }
         }
         for &action in &actions {
@@ -887,9 +886,13 @@ impl Ddl<'_> {
         }
         self.check_keys_with_type(table, position, new_type)?;
         let catalog = self.catalog();
-        if catalog.tables().any(|view| view.depends_on.contains(&table.oid)) {
+        if let Some(view) = catalog.tables().find(|view| view.depends_on.contains(&table.oid)) {
             let message = "cannot alter type of a column used by a view or rule";
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(format!(
+                "rule _RETURN on {} {} depends on column \"{name}\"",
+                crate::plan::permissions::relation_word(view),
+                view.name
+            )));
         }
         let reference = Expr::Column(vec![name.to_string()], 0);
         let target = (new_type, modifier);
@@ -919,7 +922,7 @@ impl Ddl<'_> {
                 }
                 _ => error,
             })?;
-        Ok(NewType { position, data_type: new_type, modifier, value: bound })
+        Ok(NewType { position, data_type: new_type, modifier, collation: None, value: bound })
     }
 
     /// Gives columns their new types, in one rewrite.
@@ -954,6 +957,7 @@ impl Ddl<'_> {
             let changed = &mut table.columns[new.position];
             changed.data_type = new.data_type.0;
             changed.modifier = new.modifier;
+            changed.collation = new.collation;
             changed.missing = None;
             if let Some(statistics) = &mut table.statistics
                 && let Some(column) = statistics.columns.get_mut(new.position)
@@ -1394,6 +1398,7 @@ struct NewType {
     position: usize,
     data_type: Type,
     modifier: i32,
+    collation: Option<Oid>,
     value: Bound,
 }
 

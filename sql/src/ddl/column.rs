@@ -34,6 +34,16 @@ fn serial_type(name: &TypeName) -> Option<Type> {
 impl Ddl<'_> {
     /// Appends a column to the (new or copied) descriptor, creating its sequence if it has one. Constraints that concern the table
     /// are queued.
+    /// Whether there are such a type and collation.
+    pub(super) fn check_column_type(&self, definition: &ColumnDefinition) -> Result<()> {
+        if serial_type(&definition.data_type).is_some() {
+            return Ok(());
+        }
+        let (data_type, _) = self.column_type(&definition.name, &definition.data_type)?;
+        let collation = definition.collation.as_ref();
+        collation.map(|collation| names::collation_of(collation, data_type)).transpose().map(drop)
+    }
+
     pub(super) fn add_column(
         &self,
         table: &mut Table,
@@ -42,18 +52,14 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let name = &definition.name;
         check_name(table, name)?;
-        if let Some(collation) = &definition.collation {
-            match collation.parts.last().map(|name| name.to_ascii_lowercase()).as_deref() {
-                Some("c" | "posix" | "default" | "ucs_basic") => {}
-                _ => return Err(Error::unsupported(format!("collation \"{}\"", names::display(collation)))),
-            }
-        }
         let serial = serial_type(&definition.data_type);
         let (data_type, modifier) = match serial {
             Some(data_type) => (data_type, -1),
             None => self.column_type(name, &definition.data_type)?,
         };
         data_type.check_not_within(Type(table.row_type))?;
+        let collation = definition.collation.as_ref();
+        let collation = collation.map(|collation| names::collation_of(collation, data_type)).transpose()?;
         let number = i16::try_from(table.columns.len() + 1)
             .ok()
             .filter(|&number| number as usize <= COLUMNS_MAX)
@@ -68,6 +74,7 @@ impl Ddl<'_> {
             number,
             data_type: data_type.0,
             modifier,
+            collation,
             not_null: serial.is_some(),
             default: None,
             generated: false,

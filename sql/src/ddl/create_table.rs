@@ -49,8 +49,17 @@ impl Ddl<'_> {
     }
 
     pub(super) fn create_table(&self, create: &CreateTable) -> Result<()> {
-        let Some(mut table) = self.new_table(&create.name, create.temporary, create.if_not_exists)? else {
-            return Ok(());
+        let mut table = match self.new_table(&create.name, create.temporary, create.if_not_exists) {
+            Ok(Some(table)) => table,
+            Ok(None) => return Ok(()),
+            Err(error) if error.state() == SqlState::DUPLICATE_TABLE => {
+                // PostgreSQL looks at the name when it has looked at the columns.
+                for column in &create.columns {
+                    self.check_column_type(column).map_err(|error| error.at(column.position))?;
+                }
+                return Err(error);
+            }
+            Err(error) => return Err(error),
         };
         self.remember_on_commit(&table, create.on_commit.as_deref())?;
         table.options.clone_from(&create.options);
@@ -413,6 +422,7 @@ pub(super) fn push_plain_column(table: &mut Table, name: &str, data_type: Type, 
         number,
         data_type: data_type.0,
         modifier,
+        collation: None,
         not_null: false,
         default: None,
         generated: false,

@@ -1,9 +1,10 @@
 //! Finding relations by name, and making names up as PostgreSQL does.
 
+use crate::catalog::system::type_facts;
 use crate::catalog::{Catalog, Relation, Schema, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::ObjectName;
-use crate::types::Oid;
+use crate::types::{Oid, Type};
 use std::sync::Arc;
 
 /// NAMEDATALEN - 1.
@@ -90,6 +91,37 @@ pub(crate) fn no_column(table: &Table, column: &str) -> Error {
 
 pub(crate) fn no_schema(name: &str) -> Error {
     Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))
+}
+
+/// The collation that a type's value is to have.
+pub(crate) fn collation_of(name: &ObjectName, data_type: Type) -> Result<Oid> {
+    let collation = collation(name).map_err(|error| error.at(name.position))?;
+    match type_facts(data_type.base().0).collation == 0 && data_type.element().is_none() {
+        true => {
+            let message = format!("collations are not supported by type {}", data_type.display());
+            Err(Error::new(SqlState::DATATYPE_MISMATCH, message).at(name.position))
+        }
+        false => Ok(collation),
+    }
+}
+
+/// By name: those of pg_collation. All of them compare bytes.
+pub(crate) fn collation(name: &ObjectName) -> Result<Oid> {
+    let found = match name.parts.as_slice() {
+        [schema, name] if schema == "pg_catalog" => name.as_str(),
+        [name] => name.as_str(),
+        _ => "",
+    };
+    match found {
+        "default" => Ok(100),
+        "C" => Ok(950),
+        "POSIX" => Ok(951),
+        "ucs_basic" => Ok(12340),
+        _ => {
+            let message = format!("collation \"{}\" for encoding \"UTF8\" does not exist", display(name));
+            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
+        }
+    }
 }
 
 /// Where something without a schema in its name is created: the first schema of the path that exists.

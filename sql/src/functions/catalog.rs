@@ -351,7 +351,10 @@ fn comments(r: &mut Registry) {
     scalar!(r, "sql:obj_description/1", |context; object: OidValue| comment(object.0, None, 0, context));
     scalar!(r, "sql:obj_description/2", |context; object: OidValue, class: &str| {
         match class_named(class) {
-            Some(system::CLASS_LARGE_OBJECT) => super::large_object::objects(context)?.lo_comment(object.0)?,
+            Some(system::CLASS_LARGE_OBJECT) => match context.services.large_objects() {
+                Some(objects) => objects.lo_comment(object.0)?,
+                None => None,
+            },
             class => class.and_then(|class| comment(object.0, Some(class), 0, context)),
         }
     });

@@ -7,6 +7,10 @@ use crate::session::core::StatementContext;
 use crate::session::large_object::Whence;
 use crate::types::Oid;
 
+fn objects<'a>(context: &EvalContext<'a>) -> Result<&'a StatementContext<'a>> {
+    context.services.large_objects().ok_or_else(|| Error::internal("large objects outside of a session"))
+}
+
 fn whence(code: i32) -> Result<Whence> {
     match code {
         0 => Ok(Whence::Start),
@@ -27,12 +31,8 @@ fn narrow(value: i64, function: &str, number: i32) -> Result<i32> {
     })
 }
 
-pub(super) fn objects<'c>(context: &'c EvalContext<'_>) -> Result<&'c StatementContext<'c>> {
-    context.services.large_objects().ok_or_else(|| Error::unsupported("large objects outside of a session"))
-}
-
 fn from_bytes(object: Oid, data: &[u8], context: &EvalContext<'_>) -> Result<OidValue> {
-    let objects = objects(context)?;
+    let objects = self::objects(context)?;
     let object = objects.lo_create(object)?;
     objects.lo_put(object, 0, data)?;
     Ok(OidValue(object))

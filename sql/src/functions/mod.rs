@@ -311,7 +311,7 @@ pub trait Services {
     fn check_domain(&self, _domain: Oid, _value: &Datum) -> Result<()> {
         Err(crate::error::Error::unsupported("a domain's constraint here"))
     }
-    /// None: there are none where no session is.
+    /// None outside of a session.
     fn large_objects(&self) -> Option<&crate::session::core::StatementContext<'_>> {
         None
     }

@@ -481,9 +481,7 @@ impl Parser<'_> {
                 }
                 self.expect(K::Type)?;
                 let data_type = self.type_name()?;
-                if self.eat(K::Collate) {
-                    self.object_name()?;
-                }
+                let collation = if self.eat(K::Collate) { Some(self.object_name()?) } else { None };
                 let using = if self.eat(K::Using) {
                     let start = self.at;
                     let expr = self.expr()?;
@@ -491,7 +489,7 @@ impl Parser<'_> {
                 } else {
                     None
                 };
-                Ok(A::AlterType { column, data_type, using })
+                Ok(A::AlterType { column, data_type, collation, using })
             }
             (Some(K::Add), Some(K::Generated)) => {
                 self.advance();

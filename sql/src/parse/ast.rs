@@ -1205,6 +1205,7 @@ pub enum AlterTableAction {
     AlterType {
         column: Name,
         data_type: TypeName,
+        collation: Option<ObjectName>,
         using: Option<(Expr, String)>,
     },
     AddIdentity {

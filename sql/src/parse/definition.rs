@@ -316,8 +316,9 @@ impl Parser<'_> {
         loop {
             match self.keyword() {
                 Some(K::Collate) => {
+                    let position = self.position();
                     self.advance();
-                    column.collation = Some(self.object_name()?);
+                    column.collation = Some(ObjectName { position, ..self.object_name()? });
                 }
                 Some(K::Storage | K::Compression) => {
                     self.advance();

@@ -596,6 +596,10 @@ impl StatementContext<'_> {
             Some(Relation::Table(table)) => {
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a sequence", table.name)))
             }
+            Some(Relation::System(system)) => {
+                let message = format!("\"{}\" is not a sequence", system.name);
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+            }
             _ => {
                 let message = format!("could not open relation with OID {oid}");
                 Err(Error::new(SqlState::UNDEFINED_TABLE, message))

@@ -153,6 +153,7 @@ fn columns(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 number: at as i16 + 1,
                 data_type: data_type.0,
                 modifier: -1,
+                collation: None,
                 not_null: false,
                 default: None,
                 generated: false,
@@ -205,6 +206,12 @@ fn push_column(
         _ if catalog.type_name(base.0).is_some() => "USER-DEFINED".to_owned(),
         _ => format_type(base, -1),
     };
+    let collation = match column.collation {
+        Some(950) => Some("C"),
+        Some(951) => Some("POSIX"),
+        Some(12340) => Some("ucs_basic"),
+        _ => None,
+    };
     let generated = column.generated;
     let (default, generation) = if generated { (None, default) } else { (default, None) };
     let udt_schema = match catalog.type_name(base.0) {
@@ -212,6 +219,9 @@ fn push_column(
         None => text("pg_catalog"),
     };
     rows.push([
+        ("collation_catalog", collation.map_or(Datum::Null, |_| text(&catalog.database().name))),
+        ("collation_schema", collation.map_or(Datum::Null, |_| text("pg_catalog"))),
+        ("collation_name", collation.map_or(Datum::Null, text)),
         ("table_catalog", database(context)),
         ("table_schema", schema),
         ("table_name", text(table)),

@@ -9,6 +9,7 @@ use crate::catalog::{
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::index::Method;
+use crate::large_object::Metadata;
 use crate::parse::ast;
 use crate::types::{Datum, Oid, Type};
 
@@ -301,6 +302,8 @@ pub(super) struct Attribute<'a> {
     pub number: i16,
     pub data_type: Oid,
     pub modifier: i32,
+    /// None: its type's.
+    pub collation: Option<Oid>,
     pub not_null: bool,
     pub has_default: bool,
     pub has_missing: bool,
@@ -343,7 +346,7 @@ pub(super) fn push_attribute(rows: &mut Rows, attribute: &Attribute<'_>) {
         ("attisdropped", boolean(attribute.dropped)),
         ("attislocal", boolean(!attribute.not_local)),
         ("attinhcount", Datum::Int4(attribute.inherited)),
-        ("attcollation", oid(facts.collation)),
+        ("attcollation", oid(attribute.collation.unwrap_or(facts.collation))),
         ("attacl", attribute.acl.map_or(Datum::Null, |(acl, catalog)| list(Some(acl), catalog))),
     ]);
 }
@@ -404,6 +407,7 @@ fn attribute_of_column(rows: &mut Rows, table: &Table, column: &Column, catalog:
         number: column.number,
         data_type: if column.dropped { 0 } else { column.data_type },
         modifier: column.modifier,
+        collation: column.collation.filter(|_| !column.dropped),
         not_null: column.not_null && !column.dropped,
         has_default: deparse::column_default(column).is_some(),
         has_missing: column.missing.is_some(),
@@ -435,6 +439,7 @@ fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
             number: at as i16 + 1,
             data_type: column.map_or(Type::TEXT.0, |column| kept(column.data_type)),
             modifier: column.map_or(-1, |column| column.modifier),
+            collation: column.and_then(|column| column.collation),
             ..Attribute::default()
         };
         push_attribute(rows, &attribute);
@@ -845,7 +850,7 @@ pub fn comments(catalog: &Catalog) -> Vec<(Oid, Oid, i32, String)> {
 fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_largeobject");
     let pages = context.services.large_objects().map(|objects| objects.lo_pages()).transpose()?;
-    for (object, page, bytes) in pages.unwrap_or_default() {
+    for (object, page, bytes) in pages.into_iter().flatten() {
         rows.push([
             ("loid", oid(object)),
             ("pageno", Datum::Int4(page as i32)),
@@ -855,11 +860,14 @@ fn pg_largeobject(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     rows.finish()
 }
 
+fn large_objects(context: &EvalContext<'_>) -> Result<Vec<(Oid, Metadata)>> {
+    context.services.large_objects().map_or_else(|| Ok(Vec::new()), |objects| objects.lo_all())
+}
+
 fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_largeobject_metadata");
     let catalog = context.services.catalog();
-    let objects = context.services.large_objects().map(|objects| objects.lo_all()).transpose()?;
-    for (object, metadata) in objects.unwrap_or_default() {
+    for (object, metadata) in large_objects(context)? {
         rows.push([
             ("oid", oid(object)),
             ("lomowner", oid(metadata.owner)),
@@ -871,9 +879,7 @@ fn pg_largeobject_metadata(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>>
 
 fn pg_description(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::catalog("pg_description");
-    let objects = context.services.large_objects().map(|objects| objects.lo_all()).transpose()?;
-    let of_large_objects = objects
-        .unwrap_or_default()
+    let of_large_objects = large_objects(context)?
         .into_iter()
         .filter_map(|(object, metadata)| Some((object, CLASS_LARGE_OBJECT, 0, metadata.comment?)));
     for (object, class, column, comment) in
