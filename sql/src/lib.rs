@@ -13,6 +13,7 @@ pub mod exec;
 pub mod expr;
 mod extension;
 pub mod functions;
+mod index;
 mod large_object;
 pub mod parse;
 mod password;

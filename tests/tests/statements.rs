@@ -29,6 +29,7 @@ const GROUPS: &[&str] = &[
     "large_objects",
     "transaction_control",
     "on_commit",
+    "entries",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -30,7 +30,7 @@ fn malformed_messages_harm_nobody_else() {
     let mut client = server.raw();
     assert_eq!(client.ask(&frame(b'Q', b"SELECT 1")), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&frame(b'Q', b"SELECT '\xff'\0")), "ERROR(22021) Z(I)");
-    assert_eq!(client.ask(&frame(b'F', b"\0\0\0\x01")), "ERROR(0A000) Z(I)");
+    assert_eq!(client.ask(&frame(b'F', b"\0\0\0\x01")), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&[frame(b'B', b"\0\0\xff\xff"), sync()].concat()), "ERROR(08P01) Z(I)");
     assert_eq!(client.ask(&[frame(b'E', b"p\0\0\0\0\0"), sync()].concat()), "ERROR(34000) Z(I)");
     // Errors of the frame itself: FATAL, the session ends.

@@ -23,6 +23,7 @@ pub use runtime::Runtime;
 pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
 pub use view::{CAN_DELETE, CAN_INSERT, CAN_UPDATE, SimpleView, ViewName};
 
+use crate::index::Method;
 use crate::types::{Oid, Type};
 use serde::{Deserialize, Serialize};
 use serin_storage::{Tree, TreeId};
@@ -324,6 +325,11 @@ pub struct Index {
     /// Not stored, and gone from the descriptor that is published: others' snapshots are guarded by `Table::trees_since`.
     #[serde(skip)]
     pub hidden: bool,
+    #[serde(default)]
+    pub method: Method,
+    /// WITH (…), which mean nothing here but are shown again.
+    #[serde(default)]
+    pub options: Vec<(String, Option<String>)>,
     /// SQL text of a partial index's WHERE.
     #[serde(default)]
     pub predicate: Option<String>,

@@ -44,6 +44,12 @@ impl Ddl<'_> {
                 let [Action::AttachIndex(name)] = &alter.actions[..] else { return Ok(()) };
                 return self.attach_index(&table, position, name);
             }
+            Some(Relation::Index(table, position))
+                if matches!(alter.actions[..], [Action::SetOptions(_) | Action::ResetOptions(_)]) =>
+            {
+                self.require_owner(table.owner, "index", &table.indexes[position].name)?;
+                return self.alter_index_options(&table, position, &alter.actions[0]);
+            }
             Some(_) => return Err(names::wrong_kind(&alter.name, "a table")),
             None if alter.if_exists => {
                 let name = alter.name.parts.last().map_or("", String::as_str);

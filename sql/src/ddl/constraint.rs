@@ -287,6 +287,8 @@ impl Ddl<'_> {
             nulls_not_distinct: false,
             deferrable: false,
             hidden: self.keeps_snapshot(),
+            method: crate::index::Method::Btree,
+            options: Vec::new(),
             predicate: None,
             parent: 0,
             comment: None,

@@ -373,7 +373,7 @@ impl Ddl<'_> {
         self.remove_sequence(sequence)
     }
 
-    fn drop_index(&self, index: Oid, cascade: bool) -> Result<()> {
+    pub(super) fn drop_index(&self, index: Oid, cascade: bool) -> Result<()> {
         // Looked up anew: an earlier DROP of the same statement may have changed the table.
         let Some(Relation::Index(table, position)) = self.catalog().relation(index) else { return Ok(()) };
         let found = &table.indexes[position];

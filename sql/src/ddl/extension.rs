@@ -4,7 +4,9 @@ use super::{Ddl, drop::must_cascade, names, names::quote_identifier};
 use crate::catalog::{Change, Extension, Kind, Object, Privileges};
 use crate::error::{Error, Result, SqlState};
 use crate::extension;
+use crate::index::{Method, find_class};
 use crate::parse::ast::{AlterExtension, ObjectName};
+use crate::table::Shape;
 use crate::types::Oid;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
@@ -155,9 +157,10 @@ impl Ddl<'_> {
         let Some(built_in) = extension::find(&extension.name) else { return Ok(()) };
         let ids = built_in.types.iter().filter_map(|t| Some((t.0, t.array_of()?.0)));
         let ids: Vec<(Oid, Oid)> = ids.collect();
+        let indexes = self.indexes_with_classes_of(&extension.name)?;
         if !cascade {
             let lines = ids.iter().flat_map(|(oid, array)| self.type_users(*oid, *array));
-            let lines: Vec<String> = lines.collect();
+            let lines: Vec<String> = lines.chain(indexes.iter().map(|(.., line)| line.clone())).collect();
             if !lines.is_empty() {
                 let what = format!("extension {}", quote_identifier(&extension.name));
                 return Err(must_cascade(&what, lines.join("\n")));
@@ -166,6 +169,33 @@ impl Ddl<'_> {
         for (oid, array) in ids {
             self.clear_type_users(oid, array, "", true)?;
         }
-        Ok(())
+        self.report_cascade(indexes.iter().map(|(_, name, _)| format!("index {name}")).collect());
+        indexes.into_iter().try_for_each(|(index, ..)| self.drop_index(index, true))
+    }
+
+    /// Indexes that have an operator class of an extension, by name, and how each depends on it.
+    fn indexes_with_classes_of(&self, extension: &str) -> Result<Vec<(Oid, String, String)>> {
+        let mut found = Vec::new();
+        for table in self.catalog().tables() {
+            if table.indexes.iter().all(|index| index.method == Method::Btree) {
+                continue;
+            }
+            self.with_exec(|context| {
+                let shape = Shape::of_draft(table, context)?;
+                for (index, shape) in table.indexes.iter().zip(&shape.indexes) {
+                    let mut classes = index.keys.iter().zip(&shape.parts).filter_map(|(key, part)| {
+                        find_class(index.method, key.operator_class.as_deref(), part.data_type)
+                    });
+                    if let Some(class) = classes.find(|class| class.extension == Some(extension)) {
+                        let (name, method) = (quote_identifier(&index.name), index.method.name());
+                        let class = format!("operator class {} for access method {method}", class.name);
+                        let line = format!("index {name} depends on {class}");
+                        found.push((index.oid, name, line));
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 }

@@ -6,31 +6,35 @@ use crate::catalog::{Index, IndexKey, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
 use crate::functions::{CastMethod, Volatility};
-use crate::parse::ast::{CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
+use crate::index::{Method, class_for, class_named};
+use crate::parse::ast::{AlterTableAction, CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
 
 impl Ddl<'_> {
     pub(super) fn create_index(&self, create: &CreateIndex) -> Result<()> {
-        match create.method.as_deref() {
-            None | Some("btree") => {}
-            // Equality by an ordered tree is as good.
-            Some("hash") => {}
-            Some(method) => return Err(Error::unsupported(format!("access method \"{method}\""))),
-        }
+        let method = method_named(create.method.as_deref())?;
+        refuse_unsupported(create, method)?;
+        let options = index_options(&create.options, method)?;
         let table = self.open_indexed(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
         let schema = catalog.schema(table.schema).map_or(0, |schema| schema.oid);
         super::owner::check_create(&catalog, schema, self.core.role.get())?;
-        self.acting_as(table.owner, || self.create_index_on(create, &table))
+        self.acting_as(table.owner, || self.create_index_on(create, &table, method, options))
     }
 
     /// As the table's owner, whose index will be maintained by everybody who writes to the table: what its expressions call must not
     /// run with the privileges of who happens to create or rebuild it.
-    fn create_index_on(&self, create: &CreateIndex, table: &Arc<Table>) -> Result<()> {
+    fn create_index_on(
+        &self,
+        create: &CreateIndex,
+        table: &Arc<Table>,
+        method: Method,
+        options: Vec<(String, Option<String>)>,
+    ) -> Result<()> {
         let mut table = Table::clone(table);
-        let keys = create.columns.iter().map(|column| self.index_key(&table, column));
+        let keys = create.columns.iter().map(|column| self.index_key(&table, column, method));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let include = create.include.iter().map(|name| {
             table.column_index(name).ok_or_else(|| {
@@ -88,6 +92,8 @@ impl Ddl<'_> {
             nulls_not_distinct: create.nulls_not_distinct,
             deferrable: false,
             hidden: self.keeps_snapshot(),
+            method,
+            options,
             predicate,
             parent: 0,
             comment: None,
@@ -99,6 +105,30 @@ impl Ddl<'_> {
             self.ensure_index(table.oid, oid, child)?;
         }
         Ok(())
+    }
+
+    /// ALTER INDEX … SET and RESET.
+    pub(super) fn alter_index_options(
+        &self,
+        table: &Arc<Table>,
+        position: usize,
+        action: &AlterTableAction,
+    ) -> Result<()> {
+        let mut changed = Table::clone(table);
+        let index = &mut changed.indexes[position];
+        match action {
+            AlterTableAction::SetOptions(options) => {
+                for (name, value) in index_options(options, index.method)? {
+                    index.options.retain(|(known, _)| *known != name);
+                    index.options.push((name, value));
+                }
+            }
+            AlterTableAction::ResetOptions(names) => {
+                index.options.retain(|(known, _)| !names.contains(known));
+            }
+            _ => return Ok(()),
+        }
+        self.put_table(changed).map(drop)
     }
 
     /// Of a schema, or of the current database: the user's own tables, each locked.
@@ -136,7 +166,7 @@ impl Ddl<'_> {
         Ok(found)
     }
 
-    fn index_key(&self, table: &Table, column: &IndexColumn) -> Result<IndexKey> {
+    pub(super) fn index_key(&self, table: &Table, column: &IndexColumn, method: Method) -> Result<IndexKey> {
         let (found, expression, data_type) = match &column.expr {
             Expr::Column(parts, position) if parts.len() == 1 => {
                 let found = table.column_index(&parts[0]).ok_or_else(|| {
@@ -154,9 +184,15 @@ impl Ddl<'_> {
             }
         };
         let operator_class = match &column.operator_class {
-            Some(name) => own_operator_class(name, data_type)?,
+            Some(name) => own_operator_class(name, data_type, method)?,
             None => None,
         };
+        if method != Method::Btree {
+            let catalog = self.catalog();
+            class_for(method, operator_class.as_deref(), data_type, |extension| {
+                catalog.find_extension(extension).is_some()
+            })?;
+        }
         Ok(IndexKey {
             column: found,
             expression,
@@ -187,6 +223,101 @@ impl Ddl<'_> {
         }
         Ok(())
     }
+}
+
+fn method_named(name: Option<&str>) -> Result<Method> {
+    match name {
+        // Equality by an ordered tree is as good as by hashes.
+        None | Some("btree" | "hash") => Ok(Method::Btree),
+        Some("gin") => Ok(Method::Gin),
+        Some("gist") => Ok(Method::Gist),
+        Some(method @ ("brin" | "spgist")) => Err(Error::unsupported(format!("access method \"{method}\""))),
+        Some(method) => {
+            let message = format!("access method \"{method}\" does not exist");
+            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
+        }
+    }
+}
+
+/// What only B-trees can.
+fn refuse_unsupported(create: &CreateIndex, method: Method) -> Result<()> {
+    if method == Method::Btree {
+        return Ok(());
+    }
+    let ordered = create.columns.iter().find_map(|column| match (column.descending, column.nulls_first) {
+        (true, _) => Some("ASC/DESC"),
+        (false, Some(_)) => Some("NULLS FIRST/LAST"),
+        (false, None) => None,
+    });
+    let lacking = match ordered {
+        _ if create.unique => "unique indexes",
+        _ if method == Method::Gin && !create.include.is_empty() => "included columns",
+        Some(order) => {
+            let message = format!("access method \"{}\" does not support {order} options", method.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        None => return Ok(()),
+    };
+    let message = format!("access method \"{}\" does not support {lacking}", method.name());
+    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+}
+
+/// WITH (…): parameters that the method has. They mean nothing to a store that has its own ways, but are shown again.
+pub(super) fn index_options(
+    given: &[(String, Option<String>)],
+    method: Method,
+) -> Result<Vec<(String, Option<String>)>> {
+    let mut options: Vec<(String, Option<String>)> = Vec::with_capacity(given.len());
+    for (name, value) in given {
+        let invalid = |value: &str, kind: &str| {
+            let message = match kind {
+                "boolean" => format!("invalid value for boolean option \"{name}\": {value}"),
+                "buffering" => format!("invalid value for enum option \"{name}\": {value}"),
+                _ => format!("invalid value for integer option \"{name}\": {value}"),
+            };
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        };
+        let text = value.as_deref().unwrap_or("true");
+        let is_boolean = || {
+            let word = text.to_ascii_lowercase();
+            matches!(
+                &word[..],
+                "on" | "off" | "true" | "false" | "yes" | "no" | "1" | "0" | "t" | "f" | "y" | "n"
+            )
+        };
+        let bounds = match (method, &name[..]) {
+            (Method::Btree, "deduplicate_items") | (Method::Gin, "fastupdate") => {
+                if !is_boolean() {
+                    return Err(invalid(text, "boolean"));
+                }
+                None
+            }
+            (Method::Gist, "buffering") => {
+                if !matches!(text, "on" | "off" | "auto") {
+                    return Err(invalid(text, "buffering"));
+                }
+                None
+            }
+            (Method::Btree, "fillfactor") => Some((10, 100)),
+            (Method::Gist, "fillfactor") => Some((10, 100)),
+            (Method::Gin, "gin_pending_list_limit") => Some((64, i64::from(i32::MAX))),
+            _ => {
+                let message = format!("unrecognized parameter \"{name}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        };
+        if let Some((least, greatest)) = bounds {
+            let number: i64 = text.parse().map_err(|_| invalid(text, "integer"))?;
+            if !(least..=greatest).contains(&number) {
+                let message = format!("value {text} out of bounds for option \"{name}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                    .detail(format!("Valid values are between \"{least}\" and \"{greatest}\".")));
+            }
+        }
+        options.retain(|(known, _)| known != name);
+        options.push((name.clone(), value.clone()));
+    }
+    Ok(options)
 }
 
 /// A value that changed by itself would leave its index entry behind.
@@ -250,7 +381,14 @@ pub(crate) fn name_parts(table: &Table, keys: &[IndexKey]) -> Vec<String> {
 
 /// The operator class that an index names, unless it is its type's default. Those of btree all order by the type's order here: the
 /// collation is C everywhere, which is what `text_pattern_ops` and its kin are for.
-fn own_operator_class(name: &ObjectName, data_type: Type) -> Result<Option<String>> {
+pub(super) fn own_operator_class(
+    name: &ObjectName,
+    data_type: Type,
+    method: Method,
+) -> Result<Option<String>> {
+    if method != Method::Btree {
+        return own_class_of_items(name, data_type, method);
+    }
     let shown = names::display(name);
     let found = match &name.parts[..] {
         [class] => operator_class_named(class),
@@ -267,6 +405,25 @@ fn own_operator_class(name: &ObjectName, data_type: Type) -> Result<Option<Strin
         of => text(of) == text(data_type) || data_type.is_pseudo() || of.is_pseudo(),
     };
     if !accepts {
+        let message = format!("operator class \"{shown}\" does not accept data type {}", data_type.display());
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    Ok((!class.is_default).then(|| class.name.to_owned()))
+}
+
+/// As [`own_operator_class`], for GIN and GiST.
+fn own_class_of_items(name: &ObjectName, data_type: Type, method: Method) -> Result<Option<String>> {
+    let shown = names::display(name);
+    let found = match &name.parts[..] {
+        [class] | [_, class] => class_named(method, class),
+        _ => None,
+    };
+    let Some(class) = found else {
+        let message =
+            format!("operator class \"{shown}\" does not exist for access method \"{}\"", method.name());
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+    };
+    if !class.accepts(data_type) {
         let message = format!("operator class \"{shown}\" does not accept data type {}", data_type.display());
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }

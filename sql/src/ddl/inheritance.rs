@@ -579,6 +579,7 @@ impl Ddl<'_> {
 
     fn is_same_index(&self, above: &Index, own: &Index, map: &Places) -> bool {
         above.unique == own.unique
+            && above.method == own.method
             && above.nulls_not_distinct == own.nulls_not_distinct
             && above.keys.len() == own.keys.len()
             && above.include.len() == own.include.len()

@@ -25,8 +25,10 @@ impl Ddl<'_> {
         self.with_exec(|context| {
             let shape = Shape::of_draft(table, context)?;
             let mut load = IndexLoad::new(position, self.sort_bytes(), context);
+            let wanted = shape.indexes[position].columns();
+            let mut row = vec![Datum::Null; table.columns.len()];
             loader::scan_all(&shape.tree, context, |key, value| {
-                let row = shape.decode_row(value)?;
+                shape.decode_columns(value, &wanted, &mut row)?;
                 load.add(&shape, &row, key, context)
             })?;
             load.finish(table, &shape, context, |key| find_row(&shape, key, context))

@@ -28,7 +28,7 @@
 use super::ExecContext;
 use super::modify::Changer;
 use super::runtime::Runtime;
-use super::scan::{all_with, table_key};
+use super::scan::all_with;
 use crate::catalog::{Constraint, ForeignKey, ReferentialAction, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr;
@@ -668,6 +668,7 @@ impl Search {
             let leading: Vec<Option<usize>> =
                 index.parts.iter().take(key.columns.len()).map(|part| part.column()).collect();
             index.predicate.is_none()
+                && index.entries.is_none()
                 && leading.len() == key.columns.len()
                 && key.columns.iter().all(|column| leading.contains(&Some(*column)))
         };
@@ -790,7 +791,7 @@ impl Search {
         self.secondary(index).map_or(&self.shape.tree, |index| &self.shape.indexes[index].tree)
     }
     fn place(&self, key: &[u8], value: &[u8], index: usize) -> Result<Vec<u8>> {
-        let place = table_key(key, value, &self.shape.indexes[index].parts);
+        let place = self.shape.indexes[index].table_key(key, value);
         place.map(<[u8]>::to_vec).ok_or_else(|| Error::internal("a malformed index entry"))
     }
 }

@@ -12,6 +12,7 @@ pub use basic::check_bytes;
 pub(crate) mod constraint;
 mod cte;
 pub(crate) mod domain;
+mod entries;
 pub(crate) mod foreign_key;
 mod function;
 mod instead;

@@ -4,6 +4,7 @@
 //! time; nothing is evaluated meanwhile, rows are only decoded.
 
 use super::basic::count_removed;
+use super::entries::{self, Candidates, Condition};
 use super::eval::{filter, row_value};
 use super::operator::Execute;
 use super::runtime::Runtime;
@@ -11,7 +12,7 @@ use crate::column::{BATCH_ROWS, Batch, Column, Strings, Values};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, integer};
 use crate::plan::node::{self, Access, Bounds, Equal};
-use crate::table::key::{KeyOrder, VALUE_TAG, encode, prefix_successor, skip};
+use crate::table::key::{KeyOrder, VALUE_TAG, encode, prefix_successor};
 use crate::table::row::RowDecoder;
 use crate::table::{KeyPart, Shape};
 use crate::types::{Datum, Oid, Type};
@@ -30,7 +31,8 @@ pub struct TableScan {
 struct Open {
     shape: Arc<Shape>,
     decoder: RowDecoder,
-    /// Of the index, or of the table if that is what is read.
+    /// The index whose tree is read, unless it is the table's.
+    index: Option<usize>,
     pieces: VecDeque<Piece>,
     current: Option<serin_txn::Scan>,
     /// The last range's, for the next one: of a nested loop it is often near.
@@ -93,6 +95,13 @@ impl Ahead {
     }
 }
 
+/// What there is to read.
+struct Start {
+    index: Option<usize>,
+    pieces: VecDeque<Piece>,
+    ahead: Ahead,
+}
+
 /// A part of the tree to read.
 enum Piece {
     Point(Vec<u8>),
@@ -107,8 +116,10 @@ impl TableScan {
     fn open(&self, rt: &Runtime<'_>) -> Result<Open> {
         let shape = Shape::of(&self.scan.table, rt.context)?;
         let decoder = RowDecoder::new(&shape.types, &self.scan.decode, &shape.missing);
+        let Start { index, pieces, ahead } = self.start(&shape, rt)?;
         Ok(Open {
-            pieces: self.pieces(&shape, rt)?,
+            index,
+            pieces,
             shape,
             decoder,
             current: None,
@@ -116,24 +127,60 @@ impl TableScan {
             table_finger: Finger::default(),
             index_finger: Finger::default(),
             stale: false,
-            ahead: Ahead::default(),
+            ahead,
             step: 0,
         })
     }
 
     /// What to read, which counts as a scan.
-    fn pieces(&self, shape: &Shape, rt: &Runtime<'_>) -> Result<VecDeque<Piece>> {
-        let Access::Index { index, bounds } = &self.scan.access else {
-            shape.activity.scans.add(1);
+    fn start(&self, shape: &Shape, rt: &Runtime<'_>) -> Result<Start> {
+        let whole = || {
             let whole = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
-            return Ok(VecDeque::from([Piece::Range(whole)]));
+            Start { index: None, pieces: VecDeque::from([Piece::Range(whole)]), ahead: Ahead::default() }
         };
-        shape.indexes[*index].activity.scans.add(1);
-        let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
-        if self.scan.backward {
-            pieces.reverse();
+        match &self.scan.access {
+            Access::Full => {
+                shape.activity.scans.add(1);
+                Ok(whole())
+            }
+            Access::Index { index, bounds } => {
+                shape.indexes[*index].activity.scans.add(1);
+                let mut pieces = pieces(bounds, &shape.indexes[*index].parts, rt)?;
+                if self.scan.backward {
+                    pieces.reverse();
+                }
+                let secondary = Some(*index).filter(|index| !shape.indexes[*index].clustered);
+                Ok(Start { index: secondary, pieces: pieces.into(), ahead: Ahead::default() })
+            }
+            Access::Entries { index, searches, .. } => {
+                let position = *index;
+                let index = &shape.indexes[position];
+                index.activity.scans.add(1);
+                let conditions = searches.iter().map(|search| {
+                    Ok(Condition {
+                        part: search.column,
+                        operator: search.operator,
+                        value: row_value(&search.value, &[], rt)?,
+                        data_type: search.value.data_type(),
+                    })
+                });
+                let conditions = conditions.collect::<Result<Vec<_>>>()?;
+                let mut start = Start { index: None, pieces: VecDeque::new(), ahead: Ahead::default() };
+                match entries::candidates(index, &conditions, rt)? {
+                    Candidates::Nothing => {}
+                    Candidates::Everything => return Ok(whole()),
+                    Candidates::Range(range) => {
+                        start.index = Some(position);
+                        start.pieces.push_back(Piece::Range(range));
+                    }
+                    Candidates::Keys(keys) => {
+                        start.ahead.order.extend(0..keys.len() as u32);
+                        start.ahead.keys = keys;
+                    }
+                }
+                Ok(start)
+            }
         }
-        Ok(pieces.into())
     }
 }
 
@@ -143,11 +190,11 @@ impl Execute for TableScan {
             None => self.open = Some(self.open(rt)?),
             Some(open) if open.stale => {
                 let shape = open.shape.clone();
-                let pieces = self.pieces(&shape, rt)?;
+                let Start { index, pieces, ahead } = self.start(&shape, rt)?;
                 let open = self.open.as_mut().expect("it was open");
-                open.spent = open.current.take().or(open.spent.take());
-                open.ahead = Ahead::default();
-                (open.pieces, open.step, open.stale) = (pieces, 0, false);
+                open.spent = open.current.take().or(open.spent.take()).filter(|_| open.index == index);
+                (open.index, open.pieces, open.ahead) = (index, pieces, ahead);
+                (open.step, open.stale) = (0, false);
             }
             Some(_) => {}
         }
@@ -160,7 +207,9 @@ impl Execute for TableScan {
             let before = batch.rows;
             match &self.scan.access {
                 Access::Full => open.shape.activity.scanned.add(before),
-                Access::Index { index, .. } => open.shape.indexes[*index].activity.fetched.add(before),
+                Access::Index { index, .. } | Access::Entries { index, .. } => {
+                    open.shape.indexes[*index].activity.fetched.add(before);
+                }
             }
             let batch = filter(&self.scan.filter, batch, rt)?;
             count_removed(rt, self.id, before - batch.rows);
@@ -210,13 +259,11 @@ impl Extra {
 /// Up to `max` rows; None at the end. A batch may be empty before that.
 fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
     let direction = if scan.backward { Direction::Backward } else { Direction::Forward };
-    let index = match &scan.access {
-        Access::Index { index, .. } if !open.shape.indexes[*index].clustered => Some(*index),
-        _ => None,
-    };
+    let index = open.index;
     let mut extra = Extra::new(scan);
     // Whether there is a row is all that is asked, and an index has an entry for each.
-    let entries_suffice = open.decoder.is_empty() && !scan.key && !scan.row;
+    let one_each = !matches!(scan.access, Access::Entries { .. });
+    let entries_suffice = one_each && open.decoder.is_empty() && !scan.key && !scan.row;
     let mut transaction = rt.context.transaction.borrow_mut();
     loop {
         if open.ahead.at < open.ahead.order.len() {
@@ -299,13 +346,13 @@ fn read(scan: &node::TableScan, open: &mut Open, rt: &Runtime<'_>, max: usize) -
                 })?
             }
             Some(index) => {
-                let parts = &open.shape.indexes[index].parts;
+                let shape = &open.shape.indexes[index];
                 let ahead = &mut open.ahead;
                 let gathered = if scan.any_order { ahead.size.max(wanted) } else { wanted };
                 ahead.size = (gathered * 4).min(Ahead::SIZE_MAX);
                 ahead.keys.clear();
                 let more = current.next_batch(&mut transaction, gathered, &mut |key, value| {
-                    match table_key(key, value, parts) {
+                    match shape.table_key(key, value) {
                         Some(found) => ahead.keys.push(found),
                         None => failure = Some(Error::internal("a malformed index entry")),
                     }
@@ -367,18 +414,6 @@ fn finish(open: &mut Open, extra: Extra) -> Batch {
         columns.push(Arc::new(column));
     }
     Batch { columns, rows }
-}
-
-/// The key in the table's tree that an index entry leads to: its value, or the rest of its key.
-pub(crate) fn table_key<'e>(key: &'e [u8], value: &'e [u8], parts: &[KeyPart]) -> Option<&'e [u8]> {
-    if !value.is_empty() {
-        return Some(value);
-    }
-    let mut rest = key;
-    for part in parts {
-        rest = rest.get(skip(rest, part.data_type, part.order)?..)?;
-    }
-    Some(rest)
 }
 
 /// A bound's value as a key of the column's type.

@@ -7,7 +7,7 @@
 //! its entry.
 
 use super::ExecContext;
-use super::scan::{all_with, table_key};
+use super::scan::all_with;
 use crate::catalog::{Constraint, ConstraintKind, Table};
 use crate::error::{Error, Result};
 use crate::table::{IndexShape, Shape, unique_violation};
@@ -66,7 +66,7 @@ fn is_alone(index: &IndexShape, values: &[u8], key: &[u8], context: &ExecContext
     let mut malformed = false;
     while alone
         && scan.next_batch(&mut transaction, 16, &mut |entry, value| {
-            match table_key(entry, value, &index.parts) {
+            match index.table_key(entry, value) {
                 Some(found) => alone &= found == key,
                 None => malformed = true,
             }

@@ -28,7 +28,8 @@ fn key_order(a: &str, b: &str) -> Ordering {
 }
 
 fn end_of_string() -> Error {
-    Error::new(SqlState::INTERNAL_ERROR, "Unexpected end of string")
+    // Later versions' code: PostgreSQL 15 takes it for an internal error.
+    Error::new(SqlState::SYNTAX_ERROR, "Unexpected end of string")
 }
 
 struct Reader<'a> {
@@ -54,7 +55,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(c) => {
                 let message = format!("Syntax error near \"{c}\" at position {}", self.position);
-                Error::new(SqlState::INTERNAL_ERROR, message)
+                Error::new(SqlState::SYNTAX_ERROR, message)
             }
             None => end_of_string(),
         }

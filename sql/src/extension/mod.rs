@@ -17,7 +17,7 @@
 //!    as DROP TYPE does.
 //!
 //! Deviations: there is one version of each, PostgreSQL 15's default; ALTER EXTENSION … ADD and DROP don't exist, as nobody can write an
-//! extension. Operator classes for access methods that Serin has not got (GiST, GIN) are left out with their support functions.
+//! extension. Operator classes of GIN and GiST other than btree_gin's and btree_gist's are left out with their support functions.
 
 pub(crate) mod citext;
 pub(crate) mod hstore;
@@ -43,7 +43,26 @@ pub struct Extension {
 }
 
 /// What there is besides plpgsql, which every database has.
-pub static ALL: [Extension; 7] = [
+pub static ALL: [Extension; 9] = [
+    // The classes of these two are in `index/classes.rs`.
+    Extension {
+        name: "btree_gin",
+        version: "1.3",
+        comment: "support for indexing common datatypes in GIN",
+        oids: 15_050..15_050,
+        types: &[],
+        facts: "",
+        register: |_| {},
+    },
+    Extension {
+        name: "btree_gist",
+        version: "1.7",
+        comment: "support for indexing common datatypes in GiST",
+        oids: 15_050..15_050,
+        types: &[],
+        facts: "",
+        register: |_| {},
+    },
     Extension {
         name: "citext",
         version: "1.6",

@@ -12,16 +12,19 @@ use super::PlanContext;
 use super::cost::{self, Comparison, Knowledge};
 use super::implied;
 use super::logical::{Scan, SortKey};
-use super::node::{Bound, Bounds, Equal};
+use super::node::{Bound, Bounds, Equal, Search};
 use crate::catalog::Index;
 use crate::expr::{ColumnId, ColumnSet, Expr};
 use crate::functions::CastMethod;
+use crate::index::{self, Class, Method, Part};
 use crate::table::{KeyPart, KeySource, Shape};
 use crate::types::Type;
 
 pub struct Path {
     /// Position in `Table::indexes`, and the bounds over column ids.
     pub index: Option<(usize, Bounds)>,
+    /// Of an index with several entries for a row: what is searched for (the bounds only have what EXPLAIN shows).
+    pub searches: Vec<Search>,
     /// Which conditions the bounds guarantee.
     pub used: Vec<usize>,
     /// Rows it yields, after all conditions.
@@ -80,6 +83,7 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
     let pages = cost::table_bytes(table, context) / cost::PAGE_BYTES;
     offer(Path {
         index: None,
+        searches: Vec::new(),
         used: Vec::new(),
         rows,
         startup: penalty,
@@ -94,6 +98,14 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
             continue;
         }
         let Some((targets, implied)) = usable(index, position, scan, conditions, context) else { continue };
+        if index.method != Method::Btree {
+            if let Some(path) =
+                of_entries(position, &targets, &implied, request, (table_rows, pages), knowledge, context)
+            {
+                offer(path);
+            }
+            continue;
+        }
         let mut matched = bounds(index, &targets, scan, conditions);
         matched.used.extend(implied);
         matched.used.sort_unstable();
@@ -139,10 +151,102 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
             backward: provided == Some(true),
             ordered: provided.is_some(),
             used: matched.used,
+            searches: Vec::new(),
             index: Some((position, matched.bounds)),
         });
     }
     best.expect("the whole table is always on offer").1
+}
+
+/// Through an index with several entries for a row. The conditions are checked again, so that none counts as used (but for those that the
+/// index's predicate has).
+fn of_entries(
+    position: usize,
+    targets: &[Target],
+    implied: &[usize],
+    request: &Request<'_>,
+    (table_rows, pages): (f64, f64),
+    knowledge: &Knowledge,
+    context: &PlanContext<'_>,
+) -> Option<Path> {
+    let Request { scan, conditions, .. } = request;
+    let shape = Shape::get(&scan.table, context.catalog, context.eval).ok()?;
+    let entries = shape.indexes[position].entries.as_ref()?;
+    let own: ColumnSet = scan.columns.iter().copied().collect();
+    let mut searches = Vec::new();
+    let mut bounds = Bounds::default();
+    for condition in conditions.iter() {
+        let found = targets.iter().enumerate().find_map(|(column, target)| {
+            let (operator, value) = match entries.parts[column] {
+                Part::Scalar => scalar_search(condition, target, &own)?,
+                Part::Items(class) => item_search(condition, target, class, &own)?,
+            };
+            Some(Search { column, operator, value })
+        });
+        if let Some(search) = found {
+            searches.push(search);
+            bounds.conditions.push(condition.clone());
+        }
+    }
+    let operators: Vec<(usize, &str)> =
+        searches.iter().map(|search| (search.column, search.operator)).collect();
+    if !entries.is_of_use(&operators) {
+        return None;
+    }
+    let settings = &context.settings;
+    let is_enabled = match entries.method {
+        Method::Gist => settings.enable_index_scan || settings.enable_bitmap_scan,
+        _ => settings.enable_bitmap_scan,
+    };
+    let penalty = if is_enabled { 0.0 } else { 1e9 };
+    let found = (table_rows * knowledge.selectivity_of_all(&bounds.conditions)).max(1.0);
+    let rows = (table_rows * knowledge.selectivity_of_all(conditions)).max(1.0);
+    let far = (pages / found).min(1.0);
+    let quals = (conditions.len() - implied.len()) as f64 * cost::OPERATOR;
+    let each = cost::NEXT + cost::LOOKUP * far + cost::LOOKUP_NEAR * (1.0 - far) + quals;
+    // The keys are gathered before the first row.
+    let startup = penalty + searches.len() as f64 * cost::DESCENT + found * cost::NEXT;
+    Some(Path {
+        rows: rows.min(found),
+        startup,
+        total: startup + found * each,
+        backward: false,
+        ordered: false,
+        used: implied.to_vec(),
+        searches,
+        index: Some((position, bounds)),
+    })
+}
+
+fn scalar_search(condition: &Expr, target: &Target, own: &ColumnSet) -> Option<(&'static str, Expr)> {
+    let (comparison, value) = range(condition, target, own)?;
+    let operator = match comparison {
+        Comparison::Equal => "=",
+        Comparison::Less => "<",
+        Comparison::LessEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterEqual => ">=",
+        Comparison::NotEqual => return None,
+    };
+    Some((operator, value))
+}
+
+/// `column operator value`, whichever way round it was written.
+fn item_search(
+    condition: &Expr,
+    target: &Target,
+    class: &dyn Class,
+    own: &ColumnSet,
+) -> Option<(&'static str, Expr)> {
+    let Expr::Call { function, arguments, .. } = condition else { return None };
+    let [a, b] = arguments.as_slice() else { return None };
+    let operator = index::operator_of(function)?;
+    let (operator, value) = match () {
+        () if target.is(a) && is_outside(b, own) => (operator, b),
+        () if target.is(b) && is_outside(a, own) => (index::commuted(operator)?, a),
+        () => return None,
+    };
+    class.knows(operator).then(|| (operator, value.clone()))
 }
 
 /// All children together, each by its own best path. The index and the conditions that it uses are the first child's: they only tell
@@ -150,6 +254,7 @@ pub fn best(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<
 fn of_children(request: &Request<'_>, knowledge: &Knowledge, context: &PlanContext<'_>) -> Path {
     let mut all = Path {
         index: None,
+        searches: Vec::new(),
         used: Vec::new(),
         rows: 0.0,
         startup: 0.0,
@@ -165,6 +270,7 @@ fn of_children(request: &Request<'_>, knowledge: &Knowledge, context: &PlanConte
         all.total += path.total;
         if all.index.is_none() {
             all.index = path.index;
+            all.searches = path.searches;
             all.used = path.used;
         }
     }

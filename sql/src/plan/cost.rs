@@ -32,6 +32,8 @@ const INEQUALITY: f64 = 1.0 / 3.0;
 const RANGE: f64 = 0.005;
 const PATTERN: f64 = 0.05;
 const NULLS: f64 = 0.005;
+const CONTAINS: f64 = 0.005;
+const OVERLAPS: f64 = 0.01;
 const DISTINCT_DEFAULT: f64 = 200.0;
 /// Tables nobody has counted.
 const ROWS_DEFAULT: f64 = 1000.0;
@@ -185,7 +187,11 @@ impl Knowledge {
                     (Some(Comparison::NotEqual), _) => 1.0 - EQUALITY,
                     (Some(_), _) => INEQUALITY,
                     (None, _) if function.name.contains("like") || function.name.contains("regex") => PATTERN,
-                    (None, _) => INEQUALITY,
+                    (None, _) => match crate::index::operator_of(function) {
+                        Some("@>" | "<@" | "?" | "?&" | "@?" | "@@" | "-|-") => CONTAINS,
+                        Some("&&" | "?|") => OVERLAPS,
+                        _ => INEQUALITY,
+                    },
                 }
             }
             Expr::Column { .. } => 0.5,

@@ -290,6 +290,9 @@ impl<'p> Printer<'p> {
             Some(index) => {
                 format!("Index Scan{direction} using {} on {relation}", quote_identifier(index))
             }
+            None if matches!(scan.access, Access::Entries { .. }) => {
+                format!("Bitmap Heap Scan on {relation}")
+            }
             None => format!("Seq Scan on {relation}"),
         }
     }
@@ -374,6 +377,10 @@ impl<'p> Printer<'p> {
                 if let Access::Index { index, bounds } = &scan.access {
                     self.subquery_bounds(scan, *index, bounds, shown);
                 }
+                if let Access::Entries { conditions, .. } = &scan.access {
+                    self.rechecked(scan, node, conditions, shown);
+                    return;
+                }
                 self.scan_condition(scan.filter.clone(), &node.columns, shown);
                 self.removed(node, shown);
                 self.subqueries(scan.filter.iter(), shown);
@@ -433,6 +440,37 @@ impl<'p> Printer<'p> {
             }
             _ => {}
         }
+    }
+
+    /// A scan that gathers the keys of its rows from an index's entries before it looks at the rows: what PostgreSQL calls a bitmap scan.
+    /// What was searched for is checked again; the rest is a filter.
+    fn rechecked(&mut self, scan: &TableScan, node: &'p Node, conditions: &[Expr], shown: &mut Shown) {
+        let names = TableScanNames { printer: self, scan };
+        let texts: Vec<String> = conditions.iter().map(|condition| deparse(condition, &names)).collect();
+        let searched = deparse(&conjunction(conditions.to_vec()), &names);
+        shown.parts.push(Part::property("Recheck Cond", Value::Text(searched.clone())));
+        let columns = self.names(&node.columns);
+        let is_searched = |condition: &Expr| texts.contains(&deparse(condition, &columns));
+        let rest: Vec<Expr> =
+            scan.filter.iter().filter(|condition| !is_searched(condition)).cloned().collect();
+        self.scan_condition(rest, &node.columns, shown);
+        if let Some(counter) = self.counters.as_ref().and_then(|counters| counters.get(node.id)) {
+            let removed = counter.removed_by_filter;
+            shown.parts.push(Part::counted("Rows Removed by Index Recheck", removed as i64));
+        }
+        self.subqueries(scan.filter.iter(), shown);
+        let Access::Entries { index, .. } = &scan.access else { return };
+        let name = &scan.table.indexes[*index].name;
+        let cond = Part::property("Index Cond", Value::Text(searched));
+        let below = Shown {
+            title: format!("Bitmap Index Scan on {}", quote_identifier(name)),
+            kind: vec![("Node Type", Value::text("Bitmap Index Scan"))],
+            header: vec![("Index Name", Value::text(name))],
+            estimate: Estimate { startup: 0.0, total: node.estimate.startup, width: 0.0, ..node.estimate },
+            actual: None,
+            parts: vec![cond],
+        };
+        shown.parts.push(Part::Input(Relationship::Outer, Box::new(below)));
     }
 
     /// Bounds by a subquery's value are not among the conditions kept for show.
@@ -537,7 +575,7 @@ fn used_index(scan: &TableScan) -> Option<&str> {
     let index = match &scan.access {
         Access::Index { index, .. } => Some(&scan.table.indexes[*index]),
         Access::Full if scan.backward => scan.table.indexes.iter().find(|index| index.clustered),
-        Access::Full => None,
+        Access::Full | Access::Entries { .. } => None,
     };
     index.map(|index| index.name.as_str())
 }
@@ -554,6 +592,7 @@ fn kind(node: &Node) -> Vec<(&'static str, Value)> {
     let name = match &node.operator {
         Operator::Result { .. } => "Result",
         Operator::TableScan(scan) if used_index(scan).is_some() => "Index Scan",
+        Operator::TableScan(scan) if matches!(scan.access, Access::Entries { .. }) => "Bitmap Heap Scan",
         Operator::TableScan(_) | Operator::System(_) => "Seq Scan",
         Operator::Values(values) if values.rows.is_empty() => "Result",
         Operator::Values(_) => "Values Scan",

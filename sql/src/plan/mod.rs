@@ -70,6 +70,7 @@ pub enum VariableConflict {
 #[derive(Clone, Copy, Debug)]
 pub struct PlannerSettings {
     pub enable_index_scan: bool,
+    pub enable_bitmap_scan: bool,
     pub enable_hash_join: bool,
     pub enable_nested_loop: bool,
     pub enable_sequential_scan: bool,
@@ -82,6 +83,7 @@ impl PlannerSettings {
     pub fn for_catalog() -> PlannerSettings {
         PlannerSettings {
             enable_index_scan: true,
+            enable_bitmap_scan: true,
             enable_hash_join: true,
             enable_nested_loop: true,
             enable_sequential_scan: true,

@@ -143,7 +143,6 @@ pub struct TableScan {
     pub filter: Vec<Expr>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one for each scan, mostly the large one")]
 pub enum Access {
     Full,
     /// Through `Table::indexes[index]`.
@@ -151,6 +150,22 @@ pub enum Access {
         index: usize,
         bounds: Bounds,
     },
+    /// Through an index that has several entries for a row (`index/mod.rs`): rows that the filter still has to judge.
+    Entries {
+        index: usize,
+        searches: Vec<Search>,
+        /// For EXPLAIN, as in [`Bounds`].
+        conditions: Vec<Expr>,
+    },
+}
+
+/// `column operator value`.
+#[derive(Clone)]
+pub struct Search {
+    /// Of the index.
+    pub column: usize,
+    pub operator: &'static str,
+    pub value: Expr,
 }
 
 /// The part of an index to read: a prefix of its columns fixed, and perhaps a range of the next.

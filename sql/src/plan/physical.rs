@@ -803,6 +803,15 @@ impl<'a> Planner<'a> {
         let filter = self.place_all(filter, &columns)?;
         let access = match path.index {
             None => Access::Full,
+            Some((index, bounds)) if !path.searches.is_empty() => {
+                let mut searches = path.searches;
+                for search in &mut searches {
+                    let value = std::mem::replace(&mut search.value, Expr::bool(true));
+                    search.value = self.place(value, &[])?;
+                }
+                let conditions = self.place_bounds(bounds, &scan)?.conditions;
+                Access::Entries { index, searches, conditions }
+            }
             Some((index, bounds)) => Access::Index { index, bounds: self.place_bounds(bounds, &scan)? },
         };
         let estimate = Estimate { rows: path.rows, startup: path.startup, total: path.total, width: 0.0 };

@@ -185,6 +185,10 @@ pub(crate) fn describe_key(
     key: &[u8],
     eval: &EvalContext<'_>,
 ) -> Option<String> {
+    // Items are not values: there is nothing to show of them.
+    if index.is_some_and(|index| table.indexes[index].method != crate::index::Method::Btree) {
+        return None;
+    }
     let parts: Vec<(usize, KeyOrder)> = match index {
         None => {
             let order = KeyOrder { descending: false, nulls_first: false };

@@ -100,6 +100,7 @@ impl Typed {
             standard_conforming_strings: on("standard_conforming_strings"),
             planner: PlannerSettings {
                 enable_index_scan: on("enable_indexscan"),
+                enable_bitmap_scan: on("enable_bitmapscan"),
                 enable_hash_join: on("enable_hashjoin"),
                 enable_nested_loop: on("enable_nestloop"),
                 enable_sequential_scan: on("enable_seqscan"),

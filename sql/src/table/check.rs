@@ -7,7 +7,6 @@ use super::shape::{IndexShape, Shape};
 use crate::catalog::Table;
 use crate::error::Result;
 use crate::exec::ExecContext;
-use crate::exec::scan::table_key;
 use std::sync::Arc;
 
 /// What was found wrong: which index (None: the table's own tree), what is wrong, and the key at which.
@@ -47,6 +46,14 @@ pub fn check_table(table: &Arc<Table>, context: &ExecContext<'_>, found: &mut Ve
             if !index.has_row(&row, context)? {
                 continue;
             }
+            if let Some(entries) = &index.entries {
+                for entry in index.entries_of(entries, &row, key, context)? {
+                    if context.transaction.borrow_mut().catalog_get(&index.tree, &entry)?.is_none() {
+                        note(Some(position), "a row has no entry", &entry, found);
+                    }
+                }
+                continue;
+            }
             entry.clear();
             let by_itself = index.encode_entry(&row, key, context, &mut entry)?;
             let wanted: &[u8] = if by_itself { key } else { &[] };
@@ -78,13 +85,17 @@ fn belongs(
     value: &[u8],
     context: &ExecContext<'_>,
 ) -> Result<bool> {
-    let Some(place) = table_key(key, value, &index.parts) else { return Ok(false) };
+    let Some(place) = index.table_key(key, value) else { return Ok(false) };
     let Some(bytes) = context.transaction.borrow_mut().catalog_get(&shape.tree, place)? else {
         return Ok(false);
     };
     let Ok(row) = shape.decode_row(&bytes) else { return Ok(false) };
     if !index.has_row(&row, context)? {
         return Ok(false);
+    }
+    if let Some(entries) = &index.entries {
+        let entries = index.entries_of(entries, &row, place, context)?;
+        return Ok(entries.iter().any(|entry| entry == key));
     }
     let mut entry = Vec::with_capacity(key.len());
     index.encode_entry(&row, place, context, &mut entry)?;

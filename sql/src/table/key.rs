@@ -303,6 +303,11 @@ fn skip_payload(bytes: &[u8], data_type: Type, invert: u8) -> Option<usize> {
     }
 }
 
+/// Past bytes as [`encode_bytes`] writes them.
+pub(crate) fn skip_bytes(bytes: &[u8]) -> Option<usize> {
+    skip_payload(bytes, Type::BYTEA, 0)
+}
+
 /// Past a jsonb value as [`Json::encode_key`] writes it. Values still to come are counted, not nested.
 fn skip_jsonb(bytes: &[u8], invert: u8) -> Option<usize> {
     let mut position = 0;

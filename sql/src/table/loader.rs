@@ -130,7 +130,7 @@ impl IndexLoad {
     }
     pub fn new(position: usize, budget_bytes: usize, context: &ExecContext<'_>) -> IndexLoad {
         let dir = context.catalog.runtime().temporary_dir();
-        IndexLoad { position, sorter: Sorter::new(budget_bytes, dir), entry: Vec::new() }
+        IndexLoad { position, sorter: Sorter::with_helper(budget_bytes, dir), entry: Vec::new() }
     }
     pub fn add(
         &mut self,
@@ -141,6 +141,13 @@ impl IndexLoad {
     ) -> Result<()> {
         let index = &shape.indexes[self.position];
         if !index.has_row(row, context)? {
+            return Ok(());
+        }
+        if let Some(entries) = &index.entries {
+            for entry in index.entries_of(entries, row, table_key, context)? {
+                check_key_bytes(&entry)?;
+                self.sorter.push(&entry, &[])?;
+            }
             return Ok(());
         }
         self.entry.clear();

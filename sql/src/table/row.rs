@@ -450,15 +450,32 @@ impl RowLayout {
         }
         read(self.bytes(&header, column)?, self.columns[column].repr, 0).map(Some)
     }
+    /// Some columns, into their places in `row`; the others' stay as they are.
+    pub fn decode_columns(
+        &self,
+        bytes: &[u8],
+        wanted: &[usize],
+        missing: &[Datum],
+        row: &mut [Datum],
+    ) -> Result<()> {
+        let header = self.header(bytes)?;
+        for &index in wanted {
+            row[index] = self.datum(&header, index, missing)?;
+        }
+        Ok(())
+    }
     /// All columns; `missing` has the values (by position) of columns that the row is older than.
     pub fn decode_row(&self, row: &[u8], missing: &[Datum]) -> Result<Vec<Datum>> {
         let header = self.header(row)?;
-        let column = |index: usize| match index {
+        (0..self.columns.len()).map(|index| self.datum(&header, index, missing)).collect()
+    }
+    #[inline]
+    fn datum(&self, header: &Header<'_>, index: usize, missing: &[Datum]) -> Result<Datum> {
+        match index {
             _ if index >= header.columns => Ok(missing.get(index).cloned().unwrap_or_default()),
             _ if header.is_null(index) => Ok(Datum::Null),
-            _ => read(self.bytes(&header, index)?, self.columns[index].repr, 0),
-        };
-        (0..self.columns.len()).map(column).collect()
+            _ => read(self.bytes(header, index)?, self.columns[index].repr, 0),
+        }
     }
 }
 

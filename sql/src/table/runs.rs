@@ -301,6 +301,13 @@ impl RunLoader {
             if !shape.has_row(row, context)? {
                 continue;
             }
+            if let Some(entries) = &shape.entries {
+                for entry in shape.entries_of(entries, row, &self.key, context)? {
+                    check_key_bytes(&entry)?;
+                    index.sorter.push(&entry, &line.to_le_bytes())?;
+                }
+                continue;
+            }
             self.entry.clear();
             let by_itself = shape.encode_entry(row, &self.key, context, &mut self.entry)?;
             check_key_bytes(&self.entry)?;

@@ -7,8 +7,9 @@ use crate::catalog::{ConstraintKind, Table};
 use crate::error::{Error, Result};
 use crate::exec::ExecContext;
 use crate::exec::eval::eval_row;
-use crate::expr::Expr;
+use crate::expr::{ColumnSet, Expr};
 use crate::functions::EvalContext;
+use crate::index::{Entries, Method, class_for};
 use crate::plan::{PlanContext, PlannerSettings};
 use crate::types::{Datum, RenderSettings, Type, format_datum, parse_datum};
 use parking_lot::Mutex;
@@ -72,6 +73,8 @@ pub struct IndexShape {
     /// The table's own tree: has no entries beside the rows.
     pub clustered: bool,
     pub predicate: Option<Expr>,
+    /// Of an index that enters a row under several keys (`index/mod.rs`).
+    pub entries: Option<Entries>,
     pub activity: Arc<IndexActivity>,
 }
 
@@ -129,8 +132,20 @@ impl Shape {
                     (None, None) => return Err(Error::internal("an index key of nothing")),
                 });
             }
+            let entries = match index.method {
+                Method::Btree => None,
+                method => {
+                    let keys = index.keys.iter().zip(&parts);
+                    let classes = keys.map(|(key, part)| {
+                        class_for(method, key.operator_class.as_deref(), part.data_type, |_| true)
+                    });
+                    let types = parts.iter().map(|part| part.data_type).collect();
+                    Some(Entries::new(method, classes.collect::<Result<_>>()?, types))
+                }
+            };
             indexes.push(IndexShape {
                 tree: catalog.tree(index.tree)?,
+                entries,
                 parts,
                 unique: index.is_unique_now(),
                 nulls_not_distinct: index.nulls_not_distinct,
@@ -185,6 +200,10 @@ impl Shape {
     }
 
     /// The whole row at a place in the table's tree.
+    /// See [`RowLayout::decode_columns`].
+    pub fn decode_columns(&self, bytes: &[u8], wanted: &[usize], row: &mut [Datum]) -> Result<()> {
+        self.layout.decode_columns(bytes, wanted, &self.missing, row)
+    }
     pub fn decode_row(&self, bytes: &[u8]) -> Result<Vec<Datum>> {
         self.layout.decode_row(bytes, &self.missing)
     }
@@ -202,13 +221,19 @@ impl KeyPart {
         let KeySource::Column(column) = self.source else { unreachable!("a key of columns") };
         key::encode(&row[column], self.data_type, self.order, out);
     }
+    pub fn value(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<Datum> {
+        match &self.source {
+            KeySource::Column(column) => Ok(row[*column].clone()),
+            KeySource::Expression(expr) => eval_row(expr, row, context),
+        }
+    }
     /// Answers whether the value is null.
     fn encode(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let computed;
         let value = match &self.source {
             KeySource::Column(column) => &row[*column],
-            KeySource::Expression(expr) => {
-                computed = eval_row(expr, row, context)?;
+            KeySource::Expression(_) => {
+                computed = self.value(row, context)?;
                 &computed
             }
         };
@@ -218,6 +243,20 @@ impl KeyPart {
 }
 
 impl IndexShape {
+    /// The table's columns that an entry is made of, or its absence.
+    pub fn columns(&self) -> Vec<usize> {
+        let mut columns = ColumnSet::new();
+        for part in &self.parts {
+            match &part.source {
+                KeySource::Column(column) => columns.insert(*column),
+                KeySource::Expression(expr) => expr.columns(&mut columns),
+            };
+        }
+        if let Some(predicate) = &self.predicate {
+            predicate.columns(&mut columns);
+        }
+        columns.iter().collect()
+    }
     /// Appends a row's values in the index's key; answers whether one of them is null.
     pub fn encode_values(&self, row: &[Datum], context: &ExecContext<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let mut has_null = false;
@@ -241,6 +280,36 @@ impl IndexShape {
             out.extend_from_slice(table_key);
         }
         Ok(by_itself)
+    }
+    /// A row's values in the index.
+    pub fn values(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<Vec<Datum>> {
+        self.parts.iter().map(|part| part.value(row, context)).collect()
+    }
+    /// The entries of a row in an index that may have several, in order and each once; none has a value.
+    pub fn entries_of(
+        &self,
+        entries: &Entries,
+        row: &[Datum],
+        table_key: &[u8],
+        context: &ExecContext<'_>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut out = Vec::new();
+        entries.entries(&self.values(row, context)?, table_key, &mut out)?;
+        Ok(out)
+    }
+    /// The key in the table's tree that an entry leads to: its value, or the rest of its key. None: malformed.
+    pub fn table_key<'e>(&self, key: &'e [u8], value: &'e [u8]) -> Option<&'e [u8]> {
+        if !value.is_empty() {
+            return Some(value);
+        }
+        if let Some(entries) = &self.entries {
+            return entries.table_key(key);
+        }
+        let mut rest = key;
+        for part in &self.parts {
+            rest = rest.get(key::skip(rest, part.data_type, part.order)?..)?;
+        }
+        Some(rest)
     }
     /// Whether a partial index has an entry for the row.
     pub fn has_row(&self, row: &[Datum], context: &ExecContext<'_>) -> Result<bool> {

@@ -239,6 +239,12 @@ impl TableWriter {
         if index.clustered || !index.has_row(row, context)? {
             return Ok(None);
         }
+        if let Some(entries) = &index.entries {
+            let new = index.entries_of(entries, row, key, context)?;
+            let mut transaction = context.transaction.borrow_mut();
+            new.iter().try_for_each(|entry| transaction.put(&index.tree, entry, Some(&[])))?;
+            return Ok(None);
+        }
         self.entry.clear();
         let by_itself = index.encode_entry(row, key, context, &mut self.entry)?;
         let mut transaction = context.transaction.borrow_mut();
@@ -301,6 +307,15 @@ impl TableWriter {
             // A row outside of a partial index need not even have a value for its expressions.
             let was = index.has_row(old, context)?;
             let is = index.has_row(new, context)?;
+            if let Some(entries) = &index.entries {
+                let of = |row: &[Datum], key: &[u8], has: bool| match has {
+                    true => index.entries_of(entries, row, key, context),
+                    false => Ok(Vec::new()),
+                };
+                let (before, after) = (of(old, old_key, was)?, of(new, new_key, is)?);
+                change_entries(index, &before, &after, context)?;
+                continue;
+            }
             self.old_entry.clear();
             let old_by_itself = was && index.encode_entry(old, old_key, context, &mut self.old_entry)?;
             self.entry.clear();
@@ -341,6 +356,10 @@ impl TableWriter {
         shape.activity.deleted.add(1);
         for index in shape.indexes.iter().filter(|index| !index.clustered) {
             if index.has_row(old, context)? {
+                if let Some(entries) = &index.entries {
+                    change_entries(index, &index.entries_of(entries, old, key, context)?, &[], context)?;
+                    continue;
+                }
                 self.entry.clear();
                 index.encode_entry(old, key, context, &mut self.entry)?;
                 context.transaction.borrow_mut().put(&index.tree, &self.entry, None)?;
@@ -380,6 +399,24 @@ impl TableWriter {
     fn duplicate(&self, index: usize, row: &[Datum], context: &ExecContext<'_>) -> Error {
         unique_violation(&self.table, index, row, context)
     }
+}
+
+/// Takes away the entries that are only in the first list, adds those that are only in the second. Both are in order.
+fn change_entries(
+    index: &IndexShape,
+    before: &[Vec<u8>],
+    after: &[Vec<u8>],
+    context: &ExecContext<'_>,
+) -> Result<()> {
+    let mut transaction = context.transaction.borrow_mut();
+    let is_in = |list: &[Vec<u8>], entry: &Vec<u8>| list.binary_search(entry).is_ok();
+    for entry in before.iter().filter(|entry| !is_in(after, entry)) {
+        transaction.put(&index.tree, entry, None)?;
+    }
+    for entry in after.iter().filter(|entry| !is_in(before, entry)) {
+        transaction.put(&index.tree, entry, Some(&[]))?;
+    }
+    Ok(())
 }
 
 pub(super) fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {

@@ -7,7 +7,7 @@ use crate::catalog::{
 };
 use crate::functions::EvalContext;
 use crate::parse::ast::Expr;
-use crate::parse::{parse_expression, quote_identifier};
+use crate::parse::{parse_expression, quote_identifier, quote_literal};
 use crate::plan::deparse::{PrettyTableNames, TableNames, deparse};
 use crate::types::{Oid, Type};
 
@@ -227,9 +227,10 @@ pub fn index_definition(
     // Its parts in the partitions are statements of their own.
     let name = if table.is_partitioned() { format!("ONLY {name}") } else { name };
     let mut text = format!(
-        "CREATE {}INDEX {} ON {name} USING btree ({})",
+        "CREATE {}INDEX {} ON {name} USING {} ({})",
         if index.unique { "UNIQUE " } else { "" },
         quote_identifier(&index.name),
+        index.method.name(),
         keys.join(", ")
     );
     if !index.include.is_empty() {
@@ -237,6 +238,15 @@ pub fn index_definition(
     }
     if index.nulls_not_distinct {
         text.push_str(" NULLS NOT DISTINCT");
+    }
+    if !index.options.is_empty() {
+        let options = index.options.iter().map(|(name, value)| {
+            let value = value.as_deref().unwrap_or("true");
+            let quoted = quote_identifier(value);
+            let value = if quoted == value { quoted } else { quote_literal(value) };
+            format!("{}={value}", quote_identifier(name))
+        });
+        text.push_str(&format!(" WITH ({})", options.collect::<Vec<_>>().join(", ")));
     }
     if let Some(predicate) = &index.predicate {
         let target = Some((Type::BOOL, -1));

@@ -8,6 +8,7 @@ use crate::catalog::{
 };
 use crate::error::Result;
 use crate::functions::EvalContext;
+use crate::index::Method;
 use crate::large_object::Metadata;
 use crate::parse::ast;
 use crate::types::{Datum, Oid, Type};
@@ -26,7 +27,6 @@ pub const CLASS_LANGUAGE: Oid = 2612;
 const CLASS_DATABASE: Oid = 1262;
 const CLASS_AUTHID: Oid = 1260;
 const HEAP: Oid = 2;
-const BTREE: Oid = 403;
 
 pub fn producer(name: &str) -> Option<Producer> {
     Some(match name {
@@ -226,7 +226,8 @@ fn class_of_index(rows: &mut Rows, table: &Table, index: &Index, catalog: &Catal
         ("relname", text(&index.name)),
         ("relnamespace", oid(table.schema)),
         ("relowner", oid(table.owner)),
-        ("relam", oid(BTREE)),
+        ("relam", oid(index.method.oid())),
+        ("reloptions", options(&index.options)),
         ("relfilenode", oid(index.oid)),
         ("reltuples", Datum::Float4(tuples)),
         ("relpersistence", persistence(table)),
@@ -275,7 +276,7 @@ fn pg_partitioned_table(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
         let keys = &partitioning.keys;
         let numbers = keys.iter().map(|key| key.column.map_or(0, |at| table.columns[at].number));
         let expressions: Vec<&str> = keys.iter().filter_map(|key| key.expression.as_deref()).collect();
-        let classes = keys.iter().map(|key| Datum::Oid(operator_class(key.data_type)));
+        let classes = keys.iter().map(|key| Datum::Oid(operator_class(Method::Btree, key.data_type)));
         let collations = keys.iter().map(|key| Datum::Oid(type_facts(key.data_type).collation));
         rows.push([
             ("partrelid", oid(table.oid)),
@@ -426,12 +427,17 @@ fn attributes_of_index(rows: &mut Rows, table: &Table, index: &Index) {
     let names = crate::ddl::index::name_parts(table, &index.keys);
     for (at, column) in keys.chain(included).enumerate() {
         let column = column.and_then(|position| table.columns.get(position));
+        // What a GIN index keeps of an array are its elements (pg_opclass.opckeytype).
+        let kept = |data_type: Oid| match index.method {
+            Method::Gin => Type(data_type).element().map_or(data_type, |element| element.0),
+            Method::Btree | Method::Gist => data_type,
+        };
         let expression_name = names.get(at).cloned().unwrap_or_default();
         let attribute = Attribute {
             relation: index.oid,
             name: column.map_or(&expression_name, |column| &column.name),
             number: at as i16 + 1,
-            data_type: column.map_or(Type::TEXT.0, |column| column.data_type),
+            data_type: column.map_or(Type::TEXT.0, |column| kept(column.data_type)),
             modifier: column.map_or(-1, |column| column.modifier),
             collation: column.and_then(|column| column.collation),
             ..Attribute::default()
@@ -464,8 +470,7 @@ fn pg_attrdef(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
 
 // ---- indexes and constraints ----
 
-/// The default btree operator class of a type.
-/// A row of pg_opclass for btree.
+/// A row of pg_opclass.
 pub struct OperatorClass {
     pub oid: Oid,
     pub name: &'static str,
@@ -473,30 +478,40 @@ pub struct OperatorClass {
     pub is_default: bool,
 }
 
-fn operator_classes() -> impl Iterator<Item = OperatorClass> {
+fn operator_classes(method: Method) -> impl Iterator<Item = OperatorClass> {
     let rows = include_str!("facts/pg_opclass.tsv").lines().skip(1).map(|line| line.split('\t'));
-    rows.filter_map(|mut fields| {
+    rows.filter_map(move |mut fields| {
         let oid = fields.next()?.parse().ok()?;
-        let is_btree = fields.next()?.parse() == Ok(BTREE);
+        let is_wanted = fields.next()?.parse() == Ok(method.oid());
         let name = fields.next()?;
         let data_type = Type(fields.nth(3)?.parse().ok()?);
         let is_default = fields.next()? == "t";
-        is_btree.then_some(OperatorClass { oid, name, data_type, is_default })
+        is_wanted.then_some(OperatorClass { oid, name, data_type, is_default })
     })
 }
 
+/// Of B-trees.
 pub fn operator_class_named(name: &str) -> Option<OperatorClass> {
-    operator_classes().find(|class| class.name == name)
+    operator_classes(Method::Btree).find(|class| class.name == name)
 }
 
-fn operator_class(data_type: Oid) -> Oid {
+/// The default operator class of a type.
+fn operator_class(method: Method, data_type: Oid) -> Oid {
     // varchar has none of its own: text's.
     let data_type = if data_type == Type::VARCHAR.0 { Type::TEXT.0 } else { data_type };
-    match operator_classes().find(|class| class.is_default && class.data_type.0 == data_type) {
-        Some(class) => class.oid,
-        None if Type(data_type).is_array() => 397,
-        None => 0,
-    }
+    let of = |wanted: Type| {
+        operator_classes(method)
+            .find(|class| class.is_default && class.data_type == wanted)
+            .map(|class| class.oid)
+    };
+    let own = Type(data_type);
+    let pseudo = match own {
+        _ if own.is_array() => Some(Type::ANYARRAY),
+        _ if own.is_range() => Some(Type(3831)),
+        _ if own.is_multirange() => Some(Type(4537)),
+        _ => None,
+    };
+    of(own).or_else(|| of(pseudo?)).unwrap_or(0)
 }
 
 fn numbers(table: &Table, positions: impl Iterator<Item = Option<usize>>) -> Vec<Datum> {
@@ -534,8 +549,10 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             let expressions: Vec<&str> =
                 index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
             let classes = index.keys.iter().zip(&types).map(|(key, &data_type)| {
-                let own = key.operator_class.as_deref().and_then(operator_class_named);
-                oid(own.map_or_else(|| operator_class(data_type), |class| class.oid))
+                let own = key.operator_class.as_deref();
+                let own =
+                    own.and_then(|name| operator_classes(index.method).find(|class| class.name == name));
+                oid(own.map_or_else(|| operator_class(index.method, data_type), |class| class.oid))
             });
             let classes = classes.collect();
             rows.push([
