@@ -114,6 +114,14 @@ impl Transaction {
         })
     }
 
+    /// The transaction will fail because of the key's newest version: the session's next snapshot waits until that is durable, and has it.
+    pub fn retry_after(&self, tree: &Tree, key: &[u8]) -> Result<()> {
+        if let Head::Committed { at, .. } = tree.head(key)? {
+            self.options.session.raise_must_see(at);
+        }
+        Ok(())
+    }
+
     /// The latest committed value, and when it was committed if that was recent.
     pub(crate) fn latest_committed(
         &mut self,

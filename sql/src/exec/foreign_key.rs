@@ -265,16 +265,15 @@ fn lock_referenced(
             if latest.is_some() {
                 return Ok(true);
             }
-            drop(transaction);
             if referenced.is_partition() {
-                context.catalog.runtime().moved.check(shape.tree.id(), place)?;
+                context.catalog.runtime().moved.check(&transaction, &shape.tree, place)?;
             }
             continue;
         }
-        drop(transaction);
         if latest.is_none() && referenced.is_partition() {
-            context.catalog.runtime().moved.check(shape.tree.id(), place)?;
+            context.catalog.runtime().moved.check(&transaction, &shape.tree, place)?;
         }
+        drop(transaction);
         if let Some(bytes) = latest {
             let row = shape.decode_row(&bytes)?;
             let columns = &key.referenced_columns;

@@ -64,7 +64,7 @@ fn lock_one(lock: &node::LockRows, batch: &Batch, row: usize, rt: &Runtime<'_>) 
         let mut locked = locked.map_err(explained)?;
         if let RowLock::Changed(None) = locked {
             if table.is_partition() {
-                moved.check(shape.tree.id(), &key)?;
+                moved.check(&rt.context.transaction.borrow(), &shape.tree, &key)?;
             }
             let followed = moved.follow(
                 &mut rt.context.transaction.borrow_mut(),

@@ -279,7 +279,7 @@ impl Changer {
     pub fn gone(&self, key: &[u8], rt: &Runtime<'_>) -> Result<Option<(Vec<u8>, Value)>> {
         let moved = &rt.context.catalog.runtime().moved;
         if self.modify.table.is_partition() {
-            moved.check(self.shape.tree.id(), key)?;
+            moved.check(&rt.context.transaction.borrow(), &self.shape.tree, key)?;
         }
         let mut transaction = rt.context.transaction.borrow_mut();
         Ok(moved.follow(&mut transaction, &self.shape.tree, key, self.lock_mode, WaitPolicy::Block)?)

@@ -96,9 +96,11 @@ impl MovedRows {
     }
 
     /// For a row of a partition that turned out to be gone: 40001 if it has moved.
-    pub fn check(&self, tree: TreeId, key: &[u8]) -> Result<()> {
-        match self.get(tree, key) {
+    pub fn check(&self, transaction: &Transaction, tree: &Tree, key: &[u8]) -> Result<()> {
+        match self.get(tree.id(), key) {
             Some(Moved::ToPartition) => {
+                // Or it would meet the row at its old place again, for as long as the move is not durable.
+                transaction.retry_after(tree, key)?;
                 let message =
                     "tuple to be locked was already moved to another partition due to concurrent update";
                 Err(Error::new(SqlState::SERIALIZATION_FAILURE, message))

@@ -9,6 +9,8 @@
 mod real;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
+#[cfg(any(test, feature = "testing"))]
+pub mod slow;
 
 pub use real::RealVfs;
 
