@@ -39,3 +39,7 @@ SELECT i::oid, i::regtype, i::regnamespace FROM (VALUES (16::int2), (11::int2)) 
 -- A strict function that returns a set has no row for a null.
 SELECT jsonb_path_query(NULL, '$[*] ? (@ > $x)', vars => '{"x": 1}');
 SELECT 1, jsonb_array_elements(NULL::jsonb);
+-- Vectors are elements, not dimensions.
+SELECT ARRAY['11 22'::int2vector, '33'], unnest(ARRAY['11 22'::int2vector, '33']);
+SELECT ARRAY[ARRAY['11 22'::oidvector], ARRAY['33'::oidvector]], array_dims(ARRAY[ARRAY['11 22'::oidvector]]);
+SELECT unnest(ARRAY(SELECT '11 22'::int2vector FROM generate_series(1, 2)));

@@ -27,10 +27,14 @@ impl Ddl<'_> {
             let mut load = IndexLoad::new(position, self.sort_bytes(), context);
             let wanted = shape.indexes[position].columns();
             let mut row = vec![Datum::Null; table.columns.len()];
-            loader::scan_all(&shape.tree, context, |key, value| {
+            let mut add = |key: &[u8], value: &[u8]| {
                 shape.decode_columns(value, &wanted, &mut row)?;
                 load.add(&shape, &row, key, context)
-            })?;
+            };
+            match shape.indexes[position].is_of_columns() {
+                true => loader::scan_in_place(&shape.tree, context, add)?,
+                false => loader::scan_all(&shape.tree, context, |key, value| add(key, value))?,
+            }
             load.finish(table, &shape, context, |key| find_row(&shape, key, context))
         })
     }

@@ -771,7 +771,9 @@ pub fn quantify(
 
 /// ARRAY[…]: of values, or of arrays of one shape.
 fn array_value(values: Vec<Datum>, element: Type) -> Result<Datum> {
-    let nested = values.iter().any(|value| matches!(value, Datum::Array(_)));
+    // int2vector and oidvector are held as arrays, but are elements like any other.
+    let is_vector = |inner: &ArrayValue| element.repr() == Repr::Array && inner.element != element;
+    let nested = values.iter().any(|value| matches!(value, Datum::Array(inner) if !is_vector(inner)));
     if !nested {
         let dimensions = if values.is_empty() { Vec::new() } else { vec![(values.len() as i32, 1)] };
         return Ok(Datum::Array(Arc::new(ArrayValue { element, dimensions, elements: values })));

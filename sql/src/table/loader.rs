@@ -55,6 +55,29 @@ pub(crate) fn scan_all(
     }
 }
 
+/// As [`scan_all`], for a `visit` that has no need of the transaction: it sees the rows where they lie.
+pub(crate) fn scan_in_place(
+    tree: &Arc<Tree>,
+    context: &ExecContext<'_>,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    let range = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let mut scan = context.transaction.borrow_mut().catalog_scan(tree, range)?;
+    loop {
+        let mut outcome = Ok(());
+        let more =
+            scan.next_batch(&mut context.transaction.borrow_mut(), BATCH_ROWS, &mut |key, value| {
+                outcome = visit(key, value);
+                outcome.is_ok()
+            })?;
+        outcome?;
+        context.eval.services.check_interrupt()?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
 /// What became of a key offered to a [`TreeFiller`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Filled {

@@ -243,6 +243,10 @@ impl KeyPart {
 }
 
 impl IndexShape {
+    /// Whether an entry is made of columns as they are: nothing is evaluated.
+    pub fn is_of_columns(&self) -> bool {
+        self.predicate.is_none() && self.parts.iter().all(|part| part.column().is_some())
+    }
     /// The table's columns that an entry is made of, or its absence.
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = ColumnSet::new();
