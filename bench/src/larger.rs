@@ -60,7 +60,7 @@ fn start(side: Side, options: &Larger) -> Result<Target, String> {
 fn measure(side: Side, options: &Larger, rows: u64, figures: &mut Figures) -> Result<(), String> {
     let mut target = start(side, options)?;
     let mut client = target.connect()?;
-    let mut timed = |figures: &mut Figures, name: &str, work: &mut dyn FnMut() -> Result<(), String>| {
+    let timed = |figures: &mut Figures, name: &str, work: &mut dyn FnMut() -> Result<(), String>| {
         let started = Instant::now();
         work()?;
         figures.push(side, name, "s", false, started.elapsed().as_secs_f64());
