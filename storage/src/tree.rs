@@ -358,7 +358,7 @@ impl Tree {
     }
 
     #[inline]
-    pub(crate) fn layer_epoch(&self) -> u64 {
+    pub fn layer_epoch(&self) -> u64 {
         self.layer_epoch.load(Ordering::Acquire)
     }
 

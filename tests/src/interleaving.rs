@@ -11,6 +11,7 @@
 //! occurs   committed s1 s2                what must hold, all of it, for the anomaly to have happened
 //! occurs   r2 = 1|10 2|20                 the step's rows: columns joined by |, rows by a blank
 //! occurs   final SELECT sum(v) FROM t = 0     asked after the end
+//! never                                   at no level: a constraint is in the way
 //! ```
 //!
 //! A transaction begins with the first step of its session. A line that starts with blanks continues the one before; `#` starts a
@@ -39,6 +40,8 @@ pub struct Script {
     setup: String,
     steps: Vec<Step>,
     occurs: Vec<Condition>,
+    /// A constraint's, which no level lifts: the anomaly must not be possible anywhere.
+    pub never: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,14 +90,16 @@ impl Script {
             setup: String::new(),
             steps: Vec::new(),
             occurs: Vec::new(),
+            never: false,
         };
         for line in &lines {
-            let (word, rest) = line.split_once(' ').ok_or_else(|| format!("what is {line:?}?"))?;
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             let rest = rest.trim();
             match word {
                 "anomaly" => script.anomaly = rest.to_owned(),
                 "title" => script.title = rest.to_owned(),
                 "setup" => script.setup = format!("{} {rest}", script.setup),
+                "never" => script.never = true,
                 "occurs" => script.occurs.push(Condition::parse(rest)?),
                 session => {
                     let (name, statement) =

@@ -30,6 +30,7 @@ const GROUPS: &[&str] = &[
     "transaction_control",
     "on_commit",
     "entries",
+    "exclusion",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod conflict;
+mod dirty;
 mod error;
 mod key_ranges;
 mod lock_mode;
@@ -37,6 +38,7 @@ mod writes;
 mod tests;
 
 pub use conflict::{Conflict, ConflictKind, ConflictObject, ConflictStep, PastConflict};
+pub use dirty::{DirtyRow, DirtyScan};
 pub use error::{Error, Result};
 pub use manager::TransactionManager;
 pub use options::{

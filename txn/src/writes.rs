@@ -80,19 +80,7 @@ impl Transaction {
     /// a write for those who had read the key: an application that looked first and found nothing must hear of the conflict
     /// with whoever looked and inserted at the same time, rather than of a violation that no serial order explains.
     fn duplicate(&mut self, tree: &Arc<Tree>, key: &[u8]) -> Result<Inserted> {
-        match tree.head(key)? {
-            // The statement's own row, which its command can't see yet, is no other transaction's secret.
-            Head::InProgress { writer, .. } if Some(writer.id()) == self.own_id() => {
-                Ok(Inserted::Duplicate { visible: true })
-            }
-            Head::Committed { at, .. } if at > self.horizon() => {
-                if let Protocol::Ssi(participant) = &self.protocol {
-                    self.manager.ssi.met_duplicate(participant, tree, key)?;
-                }
-                Ok(Inserted::Duplicate { visible: false })
-            }
-            _ => Ok(Inserted::Duplicate { visible: self.get(tree, key)?.is_some() }),
-        }
+        Ok(Inserted::Duplicate { visible: self.meet(tree, key)? })
     }
 
     /// Replaces the value of a row locked by `lock_row` (`NoKeyUpdate` or stronger).

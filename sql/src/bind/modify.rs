@@ -386,6 +386,13 @@ impl Binder<'_> {
             None => None,
             Some(arbiter) => Some(self.arbiters(arbiter, target)?),
         };
+        let excludes = |at: &usize| !table.indexes[*at].exclusion.is_empty();
+        if clause.update.is_some() && arbiters.iter().flatten().any(excludes) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "ON CONFLICT DO UPDATE not supported with exclusion constraints",
+            ));
+        }
         if let Some(arbiters) = &arbiters {
             // Whether there is a conflict tells what the arbiters' columns hold.
             let keys = arbiters.iter().flat_map(|at| &table.indexes[*at].keys);
@@ -434,7 +441,9 @@ impl Binder<'_> {
                 let table = &target.named;
                 let constraint = table.constraints.iter().find(|constraint| constraint.name == *name);
                 let oid = constraint.and_then(|constraint| match constraint.kind {
-                    ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => Some(oid),
+                    ConstraintKind::PrimaryKey(oid)
+                    | ConstraintKind::Unique(oid)
+                    | ConstraintKind::Exclusion(oid) => Some(oid),
                     _ => None,
                 });
                 let index = table.indexes.iter().position(|index| Some(index.oid) == oid);

@@ -241,7 +241,7 @@ impl Table {
     /// The constraint that an index serves.
     pub fn constraint_of_index(&self, index: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| match constraint.kind {
-            ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) => of == index,
+            ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) | ConstraintKind::Exclusion(of) => of == index,
             ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
         })
     }
@@ -317,10 +317,13 @@ pub struct Index {
     pub clustered: bool,
     #[serde(default)]
     pub nulls_not_distinct: bool,
-    /// Of a DEFERRABLE constraint: `unique`, but equal keys may meet for a while. The tree does not enforce it (entries end in the
+    /// Of a DEFERRABLE constraint. `unique`: equal keys may meet for a while. The tree does not enforce it (entries end in the
     /// table's key, and the index is never the clustered one); `exec/unique.rs` does.
     #[serde(default)]
     pub deferrable: bool,
+    /// Of an EXCLUDE constraint: the operator of each key, by its OID; else empty.
+    #[serde(default)]
+    pub exclusion: Vec<Oid>,
     /// Made by a transaction after it had taken the snapshot that it keeps: the index lacks versions which that snapshot still sees.
     /// Not stored, and gone from the descriptor that is published: others' snapshots are guarded by `Table::trees_since`.
     #[serde(skip)]
@@ -398,6 +401,7 @@ pub enum ConstraintKind {
     /// By index OID.
     PrimaryKey(Oid),
     Unique(Oid),
+    Exclusion(Oid),
     ForeignKey(ForeignKey),
 }
 

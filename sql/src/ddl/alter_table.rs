@@ -293,7 +293,9 @@ impl Ddl<'_> {
                     return Ok(());
                 };
                 match gone.kind {
-                    ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index) => {
+                    ConstraintKind::PrimaryKey(index)
+                    | ConstraintKind::Unique(index)
+                    | ConstraintKind::Exclusion(index) => {
                         self.remove_index_parts(table.oid, index)?;
                     }
                     ConstraintKind::ForeignKey(_) => self.remove_foreign_key_parts(table.oid, gone.oid)?,
@@ -818,7 +820,9 @@ impl Ddl<'_> {
         table.constraints.retain(|constraint| match &constraint.kind {
             ConstraintKind::Check(text) => !expression::names_column(text, name),
             ConstraintKind::ForeignKey(key) => !key.columns.contains(&position),
-            ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => {
+            ConstraintKind::PrimaryKey(oid)
+            | ConstraintKind::Unique(oid)
+            | ConstraintKind::Exclusion(oid) => {
                 gone.iter().all(|index| index.oid != *oid)
             }
         });
@@ -965,6 +969,7 @@ impl Ddl<'_> {
                 *column = None;
             }
         }
+        self.renew_exclusion_operators(table)?;
         let mut values = Vec::with_capacity(new_types.len());
         let mut transform = |row: &mut Vec<Datum>, context: &ExecContext<'_>| {
             values.clear();
@@ -1096,7 +1101,10 @@ impl Ddl<'_> {
             return Ok(());
         };
         let constraint = table.constraints.remove(position);
-        let (ConstraintKind::PrimaryKey(index) | ConstraintKind::Unique(index)) = constraint.kind else {
+        let (ConstraintKind::PrimaryKey(index)
+        | ConstraintKind::Unique(index)
+        | ConstraintKind::Exclusion(index)) = constraint.kind
+        else {
             return Ok(());
         };
         let Some((position, _)) = table.index(index) else { return Ok(()) };
@@ -1206,7 +1214,9 @@ impl Ddl<'_> {
         }
         let found = table.constraints.iter().position(|constraint| constraint.name == from);
         let found = found.ok_or_else(|| no_constraint(table, from))?;
-        if let ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) = table.constraints[found].kind
+        if let ConstraintKind::PrimaryKey(oid)
+        | ConstraintKind::Unique(oid)
+        | ConstraintKind::Exclusion(oid) = table.constraints[found].kind
             && let Some((position, _)) = table.index(oid)
         {
             self.take_relation_name(table.schema, to, oid)?;
@@ -1416,7 +1426,7 @@ fn pass(action: &Action) -> u8 {
         Action::AddColumn { .. } => 2,
         Action::SetNotNull(_) | Action::SetStatistics(..) | Action::SetStorage(_) => 3,
         Action::AddConstraint { constraint, .. } => match constraint.kind {
-            Kind::PrimaryKey { .. } | Kind::Unique { .. } | Kind::Exclude => 4,
+            Kind::PrimaryKey { .. } | Kind::Unique { .. } | Kind::Exclude(_) => 4,
             Kind::Check { .. } | Kind::ForeignKey { .. } => 5,
         },
         Action::SetDefault(..) | Action::AddIdentity { .. } | Action::AlterIdentity { .. } => 5,

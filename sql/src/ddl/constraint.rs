@@ -1,4 +1,4 @@
-//! PRIMARY KEY, UNIQUE and CHECK: their descriptors, names and indexes (FOREIGN KEY is in `foreign_key.rs`). Whether existing rows satisfy them is checked by
+//! PRIMARY KEY, UNIQUE, EXCLUDE and CHECK: their descriptors, names and indexes (FOREIGN KEY is in `foreign_key.rs`). Whether existing rows satisfy them is checked by
 //! `alter_table.rs`.
 
 use super::column::Pending;
@@ -39,7 +39,9 @@ impl Ddl<'_> {
         // A second primary key, and an index of this name, are found first.
         let makes_index = matches!(
             pending.constraint.kind,
-            TableConstraintKind::PrimaryKey { .. } | TableConstraintKind::Unique { .. }
+            TableConstraintKind::PrimaryKey { .. }
+                | TableConstraintKind::Unique { .. }
+                | TableConstraintKind::Exclude(_)
         );
         if let Some(name) = given
             && !makes_index
@@ -138,7 +140,13 @@ impl Ddl<'_> {
             TableConstraintKind::ForeignKey { columns, reference } => {
                 self.add_foreign_key(table, pending, columns, reference)
             }
-            TableConstraintKind::Exclude => Err(Error::unsupported("EXCLUDE")),
+            TableConstraintKind::Exclude(exclusion) => {
+                let position = self.push_exclusion_index(table, given, exclusion)?;
+                table.indexes[position].deferrable = is_deferrable(exclusion.deferrable);
+                let (name, oid) = (table.indexes[position].name.clone(), table.indexes[position].oid);
+                self.push_constraint(table, name, ConstraintKind::Exclusion(oid), exclusion.deferrable)?;
+                Ok(Added::Index(position))
+            }
         }
     }
 
@@ -286,6 +294,7 @@ impl Ddl<'_> {
             clustered: false,
             nulls_not_distinct: false,
             deferrable: false,
+            exclusion: Vec::new(),
             hidden: self.keeps_snapshot(),
             method: crate::index::Method::Btree,
             options: Vec::new(),

@@ -7,8 +7,9 @@ use crate::catalog::{ConstraintKind, Index, ObjectClass, Persistence, Privileges
 use crate::column::Batch;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
+use crate::functions::operator_facts;
 use crate::parse::ast::{
-    ColumnConstraintKind, CreateTable, Deferrable, Name, ObjectName, Query, SetExpr, StatementKind,
+    ColumnConstraintKind, CreateTable, Deferrable, Exclusion, Expr, IndexColumn, Name, ObjectName, Query, SetExpr, StatementKind,
     TableConstraint, TableConstraintKind,
 };
 use crate::plan::Plan;
@@ -297,6 +298,11 @@ impl Ddl<'_> {
                     indexes.push(copy);
                     continue;
                 }
+                if !index.exclusion.is_empty() {
+                    let exclusion = exclusion_again(&source, index)?;
+                    queue(None, TableConstraintKind::Exclude(Box::new(exclusion)));
+                    continue;
+                }
                 let columns = named(index.keys.iter().filter_map(|key| key.column).collect());
                 let include = named(index.include.clone());
                 queue(
@@ -405,6 +411,45 @@ impl Ddl<'_> {
     pub(super) fn fill_from(&self, table: &Arc<Table>, plan: Arc<Plan>) -> Result<u64> {
         self.with_exec(|context| fill(table, &mut Execution::new(plan), self.sort_bytes(), context))
     }
+}
+
+/// An EXCLUDE constraint as it might have been written.
+fn exclusion_again(table: &Table, index: &Index) -> Result<Exclusion> {
+    let mut elements = Vec::with_capacity(index.keys.len());
+    for (key, operator) in index.keys.iter().zip(&index.exclusion) {
+        let (expr, text) = match (key.column, &key.expression) {
+            (Some(column), _) => {
+                let name = table.columns[column].name.clone();
+                (Expr::Column(vec![name.clone()], 0), name)
+            }
+            (None, text) => {
+                let text = text.clone().unwrap_or_default();
+                (crate::parse::parse_expression(&text)?, text)
+            }
+        };
+        let class = key.operator_class.clone();
+        let column = IndexColumn {
+            expr,
+            text,
+            operator_class: class.map(|class| ObjectName { parts: vec![class], position: 0 }),
+            descending: key.descending,
+            nulls_first: (key.nulls_first != key.descending).then_some(key.nulls_first),
+        };
+        let fact = operator_facts().iter().find(|fact| fact.oid == *operator);
+        elements.push((column, fact.map_or_else(String::new, |fact| fact.name.to_owned())));
+    }
+    let predicate = match &index.predicate {
+        Some(text) => Some((crate::parse::parse_expression(text)?, text.clone())),
+        None => None,
+    };
+    Ok(Exclusion {
+        method: Some(index.method.name().to_owned()),
+        elements,
+        include: index.include.iter().map(|&column| table.columns[column].name.clone()).collect(),
+        options: index.options.clone(),
+        predicate,
+        deferrable: deferrable_of(table, index.oid),
+    })
 }
 
 fn deferrable_of(table: &Table, index: crate::types::Oid) -> Deferrable {

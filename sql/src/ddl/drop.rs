@@ -386,7 +386,9 @@ impl Ddl<'_> {
                 .hint(format!("You can drop index {above} instead.")));
         }
         let constraint = table.constraints.iter().find(|constraint| match constraint.kind {
-            ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) => oid == index,
+            ConstraintKind::PrimaryKey(oid)
+            | ConstraintKind::Unique(oid)
+            | ConstraintKind::Exclusion(oid) => oid == index,
             ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
         });
         if let Some(constraint) = constraint {

@@ -5,9 +5,9 @@ use crate::catalog::system::operator_class_named;
 use crate::catalog::{Index, IndexKey, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
-use crate::functions::{CastMethod, Volatility};
-use crate::index::{Method, class_for, class_named};
-use crate::parse::ast::{AlterTableAction, CreateIndex, Expr, IndexColumn, ObjectKind, ObjectName};
+use crate::functions::{CastMethod, Volatility, operator_facts, resolve_operator};
+use crate::index::{Method, Part, class_for, class_named};
+use crate::parse::ast::{AlterTableAction, CreateIndex, Exclusion, Expr, IndexColumn, ObjectKind, ObjectName};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(super) fn create_index(&self, create: &CreateIndex) -> Result<()> {
         let method = method_named(create.method.as_deref())?;
-        refuse_unsupported(create, method)?;
+        refuse_unsupported(create.unique, &create.columns.iter().collect::<Vec<_>>(), &create.include, method)?;
         let options = index_options(&create.options, method)?;
         let table = self.open_indexed(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
@@ -36,22 +36,8 @@ impl Ddl<'_> {
         let mut table = Table::clone(table);
         let keys = create.columns.iter().map(|column| self.index_key(&table, column, method));
         let keys = keys.collect::<Result<Vec<_>>>()?;
-        let include = create.include.iter().map(|name| {
-            table.column_index(name).ok_or_else(|| {
-                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
-            })
-        });
-        let include = include.collect::<Result<Vec<_>>>()?;
-        let predicate = match &create.predicate {
-            None => None,
-            Some((expr, text)) => {
-                let bound = self.with_plan_context(|context| {
-                    crate::bind::table_expression(expr, &table, Some((Type::BOOL, -1)), context)
-                })?;
-                require_immutable(bound, "predicate")?;
-                Some(text.clone())
-            }
-        };
+        let include = included(&table, &create.include)?;
+        let predicate = self.index_predicate(&table, create.predicate.as_ref())?;
         if create.unique {
             self.check_unique_covers(
                 &table,
@@ -91,6 +77,7 @@ impl Ddl<'_> {
             clustered: false,
             nulls_not_distinct: create.nulls_not_distinct,
             deferrable: false,
+            exclusion: Vec::new(),
             hidden: self.keeps_snapshot(),
             method,
             options,
@@ -105,6 +92,127 @@ impl Ddl<'_> {
             self.ensure_index(table.oid, oid, child)?;
         }
         Ok(())
+    }
+
+    fn index_predicate(&self, table: &Table, predicate: Option<&(Expr, String)>) -> Result<Option<String>> {
+        let Some((expr, text)) = predicate else { return Ok(None) };
+        let bound = self.with_plan_context(|context| {
+            crate::bind::table_expression(expr, table, Some((Type::BOOL, -1)), context)
+        })?;
+        require_immutable(bound, "predicate")?;
+        Ok(Some(text.clone()))
+    }
+
+    /// Appends the index of an EXCLUDE constraint under its own name or one made up, with a fresh tree. Answers its position.
+    pub(super) fn push_exclusion_index(
+        &self,
+        table: &mut Table,
+        given: Option<&str>,
+        exclusion: &Exclusion,
+    ) -> Result<usize> {
+        if table.is_partitioned() {
+            let message = "exclusion constraints are not supported on partitioned tables";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let method = method_named(exclusion.method.as_deref())?;
+        if method == Method::Gin {
+            let message = "access method \"gin\" does not support exclusion constraints";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let columns: Vec<&IndexColumn> = exclusion.elements.iter().map(|(column, _)| column).collect();
+        refuse_unsupported(false, &columns, &exclusion.include, method)?;
+        let options = index_options(&exclusion.options, method)?;
+        let include = included(table, &exclusion.include)?;
+        let predicate = self.index_predicate(table, exclusion.predicate.as_ref())?;
+        let mut keys = Vec::with_capacity(exclusion.elements.len());
+        let mut operators = Vec::with_capacity(exclusion.elements.len());
+        for (column, operator) in &exclusion.elements {
+            if let Expr::Column(parts, _) = &column.expr
+                && let [name] = &parts[..]
+                && table.column_index(name).is_none()
+            {
+                let message = format!("column \"{name}\" named in key does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+            }
+            let key = self.index_key(table, column, method)?;
+            operators.push(self.exclusion_operator(table, &key, operator, method)?);
+            keys.push(key);
+        }
+        let joined = name_parts(table, &keys).join("_");
+        let name = self.index_name(table, given, Some(&joined), "excl")?;
+        let tree = self.create_tree()?.id();
+        let position = self.push_index(table, name, &[], include, false)?;
+        let index = &mut table.indexes[position];
+        index.tree = tree;
+        (index.keys, index.method, index.exclusion) = (keys, method, operators);
+        (index.options, index.predicate) = (options, predicate);
+        Ok(position)
+    }
+
+    /// After columns have got other types: the operators of the same names.
+    pub(super) fn renew_exclusion_operators(&self, table: &mut Table) -> Result<()> {
+        for position in 0..table.indexes.len() {
+            let index = &table.indexes[position];
+            let name = |oid| operator_facts().iter().find(|fact| fact.oid == oid).map_or("=", |fact| fact.name);
+            let elements = index.keys.iter().zip(&index.exclusion);
+            let renewed = elements
+                .map(|(key, operator)| self.exclusion_operator(table, key, name(*operator), index.method))
+                .collect::<Result<_>>()?;
+            table.indexes[position].exclusion = renewed;
+        }
+        Ok(())
+    }
+
+    /// The operator of one element: it has to be its own commutator, and known to the element's operator class.
+    fn exclusion_operator(
+        &self,
+        table: &Table,
+        key: &IndexKey,
+        operator: &str,
+        method: Method,
+    ) -> Result<crate::types::Oid> {
+        let data_type = match (key.column, &key.expression) {
+            (Some(column), _) => table.columns[column].data_type(),
+            (None, text) => {
+                let parsed = crate::parse::parse_expression(text.as_deref().unwrap_or_default())?;
+                self.with_plan_context(|context| crate::bind::table_expression(&parsed, table, None, context))?
+                    .data_type()
+            }
+        };
+        let of = data_type.base();
+        let resolved = resolve_operator(operator, &[Some(of), Some(of)])?;
+        let operator = if operator == "!=" { "<>" } else { operator };
+        let fact = operator_facts()
+            .iter()
+            .find(|fact| fact.function == resolved.function.oid && fact.name == operator && fact.left.is_some());
+        let fact = fact.ok_or_else(|| Error::internal("an operator without its facts"))?;
+        let shown =
+            || format!("{operator}({},{})", fact.left.unwrap_or(fact.right).display(), fact.right.display());
+        if fact.commutator != fact.oid {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("operator {} is not commutative", shown()),
+            )
+            .detail("Only commutative operators can be used in exclusion constraints."));
+        }
+        let catalog = self.catalog();
+        let part = class_for(method, key.operator_class.as_deref(), data_type, |extension| {
+            catalog.find_extension(extension).is_some()
+        });
+        let is_known = match (method, part) {
+            (Method::Btree, _) => operator == "=",
+            (_, Ok(Part::Scalar)) => matches!(operator, "=" | "<>"),
+            (_, Ok(Part::Items(class))) => class.knows(operator),
+            (_, Err(error)) => return Err(error),
+        };
+        if !is_known {
+            let family = crate::catalog::system::operator_family(method, key.operator_class.as_deref(), of);
+            let message = format!("operator {} is not a member of operator family \"{family}\"", shown());
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).detail(
+                "The exclusion operator must be related to the index operator class for the constraint.",
+            ));
+        }
+        Ok(fact.oid)
     }
 
     /// ALTER INDEX … SET and RESET.
@@ -239,19 +347,33 @@ fn method_named(name: Option<&str>) -> Result<Method> {
     }
 }
 
+fn included(table: &Table, names: &[String]) -> Result<Vec<usize>> {
+    let position = |name: &String| {
+        table.column_index(name).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+        })
+    };
+    names.iter().map(position).collect()
+}
+
 /// What only B-trees can.
-fn refuse_unsupported(create: &CreateIndex, method: Method) -> Result<()> {
+fn refuse_unsupported(
+    unique: bool,
+    columns: &[&IndexColumn],
+    include: &[String],
+    method: Method,
+) -> Result<()> {
     if method == Method::Btree {
         return Ok(());
     }
-    let ordered = create.columns.iter().find_map(|column| match (column.descending, column.nulls_first) {
+    let ordered = columns.iter().find_map(|column| match (column.descending, column.nulls_first) {
         (true, _) => Some("ASC/DESC"),
         (false, Some(_)) => Some("NULLS FIRST/LAST"),
         (false, None) => None,
     });
     let lacking = match ordered {
-        _ if create.unique => "unique indexes",
-        _ if method == Method::Gin && !create.include.is_empty() => "included columns",
+        _ if unique => "unique indexes",
+        _ if method == Method::Gin && !include.is_empty() => "included columns",
         Some(order) => {
             let message = format!("access method \"{}\" does not support {order} options", method.name());
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));

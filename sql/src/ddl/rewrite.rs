@@ -7,7 +7,7 @@
 use super::Ddl;
 use crate::catalog::Table;
 use crate::error::{Error, Result};
-use crate::exec::ExecContext;
+use crate::exec::{ExecContext, exclusion};
 use crate::table::loader::{self, Filled, IndexLoad, TreeFiller};
 use crate::table::sorter::Sorter;
 use crate::table::{Shape, row};
@@ -36,7 +36,17 @@ impl Ddl<'_> {
                 false => loader::scan_all(&shape.tree, context, |key, value| add(key, value))?,
             }
             load.finish(table, &shape, context, |key| find_row(&shape, key, context))
-        })
+        })?;
+        self.validate_exclusion(table, position)
+    }
+
+    /// 23P01 if rows are in conflict by the EXCLUDE constraint that the index serves, if it does.
+    fn validate_exclusion(&self, table: &Table, position: usize) -> Result<()> {
+        if table.indexes[position].exclusion.is_empty() {
+            return Ok(());
+        }
+        self.transaction.borrow_mut().next_command();
+        self.with_exec(|context| exclusion::validate(table, position, context))
     }
 
     /// Copies all rows of `old` into fresh trees for `new`, which it gets here; drops the old trees. `transform` None: rows stay
@@ -52,7 +62,7 @@ impl Ddl<'_> {
         self.drop_trees(old)?;
         // Directly first; again through a sort if the keys do not ascend.
         if self.copy_rows(old, new, &mut transform, false)? {
-            return Ok(());
+            return self.validate_exclusions(new);
         }
         let abandoned: Vec<_> = std::iter::once(new.tree)
             .chain(new.indexes.iter().filter(|index| !index.clustered).map(|index| index.tree))
@@ -62,7 +72,12 @@ impl Ddl<'_> {
             self.drop_tree(tree)?;
         }
         self.copy_rows(old, new, &mut transform, true)?;
-        Ok(())
+        self.validate_exclusions(new)
+    }
+
+    /// Rows that have changed may be in conflict as they were not before.
+    fn validate_exclusions(&self, table: &Table) -> Result<()> {
+        (0..table.indexes.len()).try_for_each(|position| self.validate_exclusion(table, position))
     }
 
     pub(super) fn fresh_trees(&self, table: &mut Table) -> Result<()> {

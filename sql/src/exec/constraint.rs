@@ -1,5 +1,5 @@
-//! Constraints that one row alone can't answer for: foreign keys and deferrable unique constraints. Here is when they are checked;
-//! how is in `foreign_key.rs` and `unique.rs`.
+//! Constraints that one row alone can't answer for: foreign keys, deferrable unique constraints and exclusion constraints. Here is when they
+//! are checked; how is in `foreign_key.rs`, `unique.rs` and `exclusion.rs`.
 //!
 //! # When
 //!
@@ -24,7 +24,7 @@ use super::ExecContext;
 use super::basic::check_budget;
 use super::foreign_key::{self, Key};
 use super::runtime::{RunState, Runtime};
-use super::{trigger, unique};
+use super::{exclusion, trigger, unique};
 use crate::catalog::{Constraint, ConstraintKind, Table, Trigger};
 use crate::error::Result;
 use crate::plan::logical::ModifyKind;
@@ -40,7 +40,7 @@ pub enum Event {
     Referencing { table: Oid, constraint: Oid, key: Box<[u8]> },
     /// A referenced row is gone, or has another key. The values are those of `ForeignKey::referenced_columns`.
     Referenced { referencing: Oid, constraint: Oid, old: Key, new: Option<Key> },
-    /// A row has a key that another may have too.
+    /// A row has a key that another may have too, or be in conflict with.
     Unique { table: Oid, constraint: Oid, key: Box<[u8]> },
     /// A constraint trigger is to fire.
     Trigger { table: Oid, trigger: Oid, event: trigger::Event, row: trigger::SharedRow },
@@ -75,7 +75,10 @@ impl Event {
             Event::Referenced { old, new, .. } => {
                 foreign_key::act(&table, constraint, old, new.as_deref(), rt)
             }
-            Event::Unique { key, .. } => unique::check_row(&table, constraint, key, rt.context),
+            Event::Unique { key, .. } => match constraint.kind {
+                ConstraintKind::Exclusion(_) => exclusion::check_row(&table, constraint, key, rt.context),
+                _ => unique::check_row(&table, constraint, key, rt.context),
+            },
             Event::Trigger { .. } => Ok(()),
         }
     }
@@ -155,7 +158,7 @@ pub struct Watcher {
     table: Arc<Table>,
     referencing: Vec<foreign_key::Outgoing>,
     referenced: Vec<foreign_key::Incoming>,
-    /// Positions in `Table::constraints` of deferrable unique constraints.
+    /// Positions in `Table::constraints` of deferrable unique constraints, and of exclusion constraints.
     unique: Vec<usize>,
 }
 
@@ -182,6 +185,7 @@ impl Watcher {
             ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_) => {
                 constraint.deferrable && kind != ModifyKind::Delete
             }
+            ConstraintKind::Exclusion(_) => kind != ModifyKind::Delete,
         };
         if incoming.is_empty() && !table.constraints.iter().any(concerns) {
             return Ok(None);
@@ -229,6 +233,18 @@ impl Watcher {
 
     fn check_unique(&self, position: usize, key: &[u8], row: &[Datum], rt: &Runtime<'_>) -> Result<()> {
         let constraint = &self.table.constraints[position];
+        if let ConstraintKind::Exclusion(_) = constraint.kind {
+            if !constraint.deferrable {
+                return exclusion::check(&self.table, constraint, key, row, rt.context);
+            }
+            // A look that waits for nobody, even where the constraint is deferred: it takes no lock.
+            if exclusion::holds(&self.table, constraint, key, row, rt.context)? {
+                return Ok(());
+            }
+            let event = Event::Unique { table: self.table.oid, constraint: constraint.oid, key: key.into() };
+            queue(constraint, true, event, rt);
+            return Ok(());
+        }
         let is_deferred = deferred_queue(constraint, rt.context).is_some();
         if !is_deferred && unique::holds(&self.table, constraint, key, row, rt.context)? {
             return Ok(());
@@ -269,8 +285,12 @@ impl Watcher {
             }
         }
         for &position in &self.unique {
-            if moved || unique::changes(&self.table, &self.table.constraints[position], old, new, rt.context)?
-            {
+            let constraint = &self.table.constraints[position];
+            let changes = match constraint.kind {
+                ConstraintKind::Exclusion(_) => exclusion::changes,
+                _ => unique::changes,
+            };
+            if moved || changes(&self.table, constraint, old, new, rt.context)? {
                 self.check_unique(position, new_key, new, rt)?;
             }
         }

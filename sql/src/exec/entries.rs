@@ -66,6 +66,26 @@ pub fn candidates(index: &IndexShape, conditions: &[Condition], rt: &Runtime<'_>
     Ok(Candidates::Keys(out))
 }
 
+/// Ranges of the index's tree that have the entries, if not only those, of all rows that satisfy all conditions.
+pub fn ranges_of(index: &IndexShape, conditions: &[Condition]) -> Result<Vec<KeyRange>> {
+    fn collect(plan: Plan, out: &mut Vec<KeyRange>) {
+        match plan {
+            Plan::Nothing => {}
+            Plan::Range(range) => out.push(range),
+            Plan::Any(plans) => plans.into_iter().for_each(|plan| collect(plan, out)),
+            // One of them has all that satisfies every one.
+            Plan::All(plans) => plans.into_iter().take(1).for_each(|plan| collect(plan, out)),
+        }
+    }
+    let entries = index.entries.as_ref().ok_or_else(|| Error::internal("not an index of items"))?;
+    let mut ranges = Vec::new();
+    match plan(entries, conditions)? {
+        None => ranges.push(KeyRange { start: Bound::Unbounded, end: Bound::Unbounded }),
+        Some(plan) => collect(plan, &mut ranges),
+    }
+    Ok(ranges)
+}
+
 /// What to read. None: it would be everything.
 fn plan(entries: &Entries, conditions: &[Condition]) -> Result<Option<Plan>> {
     let mut prefix = Vec::new();

@@ -13,6 +13,7 @@ pub(crate) mod constraint;
 mod cte;
 pub(crate) mod domain;
 mod entries;
+pub(crate) mod exclusion;
 pub(crate) mod foreign_key;
 mod function;
 mod instead;

@@ -1116,7 +1116,19 @@ pub enum TableConstraintKind {
         columns: Vec<Name>,
         reference: ForeignKeyReference,
     },
-    Exclude,
+    Exclude(Box<Exclusion>),
+}
+
+/// EXCLUDE [USING method] (element WITH operator, …) [INCLUDE (…)] [WITH (…)] [WHERE (…)].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exclusion {
+    pub method: Option<Name>,
+    pub elements: Vec<(IndexColumn, String)>,
+    pub include: Vec<Name>,
+    pub options: Vec<(String, Option<String>)>,
+    /// With its text.
+    pub predicate: Option<(Expr, String)>,
+    pub deferrable: Deferrable,
 }
 
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -429,11 +429,12 @@ impl Parser<'_> {
         Ok(not)
     }
 
-    /// WITH (…) and USING INDEX TABLESPACE of a constraint's index: read, without effect.
-    fn index_storage(&mut self) -> Result<()> {
+    /// WITH (…) of a constraint's index; USING INDEX TABLESPACE is read, without effect.
+    fn index_storage(&mut self) -> Result<Vec<(String, Option<String>)>> {
+        let mut options = Vec::new();
         if self.is(K::With) && self.is_symbol_ahead(1, b'(') {
             self.advance();
-            self.storage_options()?;
+            options = self.storage_options()?;
         }
         if self.is(K::Using)
             && self.keyword_ahead(1) == Some(K::Index)
@@ -444,7 +445,7 @@ impl Parser<'_> {
             self.advance();
             self.column_id()?;
         }
-        Ok(())
+        Ok(options)
     }
 
     /// ConstraintAttributeSpec: deferrability, and whether NOT VALID was said.
@@ -622,8 +623,7 @@ impl Parser<'_> {
                 TableConstraintKind::ForeignKey { columns, reference }
             }
             Some(K::Exclude) => {
-                self.exclusion()?;
-                TableConstraintKind::Exclude
+                TableConstraintKind::Exclude(Box::new(self.exclusion()?))
             }
             _ => return Err(self.unexpected()),
         };
@@ -641,26 +641,20 @@ impl Parser<'_> {
         Ok((columns, include, None))
     }
 
-    /// EXCLUDE [USING method] (element WITH operator, …) [WHERE (…)]: read to be refused by name.
-    fn exclusion(&mut self) -> Result<()> {
+    /// EXCLUDE [USING method] (element WITH operator, …) [INCLUDE (…)] [WITH (…)] [WHERE (…)].
+    fn exclusion(&mut self) -> Result<Exclusion> {
         self.advance();
-        if self.eat(K::Using) {
-            self.column_id()?;
-        }
-        self.parenthesised(|parser| {
-            parser.index_column()?;
+        let method = if self.eat(K::Using) { Some(self.column_id()?) } else { None };
+        let elements = self.parenthesised(|parser| {
+            let element = parser.index_column()?;
             parser.expect(K::With)?;
-            parser.any_operator()
+            Ok((element, parser.any_operator()?))
         })?;
-        if self.eat(K::Include) {
-            self.parenthesised(Parser::column_id)?;
-        }
-        self.index_storage()?;
-        if self.eat(K::Where) {
-            self.parenthesised_text()?;
-        }
-        self.deferrable()?;
-        Ok(())
+        let include = if self.eat(K::Include) { self.parenthesised(Parser::column_id)? } else { Vec::new() };
+        let options = self.index_storage()?;
+        let predicate = if self.eat(K::Where) { Some(self.parenthesised_text()?) } else { None };
+        let deferrable = self.deferrable_without_validity()?;
+        Ok(Exclusion { method, elements, include, options, predicate, deferrable })
     }
 
     // ---- CREATE INDEX ----

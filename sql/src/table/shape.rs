@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::exec::ExecContext;
 use crate::exec::eval::eval_row;
 use crate::expr::{ColumnSet, Expr};
-use crate::functions::EvalContext;
+use crate::functions::{EvalContext, function_by_oid, operator_facts};
 use crate::index::{Entries, Method, class_for};
 use crate::plan::{PlanContext, PlannerSettings};
-use crate::types::{Datum, RenderSettings, Type, format_datum, parse_datum};
+use crate::types::{Datum, Oid, RenderSettings, Type, format_datum, parse_datum};
 use parking_lot::Mutex;
 use serin_storage::Tree;
 use std::sync::Arc;
@@ -75,7 +75,29 @@ pub struct IndexShape {
     pub predicate: Option<Expr>,
     /// Of an index that enters a row under several keys (`index/mod.rs`).
     pub entries: Option<Entries>,
+    /// Of an EXCLUDE constraint: each part's operator; else empty.
+    pub exclusion: Vec<ExclusionOperator>,
     pub activity: Arc<IndexActivity>,
+}
+
+pub struct ExclusionOperator {
+    pub symbol: &'static str,
+    /// Over two values.
+    pub comparison: Expr,
+}
+
+impl ExclusionOperator {
+    fn new(oid: Oid, data_type: Type) -> Result<ExclusionOperator> {
+        let fact = operator_facts().iter().find(|fact| fact.oid == oid);
+        let found = fact.and_then(|fact| Some((fact, function_by_oid(fact.function)?)));
+        let (fact, function) = found.ok_or_else(|| Error::internal("an unknown exclusion operator"))?;
+        let comparison = Expr::Call {
+            function,
+            arguments: vec![Expr::column(0, data_type.base()), Expr::column(1, data_type.base())],
+            result: Type::BOOL,
+        };
+        Ok(ExclusionOperator { symbol: fact.name, comparison })
+    }
 }
 
 impl Shape {
@@ -143,7 +165,10 @@ impl Shape {
                     Some(Entries::new(method, classes.collect::<Result<_>>()?, types))
                 }
             };
+            let operators = index.exclusion.iter().zip(&parts);
+            let exclusion = operators.map(|(oid, part)| ExclusionOperator::new(*oid, part.data_type));
             indexes.push(IndexShape {
+                exclusion: exclusion.collect::<Result<_>>()?,
                 tree: catalog.tree(index.tree)?,
                 entries,
                 parts,

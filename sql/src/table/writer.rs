@@ -8,11 +8,12 @@
 
 use super::disclosure::{may_show, shown_columns};
 use super::partition::Lineage;
-use super::shape::{IndexShape, KeySource, Shape, to_text};
+use super::shape::{IndexShape, Shape, to_text};
 use crate::catalog::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
 use crate::exec::eval::eval_row;
+use crate::exec::exclusion::{self, Found};
 use crate::types::Datum;
 use serin_txn::Inserted;
 use std::collections::BTreeSet;
@@ -184,8 +185,21 @@ impl TableWriter {
             .iter()
             .filter(|&&position| shape.indexes[position].unique && arbiter.includes(position))
             .count();
-        loop {
-            let savepoint = (arbiters > 1).then(|| context.transaction.borrow_mut().savepoint());
+        let is_exclusion = |position: &usize| !shape.indexes[*position].exclusion.is_empty();
+        let exclusions: Vec<usize> = (0..shape.indexes.len())
+            .filter(|position| is_exclusion(position) && arbiter.includes(*position))
+            .collect();
+        'again: loop {
+            context.eval.services.check_interrupt()?;
+            for &position in &exclusions {
+                let index = &shape.indexes[position];
+                if let Found::Row { key, entry, .. } = exclusion::find(&shape, index, None, row, true, context)? {
+                    let visible = exclusion::meet(&shape, index, &key, &entry, context)?;
+                    return Ok(InsertOutcome::Conflict { index: position, key, visible });
+                }
+            }
+            let savepoint = (arbiters > 1 || !exclusions.is_empty())
+                .then(|| context.transaction.borrow_mut().savepoint());
             let mut conflict = None;
             let mut row_written = false;
             for &position in &order {
@@ -212,6 +226,14 @@ impl TableWriter {
                     let inserted = context.transaction.borrow_mut().insert(&shape.tree, &key, &self.row)?;
                     if let Inserted::Duplicate { .. } = inserted {
                         return Err(self.clustered_duplicate(row, context));
+                    }
+                }
+                for &position in &exclusions {
+                    if !exclusion::may_stay(&shape, &shape.indexes[position], &key, row, context)? {
+                        if let Some(savepoint) = &savepoint {
+                            context.transaction.borrow_mut().rollback_to(savepoint)?;
+                        }
+                        continue 'again;
                     }
                 }
                 shape.activity.inserted.add(1);
@@ -419,7 +441,7 @@ fn change_entries(
     Ok(())
 }
 
-pub(super) fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
+pub(crate) fn on_table(error: Error, table: &Table, context: &ExecContext<'_>) -> Error {
     let schema = context.catalog.schema(table.schema).map_or("", |schema| &schema.name);
     error.on_table(schema, &table.name)
 }
@@ -442,28 +464,33 @@ pub(crate) fn unique_violation(
 }
 
 /// `(a, lower(b))=(1, x)`
-pub(super) fn key_description(
+pub(crate) fn key_description(
     table: &Table,
     index: usize,
     row: &[Datum],
     context: &ExecContext<'_>,
 ) -> Option<String> {
     let shape = Shape::of(table, context).ok()?;
+    values_description(table, index, &shape.indexes[index].values(row, context).ok()?, context)
+}
+
+/// The same by a row's values in the index.
+pub(crate) fn values_description(
+    table: &Table,
+    index: usize,
+    values: &[Datum],
+    context: &ExecContext<'_>,
+) -> Option<String> {
+    let shape = Shape::of(table, context).ok()?;
     if !may_show(table, table.indexes[index].keys.iter().map(|key| key.column), context) {
         return None;
     }
-    let mut names = Vec::new();
-    let mut values = Vec::new();
-    for (key, part) in table.indexes[index].keys.iter().zip(&shape.indexes[index].parts) {
-        names.push(crate::catalog::system::deparse::key_text(table, key, true, &context.eval));
-        let value = match &part.source {
-            KeySource::Column(column) => row[*column].clone(),
-            KeySource::Expression(expr) => eval_row(expr, row, context).ok()?,
-        };
-        let text = to_text(&value, part.data_type, &context.eval);
-        values.push(text.unwrap_or_else(|| "null".into()));
-    }
-    Some(format!("({})=({})", names.join(", "), values.join(", ")))
+    let keys = table.indexes[index].keys.iter();
+    let names = keys.map(|key| crate::catalog::system::deparse::key_text(table, key, true, &context.eval));
+    let texts = values.iter().zip(&shape.indexes[index].parts).map(|(value, part)| {
+        to_text(value, part.data_type, &context.eval).unwrap_or_else(|| "null".into())
+    });
+    Some(format!("({})=({})", names.collect::<Vec<_>>().join(", "), texts.collect::<Vec<_>>().join(", ")))
 }
 
 /// PostgreSQL shows at most 64 bytes of a value in such a message.

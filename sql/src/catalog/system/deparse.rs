@@ -5,7 +5,7 @@ use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, PartitionBound, RangeDatum,
     ReferentialAction, Relation, Routine, Strategy, Table,
 };
-use crate::functions::EvalContext;
+use crate::functions::{EvalContext, operator_facts};
 use crate::parse::ast::Expr;
 use crate::parse::{parse_expression, quote_identifier, quote_literal};
 use crate::plan::deparse::{PrettyTableNames, TableNames, deparse};
@@ -202,24 +202,8 @@ pub fn index_definition(
     (qualified, pretty): (bool, bool),
     context: &EvalContext<'_>,
 ) -> String {
-    let keys: Vec<String> = index
-        .keys
-        .iter()
-        .map(|key| {
-            let mut text = key_text(table, key, pretty, context);
-            if let Some(class) = &key.operator_class {
-                text.push(' ');
-                text.push_str(class);
-            }
-            if key.descending {
-                text.push_str(" DESC");
-            }
-            if key.nulls_first != key.descending {
-                text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
-            }
-            text
-        })
-        .collect();
+    let keys: Vec<String> =
+        index.keys.iter().map(|key| index_element(table, key, pretty, context)).collect();
     let name = match qualified {
         true => qualified_name(catalog, table.schema, &table.name),
         false => quote_identifier(&table.name),
@@ -239,15 +223,7 @@ pub fn index_definition(
     if index.nulls_not_distinct {
         text.push_str(" NULLS NOT DISTINCT");
     }
-    if !index.options.is_empty() {
-        let options = index.options.iter().map(|(name, value)| {
-            let value = value.as_deref().unwrap_or("true");
-            let quoted = quote_identifier(value);
-            let value = if quoted == value { quoted } else { quote_literal(value) };
-            format!("{}={value}", quote_identifier(name))
-        });
-        text.push_str(&format!(" WITH ({})", options.collect::<Vec<_>>().join(", ")));
-    }
+    text.push_str(&index_options(index));
     if let Some(predicate) = &index.predicate {
         let target = Some((Type::BOOL, -1));
         text.push_str(&format!(" WHERE {}", shown(predicate, table, target, pretty, context)));
@@ -307,6 +283,56 @@ fn foreign_key_definition(
     text
 }
 
+/// EXCLUDE …: its index, with the operators.
+fn exclusion_definition(table: &Table, index: &Index, pretty: bool, context: &EvalContext<'_>) -> String {
+    let elements = index.keys.iter().zip(&index.exclusion).map(|(key, operator)| {
+        let fact = operator_facts().iter().find(|fact| fact.oid == *operator);
+        let text = index_element(table, key, pretty, context);
+        format!("{text} WITH {}", fact.map_or("=", |fact| fact.name))
+    });
+    let elements = elements.collect::<Vec<_>>().join(", ");
+    let mut text = format!("EXCLUDE USING {} ({elements})", index.method.name());
+    if !index.include.is_empty() {
+        text.push_str(&format!(" INCLUDE ({})", columns_text(table, index.include.iter().copied())));
+    }
+    text.push_str(&index_options(index));
+    if let Some(predicate) = &index.predicate {
+        let shown = shown(predicate, table, Some((Type::BOOL, -1)), pretty, context);
+        text.push_str(&format!(" WHERE ({shown})"));
+    }
+    text
+}
+
+/// WITH (…) of an index.
+fn index_options(index: &Index) -> String {
+    if index.options.is_empty() {
+        return String::new();
+    }
+    let options = index.options.iter().map(|(name, value)| {
+        let value = value.as_deref().unwrap_or("true");
+        let quoted = quote_identifier(value);
+        let value = if quoted == value { quoted } else { quote_literal(value) };
+        format!("{}={value}", quote_identifier(name))
+    });
+    format!(" WITH ({})", options.collect::<Vec<_>>().join(", "))
+}
+
+/// One column of an index, with its operator class and order.
+fn index_element(table: &Table, key: &IndexKey, pretty: bool, context: &EvalContext<'_>) -> String {
+    let mut text = key_text(table, key, pretty, context);
+    if let Some(class) = &key.operator_class {
+        text.push(' ');
+        text.push_str(class);
+    }
+    if key.descending {
+        text.push_str(" DESC");
+    }
+    if key.nulls_first != key.descending {
+        text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+    }
+    text
+}
+
 /// pg_get_constraintdef.
 pub fn constraint_definition(
     catalog: &Catalog,
@@ -334,6 +360,10 @@ pub fn constraint_definition(
             let distinct = table.index(*index).is_some_and(|(_, index)| index.nulls_not_distinct);
             format!("UNIQUE {}{}", if distinct { "NULLS NOT DISTINCT " } else { "" }, key(*index))
         }
+        ConstraintKind::Exclusion(index) => match table.index(*index) {
+            Some((_, index)) => exclusion_definition(table, index, pretty, context),
+            None => String::new(),
+        },
         ConstraintKind::ForeignKey(key) => {
             foreign_key_definition(catalog, &context.services.search_path(), table, key)
         }

@@ -358,6 +358,8 @@ fn table_constraints(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
             'p' => "PRIMARY KEY",
             'u' => "UNIQUE",
             'f' => "FOREIGN KEY",
+            // The standard does not know them.
+            'x' => continue,
             _ => "CHECK",
         };
         push(table, &constraint.name, kind, constraint.deferrable, constraint.initially_deferred);

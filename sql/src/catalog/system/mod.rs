@@ -43,7 +43,7 @@ use crate::types::{Oid, Type};
 pub use extensions::describe_member;
 pub use fixed::type_facts;
 pub use live::{Cursor, PreparedStatement, PreparedTransaction};
-pub use objects::{CLASS_LARGE_OBJECT, operator_class_named};
+pub use objects::{CLASS_LARGE_OBJECT, operator_class_named, operator_family};
 pub use objects::{comments, shared_comments};
 pub use relations::all;
 

@@ -3,7 +3,7 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Acl, Catalog, Column, Constraint, ConstraintKind, Index, ObjectClass, PG_CATALOG, PG_TOAST, Persistence,
+    Acl, Catalog, Column, Constraint, ConstraintKind, Index, IndexKey, ObjectClass, PG_CATALOG, PG_TOAST, Persistence,
     ROLE_POSTGRES, ReferentialAction, Table,
 };
 use crate::error::Result;
@@ -495,6 +495,26 @@ pub fn operator_class_named(name: &str) -> Option<OperatorClass> {
     operator_classes(Method::Btree).find(|class| class.name == name)
 }
 
+/// The name of the operator family of a class, or of a type's default one.
+pub fn operator_family(method: Method, class: Option<&str>, data_type: Type) -> String {
+    let class = match class {
+        Some(name) => operator_classes(method).find(|class| class.name == name).map(|class| class.oid),
+        None => Some(operator_class(method, data_type.0)),
+    };
+    let field = |line: &'static str, at: usize| line.split('\t').nth(at).unwrap_or_default();
+    let find = |table: &'static str, oid: &str| {
+        table.lines().skip(1).find(|line| field(line, 0) == oid).unwrap_or_default()
+    };
+    let class = class.map_or_else(String::new, |oid| oid.to_string());
+    let family = field(find(include_str!("facts/pg_opclass.tsv"), &class), 5);
+    match field(find(include_str!("facts/pg_opfamily.tsv"), family), 2) {
+        "" if data_type.is_range() => "range_ops",
+        "" if data_type.is_multirange() => "multirange_ops",
+        name => name,
+    }
+    .to_owned()
+}
+
 /// The default operator class of a type.
 fn operator_class(method: Method, data_type: Oid) -> Oid {
     // varchar has none of its own: text's.
@@ -563,6 +583,7 @@ fn pg_index(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("indisunique", boolean(index.unique)),
                 ("indnullsnotdistinct", boolean(index.nulls_not_distinct)),
                 ("indisprimary", boolean(index.primary)),
+                ("indisexclusion", boolean(!index.exclusion.is_empty())),
                 ("indimmediate", boolean(!index.deferrable)),
                 ("indisvalid", boolean(is_complete(table, index, &catalog))),
                 ("indisready", boolean(true)),
@@ -597,6 +618,12 @@ pub fn constraint_parts(table: &Table, constraint: &Constraint) -> (char, Oid, V
     match &constraint.kind {
         ConstraintKind::PrimaryKey(index) => ('p', *index, of_index(*index), None),
         ConstraintKind::Unique(index) => ('u', *index, of_index(*index), None),
+        ConstraintKind::Exclusion(index) => {
+            let keys = table.index(*index).map(|(_, index)| index.keys.as_slice()).unwrap_or_default();
+            // An expression counts as column 0.
+            let number = |key: &IndexKey| key.column.map_or(0, |column| table.columns[column].number);
+            ('x', *index, keys.iter().map(number).collect(), None)
+        }
         ConstraintKind::Check(text) => {
             let words = crate::parse::identifiers(text);
             let columns =
@@ -643,6 +670,11 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 .as_ref()
                 .map_or(Datum::Null, |(key, referenced)| some_numbers(referenced, &key.referenced_columns));
             let columns: Vec<Datum> = columns.into_iter().map(Datum::Int2).collect();
+            let operators = table.index(index).map_or(&[][..], |(_, index)| &index.exclusion);
+            let operators = match operators {
+                [] => Datum::Null,
+                operators => array(Type::OID, operators.iter().map(|operator| oid(*operator)).collect()),
+            };
             rows.push([
                 ("oid", oid(constraint.oid)),
                 ("conname", text(&constraint.name)),
@@ -659,6 +691,7 @@ fn pg_constraint(context: &EvalContext<'_>) -> Result<Vec<Vec<Datum>>> {
                 ("confdeltype", letters(key.map(|key| key.on_delete))),
                 ("confmatchtype", text(matched)),
                 ("confkey", referenced_columns),
+                ("conexclop", operators),
                 ("confdelsetcols", key.map_or(Datum::Null, |key| some_numbers(table, &key.delete_columns))),
                 ("conislocal", boolean(constraint.local)),
                 ("coninhcount", Datum::Int4(constraint.inherited)),
