@@ -218,6 +218,7 @@ class Run:
             subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
             subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
         database = self.database("pgx_test")
+        self.sql(database, "create extension hstore", "create domain uint64 as numeric(20, 0)")
         environment = {
             **self.environment,
             "PGX_TEST_DATABASE": f"host={self.host} port={self.port} user=postgres database={database}",
