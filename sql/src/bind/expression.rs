@@ -568,7 +568,8 @@ impl Binder<'_> {
             let character = self.function_of("substr", vec![text, place, one(1)], position)?;
             return self.coerce_argument(character, Type::CHAR, position);
         }
-        let element = data_type.element().ok_or_else(|| {
+        let part = crate::types::geometry::part_of(data_type);
+        let element = data_type.element().or(part).ok_or_else(|| {
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
@@ -596,7 +597,12 @@ impl Binder<'_> {
                 ),
             });
         }
-        let result = if bound.iter().any(|(_, _, slice)| *slice) { data_type } else { element };
+        let is_slice = bound.iter().any(|(_, _, slice)| *slice);
+        if is_slice && part.is_some() {
+            let message = "slices of fixed-length arrays not implemented";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+        }
+        let result = if is_slice { data_type } else { element };
         Ok(Expr::Subscript { operand: Box::new(operand), subscripts: bound, result })
     }
 

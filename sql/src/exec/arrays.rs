@@ -1,11 +1,18 @@
 //! Array subscripts and slices.
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::{ArrayValue, Datum, Type};
+use crate::types::{ArrayValue, Datum, Type, geometry};
 use std::sync::Arc;
 
 /// `a[i]…` or, if any subscript is a slice, `a[l:u]…`. Out of bounds: null (an element) or an empty array (a slice).
-pub fn subscript(value: &Datum, subscripts: &[(Option<Datum>, Option<Datum>, bool)]) -> Datum {
+pub fn subscript(
+    value: &Datum,
+    subscripts: &[(Option<Datum>, Option<Datum>, bool)],
+    result: Type,
+) -> Datum {
+    if let (Datum::Bytea(bytes), [(Some(Datum::Int4(index)), _, _)]) = (value, subscripts) {
+        return geometry::part(bytes, result, *index);
+    }
     let Datum::Array(array) = value else { return Datum::Null };
     let given = |bound: &Option<Datum>| matches!(bound, Some(Datum::Null));
     if subscripts.iter().any(|(lower, upper, _)| given(lower) || given(upper)) {
@@ -77,6 +84,26 @@ fn collect(
             true => out.push(array.elements.get(at).cloned().unwrap_or_default()),
             false => collect(array, windows, dimension + 1, at, out),
         }
+    }
+}
+
+/// `p[i] := v` of a type of fixed size; a null stays null.
+pub(crate) fn assign_part(
+    whole: &Datum,
+    part: Type,
+    bounds: &[(Option<i32>, Option<i32>, bool)],
+    value: &Datum,
+) -> Result<Datum> {
+    match (whole, bounds) {
+        (Datum::Null, _) => Ok(Datum::Null),
+        _ if value.is_null() => {
+            let message = "cannot assign null value to an element of a fixed-length array";
+            Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message))
+        }
+        (Datum::Bytea(bytes), [(None, Some(index), false)]) => {
+            geometry::with_part(bytes, part, *index, value)
+        }
+        _ => Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")),
     }
 }
 

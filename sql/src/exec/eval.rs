@@ -705,7 +705,7 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
             let values = elements.iter().map(|e| row_value(e, row, rt)).collect::<Result<Vec<_>>>()?;
             array_value(values, *element)
         }
-        Expr::Subscript { operand, subscripts, .. } => {
+        Expr::Subscript { operand, subscripts, result } => {
             let value = row_value(operand, row, rt)?;
             let mut bounds = Vec::with_capacity(subscripts.len());
             for (lower, upper, slice) in subscripts {
@@ -713,7 +713,7 @@ pub fn row_value(expr: &Expr, row: &[Datum], rt: &Runtime<'_>) -> Result<Datum> 
                 let upper = upper.as_ref().map(|e| row_value(e, row, rt)).transpose()?;
                 bounds.push((lower, upper, *slice));
             }
-            Ok(super::arrays::subscript(&value, &bounds))
+            Ok(super::arrays::subscript(&value, &bounds, *result))
         }
         Expr::Row { fields, types, names, .. } => {
             let values = fields

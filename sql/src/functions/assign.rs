@@ -5,7 +5,7 @@ use super::json::modify::{Change, set_path};
 use super::{Body, CallTypes, EvalContext, Function, TypedScalar, Volatility};
 use crate::error::{Error, Result, SqlState};
 use crate::types::json::Json;
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Type, geometry};
 use std::sync::OnceLock;
 
 fn function(cell: &'static OnceLock<Function>, name: &'static str, typed: TypedScalar) -> &'static Function {
@@ -86,6 +86,9 @@ fn assign_element(arguments: &[Datum], types: &CallTypes<'_>, _: &EvalContext<'_
     // A null assigned to a slice changes nothing.
     if value.is_null() && bounds.iter().any(|bound| bound.2) {
         return Ok(array.clone());
+    }
+    if let Some(part) = geometry::part_of(types.result.base()) {
+        return crate::exec::arrays::assign_part(array, part, &bounds, value);
     }
     let element = types.result.element().unwrap_or(Type::TEXT);
     crate::exec::arrays::assign(array.clone(), element, &bounds, value.clone())

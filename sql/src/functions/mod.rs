@@ -27,6 +27,7 @@ mod differential;
 pub mod domain;
 mod enumeration;
 mod formatting;
+mod geometry;
 mod json;
 mod kernel;
 mod large_object;
@@ -49,6 +50,7 @@ mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
 pub(crate) use pattern::compile_regex;
+pub(crate) use geometry::line_through;
 pub use registry::{
     CastFact, OperatorFact, Registry, SupportFunction, all, cast_facts, function_by_oid, functions_named,
     operator_facts, support_function, support_functions,

@@ -126,6 +126,7 @@ fn build() -> Library {
         super::series::register,
         super::json::register,
         super::network::register,
+        super::geometry::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,

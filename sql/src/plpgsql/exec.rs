@@ -515,7 +515,8 @@ impl<'a> Frame<'a> {
             }
             Target::Element(base, subscripts) => {
                 let (array, array_type) = self.current(base)?;
-                let Some(element) = array_type.element() else {
+                let part = crate::types::geometry::part_of(array_type.base());
+                let Some(element) = array_type.element().or(part) else {
                     let message = format!(
                         "cannot subscript type {} because it does not support subscripting",
                         array_type.display()
@@ -538,7 +539,10 @@ impl<'a> Frame<'a> {
                 let slice = bounds.iter().any(|bound| bound.2);
                 let to = if slice { array_type } else { element };
                 let value = converted_to(value, data_type, to, -1, self.nested.context)?;
-                let array = crate::exec::arrays::assign(array, element, &bounds, value)?;
+                let array = match part {
+                    Some(part) => crate::exec::arrays::assign_part(&array, part, &bounds, &value)?,
+                    None => crate::exec::arrays::assign(array, element, &bounds, value)?,
+                };
                 self.assign(base, array, array_type, None)
             }
             Target::List(_) => Err(Error::internal("assignment to a list")),

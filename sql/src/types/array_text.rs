@@ -57,7 +57,7 @@ fn write_level<'a>(
     out.push(b'{');
     for index in 0..*length {
         if index > 0 {
-            out.push(b',');
+            out.push(delimiter(element));
         }
         if !inner.is_empty() {
             write_level(out, inner, elements, element, render);
@@ -80,7 +80,8 @@ fn write_element(out: &mut Vec<u8>, value: &Datum, element: Type, render: &Rende
         _ => {}
     }
     let text = format_datum(value, element, render);
-    let special = |c: char| matches!(c, '"' | '\\' | '{' | '}' | ',') || is_space(c);
+    let delimiter = char::from(delimiter(element));
+    let special = |c: char| matches!(c, '"' | '\\' | '{' | '}') || c == delimiter || is_space(c);
     if !text.is_empty() && !text.contains(special) && !text.eq_ignore_ascii_case("null") {
         return out.extend_from_slice(text.as_bytes());
     }
@@ -92,6 +93,11 @@ fn write_element(out: &mut Vec<u8>, value: &Datum, element: Type, render: &Rende
         out.push(byte);
     }
     out.push(b'"');
+}
+
+/// What stands between elements (pg_type.typdelim): commas, which boxes have in them.
+fn delimiter(element: Type) -> u8 {
+    if element == Type::BOX { b';' } else { b',' }
 }
 
 fn malformed(text: &str, detail: &str) -> Error {
@@ -238,7 +244,7 @@ impl Parser<'_> {
             count += 1;
             self.skip_space();
             match self.rest.as_bytes().first() {
-                Some(b',') => {
+                Some(byte) if *byte == delimiter(self.element) => {
                     self.rest = &self.rest[1..];
                     self.skip_space();
                     if self.rest.starts_with('}') {
@@ -277,7 +283,7 @@ impl Parser<'_> {
                 }
                 '"' if quoted => break index + 1,
                 '"' | '{' if !quoted => return self.error(&format!("Unexpected \"{c}\" character.")),
-                ',' | '}' if !quoted => break index,
+                c if !quoted && (c == '}' || c == char::from(delimiter(self.element))) => break index,
                 c => {
                     value.push(c);
                     if quoted || !is_space(c) {
@@ -289,7 +295,10 @@ impl Parser<'_> {
         self.rest = &self.rest[stop..];
         value.truncate(end);
         let datum = match !quoted && !escaped {
-            true if value.is_empty() => return self.error("Unexpected \",\" character."),
+            true if value.is_empty() => {
+                let unexpected = self.rest.chars().next().unwrap_or(',');
+                return self.error(&format!("Unexpected \"{unexpected}\" character."));
+            }
             true if value.eq_ignore_ascii_case("null") => Datum::Null,
             _ => parse_datum(&value, self.element, self.modifier, self.render)?,
         };

@@ -150,11 +150,11 @@ fn write_numeric(out: &mut Vec<u8>, value: &Numeric) {
     digits.iter().for_each(|digit| out.extend(digit.to_be_bytes()));
 }
 
-fn invalid(what: impl Into<String>) -> Error {
+pub(super) fn invalid(what: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_BINARY_REPRESENTATION, what)
 }
 
-fn short() -> Error {
+pub(super) fn short() -> Error {
     Error::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
 }
 
@@ -209,6 +209,7 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
         Repr::Uuid => Datum::Uuid(exact(bytes)?),
         Repr::Bytea => match data_type {
             Type::INET | Type::CIDR => super::network::read_binary(bytes, data_type)?.to_datum(),
+            _ if super::geometry::is_geometric(data_type) => super::geometry::read_binary(bytes, data_type)?,
             Type::MACADDR => Datum::Bytea(exact::<6>(bytes)?.into()),
             Type::MACADDR8 if bytes.len() == 6 => {
                 Datum::Bytea([&bytes[..3], &[0xff, 0xfe], &bytes[3..]].concat().into())

@@ -88,9 +88,14 @@ fn write_oid(out: &mut Vec<u8>, oid: u32, data_type: Type) {
 
 /// bytea, or a type that is held as bytes.
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &RenderSettings) {
-    match super::network::is_network(data_type.base()) {
-        true => out.extend_from_slice(super::network::format(bytes, data_type.base()).as_bytes()),
-        false => write_bytea(out, bytes, render.bytea_escape),
+    match data_type.base() {
+        base if super::network::is_network(base) => {
+            out.extend_from_slice(super::network::format(bytes, base).as_bytes());
+        }
+        base if super::geometry::is_geometric(base) => {
+            super::geometry::write_text(out, bytes, base, render.extra_float_digits);
+        }
+        _ => write_bytea(out, bytes, render.bytea_escape),
     }
 }
 
@@ -202,6 +207,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         Type::LTXTQUERY => Datum::text(ltree::TextQuery::parse(text)?.to_text()),
         Type::HSTORE => Datum::text(crate::extension::hstore::Hstore::parse(text)?.to_text()),
         Type::INET | Type::CIDR | Type::MACADDR | Type::MACADDR8 => super::network::parse(text, data_type)?,
+        _ if super::geometry::is_geometric(data_type) => super::geometry::parse(text, data_type)?,
         Type::BIT | Type::VARBIT => Datum::text(super::bits::parse(text)?),
         Type::JSONPATH => Datum::text(super::json::path::parse(text)?.to_text()),
         Type::REGTYPE => Datum::Oid(parse_regtype(text)?),

@@ -10,6 +10,7 @@ pub mod datetime_output;
 mod datum;
 pub mod float;
 pub mod format;
+pub mod geometry;
 #[cfg(test)]
 mod hostile;
 pub mod interval;
@@ -112,12 +113,19 @@ types! {
     OIDVECTOR = 30, 1013, "oidvector", Array, -1;
     JSON = 114, 199, "json", Text, -1;
     PG_NODE_TREE = 194, 0, "pg_node_tree", Text, -1;
+    POINT = 600, 1017, "point", Bytea, 16;
+    LSEG = 601, 1018, "lseg", Bytea, 32;
+    PATH = 602, 1019, "path", Bytea, -1;
+    BOX = 603, 1020, "box", Bytea, 32;
+    POLYGON = 604, 1027, "polygon", Bytea, -1;
+    LINE = 628, 629, "line", Bytea, 24;
     CIDR = 650, 651, "cidr", Bytea, -1;
     MACADDR8 = 774, 775, "macaddr8", Bytea, 8;
     MACADDR = 829, 1040, "macaddr", Bytea, 6;
     INET = 869, 1041, "inet", Bytea, -1;
     BIT = 1560, 1561, "bit", Text, -1;
     VARBIT = 1562, 1563, "varbit", Text, -1;
+    CIRCLE = 718, 719, "circle", Bytea, 24;
     FLOAT4 = 700, 1021, "float4", Float4, 4;
     FLOAT8 = 701, 1022, "float8", Float8, 8;
     UNKNOWN = 705, 0, "unknown", Text, -2;
