@@ -53,7 +53,7 @@ pub(crate) use geometry::line_through;
 pub(crate) use pattern::compile_regex;
 pub use registry::{
     CastFact, OperatorFact, Registry, SupportFunction, all, cast_facts, function_by_oid, functions_named,
-    operator_facts, support_function, support_functions,
+    operator_facts, operator_symbol, support_function, support_functions,
 };
 pub use resolve::{
     Callee, ResolvedCall, Source, common_type, range_constructor, resolve_call, resolve_function,

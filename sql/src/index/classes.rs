@@ -1,6 +1,7 @@
 //! The operator classes of GIN and GiST by name. Those of B-trees need no code: all of them order as `key.rs` does.
 
 use super::gin::{ArrayOps, ScalarItem};
+use super::boxes::{BOX_OPS, CIRCLE_OPS, POINT_OPS, POLY_OPS};
 use super::gist::{InetOps, RangeOps};
 use super::jsonb::{JsonbOps, JsonbPathOps};
 use super::{Method, Part};
@@ -121,6 +122,38 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_multirange,
         part: |_| Part::Items(&RangeOps),
+        extension: None,
+    },
+    ClassFacts {
+        method: Method::Gist,
+        name: "point_ops",
+        is_default: true,
+        accepts: |t| t == Type::POINT,
+        part: |_| Part::Items(&POINT_OPS),
+        extension: None,
+    },
+    ClassFacts {
+        method: Method::Gist,
+        name: "box_ops",
+        is_default: true,
+        accepts: |t| t == Type::BOX,
+        part: |_| Part::Items(&BOX_OPS),
+        extension: None,
+    },
+    ClassFacts {
+        method: Method::Gist,
+        name: "poly_ops",
+        is_default: true,
+        accepts: |t| t == Type::POLYGON,
+        part: |_| Part::Items(&POLY_OPS),
+        extension: None,
+    },
+    ClassFacts {
+        method: Method::Gist,
+        name: "circle_ops",
+        is_default: true,
+        accepts: |t| t == Type::CIRCLE,
+        part: |_| Part::Items(&CIRCLE_OPS),
         extension: None,
     },
     // PostgreSQL's own class of networks; not its default, as btree_gist's is not either.

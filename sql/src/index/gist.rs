@@ -96,12 +96,12 @@ impl Interval {
 }
 
 /// Intervals whose lower end is at most here.
-fn from_below(end: u64) -> Query {
+pub(super) fn from_below(end: u64) -> Query {
     Interval::stretches(|_| Some((0, end)))
 }
 
 /// Intervals whose lower end is at least here.
-fn from_above(start: u64) -> Query {
+pub(super) fn from_above(start: u64) -> Query {
     Interval::stretches(|_| Some((start, u64::MAX)))
 }
 

@@ -41,6 +41,7 @@
 //!
 //! Sources: PostgreSQL's src/backend/access/gin/README and gist/README; for intervals and boxes see `gist.rs`.
 
+mod boxes;
 mod classes;
 pub(crate) mod gin;
 pub(crate) mod gist;
@@ -49,12 +50,9 @@ mod jsonb;
 pub(crate) use classes::{class_for, class_named, find_class};
 
 use crate::error::Result;
-use crate::functions::Function;
 use crate::table::key;
 use crate::types::{Datum, Oid, Type};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::sync::LazyLock;
 
 /// How an index keeps its entries (pg_am).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -260,15 +258,6 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
-}
-
-/// The symbol of the binary operator that a function stands behind.
-pub fn operator_of(function: &Function) -> Option<&'static str> {
-    static SYMBOLS: LazyLock<HashMap<Oid, &'static str>> = LazyLock::new(|| {
-        let binary = crate::functions::operator_facts().iter().filter(|operator| operator.left.is_some());
-        binary.map(|operator| (operator.function, operator.name)).collect()
-    });
-    SYMBOLS.get(&function.oid).copied()
 }
 
 /// `a operator b` is `b commuted a`. None: there is no such operator.

@@ -15,7 +15,7 @@ use super::logical::{Scan, SortKey};
 use super::node::{Bound, Bounds, Equal, Search};
 use crate::catalog::Index;
 use crate::expr::{ColumnId, ColumnSet, Expr};
-use crate::functions::CastMethod;
+use crate::functions::{CastMethod, operator_symbol};
 use crate::index::{self, Class, Method, Part};
 use crate::table::{KeyPart, KeySource, Shape};
 use crate::types::Type;
@@ -240,7 +240,7 @@ fn item_search(
 ) -> Option<(&'static str, Expr)> {
     let Expr::Call { function, arguments, .. } = condition else { return None };
     let [a, b] = arguments.as_slice() else { return None };
-    let operator = index::operator_of(function)?;
+    let operator = operator_symbol(function)?;
     let (operator, value) = match () {
         () if target.is(a) && is_outside(b, own) => (operator, b),
         () if target.is(b) && is_outside(a, own) => (index::commuted(operator)?, a),

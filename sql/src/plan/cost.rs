@@ -187,7 +187,7 @@ impl Knowledge {
                     (Some(Comparison::NotEqual), _) => 1.0 - EQUALITY,
                     (Some(_), _) => INEQUALITY,
                     (None, _) if function.name.contains("like") || function.name.contains("regex") => PATTERN,
-                    (None, _) => match crate::index::operator_of(function) {
+                    (None, _) => match crate::functions::operator_symbol(function) {
                         Some("@>" | "<@" | "?" | "?&" | "@?" | "@@" | "-|-") => CONTAINS,
                         Some("&&" | "?|") => OVERLAPS,
                         _ => INEQUALITY,

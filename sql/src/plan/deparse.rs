@@ -3,11 +3,9 @@
 use super::Plan;
 use super::logical::SublinkKind;
 use crate::expr::{ColumnId, Expr};
-use crate::functions::{Function, operator_facts};
+use crate::functions::operator_symbol;
 use crate::types::{Datum, RenderSettings, Type, format_datum, format_type};
-use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::OnceLock;
 
 /// What columns and slots are called.
 pub trait Names {
@@ -76,7 +74,7 @@ fn is_simple(expr: &Expr, around: Around<'_>) -> bool {
     let low = |operator: &str| matches!(operator, "+" | "-");
     let high = |operator: &str| matches!(operator, "*" | "/" | "%");
     match (expr, around) {
-        (Expr::Call { function, arguments, .. }, around) => match (operator_name(function), around) {
+        (Expr::Call { function, arguments, .. }, around) => match (operator_symbol(function), around) {
             (None, _) | (_, Around::And | Around::Or | Around::Not) => true,
             (Some(own), Around::Operator(parent, is_left)) if arguments.len() == 2 => {
                 (low(own) && low(parent) && is_left)
@@ -156,14 +154,6 @@ pub fn deparse(expr: &Expr, names: &dyn Names) -> String {
     out
 }
 
-/// The operator that a function implements.
-fn operator_name(function: &Function) -> Option<&'static str> {
-    static NAMES: OnceLock<HashMap<u32, &'static str>> = OnceLock::new();
-    let names =
-        NAMES.get_or_init(|| operator_facts().iter().map(|fact| (fact.function, fact.name)).collect());
-    names.get(&function.oid).copied()
-}
-
 fn list(exprs: &[Expr], separator: &str, names: &dyn Names, out: &mut String) {
     for (i, expr) in exprs.iter().enumerate() {
         if i > 0 {
@@ -182,7 +172,7 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
         Expr::Parameter { index, .. } => {
             let _ = write!(out, "${}", index + 1);
         }
-        Expr::Call { function, arguments, .. } => match (operator_name(function), arguments.as_slice()) {
+        Expr::Call { function, arguments, .. } => match (operator_symbol(function), arguments.as_slice()) {
             (Some(operator), [left, right]) => {
                 out.push_str(open);
                 write_inner(left, Around::Operator(operator, true), names, out);
@@ -301,7 +291,7 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
         }
         Expr::Quantified { comparison, operand, list: items, array, all } => {
             out.push_str(open);
-            let operator = operator_name(comparison).unwrap_or("=");
+            let operator = operator_symbol(comparison).unwrap_or("=");
             write_inner(operand, Around::Operator(operator, true), names, out);
             let _ = write!(out, " {operator} {} (", if *all { "ALL" } else { "ANY" });
             match array {
