@@ -44,8 +44,7 @@ pub struct Boxes {
     operators: &'static [&'static str],
 }
 
-const OF_AREAS: &[&str] =
-    &["<<", "&<", "&&", "&>", ">>", "~=", "@>", "<@", "&<|", "<<|", "|>>", "|&>"];
+const OF_AREAS: &[&str] = &["<<", "&<", "&&", "&>", ">>", "~=", "@>", "<@", "&<|", "<<|", "|>>", "|&>"];
 
 pub static POINT_OPS: Boxes =
     Boxes { data_type: Type::POINT, operators: &["<<", ">>", "|>>", "<<|", "<^", ">^", "~=", "<@"] };
@@ -91,7 +90,8 @@ fn grown(of: Rectangle, by: f64) -> Rectangle {
 /// How much more than a box is searched for.
 fn slack(of: &Rectangle) -> f64 {
     let numbers = [of.high.x, of.high.y, of.low.x, of.low.y];
-    let largest = numbers.iter().filter(|number| number.is_finite()).fold(0.0, |max: f64, n| max.max(n.abs()));
+    let largest =
+        numbers.iter().filter(|number| number.is_finite()).fold(0.0, |max: f64, n| max.max(n.abs()));
     4e-6 + largest * 1e-12
 }
 
