@@ -31,6 +31,7 @@ const GROUPS: &[&str] = &[
     "on_commit",
     "entries",
     "exclusion",
+    "geometry",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -106,7 +106,13 @@ impl Binder<'_> {
                     );
                     break;
                 }
-                Ok(expr) => keys.push(sort_key(expr, item)),
+                Ok(expr) => match sort_key(expr, item) {
+                    Ok(key) => keys.push(key),
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                },
                 Err(error) => {
                     failure = Some(error);
                     break;
@@ -205,7 +211,11 @@ impl Binder<'_> {
         let mut types = Vec::with_capacity(left.columns.len());
         for (l, r) in left.columns.iter().zip(&right.columns) {
             let pair = [self.open_output(&left.plan, *l), self.open_output(&right.plan, *r)];
-            types.push(common_type(&pair, word)?);
+            let common = common_type(&pair, word)?;
+            if !all {
+                super::select::check_equality(common)?;
+            }
+            types.push(common);
         }
         let (left_plan, left_columns) = self.cast_outputs(left, &types)?;
         let (right_plan, right_columns) = self.cast_outputs(right, &types)?;

@@ -97,6 +97,12 @@ impl Binder<'_> {
             target.expr = self.resolve_unknown(expr)?;
         }
 
+        let distinct = targets.iter().filter(|_| select.distinct == ast::Distinct::All);
+        let compared = group_exprs.iter().map(|(_, expr)| expr).chain(distinct.map(|target| &target.expr));
+        for expr in compared.chain(distinct_on.iter().flatten()) {
+            check_equality(expr.data_type())?;
+        }
+
         let mut windows = std::mem::take(&mut self.scope().windows);
 
         // Grouping.
@@ -484,7 +490,7 @@ impl Binder<'_> {
             if keys.iter().any(|key| key.expr.same(&expr)) {
                 continue;
             }
-            keys.push(sort_key(expr, item));
+            keys.push(sort_key(expr, item)?);
         }
         Ok(keys)
     }
@@ -515,8 +521,26 @@ impl Binder<'_> {
     }
 }
 
-pub fn sort_key(expr: Expr, item: &ast::OrderItem) -> SortKey {
-    SortKey { expr, descending: item.descending, nulls_first: item.nulls_first.unwrap_or(item.descending) }
+pub fn sort_key(expr: Expr, item: &ast::OrderItem) -> Result<SortKey> {
+    if !expr.data_type().has_order() {
+        return Err(no_operator(expr.data_type(), "ordering")
+            .hint("Use an explicit ordering operator or modify the query."));
+    }
+    let nulls_first = item.nulls_first.unwrap_or(item.descending);
+    Ok(SortKey { expr, descending: item.descending, nulls_first })
+}
+
+/// 42883 if values of the type can't be told apart.
+pub fn check_equality(data_type: Type) -> Result<()> {
+    match data_type.has_order() {
+        true => Ok(()),
+        false => Err(no_operator(data_type, "equality")),
+    }
+}
+
+fn no_operator(data_type: Type, what: &str) -> Error {
+    let message = format!("could not identify an {what} operator for type {}", data_type.display());
+    Error::new(SqlState::UNDEFINED_FUNCTION, message)
 }
 
 /// `ORDER BY 2`.

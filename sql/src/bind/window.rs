@@ -125,7 +125,7 @@ impl Binder<'_> {
         for item in &spec.order_by {
             let bound = self.expr(&item.expr)?;
             let bound = self.resolve_unknown(bound)?;
-            order.push(super::select::sort_key(bound, item));
+            order.push(super::select::sort_key(bound, item)?);
         }
         Ok((partition, order))
     }

@@ -5,6 +5,7 @@ use super::column::Pending;
 use super::{Ddl, expression, names};
 use crate::catalog::{Constraint, ConstraintKind, Index, IndexKey, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::index::Method;
 use crate::parse::ast::{Deferrable, TableConstraintKind};
 use crate::types::Type;
 use serin_storage::TreeId;
@@ -90,6 +91,7 @@ impl Ddl<'_> {
                     return self.constraint_using_index(table, given, index, true, *deferrable);
                 }
                 let columns = key_columns(table, columns, "primary key")?;
+                check_ordered(table, &columns)?;
                 let include = key_columns(table, include, "primary key")?;
                 self.check_unique_covers(
                     table,
@@ -121,6 +123,7 @@ impl Ddl<'_> {
                     return self.constraint_using_index(table, given, index, false, *deferrable);
                 }
                 let columns = key_columns(table, columns, "unique")?;
+                check_ordered(table, &columns)?;
                 let include = key_columns(table, include, "unique")?;
                 self.check_unique_covers(
                     table,
@@ -313,7 +316,7 @@ impl Ddl<'_> {
             deferrable: false,
             exclusion: Vec::new(),
             hidden: self.keeps_snapshot(),
-            method: crate::index::Method::Btree,
+            method: Method::Btree,
             options: Vec::new(),
             predicate: None,
             parent: 0,
@@ -341,6 +344,14 @@ fn key_columns(table: &Table, columns: &[String], what: &str) -> Result<Vec<usiz
         positions.push(position);
     }
     Ok(positions)
+}
+
+fn check_ordered(table: &Table, columns: &[usize]) -> Result<()> {
+    let mut types = columns.iter().map(|&column| table.columns[column].data_type());
+    match types.find(|data_type| !data_type.has_order()) {
+        Some(data_type) => Err(crate::index::no_class(Method::Btree, data_type)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn joined(table: &Table, columns: &[usize]) -> String {

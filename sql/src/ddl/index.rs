@@ -305,6 +305,9 @@ impl Ddl<'_> {
             Some(name) => own_operator_class(name, data_type, method)?,
             None => None,
         };
+        if method == Method::Btree && !data_type.has_order() {
+            return Err(crate::index::no_class(method, data_type));
+        }
         if method != Method::Btree {
             let catalog = self.catalog();
             class_for(method, operator_class.as_deref(), data_type, |extension| {

@@ -83,7 +83,7 @@ fn collect(
     }
 }
 
-/// `p[i] := v` of a type of fixed size; a null stays null.
+/// `p[i] := v` of a type of fixed size; where either is null, nothing changes.
 pub(crate) fn assign_part(
     whole: &Datum,
     part: Type,
@@ -91,11 +91,7 @@ pub(crate) fn assign_part(
     value: &Datum,
 ) -> Result<Datum> {
     match (whole, bounds) {
-        (Datum::Null, _) => Ok(Datum::Null),
-        _ if value.is_null() => {
-            let message = "cannot assign null value to an element of a fixed-length array";
-            Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message))
-        }
+        _ if whole.is_null() || value.is_null() => Ok(whole.clone()),
         (Datum::Bytea(bytes), [(None, Some(index), false)]) => {
             geometry::with_part(bytes, part, *index, value)
         }

@@ -214,14 +214,16 @@ pub(crate) fn class_for(
 ) -> Result<Part> {
     match find_class(method, name, data_type) {
         Some(class) if class.extension.is_none_or(has) => Ok((class.part)(data_type.base())),
-        _ => {
-            let message = format!(
-                "data type {} has no default operator class for access method \"{}\"",
-                data_type.display(),
-                method.name()
-            );
-            let hint = "You must specify an operator class for the index or define a default operator class for the data type.";
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message).hint(hint))
-        }
+        _ => Err(no_class(method, data_type)),
     }
+}
+
+pub(crate) fn no_class(method: Method, data_type: Type) -> Error {
+    let message = format!(
+        "data type {} has no default operator class for access method \"{}\"",
+        data_type.display(),
+        method.name()
+    );
+    let hint = "You must specify an operator class for the index or define a default operator class for the data type.";
+    Error::new(SqlState::UNDEFINED_OBJECT, message).hint(hint)
 }

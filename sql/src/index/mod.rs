@@ -47,7 +47,7 @@ pub(crate) mod gin;
 pub(crate) mod gist;
 mod jsonb;
 
-pub(crate) use classes::{class_for, class_named, find_class};
+pub(crate) use classes::{class_for, class_named, find_class, no_class};
 
 use crate::error::Result;
 use crate::table::key;

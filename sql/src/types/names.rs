@@ -97,6 +97,14 @@ impl Type {
             },
         }
     }
+    /// Whether its values have an order, and so an equality that everybody means (a B-tree operator class).
+    pub fn has_order(self) -> bool {
+        let base = self.base();
+        match base.element() {
+            Some(element) => element.has_order(),
+            None => base != Type::JSON && base != Type::JSONPATH && !super::geometry::is_geometric(base),
+        }
+    }
     /// A true array type: int2vector and oidvector are fixed-length types that can be subscripted.
     pub fn is_array(self) -> bool {
         builtin_of_array(self.0).is_some() || user_element(self).is_some()

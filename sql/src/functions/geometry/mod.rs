@@ -342,8 +342,9 @@ fn circles(r: &mut Registry) {
         .and_then(|center| Ok(Circle { center, radius: divide(a.radius, hypotenuse(b.x, b.y)?)? })));
     scalar!(r, "cr_circle", |center: Point, radius: f64| Circle { center, radius });
     scalar!(r, "circle_box", |a: Circle| inscribed(a));
-    scalar!(r, "circle_poly", |corners: i32, a: Circle| a.polygon(corners));
-    scalar!(r, "sql:polygon/1", |a: Circle| a.polygon(12));
+    scalar!(r, "circle_poly", |context; corners: i32, a: Circle| a
+        .polygon(corners, &|| context.services.check_interrupt()));
+    scalar!(r, "sql:polygon/1", |a: Circle| a.polygon(12, &|| Ok(())));
 }
 
 /// `<->` of what are not of one type.

@@ -680,8 +680,8 @@ impl Circle {
     pub fn top(&self) -> Result<f64> {
         add(self.center.y, self.radius)
     }
-    /// A polygon of so many corners on it.
-    pub fn polygon(&self, corners: i32) -> Result<Polygon> {
+    /// A polygon of so many corners on it. `check` is asked now and then whether to go on.
+    pub fn polygon(&self, corners: i32, check: &dyn Fn() -> Result<()>) -> Result<Polygon> {
         if is_zero(self.radius) {
             let message = "cannot convert circle with radius zero to polygon";
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
@@ -697,6 +697,9 @@ impl Circle {
         }
         let step = divide(2.0 * std::f64::consts::PI, f64::from(corners))?;
         let corner = |at: i32| {
+            if at % 65536 == 0 {
+                check()?;
+            }
             let angle = multiply(step, f64::from(at))?;
             Ok(Point {
                 x: subtract(self.center.x, multiply(self.radius, angle.cos())?)?,
