@@ -50,7 +50,7 @@ impl KeyFilter {
         // Fixed, so that runs of the simulator repeat. Odd multipliers spread the sum over 64 bits.
         let hash = u64::from(crc32c::crc32c(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (high, low) = ((hash >> 32) as u32, hash as u32);
-        ((u64::from(high) * self.blocks.len() as u64 >> 32) as usize, low ^ high)
+        (((u64::from(high) * self.blocks.len() as u64) >> 32) as usize, low ^ high)
     }
 }
 

@@ -854,7 +854,7 @@ mod tests {
     #[test]
     fn marks_are_counted_and_found() {
         for every in [1, 2, 3, 64, 65, 200] {
-            let is_marked = |place: usize| place % every == 0;
+            let is_marked = |place: usize| place.is_multiple_of(every);
             let mut marks = Marks::default();
             for place in 0..500 {
                 assert_eq!(marks.len(), place);
