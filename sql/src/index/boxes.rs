@@ -294,3 +294,116 @@ impl Class for Boxes {
         Ok(Query::any(vec![Query::item(vec![ANYWHERE]), query]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    fn is_in(query: &Query, item: &[u8]) -> bool {
+        match query {
+            Query::Nothing => false,
+            Query::Everything => true,
+            Query::Stretch { start, end } => {
+                &item[..] >= start.as_slice() && end.as_ref().is_none_or(|end| item < end.as_slice())
+            }
+            Query::All(parts) => parts.iter().all(|part| is_in(part, item)),
+            Query::Any(parts) => parts.iter().any(|part| is_in(part, item)),
+        }
+    }
+
+    fn number(random: &mut StdRng) -> f64 {
+        match random.random_range(0..8) {
+            0 => [0.0, -0.0, 1.0, -1.0, 1e300, -1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]
+                [random.random_range(0..9)],
+            1 => random.random_range(-1e6..1e6),
+            2 => random.random_range(-1e-5..1e-5),
+            _ => f64::from(random.random_range(-40..40)) / 4.0,
+        }
+    }
+
+    fn rectangle(random: &mut StdRng) -> Rectangle {
+        let a = Point { x: number(random), y: number(random) };
+        let b = match random.random_range(0..3) {
+            0 => a,
+            _ => Point { x: number(random), y: number(random) },
+        };
+        Rectangle::of(a, b)
+    }
+
+    /// What an operator finds in the table, as `functions/geometry` has it for boxes.
+    fn holds(operator: &str, a: &Rectangle, b: &Rectangle) -> bool {
+        let (le, lt) = (|a: f64, b: f64| a <= b + 1e-6, |a: f64, b: f64| a + 1e-6 < b);
+        match operator {
+            "&&" => {
+                le(a.low.x, b.high.x)
+                    && le(b.low.x, a.high.x)
+                    && le(a.low.y, b.high.y)
+                    && le(b.low.y, a.high.y)
+            }
+            "@>" => {
+                le(b.high.x, a.high.x)
+                    && le(a.low.x, b.low.x)
+                    && le(b.high.y, a.high.y)
+                    && le(a.low.y, b.low.y)
+            }
+            "<@" => holds("@>", b, a),
+            "<<" => lt(a.high.x, b.low.x),
+            "&<" => le(a.high.x, b.high.x),
+            ">>" => lt(b.high.x, a.low.x),
+            "&>" => le(b.low.x, a.low.x),
+            "<<|" => lt(a.high.y, b.low.y),
+            "&<|" => le(a.high.y, b.high.y),
+            "|>>" => lt(b.high.y, a.low.y),
+            "|&>" => le(b.low.y, a.low.y),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn what_satisfies_a_search_is_found_by_it() {
+        let mut random = StdRng::seed_from_u64(7);
+        let (mut found, mut passed) = (0, 0);
+        for _ in 0..400 {
+            let searched = rectangle(&mut random);
+            let rows: Vec<_> = (0..50).map(|_| rectangle(&mut random)).collect();
+            for operator in OF_AREAS {
+                let query = BOX_OPS.query(operator, &searched.to_datum(), Type::BOX).unwrap();
+                for row in &rows {
+                    let mut items = Vec::new();
+                    BOX_OPS.items(&row.to_datum(), &mut items).unwrap();
+                    let is_found = items.iter().any(|item| is_in(&query, item));
+                    if holds(operator, row, &searched) {
+                        assert!(is_found, "{row:?} {operator} {searched:?}");
+                        found += 1;
+                    } else {
+                        passed += usize::from(!is_found);
+                    }
+                }
+            }
+        }
+        // And most of what does not satisfy it is not.
+        assert!(found > 10_000 && passed > 50_000, "{found} {passed}");
+    }
+
+    #[test]
+    fn stretches_are_few_and_have_every_corner() {
+        let mut random = StdRng::seed_from_u64(8);
+        for _ in 0..2_000 {
+            let shift = random.random_range(0..64);
+            let mut place = || random.random::<u64>() >> shift;
+            let (a, b) = (Corner { x: place(), y: place() }, Corner { x: place(), y: place() });
+            let low = Corner { x: a.x.min(b.x), y: a.y.min(b.y) };
+            let high = Corner { x: a.x.max(b.x), y: a.y.max(b.y) };
+            let found = stretches(low, high);
+            assert!(found.len() <= STRETCHES_MAX);
+            for _ in 0..20 {
+                let corner =
+                    Corner { x: random.random_range(low.x..=high.x), y: random.random_range(low.y..=high.y) };
+                let z = corner.z();
+                assert!(found.iter().any(|(first, last)| (*first..=*last).contains(&z)));
+            }
+        }
+    }
+}

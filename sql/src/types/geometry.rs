@@ -611,3 +611,56 @@ fn parse_circle(mut reader: Reader<'_>) -> Result<Circle> {
     reader.end()?;
     Ok(Circle { center, radius })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{RenderSettings, format_datum, read_binary, write_binary_datum};
+
+    /// Recorded from PostgreSQL's …_send functions.
+    #[test]
+    fn bytes_are_postgresqls() {
+        const ONE: &str = "3ff0000000000000";
+        const TWO: &str = "4000000000000000";
+        const THREE: &str = "4008000000000000";
+        const FOUR: &str = "4010000000000000";
+        let zero = "0000000000000000";
+        let cases = [
+            (Type::POINT, "(1,-2.5)", format!("{ONE}c004000000000000")),
+            (Type::LSEG, "[(1,2),(3,4)]", format!("{ONE}{TWO}{THREE}{FOUR}")),
+            (Type::LINE, "{1,-1,2}", format!("{ONE}bff0000000000000{TWO}")),
+            (Type::BOX, "(1,2),(3,0)", format!("{THREE}{TWO}{ONE}{zero}")),
+            (Type::PATH, "[(1,2)]", format!("0000000001{ONE}{TWO}")),
+            (Type::PATH, "((1,2))", format!("0100000001{ONE}{TWO}")),
+            (Type::POLYGON, "((1,2),(3,4))", format!("00000002{ONE}{TWO}{THREE}{FOUR}")),
+            (Type::CIRCLE, "<(1,2),3>", format!("{ONE}{TWO}{THREE}")),
+        ];
+        for (data_type, text, hex) in cases {
+            let value = parse(text, data_type).unwrap();
+            let mut bytes = Vec::new();
+            write_binary_datum(&mut bytes, &value, data_type);
+            let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(shown, hex, "{text}");
+            assert_eq!(read_binary(&bytes, data_type).unwrap(), value);
+            let again = format_datum(&value, data_type, &RenderSettings::default());
+            assert_eq!(parse(&again, data_type).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn bad_bytes_are_refused() {
+        let state = |bytes: &[u8], data_type| read_binary(bytes, data_type).unwrap_err().state();
+        assert_eq!(state(&[0; 15], Type::POINT), SqlState::PROTOCOL_VIOLATION);
+        assert_eq!(state(&[0; 17], Type::POINT), SqlState::INVALID_BINARY_REPRESENTATION);
+        assert_eq!(state(&[0; 24], Type::LINE), SqlState::INVALID_BINARY_REPRESENTATION);
+        // No points, more than there are, fewer than there are.
+        assert_eq!(state(&[0; 4], Type::POLYGON), SqlState::INVALID_BINARY_REPRESENTATION);
+        assert_eq!(state(&[0, 0, 0, 2, 0, 0], Type::POLYGON), SqlState::PROTOCOL_VIOLATION);
+        assert_eq!(state(&[0x7f, 0xff, 0xff, 0xff], Type::POLYGON), SqlState::INVALID_BINARY_REPRESENTATION);
+        assert_eq!(state(&[1, 0, 0], Type::PATH), SqlState::PROTOCOL_VIOLATION);
+        let negative = Circle { center: Point { x: 0.0, y: 0.0 }, radius: -1.0 };
+        let mut bytes = Vec::new();
+        negative.write(&mut bytes);
+        assert_eq!(state(&bytes, Type::CIRCLE), SqlState::INVALID_BINARY_REPRESENTATION);
+    }
+}
