@@ -100,9 +100,7 @@ fn run(constraint: &str, options: impl Fn(u64) -> (&'static str, &'static str)) 
     let found: i64 = client.query_one(overlapping, &[]).unwrap().get(0);
     assert_eq!(found, 0);
     // The constraint can be made again over what is there: the check of all rows agrees.
-    client
-        .batch_execute("ALTER TABLE booking ADD EXCLUDE USING gist (room WITH =, during WITH &&)")
-        .unwrap();
+    client.batch_execute("ALTER TABLE booking ADD EXCLUDE USING gist (room WITH =, during WITH &&)").unwrap();
 }
 
 const AT_ONCE: &str = "EXCLUDE USING gist (room WITH =, during WITH &&)";

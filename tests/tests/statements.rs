@@ -32,6 +32,7 @@ const GROUPS: &[&str] = &[
     "entries",
     "exclusion",
     "geometry",
+    "money",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -241,7 +241,9 @@ impl Table {
     /// The constraint that an index serves.
     pub fn constraint_of_index(&self, index: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| match constraint.kind {
-            ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) | ConstraintKind::Exclusion(of) => of == index,
+            ConstraintKind::PrimaryKey(of) | ConstraintKind::Unique(of) | ConstraintKind::Exclusion(of) => {
+                of == index
+            }
             ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => false,
         })
     }

@@ -822,9 +822,7 @@ impl Ddl<'_> {
             ConstraintKind::ForeignKey(key) => !key.columns.contains(&position),
             ConstraintKind::PrimaryKey(oid)
             | ConstraintKind::Unique(oid)
-            | ConstraintKind::Exclusion(oid) => {
-                gone.iter().all(|index| index.oid != *oid)
-            }
+            | ConstraintKind::Exclusion(oid) => gone.iter().all(|index| index.oid != *oid),
         });
         for index in &gone {
             self.give_relation_name(table.schema, &index.name)?;
@@ -1214,9 +1212,8 @@ impl Ddl<'_> {
         }
         let found = table.constraints.iter().position(|constraint| constraint.name == from);
         let found = found.ok_or_else(|| no_constraint(table, from))?;
-        if let ConstraintKind::PrimaryKey(oid)
-        | ConstraintKind::Unique(oid)
-        | ConstraintKind::Exclusion(oid) = table.constraints[found].kind
+        if let ConstraintKind::PrimaryKey(oid) | ConstraintKind::Unique(oid) | ConstraintKind::Exclusion(oid) =
+            table.constraints[found].kind
             && let Some((position, _)) = table.index(oid)
         {
             self.take_relation_name(table.schema, to, oid)?;

@@ -9,8 +9,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution};
 use crate::functions::operator_facts;
 use crate::parse::ast::{
-    ColumnConstraintKind, CreateTable, Deferrable, Exclusion, Expr, IndexColumn, Name, ObjectName, Query, SetExpr, StatementKind,
-    TableConstraint, TableConstraintKind,
+    ColumnConstraintKind, CreateTable, Deferrable, Exclusion, Expr, IndexColumn, Name, ObjectName, Query,
+    SetExpr, StatementKind, TableConstraint, TableConstraintKind,
 };
 use crate::plan::Plan;
 use crate::table::loader::TableLoader;

@@ -7,7 +7,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::expr::Expr as Bound;
 use crate::functions::{CastMethod, Volatility, operator_facts, resolve_operator};
 use crate::index::{Method, Part, class_for, class_named};
-use crate::parse::ast::{AlterTableAction, CreateIndex, Exclusion, Expr, IndexColumn, ObjectKind, ObjectName};
+use crate::parse::ast::{
+    AlterTableAction, CreateIndex, Exclusion, Expr, IndexColumn, ObjectKind, ObjectName,
+};
 use crate::types::Type;
 use serin_txn::RelationLockMode;
 use std::sync::Arc;
@@ -15,7 +17,12 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(super) fn create_index(&self, create: &CreateIndex) -> Result<()> {
         let method = method_named(create.method.as_deref())?;
-        refuse_unsupported(create.unique, &create.columns.iter().collect::<Vec<_>>(), &create.include, method)?;
+        refuse_unsupported(
+            create.unique,
+            &create.columns.iter().collect::<Vec<_>>(),
+            &create.include,
+            method,
+        )?;
         let options = index_options(&create.options, method)?;
         let table = self.open_indexed(&create.table, RelationLockMode::Share)?;
         let catalog = self.catalog();
@@ -153,7 +160,8 @@ impl Ddl<'_> {
     pub(super) fn renew_exclusion_operators(&self, table: &mut Table) -> Result<()> {
         for position in 0..table.indexes.len() {
             let index = &table.indexes[position];
-            let name = |oid| operator_facts().iter().find(|fact| fact.oid == oid).map_or("=", |fact| fact.name);
+            let name =
+                |oid| operator_facts().iter().find(|fact| fact.oid == oid).map_or("=", |fact| fact.name);
             let elements = index.keys.iter().zip(&index.exclusion);
             let renewed = elements
                 .map(|(key, operator)| self.exclusion_operator(table, key, name(*operator), index.method))
@@ -175,16 +183,18 @@ impl Ddl<'_> {
             (Some(column), _) => table.columns[column].data_type(),
             (None, text) => {
                 let parsed = crate::parse::parse_expression(text.as_deref().unwrap_or_default())?;
-                self.with_plan_context(|context| crate::bind::table_expression(&parsed, table, None, context))?
-                    .data_type()
+                self.with_plan_context(|context| {
+                    crate::bind::table_expression(&parsed, table, None, context)
+                })?
+                .data_type()
             }
         };
         let of = data_type.base();
         let resolved = resolve_operator(operator, &[Some(of), Some(of)])?;
         let operator = if operator == "!=" { "<>" } else { operator };
-        let fact = operator_facts()
-            .iter()
-            .find(|fact| fact.function == resolved.function.oid && fact.name == operator && fact.left.is_some());
+        let fact = operator_facts().iter().find(|fact| {
+            fact.function == resolved.function.oid && fact.name == operator && fact.left.is_some()
+        });
         let fact = fact.ok_or_else(|| Error::internal("an operator without its facts"))?;
         let shown =
             || format!("{operator}({},{})", fact.left.unwrap_or(fact.right).display(), fact.right.display());

@@ -5,11 +5,7 @@ use crate::types::{ArrayValue, Datum, Type, geometry};
 use std::sync::Arc;
 
 /// `a[i]…` or, if any subscript is a slice, `a[l:u]…`. Out of bounds: null (an element) or an empty array (a slice).
-pub fn subscript(
-    value: &Datum,
-    subscripts: &[(Option<Datum>, Option<Datum>, bool)],
-    result: Type,
-) -> Datum {
+pub fn subscript(value: &Datum, subscripts: &[(Option<Datum>, Option<Datum>, bool)], result: Type) -> Datum {
     if let (Datum::Bytea(bytes), [(Some(Datum::Int4(index)), _, _)]) = (value, subscripts) {
         return geometry::part(bytes, result, *index);
     }

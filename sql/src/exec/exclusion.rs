@@ -126,12 +126,13 @@ fn ranges(
         index.encode_values(row, context, &mut prefix)?;
         return Ok(vec![super::scan::all_with(&prefix)]);
     }
-    let conditions = index.exclusion.iter().zip(values).enumerate().map(|(part, (operator, value))| Condition {
-        part,
-        operator: operator.symbol,
-        value: value.clone(),
-        data_type: index.parts[part].data_type,
-    });
+    let conditions =
+        index.exclusion.iter().zip(values).enumerate().map(|(part, (operator, value))| Condition {
+            part,
+            operator: operator.symbol,
+            value: value.clone(),
+            data_type: index.parts[part].data_type,
+        });
     ranges_of(index, &conditions.collect::<Vec<_>>())
 }
 
@@ -180,7 +181,8 @@ fn conflicts(
     }
     let existing = index.values(&row, context)?;
     for (operator, (new, old)) in index.exclusion.iter().zip(values.iter().zip(&existing)) {
-        if !matches!(eval_row(&operator.comparison, &[old.clone(), new.clone()], context)?, Datum::Bool(true)) {
+        if !matches!(eval_row(&operator.comparison, &[old.clone(), new.clone()], context)?, Datum::Bool(true))
+        {
             return Ok(None);
         }
     }

@@ -32,6 +32,7 @@ mod json;
 mod kernel;
 mod large_object;
 mod math;
+mod money;
 mod network;
 mod numeric;
 pub(crate) mod ordered_set;
@@ -49,8 +50,8 @@ mod timetz;
 mod window;
 
 pub use cast::{cast_datum, find_cast, format_in_context, parse_in_context};
-pub(crate) use pattern::compile_regex;
 pub(crate) use geometry::line_through;
+pub(crate) use pattern::compile_regex;
 pub use registry::{
     CastFact, OperatorFact, Registry, SupportFunction, all, cast_facts, function_by_oid, functions_named,
     operator_facts, operator_symbol, support_function, support_functions,

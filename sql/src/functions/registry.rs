@@ -127,6 +127,7 @@ fn build() -> Library {
         super::json::register,
         super::network::register,
         super::geometry::register,
+        super::money::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,

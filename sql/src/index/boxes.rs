@@ -44,8 +44,7 @@ pub struct Boxes {
     operators: &'static [&'static str],
 }
 
-const OF_AREAS: &[&str] =
-    &["<<", "&<", "&&", "&>", ">>", "~=", "@>", "<@", "&<|", "<<|", "|>>", "|&>"];
+const OF_AREAS: &[&str] = &["<<", "&<", "&&", "&>", ">>", "~=", "@>", "<@", "&<|", "<<|", "|>>", "|&>"];
 
 pub static POINT_OPS: Boxes =
     Boxes { data_type: Type::POINT, operators: &["<<", ">>", "|>>", "<<|", "<^", ">^", "~=", "<@"] };
@@ -91,7 +90,8 @@ fn grown(of: Rectangle, by: f64) -> Rectangle {
 /// How much more than a box is searched for.
 fn slack(of: &Rectangle) -> f64 {
     let numbers = [of.high.x, of.high.y, of.low.x, of.low.y];
-    let largest = numbers.iter().filter(|number| number.is_finite()).fold(0.0, |max: f64, n| max.max(n.abs()));
+    let largest =
+        numbers.iter().filter(|number| number.is_finite()).fold(0.0, |max: f64, n| max.max(n.abs()));
     4e-6 + largest * 1e-12
 }
 
@@ -337,10 +337,16 @@ mod tests {
         let (le, lt) = (|a: f64, b: f64| a <= b + 1e-6, |a: f64, b: f64| a + 1e-6 < b);
         match operator {
             "&&" => {
-                le(a.low.x, b.high.x) && le(b.low.x, a.high.x) && le(a.low.y, b.high.y) && le(b.low.y, a.high.y)
+                le(a.low.x, b.high.x)
+                    && le(b.low.x, a.high.x)
+                    && le(a.low.y, b.high.y)
+                    && le(b.low.y, a.high.y)
             }
             "@>" => {
-                le(b.high.x, a.high.x) && le(a.low.x, b.low.x) && le(b.high.y, a.high.y) && le(a.low.y, b.low.y)
+                le(b.high.x, a.high.x)
+                    && le(a.low.x, b.low.x)
+                    && le(b.high.y, a.high.y)
+                    && le(a.low.y, b.low.y)
             }
             "<@" => holds("@>", b, a),
             "<<" => lt(a.high.x, b.low.x),
@@ -393,10 +399,8 @@ mod tests {
             let found = stretches(low, high);
             assert!(found.len() <= STRETCHES_MAX);
             for _ in 0..20 {
-                let corner = Corner {
-                    x: random.random_range(low.x..=high.x),
-                    y: random.random_range(low.y..=high.y),
-                };
+                let corner =
+                    Corner { x: random.random_range(low.x..=high.x), y: random.random_range(low.y..=high.y) };
                 let z = corner.z();
                 assert!(found.iter().any(|(first, last)| (*first..=*last).contains(&z)));
             }

@@ -1,7 +1,7 @@
 //! The operator classes of GIN and GiST by name. Those of B-trees need no code: all of them order as `key.rs` does.
 
-use super::gin::{ArrayOps, ScalarItem};
 use super::boxes::{BOX_OPS, CIRCLE_OPS, POINT_OPS, POLY_OPS};
+use super::gin::{ArrayOps, ScalarItem};
 use super::gist::{InetOps, RangeOps};
 use super::jsonb::{JsonbOps, JsonbPathOps};
 use super::{Method, Part};

@@ -622,9 +622,7 @@ impl Parser<'_> {
                 not_valid = self.eat_two(K::Not, K::Valid);
                 TableConstraintKind::ForeignKey { columns, reference }
             }
-            Some(K::Exclude) => {
-                TableConstraintKind::Exclude(Box::new(self.exclusion()?))
-            }
+            Some(K::Exclude) => TableConstraintKind::Exclude(Box::new(self.exclusion()?)),
             _ => return Err(self.unexpected()),
         };
         Ok((TableConstraint { name, kind, position }, not_valid))

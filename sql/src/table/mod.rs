@@ -14,5 +14,5 @@ pub(crate) mod writer;
 
 pub use shape::{IndexShape, KeyPart, KeySource, Shape};
 pub(crate) use shape::{ShapeCell, to_catalog_text, to_text};
-pub(crate) use writer::{key_description, on_table, unique_violation, values_description};
 pub use writer::{Arbiter, InsertOutcome, TableWriter};
+pub(crate) use writer::{key_description, on_table, unique_violation, values_description};

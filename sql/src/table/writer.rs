@@ -193,7 +193,9 @@ impl TableWriter {
             context.eval.services.check_interrupt()?;
             for &position in &exclusions {
                 let index = &shape.indexes[position];
-                if let Found::Row { key, entry, .. } = exclusion::find(&shape, index, None, row, true, context)? {
+                if let Found::Row { key, entry, .. } =
+                    exclusion::find(&shape, index, None, row, true, context)?
+                {
                     let visible = exclusion::meet(&shape, index, &key, &entry, context)?;
                     return Ok(InsertOutcome::Conflict { index: position, key, visible });
                 }
@@ -487,9 +489,10 @@ pub(crate) fn values_description(
     }
     let keys = table.indexes[index].keys.iter();
     let names = keys.map(|key| crate::catalog::system::deparse::key_text(table, key, true, &context.eval));
-    let texts = values.iter().zip(&shape.indexes[index].parts).map(|(value, part)| {
-        to_text(value, part.data_type, &context.eval).unwrap_or_else(|| "null".into())
-    });
+    let texts = values
+        .iter()
+        .zip(&shape.indexes[index].parts)
+        .map(|(value, part)| to_text(value, part.data_type, &context.eval).unwrap_or_else(|| "null".into()));
     Some(format!("({})=({})", names.collect::<Vec<_>>().join(", "), texts.collect::<Vec<_>>().join(", ")))
 }
 

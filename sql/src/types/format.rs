@@ -99,11 +99,16 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &Render
     }
 }
 
-/// A bigint, or an enum's value as its label.
+/// A bigint, cents, or an enum's value as its label.
 fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
-    match data_type.0 >= FIRST_USER_OID && data_type.base().is_enum() {
-        true => out.extend(super::user::label(data_type.base(), value).unwrap_or_default().as_bytes()),
-        false => write_integer(out, value),
+    match data_type {
+        Type::MONEY => super::money::write_text(out, value),
+        _ if data_type.0 < FIRST_USER_OID => write_integer(out, value),
+        _ if data_type.is_domain() => write_int8(out, value, data_type.base()),
+        _ if data_type.is_enum() => {
+            out.extend(super::user::label(data_type, value).unwrap_or_default().as_bytes());
+        }
+        _ => write_integer(out, value),
     }
 }
 
@@ -171,6 +176,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
     use super::datetime_input::{parse_date, parse_interval, parse_time, parse_timestamp, parse_timetz};
     let datum = match data_type {
         Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
+        Type::MONEY => Datum::Int8(super::money::parse(text)?),
         Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
         Type::INT2 => Datum::Int2(parse_integer(text, "smallint")?),
         Type::BOOL => Datum::Bool(parse_bool(text)?),

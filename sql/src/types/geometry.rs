@@ -101,8 +101,8 @@ pub fn part(bytes: &[u8], part: Type, index: i32) -> Datum {
 pub fn with_part(bytes: &[u8], part: Type, index: i32, value: &Datum) -> Result<Datum> {
     let mut bytes = bytes.to_vec();
     let place = usize::try_from(index).ok().and_then(|index| bytes.chunks_exact_mut(width(part)).nth(index));
-    let place = place
-        .ok_or_else(|| Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"))?;
+    let place =
+        place.ok_or_else(|| Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"))?;
     match value {
         Datum::Float8(number) if part == Type::FLOAT8 => place.copy_from_slice(&number.to_be_bytes()),
         Datum::Bytea(point) if point.len() == place.len() => place.copy_from_slice(point),
@@ -195,7 +195,8 @@ impl Geometry for Point {
 
 impl Geometry for Segment {
     fn from_bytes(bytes: &[u8]) -> Option<Segment> {
-        fixed::<4>(bytes).map(|[a, b, c, d]| Segment { start: Point { x: a, y: b }, end: Point { x: c, y: d } })
+        fixed::<4>(bytes)
+            .map(|[a, b, c, d]| Segment { start: Point { x: a, y: b }, end: Point { x: c, y: d } })
     }
     fn write(&self, out: &mut Vec<u8>) {
         put(out, &[self.start.x, self.start.y, self.end.x, self.end.y]);
@@ -213,7 +214,8 @@ impl Geometry for Line {
 
 impl Geometry for Rectangle {
     fn from_bytes(bytes: &[u8]) -> Option<Rectangle> {
-        fixed::<4>(bytes).map(|[a, b, c, d]| Rectangle { high: Point { x: a, y: b }, low: Point { x: c, y: d } })
+        fixed::<4>(bytes)
+            .map(|[a, b, c, d]| Rectangle { high: Point { x: a, y: b }, low: Point { x: c, y: d } })
     }
     fn write(&self, out: &mut Vec<u8>) {
         put(out, &[self.high.x, self.high.y, self.low.x, self.low.y]);

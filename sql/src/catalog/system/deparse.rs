@@ -202,8 +202,7 @@ pub fn index_definition(
     (qualified, pretty): (bool, bool),
     context: &EvalContext<'_>,
 ) -> String {
-    let keys: Vec<String> =
-        index.keys.iter().map(|key| index_element(table, key, pretty, context)).collect();
+    let keys: Vec<String> = index.keys.iter().map(|key| index_element(table, key, pretty, context)).collect();
     let name = match qualified {
         true => qualified_name(catalog, table.schema, &table.name),
         false => quote_identifier(&table.name),

@@ -3,8 +3,8 @@
 use super::relations::{Producer, Rows, array, boolean, letter, oid, optional, text, text_array, vector};
 use super::{deparse, type_facts};
 use crate::catalog::{
-    Acl, Catalog, Column, Constraint, ConstraintKind, Index, IndexKey, ObjectClass, PG_CATALOG, PG_TOAST, Persistence,
-    ROLE_POSTGRES, ReferentialAction, Table,
+    Acl, Catalog, Column, Constraint, ConstraintKind, Index, IndexKey, ObjectClass, PG_CATALOG, PG_TOAST,
+    Persistence, ROLE_POSTGRES, ReferentialAction, Table,
 };
 use crate::error::Result;
 use crate::functions::EvalContext;

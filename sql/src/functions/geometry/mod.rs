@@ -1,6 +1,6 @@
 //! Functions and operators of the geometric types.
 
-mod float;
+pub(super) mod float;
 mod plane;
 
 use super::Registry;
@@ -65,8 +65,7 @@ fn line_of_points(a: Point, b: Point) -> Result<Line> {
 
 fn corners(of: &Rectangle) -> Polygon {
     let Rectangle { high, low } = *of;
-    let points =
-        vec![low, Point { x: low.x, y: high.y }, high, Point { x: high.x, y: low.y }];
+    let points = vec![low, Point { x: low.x, y: high.y }, high, Point { x: high.x, y: low.y }];
     Polygon { points }
 }
 

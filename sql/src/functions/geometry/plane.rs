@@ -513,10 +513,7 @@ fn crossing(now: Point, before: Point) -> Result<Option<i32>> {
     if lt(x, 0.0) && le(before.x, 0.0) {
         return Ok(Some(0));
     }
-    let side = subtract(
-        multiply(subtract(x, before.x)?, y)?,
-        multiply(subtract(y, before.y)?, x)?,
-    )?;
+    let side = subtract(multiply(subtract(x, before.x)?, y)?, multiply(subtract(y, before.y)?, x)?)?;
     if is_zero(side) {
         return Ok(None);
     }
@@ -595,8 +592,7 @@ impl Polygon {
                     continue 'parts;
                 }
                 if has_start || has_end {
-                    let (on, off) =
-                        if has_start { (part.start, part.end) } else { (part.end, part.start) };
+                    let (on, off) = if has_start { (part.start, part.end) } else { (part.end, part.start) };
                     // The side leads into the part: what is beyond its end is judged by itself, as well as the whole.
                     if let Some(end) = touching_end(on, off, &side)? {
                         waiting.push((Segment { start: off, end }, at + 1));
