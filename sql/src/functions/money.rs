@@ -101,7 +101,7 @@ fn words(number: u64) -> String {
     match (hundreds, rest) {
         (0, _) => below,
         (_, 0) => format!("{} hundred", word(hundreds)),
-        (_, 1..=10 | 11..=19) => format!("{} hundred and {below}", word(hundreds)),
+        (_, 1..=19) => format!("{} hundred and {below}", word(hundreds)),
         _ => format!("{} hundred {below}", word(hundreds)),
     }
 }

@@ -306,7 +306,7 @@ mod tests {
             Query::Nothing => false,
             Query::Everything => true,
             Query::Stretch { start, end } => {
-                &item[..] >= start.as_slice() && end.as_ref().is_none_or(|end| item < end.as_slice())
+                item >= start.as_slice() && end.as_ref().is_none_or(|end| item < end.as_slice())
             }
             Query::All(parts) => parts.iter().all(|part| is_in(part, item)),
             Query::Any(parts) => parts.iter().any(|part| is_in(part, item)),

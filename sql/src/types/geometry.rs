@@ -483,7 +483,8 @@ impl<'t> Reader<'t> {
             self.eat(b',');
         }
         if enclosed {
-            if !self.eat(b')') && !(open && self.eat(b']')) {
+            let closed = self.eat(b')') || (open && self.eat(b']'));
+            if !closed {
                 return Err(self.invalid());
             }
             self.skip_spaces();
