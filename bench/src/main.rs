@@ -6,6 +6,9 @@
 //! transactions say more about a small machine, where the client takes a core of its own, than throughput does.
 //! PostgreSQL is stock but for `shared_buffers = 1GB`; fsync and synchronous_commit are on on both sides.
 
+mod bulk;
+mod figures;
+mod larger;
 mod latency;
 mod loads;
 mod pgbench;
@@ -28,12 +31,50 @@ struct Arguments {
 enum Command {
     /// Run the workloads and print a Markdown table
     Compare(Compare),
+    /// Millions of rows by COPY, INSERT … SELECT and CREATE INDEX
+    Bulk(Bulk),
+    /// Data many times larger than the page cache: reads, updates, index builds, disk space, restart
+    Larger(Larger),
     /// Percentiles of latencies over minutes of TPC-B, with folds going on
     Latency(Latency),
     /// SERIALIZABLE in every mode: throughput, retries and CPU on loads with conflicts and without
     Serializable(Serializable),
     /// TPC-H's 22 queries, one thread each: equal answers, and times
     Tpch(Tpch),
+}
+
+#[derive(clap::Args)]
+struct Bulk {
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: u64,
+    /// Runs on each side, alternating
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// More flags for serin
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    #[arg(long)]
+    side: Option<target::Side>,
+}
+
+#[derive(clap::Args)]
+struct Larger {
+    /// The page cache, and PostgreSQL's shared_buffers, in MiB
+    #[arg(long, default_value_t = 32)]
+    cache: u64,
+    /// The data's size in page caches
+    #[arg(long, default_value_t = 20)]
+    times: u64,
+    /// Seconds of each pgbench run
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    #[arg(long, default_value_t = 8)]
+    clients: u32,
+    /// More flags for serin
+    #[arg(long = "serin", allow_hyphen_values = true)]
+    serin_flags: Vec<String>,
+    #[arg(long)]
+    side: Option<target::Side>,
 }
 
 #[derive(clap::Args)]
@@ -117,6 +158,8 @@ struct Compare {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bulk(options) => bulk::bulk(&options),
+        Command::Larger(options) => larger::larger(&options),
         Command::Compare(options) => workloads::compare(&options),
         Command::Latency(options) => latency::latency(&options),
         Command::Serializable(options) => serializable::serializable(&options),

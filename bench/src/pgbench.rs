@@ -5,6 +5,7 @@ use std::process::Command;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
+    pub transactions: f64,
     pub tps: f64,
     /// CPU seconds of the server per 1,000 transactions.
     pub cpu: f64,
@@ -53,7 +54,12 @@ pub fn run_with(
     }
     let transactions = number("number of transactions actually processed: ")?;
     let retries = number("total number of retries: ").unwrap_or(0.0);
-    Ok(Run { tps: number("tps = ")?, cpu: spent / transactions * 1000.0, retries: retries / transactions })
+    Ok(Run {
+        transactions,
+        tps: number("tps = ")?,
+        cpu: spent / transactions * 1000.0,
+        retries: retries / transactions,
+    })
 }
 
 /// psql with a script.

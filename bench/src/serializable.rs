@@ -6,10 +6,10 @@
 //! after each load what must hold is checked on both.
 
 use crate::Serializable;
+use crate::figures::median;
 use crate::loads::{LOADS, Load, Script, TPCB_ONE_MESSAGE};
 use crate::pgbench::{self, Run};
 use crate::target::{Side, Target};
-use crate::workloads::median;
 use std::fmt::Write as _;
 
 /// How a load is run: on which side, with which settings, and whether as one message.

@@ -1,6 +1,9 @@
 //! The two servers that are compared, behind one face.
 
-use serin_tests::{PgServer, TestServer, cpu_seconds, memory_bytes};
+use postgres::{Client, SimpleQueryMessage};
+use serin_tests::{PgServer, TestServer, cpu_seconds, disk_bytes, memory_bytes, peak_memory_bytes};
+use std::fmt::Display;
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,12 +41,12 @@ impl Target {
             Target::PostgreSql(server) => server.port(),
         }
     }
-    pub fn connect(&self) -> Result<postgres::Client, String> {
+    pub fn connect(&self) -> Result<Client, String> {
         let parameters = match self {
             Target::Serin(server) => server.connection_string(),
             Target::PostgreSql(server) => server.connection_string(),
         };
-        postgres::Client::connect(&parameters, postgres::NoTls).map_err(|error| format!("connect: {error:?}"))
+        Client::connect(&parameters, postgres::NoTls).map_err(|error| format!("connect: {error:?}"))
     }
     /// A client program, told where the server is.
     pub fn client(&self, program: &str) -> Command {
@@ -63,6 +66,20 @@ impl Target {
         match self {
             Target::Serin(server) => memory_bytes(server.pid()),
             Target::PostgreSql(server) => server.pids().into_iter().map(memory_bytes).sum(),
+        }
+    }
+    /// Of Serin's one process; PostgreSQL's many share memory, so that the sum of theirs would say nothing.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        match self {
+            Target::Serin(server) => Some(peak_memory_bytes(server.pid())),
+            Target::PostgreSql(_) => None,
+        }
+    }
+    /// What the data directory takes, log and all.
+    pub fn disk_bytes(&self) -> u64 {
+        match self {
+            Target::Serin(server) => disk_bytes(server.data()),
+            Target::PostgreSql(server) => disk_bytes(&server.data()),
         }
     }
     /// Kills the server, starts it again, and returns how long it took until it answered a query.
@@ -85,4 +102,24 @@ impl Target {
         client.simple_query("SELECT 1").map_err(|error| format!("after the restart: {error:?}"))?;
         Ok(started.elapsed())
     }
+}
+
+pub fn execute(client: &mut Client, sql: &str) -> Result<Vec<SimpleQueryMessage>, String> {
+    client.simple_query(sql).map_err(|error| format!("{error:?}: {sql}"))
+}
+
+/// COPY of lines of CSV.
+pub fn copy(
+    client: &mut Client,
+    table: &str,
+    rows: impl Iterator<Item = impl Display>,
+) -> Result<(), String> {
+    let failed = |error: &dyn Display| format!("copy {table}: {error}");
+    let writer = client.copy_in(&format!("copy {table} from stdin (format csv)"));
+    let mut writer = std::io::BufWriter::with_capacity(64 << 10, writer.map_err(|error| failed(&error))?);
+    for row in rows {
+        writeln!(writer, "{row}").map_err(|error| failed(&error))?;
+    }
+    let writer = writer.into_inner().map_err(|error| failed(&error))?;
+    writer.finish().map_err(|error| failed(&error)).map(drop)
 }

@@ -3,10 +3,8 @@
 //! PostgreSQL runs without parallel workers and without JIT: one thread each. Both have the indexes of `tpch/indexes.sql`.
 
 use crate::Tpch;
-use crate::target::{Side, Target};
+use crate::target::{Side, Target, copy, execute};
 use postgres::{Client, SimpleQueryMessage};
-use std::fmt::Display;
-use std::io::Write;
 use std::time::{Duration, Instant};
 use tpchgen::csv::{
     CustomerCsv, LineItemCsv, NationCsv, OrderCsv, PartCsv, PartSuppCsv, RegionCsv, SupplierCsv,
@@ -87,10 +85,6 @@ fn report(runs: &[Vec<(Duration, Rows)>]) {
     println!("| total | {a:.0} | {b:.0} | {:.2} | | |", b / a);
 }
 
-fn execute(client: &mut Client, sql: &str) -> Result<Vec<SimpleQueryMessage>, String> {
-    client.simple_query(sql).map_err(|error| format!("{error:?}: {sql}"))
-}
-
 /// The fastest of some runs, and the answer.
 fn best(client: &mut Client, query: &str, rounds: u32) -> Result<(Duration, Rows), String> {
     let mut fastest = Duration::MAX;
@@ -126,15 +120,4 @@ fn load(target: &Target, scale: f64) -> Result<(), String> {
         execute(&mut client, statement)?;
     }
     Ok(())
-}
-
-fn copy(client: &mut Client, table: &str, rows: impl Iterator<Item = impl Display>) -> Result<(), String> {
-    let failed = |error: &dyn Display| format!("copy {table}: {error}");
-    let writer = client.copy_in(&format!("copy {table} from stdin (format csv)"));
-    let mut writer = std::io::BufWriter::new(writer.map_err(|error| failed(&error))?);
-    for row in rows {
-        writeln!(writer, "{row}").map_err(|error| failed(&error))?;
-    }
-    let writer = writer.into_inner().map_err(|error| failed(&error))?;
-    writer.finish().map_err(|error| failed(&error)).map(drop)
 }

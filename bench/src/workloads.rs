@@ -1,45 +1,13 @@
 //! What is run, and the table of what came out.
 
 use crate::Compare;
+use crate::figures::{Figure, table};
 use crate::loads::SUMS_AGREE;
 use crate::pgbench::{self, Run};
 use crate::target::{Side, Target};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
-
-/// A measured figure: name, unit, whether more is better, and the values of each side's rounds.
-struct Figure {
-    name: String,
-    unit: &'static str,
-    more_is_better: bool,
-    postgresql: Vec<f64>,
-    serin: Vec<f64>,
-}
-
-impl Figure {
-    fn new(name: impl Into<String>, unit: &'static str, more_is_better: bool) -> Figure {
-        Figure { name: name.into(), unit, more_is_better, postgresql: Vec::new(), serin: Vec::new() }
-    }
-    fn push(&mut self, side: Side, value: f64) {
-        match side {
-            Side::PostgreSql => self.postgresql.push(value),
-            Side::Serin => self.serin.push(value),
-        }
-    }
-}
-
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
-}
 
 /// Both servers, loaded, and the options.
 struct Bench<'a> {
@@ -228,28 +196,4 @@ fn heading(options: &Compare) -> String {
         options.scale,
         options.serin_flags,
     )
-}
-
-fn table(figures: &[Figure], compared: bool) -> String {
-    let mut text =
-        String::from("| workload | unit | PostgreSQL | Serin | ratio |\n|---|---|---:|---:|---:|\n");
-    let show = |value: Option<f64>| match value {
-        None => "–".to_owned(),
-        Some(value) if value >= 1000.0 => format!("{value:.0}"),
-        Some(value) if value >= 1.0 => format!("{value:.2}"),
-        Some(value) => format!("{value:.4}"),
-    };
-    for figure in figures {
-        let (postgresql, serin) = (median(&figure.postgresql), median(&figure.serin));
-        let ratio = match (postgresql, serin) {
-            (Some(postgresql), Some(serin)) if compared && postgresql > 0.0 => {
-                let sense = if figure.more_is_better { "×" } else { "× (less is better)" };
-                format!("{:.2}{sense}", serin / postgresql)
-            }
-            _ => "–".to_owned(),
-        };
-        let (postgresql, serin) = (show(postgresql), show(serin));
-        let _ = writeln!(text, "| {} | {} | {postgresql} | {serin} | {ratio} |", figure.name, figure.unit);
-    }
-    text
 }

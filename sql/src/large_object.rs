@@ -19,6 +19,7 @@
 
 use crate::catalog::Acl;
 use crate::error::{Error, Result, SqlState};
+use crate::exec::check_bytes;
 use crate::types::Oid;
 use serde::{Deserialize, Serialize};
 use serin_storage::{Direction, KeyRange, Tree};
@@ -285,12 +286,17 @@ impl LargeObjects {
         Ok(found)
     }
 
-    /// pg_largeobject: object, page number, bytes.
-    pub fn all_pages(&self, transaction: &mut Transaction) -> Result<Vec<(Oid, u32, Vec<u8>)>> {
-        let mut found = Vec::new();
+    /// pg_largeobject: object, page number, bytes; 53200 if they are more than a statement may hold.
+    pub fn all_pages(
+        &self,
+        transaction: &mut Transaction,
+        work_mem_bytes: usize,
+    ) -> Result<Vec<(Oid, u32, Vec<u8>)>> {
+        let (mut found, mut bytes) = (Vec::new(), 0);
         self.visit_all(transaction, |object, page, value| {
             found.extend(page.map(|page| (object, page, value.to_vec())));
-            Ok(())
+            bytes += value.len();
+            check_bytes(bytes, work_mem_bytes, "large objects' pages")
         })?;
         Ok(found)
     }

@@ -41,11 +41,13 @@
 use crate::base::{self, BaseCursor};
 use crate::bulk::{BulkLoad, BulkLoader};
 use crate::delta::{Found, Skipped, Version, push_skipped};
+use crate::key_filter::KeyFilter;
 use crate::store::Shared;
 use crate::tree::{Value, View};
 use crate::wal::{put_varint, take_varint};
 use crate::{CommandId, Direction, Intent, Result, Timestamp, Tree, WriterState, WriterStatus};
 use parking_lot::RwLock;
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -66,6 +68,9 @@ pub(crate) struct Layer {
     pub level: u8,
     /// Rule 4.
     discarded: RwLock<Vec<Places>>,
+    /// How many there are.
+    keys: usize,
+    filter: Option<KeyFilter>,
     first: Vec<u8>,
     last: Vec<u8>,
 }
@@ -112,13 +117,18 @@ pub(crate) fn encode_version(out: &mut Vec<u8>, version: &Version) {
 /// Gathers one tree's entries, in key order.
 pub(crate) struct LayerBuilder {
     loader: BulkLoader,
+    keys: usize,
+    filter: Option<KeyFilter>,
     first: Vec<u8>,
     last: Vec<u8>,
 }
 
 impl LayerBuilder {
-    pub fn new(tree: &Arc<Tree>) -> LayerBuilder {
-        LayerBuilder { loader: BulkLoader::for_layer(tree.clone()), first: Vec::new(), last: Vec::new() }
+    /// `keys`: how many there will be at most, if that is known.
+    pub fn new(tree: &Arc<Tree>, keys: Option<usize>) -> LayerBuilder {
+        let loader = BulkLoader::for_layer(tree.clone());
+        let filter = keys.and_then(|keys| tree.shared.key_filter(keys));
+        LayerBuilder { loader, keys: 0, filter, first: Vec::new(), last: Vec::new() }
     }
 
     pub fn append(&mut self, key: &[u8], versions: &[u8]) -> Result<()> {
@@ -126,6 +136,8 @@ impl LayerBuilder {
             key.clone_into(&mut self.first);
         }
         key.clone_into(&mut self.last);
+        self.keys += 1;
+        self.filter.iter_mut().for_each(|filter| filter.insert(key));
         self.loader.append_unchecked(key, versions)
     }
 
@@ -140,8 +152,19 @@ impl LayerBuilder {
         let Some(load) = self.loader.finish_pages()? else { return Ok(None) };
         let discarded = RwLock::new(Vec::new());
         let (shared, writer) = (shared.clone(), writer.clone());
-        let LayerBuilder { first, last, .. } = self;
-        Ok(Some(Arc::new(Layer { shared, writer, load, places, level, discarded, first, last })))
+        let LayerBuilder { keys, filter, first, last, .. } = self;
+        Ok(Some(Arc::new(Layer {
+            shared,
+            writer,
+            load,
+            places,
+            level,
+            discarded,
+            keys,
+            filter,
+            first,
+            last,
+        })))
     }
 }
 
@@ -160,6 +183,8 @@ impl Layer {
             places: (0, 0),
             level: 0,
             discarded: RwLock::new(discarded),
+            keys: 0,
+            filter: None,
             first: Vec::new(),
             last: vec![0xff; Tree::KEY_BYTES_MAX + 1],
         }
@@ -175,6 +200,9 @@ impl Layer {
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>> {
         if *key < *self.first || *key > *self.last {
+            return Ok(None);
+        }
+        if self.filter.as_ref().is_some_and(|filter| !filter.may_have(key)) {
             return Ok(None);
         }
         base::get(&self.shared.pager, &self.load.root, key)
@@ -331,16 +359,20 @@ type Each<'a> = dyn FnMut(&Arc<Layer>, &[u8]) -> Result<()> + 'a;
 /// Walks the layers of a tree side by side.
 pub(crate) struct LayerScan {
     direction: Direction,
+    /// Those that have a key left, in the order of their list.
     cursors: Vec<(Arc<Layer>, BaseCursor)>,
+    /// The cursors by their keys, that of the next one first; of those at one key in the order of the list. (Layers of rows that were
+    /// inserted in key order follow each other: one comparison a key then.)
+    order: Vec<usize>,
 }
 
 impl LayerScan {
     pub fn new(direction: Direction) -> LayerScan {
-        LayerScan { direction, cursors: Vec::new() }
+        LayerScan { direction, cursors: Vec::new(), order: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.cursors.is_empty()
+        self.order.is_empty()
     }
 
     pub fn direction(&self) -> Direction {
@@ -349,36 +381,63 @@ impl LayerScan {
 
     pub fn seek(&mut self, layers: &[Arc<Layer>], start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<()> {
         self.cursors.clear();
+        self.order.clear();
         for layer in layers {
             let mut cursor = BaseCursor::new(self.direction);
             cursor.seek(&layer.shared.pager, &layer.load.root, start, end)?;
             if cursor.key().is_some() {
                 self.cursors.push((layer.clone(), cursor));
+                self.order.push(self.order.len());
             }
         }
+        let LayerScan { direction, cursors, order } = self;
+        order.sort_by(|a, b| compare(*direction, cursors, *a, *b));
         Ok(())
     }
 
     /// The next key in the direction of the scan.
     pub fn key(&self) -> Option<&[u8]> {
-        let keys = self.cursors.iter().filter_map(|(_, cursor)| cursor.key());
-        if self.direction == Direction::Forward { keys.min() } else { keys.max() }
+        self.order.first().and_then(|at| self.cursors[*at].1.key())
     }
 
     /// Takes what the layers have at `key`, their next key, into account, and moves on.
     pub fn take(&mut self, key: &[u8], end: Bound<&[u8]>, each: &mut Each<'_>) -> Result<()> {
-        for (layer, cursor) in &mut self.cursors {
+        let LayerScan { direction, cursors, order } = self;
+        let mut moved = 0;
+        for at in order.iter() {
+            let (layer, cursor) = &mut cursors[*at];
             if cursor.key() != Some(key) {
-                continue;
+                break;
             }
             let pager = &layer.shared.pager;
             if let Some((_, entry)) = cursor.entry(pager)? {
                 each(layer, entry)?;
             }
             cursor.advance(pager, end)?;
+            moved += 1;
+        }
+        // Each on to where its new key belongs, those in front last.
+        for mut place in (0..moved).rev() {
+            if cursors[order[place]].1.key().is_none() {
+                order.remove(place);
+                continue;
+            }
+            while place + 1 < order.len()
+                && compare(*direction, cursors, order[place], order[place + 1]).is_gt()
+            {
+                order.swap(place, place + 1);
+                place += 1;
+            }
         }
         Ok(())
     }
+}
+
+/// Cursors by their keys, in the direction of the scan, then by their places in the list.
+fn compare(direction: Direction, cursors: &[(Arc<Layer>, BaseCursor)], a: usize, b: usize) -> Ordering {
+    let by_key = cursors[a].1.key().cmp(&cursors[b].1.key());
+    let by_key = if direction == Direction::Forward { by_key } else { by_key.reverse() };
+    by_key.then(a.cmp(&b))
 }
 
 /// Rule 5: the layers, oldest first, as one; discarded versions are left out. `None` if nothing is left.
@@ -388,7 +447,8 @@ pub(crate) fn merge_layers(tree: &Arc<Tree>, layers: &[Arc<Layer>]) -> Result<Op
     // Newest first, as versions are in an entry.
     let newest_first: Vec<Arc<Layer>> = layers.iter().rev().cloned().collect();
     scan.seek(&newest_first, Bound::Unbounded, Bound::Unbounded)?;
-    let mut builder = LayerBuilder::new(tree);
+    let keys = layers.iter().map(|layer| layer.keys).sum();
+    let mut builder = LayerBuilder::new(tree, Some(keys));
     let mut entry = Vec::new();
     while let Some(key) = scan.key().map(<[u8]>::to_vec) {
         entry.clear();

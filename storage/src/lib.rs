@@ -21,6 +21,7 @@ mod fold;
 #[cfg(test)]
 mod golden;
 mod ids;
+mod key_filter;
 mod layer;
 mod merge;
 mod meta;

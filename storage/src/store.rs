@@ -10,6 +10,7 @@ use crate::archive::{self, ArchiveStats, Archiver, Archiving};
 use crate::bulk::BulkLoad;
 use crate::delta::LiveSnapshots;
 use crate::fold;
+use crate::key_filter::KeyFilter;
 use crate::meta::{META_PAGES, Meta};
 use crate::mutation::{Mutation, planted};
 use crate::page_cache::Pager;
@@ -26,7 +27,7 @@ use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -166,6 +167,8 @@ pub(crate) struct Shared {
     pub delta_bytes_left: AtomicU64,
     writer_delays: AtomicU64,
     pub spills: AtomicU64,
+    /// Bytes of all layers' filters.
+    key_filter_bytes: Arc<AtomicUsize>,
     /// How far the fold under way has got, in thousandths of the delta; `u64::MAX` when there is none.
     pub fold_progress: AtomicU64,
     /// Delta bytes when it began.
@@ -179,6 +182,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn snapshot(&self) -> Snapshot {
         self.registry.snapshot(false, || self.wal.watermark())
+    }
+
+    /// A layer's filter, as long as all of them take no more than half as much as the delta may.
+    pub fn key_filter(&self, keys: usize) -> Option<KeyFilter> {
+        let limit = usize::try_from(self.options.delta_bytes_max / 2).unwrap_or(usize::MAX);
+        KeyFilter::new(keys, &self.key_filter_bytes, limit)
     }
 
     /// Syncs the data file for pages that a commit record is about to name. A failure may concern a fold's pages as
@@ -665,6 +674,7 @@ impl Store {
             delta_bytes_left: AtomicU64::new(0),
             writer_delays: AtomicU64::new(0),
             spills: AtomicU64::new(0),
+            key_filter_bytes: Arc::default(),
             fold_progress: AtomicU64::new(u64::MAX),
             fold_began_with: AtomicU64::new(0),
             last_fold_ms: AtomicU64::new(u64::MAX),

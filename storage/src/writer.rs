@@ -292,7 +292,7 @@ impl Writer {
             written.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             written.dedup_by(|(a, _), (b, _)| a == b);
             let tree = self.trees[index as usize].clone();
-            let mut builder = LayerBuilder::new(&tree);
+            let mut builder = LayerBuilder::new(&tree, Some(written.len()));
             let mut entry = Vec::new();
             for (key, chain) in &written {
                 entry.clear();
@@ -334,7 +334,8 @@ impl Writer {
             shared,
             tree: tree.clone(),
             state,
-            builder: LayerBuilder::new(tree),
+            // How many there will be isn't known; they come in order, so that few other layers reach across them.
+            builder: LayerBuilder::new(tree, None),
             place,
             command,
             bytes: 0,

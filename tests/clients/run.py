@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the test suites of Python clients against Serin (or any server that speaks PostgreSQL's protocol).
+"""Runs the test suites of Python clients, and of Go's pgx, against Serin (or any server that speaks PostgreSQL's protocol).
 
     tests/clients/run.py [--small] [--where-reachable] [--out DIR] [SUITE ...]
 
@@ -14,6 +14,7 @@ too" does not count. A name behind a `!` is not run, as it would leave something
 import argparse
 import contextlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -210,6 +211,31 @@ class Run:
             "sqlalchemy", source("sqlalchemy"), "--maxfail=9999", "--dburi", url, "test/dialect/test_suite.py", *part
         )
 
+    def pgx(self, small):
+        """Debian's pgx, whose package has its tests, in the Go of before modules."""
+        if not pathlib.Path("/usr/share/gocode/src/github.com/jackc/pgx/v4").exists() or not shutil.which("go"):
+            install = ["apt-get", "install", "-qy", "--no-install-recommends", "golang-go", "golang-github-jackc-pgx-v4-dev"]
+            subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+        database = self.database("pgx_test")
+        self.sql(database, "create extension hstore", "create domain uint64 as numeric(20, 0)")
+        environment = {
+            **self.environment,
+            "PGX_TEST_DATABASE": f"host={self.host} port={self.port} user=postgres database={database}",
+            "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(CACHE / "go"),
+        }
+        packages = [f"github.com/jackc/pgx/v4{package}" for package in ("", "/pgxpool")]
+        done = subprocess.run(
+            ["go", "test", "-json", "-count=1", "-timeout=10m", *packages], env=environment, text=True, stdout=subprocess.PIPE
+        )
+        (self.out / "pgx.txt").write_text(done.stdout)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        ended = [(event["Action"], f"{event['Package'].split('jackc/')[1]}.{event['Test']}") for event in events if "Test" in event]
+        passed, failed = ([name for action, name in ended if action == wanted] for wanted in ("pass", "fail"))
+        if not passed:
+            sys.exit(f"pgx: nothing ran; see {self.out}/pgx.txt")
+        return len(passed), failed
+
     def django(self, small):
         settings = HERE / "django_settings.py"
         environment = {"PYTHONPATH": f"{source('django')}:{settings.parent}"}
@@ -230,7 +256,7 @@ class Run:
         return passed, failed
 
 
-SUITES = ["psycopg2", "psycopg3", "asyncpg", "sqlalchemy", "django"]
+SUITES = ["psycopg2", "psycopg3", "asyncpg", "pgx", "sqlalchemy", "django"]
 SMALL = ["psycopg2", "asyncpg", "sqlalchemy", "django"]
 
 

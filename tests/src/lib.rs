@@ -10,6 +10,6 @@ mod server;
 
 pub use cluster::PgServer;
 pub use interleaving::{Played, Script};
-pub use process::{cpu_seconds, memory_bytes, peak_memory_bytes};
+pub use process::{cpu_seconds, disk_bytes, memory_bytes, peak_memory_bytes};
 pub use raw::{RawClient, RawMessage, brief, error_field, frame, startup_packet};
 pub use server::{TestServer, binary};

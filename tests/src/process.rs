@@ -1,6 +1,8 @@
 //! What the kernel knows of a process.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// utime, stime, cutime and cstime (fields 14 to 17) and the parent's pid (field 4) of `/proc/PID/stat`.
 fn stat(pid: u32) -> Option<(u32, [f64; 4])> {
@@ -43,4 +45,15 @@ pub fn peak_memory_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs has a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
     line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number of kB") * 1024
+}
+
+/// What the files below a directory take on disk. One that goes away meanwhile takes nothing.
+pub fn disk_bytes(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
 }

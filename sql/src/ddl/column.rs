@@ -90,6 +90,11 @@ impl Ddl<'_> {
         let position = table.columns.len() - 1;
         if serial.is_some() {
             let sequence = self.owned_sequence(table, position, data_type, &SequenceOptions::default())?;
+            let word = if self.catalog().table(table.oid).is_some() { "ALTER" } else { "CREATE" };
+            self.debug(format!(
+                "{word} TABLE will create implicit sequence \"{}\" for serial column \"{}.{}\"",
+                sequence.name, table.name, table.columns[position].name
+            ));
             table.columns[position].default = Some(self.nextval_text(&sequence));
             table.columns[position].sequence = Some(sequence.oid);
         }

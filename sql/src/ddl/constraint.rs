@@ -230,6 +230,23 @@ impl Ddl<'_> {
         deferrable: Deferrable,
     ) -> Result<()> {
         let oid = self.new_oid()?;
+        let words = match kind {
+            ConstraintKind::PrimaryKey(_) => Some("PRIMARY KEY"),
+            ConstraintKind::Unique(_) => Some("UNIQUE"),
+            ConstraintKind::Exclusion(_) => Some("EXCLUDE"),
+            _ => None,
+        };
+        if let Some(words) = words {
+            let command = if self.catalog().table(table.oid).is_some() {
+                "ALTER TABLE / ADD"
+            } else {
+                "CREATE TABLE /"
+            };
+            self.debug(format!(
+                "{command} {words} will create implicit index \"{name}\" for table \"{}\"",
+                table.name
+            ));
+        }
         table.constraints.push(Constraint {
             oid,
             name,

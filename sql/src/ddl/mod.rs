@@ -249,6 +249,11 @@ impl Ddl<'_> {
         let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message).severity(Severity::Notice);
         self.core.notice(notice);
     }
+    /// What is done without being asked for, as PostgreSQL says it at DEBUG1 only.
+    pub fn debug(&self, message: impl Into<String>) {
+        let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message).severity(Severity::Debug);
+        self.core.notice(notice);
+    }
     /// IF NOT EXISTS, and it does: the code is the error's that it would be without.
     pub fn notice_existing(&self, state: SqlState, message: &str) {
         let notice = Error::new(state, format!("{message}, skipping")).severity(Severity::Notice);

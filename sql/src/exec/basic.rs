@@ -114,11 +114,31 @@ pub fn count_removed(rt: &Runtime<'_>, id: usize, rows: usize) {
 pub struct Project {
     input: Executor,
     outputs: Arc<[Expr]>,
+    /// Of the row behind those that were handed out.
+    failed: Option<Error>,
 }
 
 impl Project {
     pub fn new(input: Executor, outputs: Arc<[Expr]>) -> Project {
-        Project { input, outputs }
+        Project { input, outputs, failed: None }
+    }
+
+    /// The rows before the one that fails: a client that reads row by row is to see those. Its error comes next.
+    fn before_failure(&mut self, batch: &Batch, error: Error, rt: &Runtime<'_>) -> Result<Option<Batch>> {
+        // Bad values only: what is cancelled or out of memory ends here. And nothing is evaluated twice that may differ then.
+        if !error.state().0.starts_with(b"22") || self.outputs.iter().any(Expr::is_volatile) {
+            return Err(error);
+        }
+        for row in 0..batch.rows {
+            if let Err(error) = project(&self.outputs, &batch.slice(row, 1), rt) {
+                if row == 0 {
+                    return Err(error);
+                }
+                self.failed = Some(error);
+                return project(&self.outputs, &batch.slice(0, row), rt).map(Some);
+            }
+        }
+        Err(error)
     }
 }
 
@@ -133,12 +153,18 @@ pub fn project(outputs: &[Expr], batch: &Batch, rt: &Runtime<'_>) -> Result<Batc
 
 impl Execute for Project {
     fn next(&mut self, rt: &Runtime<'_>, max: usize) -> Result<Option<Batch>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         match self.input.next(rt, max)? {
-            Some(batch) if batch.rows > 0 => project(&self.outputs, &batch, rt).map(Some),
+            Some(batch) if batch.rows > 0 => project(&self.outputs, &batch, rt)
+                .map(Some)
+                .or_else(|error| self.before_failure(&batch, error, rt)),
             other => Ok(other),
         }
     }
     fn rescan(&mut self, rt: &Runtime<'_>) -> Result<()> {
+        self.failed = None;
         self.input.rescan(rt)
     }
 }

@@ -42,9 +42,7 @@ pub fn build(node: &Arc<Node>, rt: &Runtime<'_>) -> Executor {
             let (types, input_types) = (node.types.clone(), input.types.clone());
             Box::new(aggregate::HashAggregate::new(child(input), aggregate.clone(), types, input_types))
         }
-        Operator::Window { input, calls } => {
-            Box::new(window::Window::new(child(input), calls.clone(), input.types.clone()))
-        }
+        Operator::Window { input, calls } => Box::new(window::Window::new(child(input), calls, &input.types)),
         Operator::Distinct { input, on } => {
             Box::new(set::Distinct::new(child(input), on.clone(), node.types.clone()))
         }

@@ -241,6 +241,7 @@ pub struct Limit {
     pub ties: Option<Vec<Key>>,
 }
 
+#[derive(Clone)]
 pub struct Key {
     pub expr: Expr,
     pub descending: bool,
@@ -405,6 +406,14 @@ impl Call {
 }
 
 impl Key {
+    pub fn ascending(expr: Expr) -> Key {
+        Key { expr, descending: false, nulls_first: false }
+    }
+    pub fn same(&self, other: &Key) -> bool {
+        self.expr.same(&other.expr)
+            && self.descending == other.descending
+            && self.nulls_first == other.nulls_first
+    }
     pub fn place_all(
         keys: Vec<super::logical::SortKey>,
         place: &mut dyn FnMut(Expr) -> crate::Result<Expr>,

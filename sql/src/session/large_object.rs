@@ -258,7 +258,8 @@ impl StatementContext<'_> {
     }
 
     pub fn lo_pages(&self) -> Result<Vec<(Oid, u32, Vec<u8>)>> {
-        self.nested(|objects, transaction| objects.all_pages(transaction))
+        let work_mem_bytes = self.core.settings.borrow().typed().work_mem_bytes;
+        self.nested(|objects, transaction| objects.all_pages(transaction, work_mem_bytes))
     }
 }
 
