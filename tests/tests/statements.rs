@@ -33,6 +33,7 @@ const GROUPS: &[&str] = &[
     "exclusion",
     "geometry",
     "money",
+    "lsn",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -31,6 +31,7 @@ mod geometry;
 mod json;
 mod kernel;
 mod large_object;
+mod lsn;
 mod math;
 mod money;
 mod network;

@@ -128,6 +128,7 @@ fn build() -> Library {
         super::network::register,
         super::geometry::register,
         super::money::register,
+        super::lsn::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,

@@ -92,11 +92,28 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &Render
         base if super::network::is_network(base) => {
             out.extend_from_slice(super::network::format(bytes, base).as_bytes());
         }
+        Type::PG_LSN => write_lsn(out, bytes),
         base if super::geometry::is_geometric(base) => {
             super::geometry::write_text(out, bytes, base, render.extra_float_digits);
         }
         _ => write_bytea(out, bytes, render.bytea_escape),
     }
+}
+
+fn write_lsn(out: &mut Vec<u8>, bytes: &[u8]) {
+    let place = bytes.try_into().map(u64::from_be_bytes).unwrap_or_default();
+    out.extend_from_slice(format!("{:X}/{:X}", place >> 32, place & 0xffff_ffff).as_bytes());
+}
+
+/// Two hexadecimal numbers of up to eight digits.
+fn parse_lsn(text: &str) -> Result<Datum> {
+    let part = |part: &str| {
+        let fits = (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(part, 16).ok().filter(|_| fits)
+    };
+    let place = text.split_once('/').and_then(|(high, low)| Some(part(high)? << 32 | part(low)?));
+    let place = place.ok_or_else(|| invalid_input("pg_lsn", text))?;
+    Ok(Datum::Bytea(place.to_be_bytes().as_slice().into()))
 }
 
 /// A bigint, cents, or an enum's value as its label.
@@ -177,6 +194,7 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
     let datum = match data_type {
         Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
         Type::MONEY => Datum::Int8(super::money::parse(text)?),
+        Type::PG_LSN => parse_lsn(text)?,
         Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
         Type::INT2 => Datum::Int2(parse_integer(text, "smallint")?),
         Type::BOOL => Datum::Bool(parse_bool(text)?),
@@ -615,7 +633,9 @@ mod tests {
                     parse_datum(&text, *data_type, -1, &render).is_err()
                         || matches!(data_type.repr(), crate::types::Repr::Text | crate::types::Repr::Bytea)
                         // What is no number is 0.
-                        || *data_type == Type::XID,
+                        || *data_type == Type::XID
+                        // Any number of signs may stand behind an amount.
+                        || *data_type == Type::MONEY,
                     "{data_type:?}"
                 );
             }

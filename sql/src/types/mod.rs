@@ -176,6 +176,7 @@ types! {
     DATEMULTIRANGE = 4535, 6155, "datemultirange", Range, -1;
     INT8MULTIRANGE = 4536, 6157, "int8multirange", Range, -1;
     UUID = 2950, 2951, "uuid", Uuid, 16;
+    PG_LSN = 3220, 3221, "pg_lsn", Bytea, 8;
     JSONB = 3802, 3807, "jsonb", Text, -1;
     JSONPATH = 4072, 4073, "jsonpath", Text, -1;
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
