@@ -32,6 +32,8 @@ const GROUPS: &[&str] = &[
     "entries",
     "exclusion",
     "geometry",
+    "money",
+    "lsn",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

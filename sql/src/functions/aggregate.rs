@@ -689,6 +689,7 @@ fn moments(types: &[Type], moment: Moment) -> Box<dyn Accumulator> {
 pub fn register(r: &mut Registry) {
     r.aggregate("agg:count", |_| Box::new(Count::default()));
     r.aggregate("agg:sum", |types| match argument(types).repr() {
+        _ if argument(types).base() == Type::MONEY => fold(super::money::sum),
         Repr::Int2 | Repr::Int4 => Box::new(SumToInt8::default()),
         Repr::Int8 => Box::new(SumToNumeric::default()),
         Repr::Float4 => Box::new(FloatSum { single: true, ..FloatSum::default() }),

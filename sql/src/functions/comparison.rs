@@ -68,6 +68,7 @@ pub fn register(r: &mut Registry) {
     six!(r, "int2", Int2, Int2, same);
     six!(r, "int4", Int4, Int4, same);
     six!(r, "int8", Int8, Int8, same);
+    six!(r, "cash_", Int8, Int8, same);
     six!(r, "int24", Int2, Int4, integers);
     six!(r, "int42", Int4, Int2, integers);
     six!(r, "int28", Int2, Int8, integers);

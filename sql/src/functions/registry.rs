@@ -127,6 +127,8 @@ fn build() -> Library {
         super::json::register,
         super::network::register,
         super::geometry::register,
+        super::money::register,
+        super::lsn::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,

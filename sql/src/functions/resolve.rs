@@ -607,8 +607,14 @@ pub fn resolve_operator(operator: &str, arguments: &[Option<Type>]) -> Result<Re
         _ => operator.to_string(),
     };
     match candidates.len() {
-        0 => Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}"))
-            .hint(format!("No operator matches the given name and argument types. {CAST_HINT}"))),
+        0 => Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}")).hint(
+            match arguments {
+                [_] => "No operator matches the given name and argument type. \
+                        You might need to add an explicit type cast."
+                    .to_owned(),
+                _ => format!("No operator matches the given name and argument types. {CAST_HINT}"),
+            },
+        )),
         1 => resolved(candidates.remove(0), arguments).and_then(built_in),
         _ => match select(candidates, arguments) {
             Some(chosen) => resolved(chosen, arguments).and_then(built_in),

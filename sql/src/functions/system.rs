@@ -126,9 +126,9 @@ fn int4_array(values: Vec<i32>) -> ArrayValue {
     ArrayValue { element: Type::INT4, dimensions, elements: values.into_iter().map(Datum::Int4).collect() }
 }
 
-/// The end of the log. (Of type text: pg_lsn is not there.)
-fn wal_lsn(context: &EvalContext<'_>) -> Option<String> {
-    Some(lsn_text(context.services.store()?.wal_end()))
+/// The end of the log.
+fn wal_lsn(context: &EvalContext<'_>) -> Option<Datum> {
+    Some(super::lsn::to_datum(context.services.store()?.wal_end().0))
 }
 
 pub fn lsn_text(lsn: serin_storage::Lsn) -> String {
@@ -136,7 +136,7 @@ pub fn lsn_text(lsn: serin_storage::Lsn) -> String {
 }
 
 /// Archives what is durable, now: what a new segment brings about in PostgreSQL.
-fn switch_wal(context: &EvalContext<'_>) -> Result<Option<String>> {
+fn switch_wal(context: &EvalContext<'_>) -> Result<Option<Datum>> {
     let user = context.services.current_user();
     if !context.services.catalog().find_role(&user).is_some_and(|role| role.superuser) {
         let message = "permission denied for function pg_switch_wal";
@@ -144,7 +144,7 @@ fn switch_wal(context: &EvalContext<'_>) -> Result<Option<String>> {
     }
     let Some(store) = context.services.store() else { return Ok(None) };
     store.archive_now()?;
-    Ok(Some(lsn_text(store.wal_end())))
+    Ok(Some(super::lsn::to_datum(store.wal_end().0)))
 }
 
 fn relation_size(relation: OidValue, context: &EvalContext<'_>) -> Result<Option<i64>> {

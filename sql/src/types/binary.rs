@@ -214,7 +214,7 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
             Type::MACADDR8 if bytes.len() == 6 => {
                 Datum::Bytea([&bytes[..3], &[0xff, 0xfe], &bytes[3..]].concat().into())
             }
-            Type::MACADDR8 => Datum::Bytea(exact::<8>(bytes)?.into()),
+            Type::MACADDR8 | Type::PG_LSN => Datum::Bytea(exact::<8>(bytes)?.into()),
             _ => Datum::Bytea(bytes.into()),
         },
         Repr::Text if matches!(data_type, Type::BIT | Type::VARBIT) => {

@@ -92,6 +92,7 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &Render
         base if super::network::is_network(base) => {
             out.extend_from_slice(super::network::format(bytes, base).as_bytes());
         }
+        Type::PG_LSN => write_lsn(out, bytes),
         base if super::geometry::is_geometric(base) => {
             super::geometry::write_text(out, bytes, base, render.extra_float_digits);
         }
@@ -99,11 +100,32 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &Render
     }
 }
 
-/// A bigint, or an enum's value as its label.
+fn write_lsn(out: &mut Vec<u8>, bytes: &[u8]) {
+    let place = bytes.try_into().map(u64::from_be_bytes).unwrap_or_default();
+    out.extend_from_slice(format!("{:X}/{:X}", place >> 32, place & 0xffff_ffff).as_bytes());
+}
+
+/// Two hexadecimal numbers of up to eight digits.
+fn parse_lsn(text: &str) -> Result<Datum> {
+    let part = |part: &str| {
+        let fits = (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(part, 16).ok().filter(|_| fits)
+    };
+    let place = text.split_once('/').and_then(|(high, low)| Some(part(high)? << 32 | part(low)?));
+    let place = place.ok_or_else(|| invalid_input("pg_lsn", text))?;
+    Ok(Datum::Bytea(place.to_be_bytes().as_slice().into()))
+}
+
+/// A bigint, cents, or an enum's value as its label.
 fn write_int8(out: &mut Vec<u8>, value: i64, data_type: Type) {
-    match data_type.0 >= FIRST_USER_OID && data_type.base().is_enum() {
-        true => out.extend(super::user::label(data_type.base(), value).unwrap_or_default().as_bytes()),
-        false => write_integer(out, value),
+    match data_type {
+        Type::MONEY => super::money::write_text(out, value),
+        _ if data_type.0 < FIRST_USER_OID => write_integer(out, value),
+        _ if data_type.is_domain() => write_int8(out, value, data_type.base()),
+        _ if data_type.is_enum() => {
+            out.extend(super::user::label(data_type, value).unwrap_or_default().as_bytes());
+        }
+        _ => write_integer(out, value),
     }
 }
 
@@ -171,6 +193,8 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
     use super::datetime_input::{parse_date, parse_interval, parse_time, parse_timestamp, parse_timetz};
     let datum = match data_type {
         Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
+        Type::MONEY => Datum::Int8(super::money::parse(text)?),
+        Type::PG_LSN => parse_lsn(text)?,
         Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
         Type::INT2 => Datum::Int2(parse_integer(text, "smallint")?),
         Type::BOOL => Datum::Bool(parse_bool(text)?),
@@ -609,7 +633,9 @@ mod tests {
                     parse_datum(&text, *data_type, -1, &render).is_err()
                         || matches!(data_type.repr(), crate::types::Repr::Text | crate::types::Repr::Bytea)
                         // What is no number is 0.
-                        || *data_type == Type::XID,
+                        || *data_type == Type::XID
+                        // Any number of signs may stand behind an amount.
+                        || *data_type == Type::MONEY,
                     "{data_type:?}"
                 );
             }

@@ -16,6 +16,7 @@ mod hostile;
 pub mod interval;
 pub mod interval_input;
 pub mod json;
+mod money;
 mod names;
 pub mod network;
 pub mod numeric;
@@ -121,6 +122,7 @@ types! {
     LINE = 628, 629, "line", Bytea, 24;
     CIDR = 650, 651, "cidr", Bytea, -1;
     MACADDR8 = 774, 775, "macaddr8", Bytea, 8;
+    MONEY = 790, 791, "money", Int8, 8;
     MACADDR = 829, 1040, "macaddr", Bytea, 6;
     INET = 869, 1041, "inet", Bytea, -1;
     BIT = 1560, 1561, "bit", Text, -1;
@@ -174,6 +176,7 @@ types! {
     DATEMULTIRANGE = 4535, 6155, "datemultirange", Range, -1;
     INT8MULTIRANGE = 4536, 6157, "int8multirange", Range, -1;
     UUID = 2950, 2951, "uuid", Uuid, 16;
+    PG_LSN = 3220, 3221, "pg_lsn", Bytea, 8;
     JSONB = 3802, 3807, "jsonb", Text, -1;
     JSONPATH = 4072, 4073, "jsonpath", Text, -1;
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;

@@ -1,6 +1,6 @@
 //! Functions and operators of the geometric types.
 
-mod float;
+pub(super) mod float;
 mod plane;
 
 use super::Registry;

@@ -1,0 +1,21 @@
+-- pg_lsn, as PostgreSQL 15 has it.
+SELECT pg_lsn '0/0', pg_lsn 'FFFFFFFF/FFFFFFFF', pg_lsn '16/b374D848', pg_lsn '00000001/1';
+SELECT pg_lsn 'G/0';
+SELECT pg_lsn '-1/0';
+SELECT pg_lsn ' 0/12345678';
+SELECT pg_lsn 'ABCD/';
+SELECT pg_lsn '/ABCD';
+SELECT pg_lsn '123456789/0';
+CREATE TABLE places_in_log (l pg_lsn PRIMARY KEY);
+INSERT INTO places_in_log VALUES ('0/0'), ('FFFFFFFF/FFFFFFFF'), ('7FFFFFFF/FFFFFFFF'), ('80000000/0'), ('1/A');
+SELECT * FROM places_in_log ORDER BY l DESC;
+SELECT min(l), max(l), count(DISTINCT l) FROM places_in_log;
+SELECT l FROM places_in_log WHERE l > '7FFFFFFF/FFFFFFFF' ORDER BY l;
+SELECT '0/16AE7F8'::pg_lsn = '0/16AE7F8', '0/16AE7F8'::pg_lsn <> '0/16AE7F7', '0/16AE7F8' - '0/16AE7F7'::pg_lsn, '0/1'::pg_lsn - 'FFFFFFFF/FFFFFFFF'::pg_lsn;
+SELECT '0/16AE7F7'::pg_lsn + 16::numeric, 16::numeric + '0/16AE7F7'::pg_lsn, '0/16AE7F7'::pg_lsn - 16.5::numeric, pg_lsn(23783416::numeric), pg_wal_lsn_diff('0/3', '0/1');
+SELECT 'FFFFFFFF/FFFFFFFE'::pg_lsn + 2::numeric;
+SELECT '0/1'::pg_lsn - 2::numeric;
+SELECT '0/1'::pg_lsn + 'NaN'::numeric;
+SELECT '0/1'::pg_lsn - 'NaN'::numeric;
+SELECT pg_lsn('infinity'::numeric);
+SELECT ARRAY['0/1'::pg_lsn], '{0/1,A/B}'::pg_lsn[], '0/ff'::text::pg_lsn::text, pg_typeof(pg_current_wal_lsn());
