@@ -335,7 +335,6 @@ impl Expr {
                 | Expr::Quantified { comparison: function, .. } => function.volatility,
                 Expr::Cast { method: CastMethod::Function(function), .. } => function.volatility,
                 Expr::Routine(call) => call.routine.volatility,
-                // Text input and output depend on DateStyle and the like for some types.
                 // Text input and output depend on DateStyle and the like for some types; a domain's checks may call anything.
                 Expr::Cast {
                     method:
