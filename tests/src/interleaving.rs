@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 /// A script that is not through by then hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+const WAITS_FOR: &str = "SELECT pg_blocking_pids($1) || pg_safe_snapshot_blocking_pids($1)";
 
 #[derive(Debug)]
 pub struct Script {
@@ -231,7 +232,6 @@ impl Stage {
     /// Until everyone who runs a statement has finished it or is blocked.
     fn settle(&mut self) {
         let started = Instant::now();
-        let pids: Vec<i32> = self.players.values().map(|player| player.pid).collect();
         let names: Vec<String> = self.players.keys().cloned().collect();
         for name in names {
             loop {
@@ -250,14 +250,36 @@ impl Stage {
                     Err(TryRecvError::Disconnected) => panic!("session {name} is gone"),
                 }
                 let pid = player.pid;
-                let blocked = "SELECT pg_isolation_test_session_is_blocked($1, $2)";
-                let blocked: bool =
-                    self.control.query_one(blocked, &[&pid, &pids]).expect("the server knows").get(0);
-                if blocked {
+                if self.is_blocked(pid) {
                     break;
                 }
             }
         }
+    }
+
+    /// Waits for another player, and not in a circle: of those who do, one is about to be the victim of the deadlock.
+    fn is_blocked(&mut self, pid: i32) -> bool {
+        let mut waits_for = BTreeMap::new();
+        for player in self.players.values() {
+            let blockers = self.control.query_one(WAITS_FOR, &[&player.pid]).expect("the server knows");
+            waits_for.insert(player.pid, blockers.get::<_, Vec<i32>>(0));
+        }
+        let mut reached: Vec<i32> =
+            waits_for[&pid].iter().copied().filter(|pid| waits_for.contains_key(pid)).collect();
+        let is_blocked = !reached.is_empty();
+        let mut looked_at = 0;
+        while let Some(next) = reached.get(looked_at) {
+            if *next == pid {
+                return false;
+            }
+            looked_at += 1;
+            for further in &waits_for[next] {
+                if waits_for.contains_key(further) && !reached.contains(further) {
+                    reached.push(*further);
+                }
+            }
+        }
+        is_blocked
     }
 
     fn finish(&mut self, name: &str, outcome: Outcome) {
