@@ -118,7 +118,10 @@ fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_s
     let old = &snapshot.generation;
     assert_eq!(old.number, state.meta.generation, "the fold's mutex is held, so the generation is current");
     let mut writer = PageWriter::new(shared, Purpose::Fold);
-    let outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
+    let mut outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
+    if planted(Mutation::ReplayFromFoldEnd) {
+        outcome.meta.replay_start = shared.wal.durable_lsn();
+    }
     // The writer's pages are referred to from here on; on a failure below the store stops anyway.
     drop(writer);
     if planted(Mutation::RecycleTooEarly) {
@@ -161,6 +164,7 @@ fn build(
     writer: &mut PageWriter<'_>,
 ) -> Result<Outcome> {
     let (old, fold_ts) = (&snapshot.generation, snapshot.timestamp());
+    let up_to = || if planted(Mutation::FoldLateComers) { shared.wal.last_commit() } else { fold_ts };
     let mut roots = old.roots.clone();
     // No snapshot reads the free list; it is recovery that needs it until the next generation is durable.
     let born = old.number;
@@ -194,7 +198,7 @@ fn build(
         let root = known.or_else(|| tree.initial_base()).unwrap_or_default();
         let dirty = tree.last_commit.load(Ordering::Acquire) > old.fold_ts.0;
         let new_root = if dirty {
-            let mut changes = TreeChanges::new(&tree, old.fold_ts, fold_ts, share)?;
+            let mut changes = TreeChanges::new(&tree, old.fold_ts, up_to(), share)?;
             let merged = merge(&shared.pager, writer, id, &root, &mut changes, &mut replaced)?;
             changes.failed?;
             merged

@@ -17,7 +17,7 @@ use crate::page_cache::Pager;
 use crate::recovery::{self, LogReader};
 use crate::replay::{InPlace, Replayer};
 use crate::snapshot::{Generation, Registry, Request};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Mutex, Thread};
 use crate::tree::NEVER;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{Wal, WalOptions, WalPosition};
@@ -29,7 +29,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Told before anything that may block or run long, so that an async edge can move its other work elsewhere.
@@ -417,7 +416,7 @@ impl Shared {
 
 pub struct Store {
     shared: Arc<Shared>,
-    threads: Mutex<{ sync::WAITERS }, Vec<JoinHandle<()>>>,
+    threads: Mutex<{ sync::WAITERS }, Vec<Thread>>,
     closed: AtomicBool,
     lock: Mutex<{ sync::WAITERS }, Option<Box<dyn Send + Sync>>>,
 }
@@ -695,12 +694,9 @@ impl Store {
     }
 
     fn start_threads(&self) -> Result<()> {
-        let spawn = |name: &str, work: fn(&Shared)| -> Result<JoinHandle<()>> {
+        let spawn = |name: &str, work: fn(&Shared)| -> Result<Thread> {
             let shared = self.shared.clone();
-            std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || work(&shared))
-                .context("start a thread for", &self.shared.options.dir)
+            Thread::start(name, move || work(&shared)).context("start a thread for", &self.shared.options.dir)
         };
         let flusher = spawn("serin-flusher", |shared| shared.wal.run_flusher())?;
         let folder = spawn("serin-folder", run_folder)?;

@@ -55,10 +55,9 @@
 
 use crate::base::TreeRoot;
 use crate::mutation::{Mutation, planted};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::{Blocking, Error, Lsn, PageId, Result, Timestamp, TreeId, WriterId};
-use parking_lot::Condvar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -548,7 +547,7 @@ impl Wal {
         }
         let wake = std::mem::take(&mut log.flusher_idle);
         drop(log);
-        if wake {
+        if wake && !planted(Mutation::ForgetFlusher) {
             self.work.notify_one();
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
@@ -644,6 +643,10 @@ impl Wal {
             self.stop(&error);
             return Err(Error::Stopped(error.to_string()));
         }
+        let last = match planted(Mutation::AcknowledgeLateComers) {
+            true => self.log.lock().last,
+            false => last,
+        };
         // First the watermark: a fold reads the position, then the watermark, and must not find it below.
         self.durable.fetch_max(last.0, Ordering::AcqRel);
         self.watermark.fetch_max(last.0, Ordering::AcqRel);
@@ -700,7 +703,9 @@ impl Wal {
                 waits
             });
         }
-        self.durable_changed.notify_all();
+        if !planted(Mutation::ForgetWaiters) {
+            self.durable_changed.notify_all();
+        }
         ready.into_iter().for_each(Waker::wake);
     }
 
