@@ -172,8 +172,7 @@ fn build(
         state.free_list_pages.iter().map(|page| Replaced { page: *page, born }).collect();
     let mut directory = Vec::new();
     let (mut included, mut obsolete) = (Vec::new(), Vec::new());
-    let mut trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
-    trees.sort_unstable_by_key(|tree| tree.id());
+    let trees = shared.trees_by_id();
     let work = shared.delta_bytes().max(1);
     let mut done = 0;
     for tree in trees {
@@ -312,10 +311,8 @@ fn write_free_list(
 /// Steps 4 and 5.
 fn switch(shared: &Shared, meta: &Meta) -> Result<()> {
     if !planted(Mutation::SkipDataSync) {
-        shared.pager.file.sync_data().context("sync", &shared.pager.path)?;
+        shared.pager.sync()?;
     }
-    // A bulk load's sync may have failed meanwhile: then the pages of this fold may be what was lost.
-    shared.wal.check_running()?;
     write_meta(&shared.pager, meta)
 }
 
@@ -506,8 +503,7 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
     if state.trimmed_for != needs {
         let live = shared.registry.live(|| shared.wal.watermark());
         let live = live.borrow();
-        let trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
-        for tree in trees {
+        for tree in shared.trees_by_id() {
             trim_tree(&tree, &live);
             tree.trim_layers(&live);
             if tree.created_at.load(Ordering::Acquire) <= limit.0 {
@@ -574,7 +570,7 @@ pub(crate) fn write_meta(pager: &Pager, meta: &Meta) -> Result<()> {
     if planted(Mutation::SkipMetaSync) {
         return Ok(());
     }
-    pager.file.sync_data().context("sync", &pager.path)
+    pager.sync()
 }
 
 pub(crate) fn read_directory(pager: &Pager, directory: &TreeRoot) -> Result<HashMap<TreeId, TreeRoot>> {

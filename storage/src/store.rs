@@ -190,14 +190,12 @@ impl Shared {
     }
 
     /// Syncs the data file for pages that a commit record is about to name. A failure may concern a fold's pages as
-    /// well, and is reported only once: it stops the store.
+    /// well: it stops the store.
     pub fn sync_data_file(&self) -> Result<()> {
         if planted(Mutation::SkipLayerSync) {
             return Ok(());
         }
-        let mut synced = Ok(());
-        self.options.blocking.run(&mut || synced = self.pager.file.sync_data());
-        synced.context("sync", &self.pager.path).inspect_err(|error| self.wal.stop(error))
+        self.pager.sync().inspect_err(|error| self.wal.stop(error))
     }
 
     pub fn with_live_snapshots<T>(&self, work: impl FnOnce(&LiveSnapshots<'_>) -> T) -> T {
@@ -206,6 +204,12 @@ impl Shared {
 
     pub fn forget_tree(&self, id: TreeId) {
         self.trees.write().remove(&id);
+    }
+
+    pub fn trees_by_id(&self) -> Vec<Arc<Tree>> {
+        let mut trees: Vec<Arc<Tree>> = self.trees.read().values().cloned().collect();
+        trees.sort_unstable_by_key(|tree| tree.id());
+        trees
     }
 
     pub fn mark_dropped(&self, id: TreeId, at: Timestamp) {

@@ -9,6 +9,7 @@
 //! | [`FOLD`] | the one fold or trim that runs |
 //! | [`FLUSH`] | the one log write that runs |
 //! | [`GROW`] | creating log segments ahead of need |
+//! | [`SYNC`] | the one sync of the data file that runs |
 //! | [`CHAIN`] | the versions of one key; never two at once |
 //! | [`LOG`] | the log buffer: commit order is decided here |
 //! | [`ALLOC`] | free pages |
@@ -31,6 +32,7 @@ pub(crate) const ARCHIVE: u8 = 5;
 pub(crate) const FOLD: u8 = 10;
 pub(crate) const FLUSH: u8 = 20;
 pub(crate) const GROW: u8 = 30;
+pub(crate) const SYNC: u8 = 35;
 pub(crate) const CHAIN: u8 = 40;
 pub(crate) const LOG: u8 = 50;
 pub(crate) const ALLOC: u8 = 60;

@@ -230,7 +230,7 @@ pub(crate) fn takes_part() -> bool {
     PARTICIPANT.with_borrow(Option::is_some)
 }
 
-/// Time passes for the calling thread; others do what they do meanwhile.
+/// Time passes for the calling thread, if it takes part in a clock; others do what they do meanwhile.
 pub fn sleep(time: Duration) {
     with(|clock, seat| clock.wait(seat, None, Some(micros(time))));
 }

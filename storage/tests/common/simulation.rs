@@ -365,9 +365,8 @@ impl Run<'_> {
     fn live(&mut self, store: &Arc<Store>, vfs: &SimVfs) -> Verdict {
         for _ in 0..40 {
             let failed_calls = vfs.injected().io_errors;
-            if self.setting.slow {
-                virtual_time::sleep(Duration::from_micros(self.rng.random_range(0..6000)));
-            }
+            // On a slow disk, where there is a clock: meanwhile the store's threads go on.
+            virtual_time::sleep(Duration::from_micros(self.rng.random_range(0..6000)));
             let result = self.step(store);
             if std::env::var_os("SERIN_SEED").is_some() {
                 let said = match &result {
@@ -496,7 +495,8 @@ pub fn run(seed: u64) -> Verdict<Course> {
     check_is_clean(&vfs)?;
     run.restore(&vfs)?;
     flip_a_bit(&vfs, &run.history, run.rng)?;
-    let mut course = Course { injected: vfs.injected(), operations: vfs.operations(), virtual_us: 0, slow: 0 };
+    let mut course =
+        Course { injected: vfs.injected(), operations: vfs.operations(), virtual_us: 0, slow: 0 };
     if let Some(clock) = clock {
         if clock.panics() > 0 {
             return Err("a thread of the store ended in a panic".into());
@@ -512,7 +512,9 @@ fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
     let path = Path::new(DATA);
     let bytes = vfs.file_bytes(path).expect("the store was there").len() as u64;
     vfs.flip_bit(path, rng.random_range(0..bytes), rng.random_range(0..8));
-    let Ok(store) = open(vfs, Setting { writer_bytes_max: 1 << 20, archives: false, slow: false }) else { return Ok(()) };
+    let Ok(store) = open(vfs, Setting { writer_bytes_max: 1 << 20, archives: false, slow: false }) else {
+        return Ok(());
+    };
     let newest = history.newest();
     for (id, table) in newest {
         let Some(tree) = store.tree(*id) else { continue };
