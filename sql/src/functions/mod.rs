@@ -244,6 +244,10 @@ pub trait Services {
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;
     fn transaction_id(&self) -> Result<u64>;
     fn transaction_id_if_assigned(&self) -> Option<u64>;
+    /// pg_export_snapshot.
+    fn export_snapshot(&self) -> Result<String> {
+        Err(crate::error::Error::internal("a snapshot outside of a session"))
+    }
     /// pg_advisory_lock family. False: a try-lock found it taken.
     fn advisory_lock(
         &self,

@@ -209,7 +209,7 @@ impl Session {
                 "CLOSE CURSOR ALL"
             }
             StatementKind::SetTransaction { modes, session, snapshot } => {
-                self.set_transaction(modes, *session, snapshot.is_some())?;
+                self.set_transaction(modes, *session, snapshot.as_deref())?;
                 "SET"
             }
             StatementKind::SetConstraints { names, deferred } => {
@@ -429,17 +429,17 @@ impl Session {
         &mut self,
         modes: &ast::TransactionModes,
         session: bool,
-        snapshot: bool,
+        snapshot: Option<&str>,
     ) -> Result<()> {
-        if snapshot {
-            return Err(Error::unsupported("SET TRANSACTION SNAPSHOT"));
-        }
         if !session {
             if self.block.state == super::block::State::Implicit && self.block.statements == 1 {
                 let message = "SET TRANSACTION can only be used in transaction blocks";
                 self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
             }
-            return self.set_transaction_modes(modes);
+            return match snapshot {
+                Some(name) => self.import_snapshot(name),
+                None => self.set_transaction_modes(modes),
+            };
         }
         let on_off = |on: bool| Some(if on { "on" } else { "off" });
         let defaults = [
