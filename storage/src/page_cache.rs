@@ -131,17 +131,15 @@ impl Pager {
     /// by then: others' pages, too, whose own sync it would let succeed. So one sync runs at a time, and after a failure none
     /// succeeds any more.
     pub fn sync(&self) -> Result<()> {
-        let mut result = Ok(());
-        self.blocking.run(&mut || {
+        self.blocking.call(|| {
             let mut failed = self.sync_failed.lock();
-            result = match &*failed {
+            match &*failed {
                 Some(reason) => Err(Error::Stopped(reason.clone())),
                 None => self.file.sync_data().context("sync", &self.path).inspect_err(|error| {
                     *failed = Some(error.to_string());
                 }),
-            };
-        });
-        result
+            }
+        })
     }
 
     #[inline]
@@ -159,9 +157,7 @@ impl Pager {
     pub fn read_uncached(&self, id: PageId) -> Result<Arc<Page>> {
         self.misses.fetch_add(1, Ordering::Relaxed);
         let mut bytes = vec![0; PAGE_SIZE].into_boxed_slice();
-        let mut result = Ok(());
-        self.blocking.run(&mut || result = self.file.read_at(&mut bytes, id.0 * PAGE_SIZE as u64));
-        match result {
+        match self.blocking.call(|| self.file.read_at(&mut bytes, id.0 * PAGE_SIZE as u64)) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(self.corrupt(id, format!("page {id} is beyond the end of the file")));
             }

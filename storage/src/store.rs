@@ -37,6 +37,20 @@ pub trait Blocking: Send + Sync {
     fn run(&self, work: &mut dyn FnMut());
 }
 
+impl dyn Blocking {
+    /// As [`Blocking::run`], for work that has a result.
+    pub fn call<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut work = Some(work);
+        let mut result = None;
+        self.run(&mut || {
+            if let Some(work) = work.take() {
+                result = Some(work());
+            }
+        });
+        result.expect("`run` runs the work")
+    }
+}
+
 /// Runs the work in place: for tests and tools.
 pub struct Inline;
 
@@ -804,17 +818,13 @@ impl Store {
     pub fn fold_now(&self) -> Result<()> {
         let last = self.last_commit();
         self.wait_durable(last)?;
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = fold::fold(&self.shared));
-        result
+        self.shared.options.blocking.call(|| fold::fold(&self.shared))
     }
 
     /// Folds, and gives the space of free pages back to the file system: what VACUUM does.
     pub fn give_back_space(&self) -> Result<()> {
         self.fold_now()?;
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = fold::give_back_space(&self.shared));
-        result
+        self.shared.options.blocking.call(|| fold::give_back_space(&self.shared))
     }
 
     pub fn stats(&self) -> StoreStats {
@@ -857,9 +867,7 @@ impl Store {
     /// Archives everything that is durable, now. Nothing to do where the log is not archived.
     pub fn archive_now(&self) -> Result<()> {
         let Some(archiver) = &self.shared.archiver else { return Ok(()) };
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = archiver.pass(&self.shared, true));
-        result
+        self.shared.options.blocking.call(|| archiver.pass(&self.shared, true))
     }
 
     /// End of the log: what commits from now on is behind it.

@@ -604,21 +604,16 @@ impl Wal {
 
     /// Allocates a segment that has room for `needed` bytes, unless somebody else just did.
     fn make_spare(&self, needed: u64) -> Result<()> {
-        let mut result = Ok(());
-        self.blocking.run(&mut || {
+        self.blocking.call(|| {
             let mut next_spare = self.grow.lock();
             if self.log.lock().spares.iter().any(|spare| spare.capacity >= needed) {
-                return;
+                return Ok(());
             }
-            match create_spare(&*self.vfs, &self.dir, *next_spare, needed.max(self.segment_bytes)) {
-                Ok(spare) => {
-                    *next_spare += 1;
-                    self.log.lock().spares.push_back(spare);
-                }
-                Err(error) => result = Err(error),
-            }
-        });
-        result
+            let spare = create_spare(&*self.vfs, &self.dir, *next_spare, needed.max(self.segment_bytes))?;
+            *next_spare += 1;
+            self.log.lock().spares.push_back(spare);
+            Ok(())
+        })
     }
 
     /// Steps 3 and 4: makes everything in the buffer durable. Any failure stops the store.
@@ -763,18 +758,16 @@ impl Wal {
                 Err(Error::Stopped("a timestamp was awaited that was never committed".into()))
             });
         }
-        let mut result = Ok(());
-        self.blocking.run(&mut || {
+        self.blocking.call(|| {
             let mut waiters = self.waiters.lock();
             while self.durable.load(Ordering::Acquire) < ts.0 {
                 if let Some(reason) = &waiters.stopped {
-                    result = Err(Error::Stopped(reason.clone()));
-                    return;
+                    return Err(Error::Stopped(reason.clone()));
                 }
                 waiters.wait(&self.durable_changed);
             }
-        });
-        result
+            Ok(())
+        })
     }
 
     pub fn is_threaded(&self) -> bool {

@@ -182,14 +182,7 @@ pub(crate) fn within<T>(
     let outermost = core.routine_stack.get().is_none();
     if outermost {
         // Wherever the call comes from, a constraint at COMMIT for instance: nobody knows how long it will take.
-        let mut work = Some(work);
-        let mut result = Err(Error::internal("not called"));
-        core.engine.store().blocking().run(&mut || {
-            if let Some(work) = work.take() {
-                result = surrounded(routine, context, &nested, work);
-            }
-        });
-        return result;
+        return core.engine.store().blocking().call(|| surrounded(routine, context, &nested, work));
     }
     surrounded(routine, context, &nested, work)
 }
