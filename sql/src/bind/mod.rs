@@ -137,6 +137,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns_visible: true,
         locks: scope::Locks::Nothing("a value"),
         table_oid: None,
+        row_type: None,
         nullable: false,
     };
     binder.scopes.push(Scope::new(vec![item]));
