@@ -704,7 +704,7 @@ impl Binder<'_> {
     fn cast(&mut self, operand: &ast::Expr, to: &ast::TypeName, position: usize) -> Result<Expr> {
         let (data_type, modifier) = type_name(to)?;
         if let ast::Expr::Array(elements, _) = operand
-            && data_type.is_array()
+            && (data_type.is_array() || [Type::INT2VECTOR, Type::OIDVECTOR].contains(&data_type))
         {
             return self.cast_array(elements, (data_type, modifier), position);
         }

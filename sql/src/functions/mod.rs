@@ -333,6 +333,7 @@ pub trait Services {
 }
 
 /// What an evaluation depends on besides its arguments.
+#[derive(Clone, Copy)]
 pub struct EvalContext<'a> {
     pub render: &'a RenderSettings,
     /// Microseconds since 2000-01-01 UTC.
