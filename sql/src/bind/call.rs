@@ -80,6 +80,7 @@ impl Binder<'_> {
             return Ok(cast);
         }
         let found = self.resolve_call(call, &types)?;
+        self.spell_call(call, &found.callee);
         let name = call.name.parts.last().cloned().unwrap_or_default();
         let resolved = match &found.callee {
             Callee::Routine(routine) => {

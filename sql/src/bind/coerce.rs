@@ -183,11 +183,13 @@ impl Binder<'_> {
                     Datum::Text(text) if Arc::ptr_eq(&literal.0, text) => Some(literal.1),
                     _ => None,
                 };
+                let literal = value.clone();
                 let value =
                     cast_datum(value.clone(), Type::UNKNOWN, to, modifier, explicit, self.context.eval)
                         .map_err(|error| {
                             error.at(self.literals.iter().find_map(written).unwrap_or(position))
                         })?;
+                self.spell_literal(&literal, &value, to);
                 Ok(Some(Expr::Constant { value, data_type: to }))
             }
             Expr::Parameter { index, data_type: Type::UNKNOWN } => {

@@ -113,6 +113,7 @@ impl Binder<'_> {
             E::Cast { operand, to, position } => self.cast(operand, to, *position),
             E::TypedLiteral { to, value, position } => {
                 let (data_type, modifier) = type_name(to)?;
+                self.spell_type(to, data_type);
                 let value = cast_datum(
                     Datum::Text(value.as_str().into()),
                     Type::UNKNOWN,
@@ -703,6 +704,7 @@ impl Binder<'_> {
 
     fn cast(&mut self, operand: &ast::Expr, to: &ast::TypeName, position: usize) -> Result<Expr> {
         let (data_type, modifier) = type_name(to)?;
+        self.spell_type(to, data_type);
         if let ast::Expr::Array(elements, _) = operand
             && (data_type.is_array() || [Type::INT2VECTOR, Type::OIDVECTOR].contains(&data_type))
         {

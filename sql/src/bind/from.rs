@@ -559,6 +559,7 @@ impl Binder<'_> {
                 self.within(Clause::plain("functions in FROM"), |binder| binder.written_arguments(call))?;
             let types: Vec<Option<Type>> = arguments.iter().map(Self::open_type).collect();
             let found = self.resolve_call(call, &types)?;
+            self.spell_call(call, &found.callee);
             if let Callee::Routine(routine) = &found.callee
                 && !routine.procedure
             {

@@ -38,7 +38,7 @@ use crate::parse::ast;
 use crate::plan::PlanContext;
 use crate::plan::logical::{BoundStatement, ColumnInfo, CteDefinition, Logical};
 use crate::plan::permissions::Permissions;
-use crate::types::{Oid, Type};
+use crate::types::{Datum, Oid, Type};
 use scope::{NamedColumn, NamedItem, Scope};
 use serin_txn::RelationLockMode;
 use std::collections::HashMap;
@@ -102,37 +102,14 @@ pub fn table_expression_as_written(
     context: &PlanContext<'_>,
 ) -> Result<Expr> {
     let mut binder = Binder::new(context);
-    let alias: Arc<str> = table.name.as_str().into();
-    // Ids are given from 0, so that they are the positions.
-    let ids: Vec<ColumnId> = table
-        .columns
-        .iter()
-        .map(|c| binder.new_column(&c.name, c.data_type(), c.modifier, (table.oid, c.number), alias.clone()))
-        .collect();
-    // Its columns may be written with the table's name, and that with its schema.
-    let item = NamedItem::of_table(table, alias, &ids, Some(table.schema));
-    binder.scopes.push(Scope::new(vec![item]));
+    binder.enter_table(table);
     binder.finish_single(expr, target)
 }
 
 /// Binds a domain's CHECK: its one input column is VALUE.
 pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'_>) -> Result<Expr> {
     let mut binder = Binder::new(context);
-    let alias: Arc<str> = "".into();
-    let id = binder.new_column("value", base, -1, (0, 0), alias.clone());
-    let columns = vec![NamedColumn { name: "value".into(), expr: Expr::column(id, base) }];
-    let item = NamedItem {
-        alias,
-        schema: None,
-        columns,
-        name_visible: false,
-        columns_visible: true,
-        locks: scope::Locks::Nothing("a value"),
-        table_oid: None,
-        row_type: None,
-        nullable: false,
-    };
-    binder.scopes.push(Scope::new(vec![item]));
+    binder.enter_value(base);
     binder.finish_single(expr, Some((Type::BOOL, -1)))
 }
 
@@ -146,6 +123,50 @@ pub fn standalone_expression(
     binder.scopes.push(Scope::new(Vec::new()));
     let bound = binder.finish_single(expr, Some(target))?;
     Ok(crate::plan::fold_expression(bound, context))
+}
+
+/// What is written at a place of an expression's or a query's text means what it does by the search path; `full` means the same by any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spelling {
+    /// Characters from 1.
+    pub position: ast::Position,
+    pub full: String,
+}
+
+/// What an expression may name.
+#[derive(Clone, Copy)]
+pub(crate) enum Names<'a> {
+    None,
+    /// The columns of a table.
+    Table(&'a Table),
+    /// VALUE, of this type.
+    Value(Type),
+}
+
+/// The names in an expression that is to be kept as text, as far as they depend on the search path.
+pub(crate) fn expression_spellings(
+    expr: &ast::Expr,
+    names: Names<'_>,
+    target: Option<(Type, i32)>,
+    context: &PlanContext<'_>,
+) -> Result<Vec<Spelling>> {
+    let mut binder = Binder::new(context);
+    binder.spellings = Some(Vec::new());
+    match names {
+        Names::None => binder.scopes.push(Scope::new(Vec::new())),
+        Names::Table(table) => binder.enter_table(table),
+        Names::Value(base) => binder.enter_value(base),
+    }
+    binder.finish_single(expr, target)?;
+    Ok(binder.spellings.unwrap_or_default())
+}
+
+/// The same of a query, but for its relations.
+pub(crate) fn query_spellings(query: &ast::Query, context: &PlanContext<'_>) -> Result<Vec<Spelling>> {
+    let mut binder = Binder::new(context);
+    binder.spellings = Some(Vec::new());
+    binder.query(query)?;
+    Ok(binder.spellings.unwrap_or_default())
 }
 
 /// Binds CALL, and says of which types its parameters are. What stands for an OUT parameter is only there for its place.
@@ -222,6 +243,8 @@ struct Binder<'a> {
     mentions: HashMap<ColumnId, usize>,
     /// Where the untyped literals are written: a type that rejects one says so there.
     literals: Vec<(Arc<str>, usize)>,
+    /// Names and literals that depend on the search path, if somebody wants to know.
+    spellings: Option<Vec<Spelling>>,
     view_depth: usize,
     /// Privileges that the statement takes.
     needs: permission::Needs,
@@ -260,6 +283,85 @@ impl Clause {
 }
 
 impl<'a> Binder<'a> {
+    /// The columns of a table, by its name and that with its schema. Their ids are given from 0, so that they are the positions.
+    fn enter_table(&mut self, table: &Table) {
+        let alias: Arc<str> = table.name.as_str().into();
+        let ids: Vec<ColumnId> = table
+            .columns
+            .iter()
+            .map(|c| {
+                self.new_column(&c.name, c.data_type(), c.modifier, (table.oid, c.number), alias.clone())
+            })
+            .collect();
+        let item = NamedItem::of_table(table, alias, &ids, Some(table.schema));
+        self.scopes.push(Scope::new(vec![item]));
+    }
+    /// VALUE.
+    fn enter_value(&mut self, base: Type) {
+        let alias: Arc<str> = "".into();
+        let id = self.new_column("value", base, -1, (0, 0), alias.clone());
+        let columns = vec![NamedColumn { name: "value".into(), expr: Expr::column(id, base) }];
+        let item = NamedItem {
+            alias,
+            schema: None,
+            columns,
+            name_visible: false,
+            columns_visible: true,
+            locks: scope::Locks::Nothing("a value"),
+            table_oid: None,
+            row_type: None,
+            nullable: false,
+        };
+        self.scopes.push(Scope::new(vec![item]));
+    }
+    /// An object that was found by the search path.
+    fn spell(&mut self, position: ast::Position, schema: Oid, name: &str, as_literal: bool) {
+        let (Some(spellings), 0) = (&mut self.spellings, self.view_depth) else { return };
+        if schema == crate::catalog::PG_CATALOG {
+            return;
+        }
+        let Some(schema) = self.context.catalog.schema(schema) else { return };
+        let quoted = crate::parse::quote_identifier;
+        let full = format!("{}.{}", quoted(&schema.name), quoted(name));
+        let full = if as_literal { crate::parse::quote_literal(&full) } else { full };
+        spellings.push(Spelling { position, full });
+    }
+    /// The type written so, if it is a user's or an extension's.
+    fn spell_type(&mut self, name: &ast::TypeName, data_type: Type) {
+        if self.spellings.is_none() || name.name.parts.len() > 1 {
+            return;
+        }
+        let scalar = if name.array_dimensions > 0 { data_type.element() } else { None };
+        if let Some((schema, found)) = self.context.catalog.type_name(scalar.unwrap_or(data_type).0) {
+            self.spell(name.name.position, schema, &found, false);
+        }
+    }
+    /// The function called so, if it is a user's or an extension's.
+    fn spell_call(&mut self, call: &ast::FunctionCall, callee: &crate::functions::Callee) {
+        use crate::functions::Callee;
+        let ([name], Some(_)) = (&call.name.parts[..], &self.spellings) else { return };
+        let schema = match callee {
+            Callee::Routine(routine) => Some(routine.schema),
+            Callee::BuiltIn(function) => self.context.catalog.schema_of_built_in(function.oid),
+        };
+        if let Some(schema) = schema {
+            self.spell(call.name.position, schema, name, false);
+        }
+    }
+    /// The relation or type that a literal has turned out to name.
+    fn spell_literal(&mut self, literal: &Datum, value: &Datum, to: Type) {
+        let (Some(_), Datum::Text(text), Datum::Oid(oid)) = (&self.spellings, literal, value) else { return };
+        let named = match to {
+            Type::REGCLASS => crate::catalog::system::deparse::schema_and_name(self.context.catalog, *oid),
+            Type::REGTYPE => self.context.catalog.type_name(*oid),
+            _ => return,
+        };
+        let position = self.literals.iter().find(|(written, _)| Arc::ptr_eq(written, text));
+        let is_plain = crate::parse::parse_name(text).is_ok_and(|parts| parts.len() == 1);
+        if let (Some((schema, name)), Some(&(_, position)), true) = (named, position, is_plain) {
+            self.spell(position, schema, &name, true);
+        }
+    }
     /// What the client has said of its parameters.
     fn declare_parameters(&mut self, types: &[Option<Type>]) {
         self.parameters = types.iter().map(|t| t.filter(|t| *t != Type::UNKNOWN)).collect();
@@ -291,6 +393,7 @@ impl<'a> Binder<'a> {
             locking: Vec::new(),
             mentions: HashMap::new(),
             literals: Vec::new(),
+            spellings: None,
             view_depth: 0,
             needs: permission::Needs::default(),
         }

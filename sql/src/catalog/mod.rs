@@ -21,6 +21,7 @@ pub(crate) use publish::{CatalogView, Publisher};
 pub use routine::{Routine, Trigger};
 pub use runtime::Runtime;
 pub(crate) use user_type::{TypeInfo, TypeKind, UserType};
+pub(crate) use view::identifier_length;
 pub use view::{CAN_DELETE, CAN_INSERT, CAN_UPDATE, SimpleView, ViewName};
 
 use crate::index::Method;

@@ -43,7 +43,7 @@ impl ViewName {
     }
 }
 
-fn identifier_length(text: &str) -> usize {
+pub(crate) fn identifier_length(text: &str) -> usize {
     if !text.starts_with('"') {
         let is_end = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii());
         return text.find(is_end).unwrap_or(text.len());

@@ -426,9 +426,7 @@ impl Ddl<'_> {
             Action::SetTrigger { name, enabled } => self.set_trigger(table, name, *enabled),
             Action::SetDefault(name, expr, text) => {
                 let position = column(table, name)?;
-                self.set_default(table, position, expr, text)?;
-                table.columns[position].sequence = None;
-                Ok(())
+                self.set_default(table, position, expr, text)
             }
             Action::DropDefault(name) => {
                 let position = column(table, name)?;
@@ -789,7 +787,7 @@ impl Ddl<'_> {
             return Err(drop::must_cascade(&what, detail));
         }
         for view in views {
-            self.notice(format!("drop cascades to {} {}", view.word(), view.name));
+            self.goes_too([format!("{} {}", view.word(), view.name)]);
             self.clear_dependents(&[view.oid], true)?;
             self.remove_table(&view)?;
         }

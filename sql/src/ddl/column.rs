@@ -1,13 +1,14 @@
 //! Column definitions: types, defaults, identity, generated columns, serial.
 
 use super::{Ddl, names};
+use crate::bind::Names;
 use crate::catalog::{Column, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::parse::ast::{
     ColumnConstraintKind, ColumnDefinition, Expr, SequenceOptions, TableConstraint, TableConstraintKind,
     TypeName,
 };
-use crate::types::Type;
+use crate::types::{Datum, Oid, Type};
 
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
 /// As PostgreSQL's MaxHeapAttributeNumber.
@@ -198,7 +199,9 @@ impl Ddl<'_> {
                         format!("cannot use generated column \"{name}\" in column generation expression");
                     return Err(Error::new(SqlState::INVALID_OBJECT_DEFINITION, message));
                 }
-                table.columns[position].default = Some(text.clone());
+                let target = (column.data_type(), column.modifier);
+                let text = self.spelled_out(text, Names::Table(table), Some(target))?;
+                table.columns[position].default = Some(text);
                 table.columns[position].generated = true;
             }
             ColumnConstraintKind::Identity { always, options } => {
@@ -249,8 +252,16 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
         }
         let target = (column.data_type(), column.modifier);
-        self.with_plan_context(|context| crate::bind::standalone_expression(expr, target, context))?;
-        table.columns[position].default = Some(text.to_string());
+        let bound =
+            self.with_plan_context(|context| crate::bind::standalone_expression(expr, target, context))?;
+        let sequence = sequence_of(&bound).and_then(|oid| self.catalog().sequence(oid));
+        let text = match &sequence {
+            Some(sequence) => self.nextval_text(sequence),
+            None => self.spelled_out(text, Names::None, Some(target))?,
+        };
+        let column = &mut table.columns[position];
+        column.default = Some(text);
+        column.sequence = sequence.map(|sequence| sequence.oid);
         Ok(())
     }
 
@@ -304,4 +315,17 @@ pub(super) fn check_name(table: &Table, name: &str) -> Result<()> {
         return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
     }
     Ok(())
+}
+
+/// The sequence that a default is the next value of.
+fn sequence_of(default: &crate::expr::Expr) -> Option<Oid> {
+    use crate::expr::Expr;
+    match default {
+        Expr::Cast { operand, .. } => sequence_of(operand),
+        Expr::Call { function, arguments, .. } => match (function.name, &arguments[..]) {
+            ("nextval", [Expr::Constant { value: Datum::Oid(sequence), .. }]) => Some(*sequence),
+            _ => None,
+        },
+        _ => None,
+    }
 }

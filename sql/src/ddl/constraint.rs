@@ -3,6 +3,7 @@
 
 use super::column::Pending;
 use super::{Ddl, expression, names};
+use crate::bind::Names;
 use crate::catalog::{Constraint, ConstraintKind, Index, IndexKey, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::index::Method;
@@ -69,7 +70,11 @@ impl Ddl<'_> {
                 table.constraints.push(Constraint {
                     oid,
                     name,
-                    kind: ConstraintKind::Check(text.clone()),
+                    kind: ConstraintKind::Check(self.spelled_out(
+                        text,
+                        Names::Table(table),
+                        Some((Type::BOOL, -1)),
+                    )?),
                     deferrable: false,
                     initially_deferred: false,
                     validated: true,

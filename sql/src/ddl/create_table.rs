@@ -388,8 +388,9 @@ impl Ddl<'_> {
         };
         self.remember_on_commit(&table, on_commit)?;
         if let Some(text) = materialized {
-            table.view_names = self.view_names(text)?;
-            table.view = Some(text.to_string());
+            let text = self.spelled_out_query(text)?;
+            table.view_names = self.view_names(&text)?;
+            table.view = Some(text);
             table.depends_on = plan.relations.iter().map(|&(relation, _)| relation).collect();
             table.populated = Some(with_data);
         }

@@ -214,7 +214,7 @@ impl Ddl<'_> {
             return Ok(());
         }
         if cascade {
-            self.report_cascade(found.iter().map(|(what, _)| what.clone()).collect());
+            self.goes_too(found.iter().map(|(what, _)| what.clone()));
             for (view, _) in dependents {
                 self.lock(view.oid, RelationLockMode::AccessExclusive)?;
                 if let Some(table) = self.catalog().table(view.oid) {
@@ -237,9 +237,19 @@ impl Ddl<'_> {
         Err(must_cascade(&what, lines.collect::<Vec<_>>().join("\n")))
     }
 
-    /// The notice of what goes with a DROP … CASCADE.
-    pub(super) fn report_cascade(&self, objects: Vec<String>) {
-        match &objects[..] {
+    /// These go with what a DROP … CASCADE names: the statement tells of all of them when it is done.
+    pub(super) fn goes_too(&self, objects: impl IntoIterator<Item = String>) {
+        let mut cascaded = self.cascaded.borrow_mut();
+        for object in objects {
+            if !cascaded.contains(&object) {
+                cascaded.push(object);
+            }
+        }
+    }
+
+    /// The notice of what went with a DROP … CASCADE.
+    pub(super) fn report_cascade(&self) {
+        match &self.cascaded.take()[..] {
             [] => {}
             [one] => self.notice(format!("drop cascades to {one}")),
             many => {
@@ -301,7 +311,7 @@ impl Ddl<'_> {
                 .collect();
             return Err(must_cascade(what, lines.join("\n")));
         }
-        self.report_cascade(found.iter().map(|(_, _, _, name)| name.clone()).collect());
+        self.goes_too(found.iter().map(|(_, _, _, name)| name.clone()));
         for (other, constraint, _, _) in found {
             match other.oid == table.oid {
                 true => table.constraints.retain(|entry| entry.oid != constraint),
@@ -363,7 +373,7 @@ impl Ddl<'_> {
                 let detail = format!("{what} depends on sequence {}", sequence.name);
                 return Err(must_cascade(&format!("sequence {}", sequence.name), detail));
             }
-            self.notice(format!("drop cascades to {what}"));
+            self.goes_too([what]);
             self.lock(table.oid, RelationLockMode::AccessExclusive)?;
             let mut changed = Table::clone(&table);
             changed.columns[position].default = None;
@@ -433,7 +443,7 @@ impl Ddl<'_> {
                 let lines = lines.map(|what| format!("{what} depends on schema {name}"));
                 return Err(must_cascade(&format!("schema {name}"), lines.collect::<Vec<_>>().join("\n")));
             }
-            self.report_cascade(contents);
+            self.goes_too(contents);
             self.drop_schema_contents(schema.oid)?;
         }
         self.remove_schema(schema.oid)

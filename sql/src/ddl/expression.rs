@@ -1,6 +1,62 @@
-//! SQL text of defaults, checks and generated columns, as far as DDL has to understand it: which columns it names, and renaming them.
+//! SQL text of defaults, checks and generated columns, as far as DDL has to understand it: which columns it names, and renaming them;
+//! and the names that it finds by the search path, which are spelled out before a text is kept.
 //! A scan over tokens is enough for that: a column reference is an identifier that is neither followed by `(` nor by `.`
 //! (unless it is the table) nor inside a literal.
+
+use super::Ddl;
+use crate::bind::{Names, Spelling};
+use crate::catalog::identifier_length;
+use crate::error::Result;
+use crate::parse::ast;
+use crate::types::Type;
+
+impl Ddl<'_> {
+    /// An expression's text, so that it means the same by any search path: who uses the table later has another one, and may have
+    /// made it so that it finds other functions.
+    pub(super) fn spelled_out(
+        &self,
+        text: &str,
+        names: Names<'_>,
+        target: Option<(Type, i32)>,
+    ) -> Result<String> {
+        let expr = crate::parse::parse_expression(text)?;
+        let spellings = self
+            .with_plan_context(|context| crate::bind::expression_spellings(&expr, names, target, context))?;
+        Ok(spell_out(text, spellings))
+    }
+
+    /// The same of a query's text, but for its relations.
+    pub(super) fn spelled_out_query(&self, text: &str) -> Result<String> {
+        let parsed = crate::parse::parse(text)?;
+        let Some(ast::StatementKind::Query(query)) = parsed.first().map(|statement| &statement.kind) else {
+            return Ok(text.to_owned());
+        };
+        let spellings = self.with_plan_context(|context| crate::bind::query_spellings(query, context))?;
+        Ok(spell_out(text, spellings))
+    }
+}
+
+fn spell_out(text: &str, mut spellings: Vec<Spelling>) -> String {
+    spellings.sort_by_key(|spelling| spelling.position);
+    spellings.dedup_by_key(|spelling| spelling.position);
+    let mut spelled = String::with_capacity(text.len());
+    let mut copied = 0;
+    for Spelling { position, full } in spellings {
+        let start = text.char_indices().nth(position.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+        let length = match text[start..].starts_with('\'') {
+            true => skip_quoted(text.as_bytes(), start, b'\'') - start,
+            false => identifier_length(&text[start..]),
+        };
+        // What is written in another way (E'…') stays.
+        if start >= copied && length > 0 {
+            spelled.push_str(&text[copied..start]);
+            spelled.push_str(&full);
+            copied = start + length;
+        }
+    }
+    spelled.push_str(&text[copied..]);
+    spelled
+}
 
 /// The identifiers of a text: byte range, and the name with case folded and quotes resolved.
 fn identifiers(text: &str) -> Vec<(std::ops::Range<usize>, String)> {

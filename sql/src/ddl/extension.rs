@@ -169,7 +169,7 @@ impl Ddl<'_> {
         for (oid, array) in ids {
             self.clear_type_users(oid, array, "", true)?;
         }
-        self.report_cascade(indexes.iter().map(|(_, name, _)| format!("index {name}")).collect());
+        self.goes_too(indexes.iter().map(|(_, name, _)| format!("index {name}")));
         indexes.into_iter().try_for_each(|(index, ..)| self.drop_index(index, true))
     }
 

@@ -1,6 +1,7 @@
 //! CREATE INDEX, REINDEX.
 
 use super::{Ddl, names};
+use crate::bind::Names;
 use crate::catalog::system::operator_class_named;
 use crate::catalog::{Index, IndexKey, Persistence, Relation, Table};
 use crate::error::{Error, Result, SqlState};
@@ -107,7 +108,7 @@ impl Ddl<'_> {
             crate::bind::table_expression(expr, table, Some((Type::BOOL, -1)), context)
         })?;
         require_immutable(bound, "predicate")?;
-        Ok(Some(text.clone()))
+        Ok(Some(self.spelled_out(text, Names::Table(table), Some((Type::BOOL, -1)))?))
     }
 
     /// Appends the index of an EXCLUDE constraint under its own name or one made up, with a fresh tree. Answers its position.
@@ -298,7 +299,7 @@ impl Ddl<'_> {
                     .with_plan_context(|context| crate::bind::table_expression(expr, table, None, context))?;
                 let data_type = bound.data_type();
                 require_immutable(bound, "expression")?;
-                (None, Some(column.text.clone()), data_type)
+                (None, Some(self.spelled_out(&column.text, Names::Table(table), None)?), data_type)
             }
         };
         let operator_class = match &column.operator_class {

@@ -55,8 +55,10 @@ pub(crate) struct Ddl<'a> {
     pub transaction: &'a RefCell<Transaction>,
     pub eval: &'a EvalContext<'a>,
     /// Of CREATE TABLE AS.
-    pub parameters: &'a [Datum],
-    pub parameter_types: &'a [Type],
+    parameters: &'a [Datum],
+    parameter_types: &'a [Type],
+    /// What DROP … CASCADE has taken with it so far.
+    cascaded: RefCell<Vec<String>>,
 }
 
 /// The statement's name, as tags and messages have it.
@@ -140,9 +142,25 @@ pub(crate) fn command(kind: &StatementKind) -> &'static str {
     }
 }
 
+impl<'a> Ddl<'a> {
+    pub fn new(core: &'a Core, transaction: &'a RefCell<Transaction>, eval: &'a EvalContext<'a>) -> Ddl<'a> {
+        let cascaded = RefCell::default();
+        Ddl { core, transaction, eval, parameters: &[], parameter_types: &[], cascaded }
+    }
+    pub fn with_parameters(self, parameters: &'a [Datum], parameter_types: &'a [Type]) -> Ddl<'a> {
+        Ddl { parameters, parameter_types, ..self }
+    }
+}
+
 impl Ddl<'_> {
     /// Carries the statement out; the answer is its command tag.
     pub fn run(&self, kind: &StatementKind) -> Result<String> {
+        let tag = self.carry_out(kind)?;
+        self.report_cascade();
+        Ok(tag)
+    }
+
+    fn carry_out(&self, kind: &StatementKind) -> Result<String> {
         use StatementKind as S;
         match kind {
             S::CreateTable(create) => self.create_table(create)?,

@@ -19,13 +19,7 @@ pub(crate) enum OnCommit {
 /// Runs as a statement of the transaction that is about to be committed.
 pub(crate) fn before_commit(context: &ExecContext<'_>) -> Result<()> {
     let Some(core) = context.core else { return Ok(()) };
-    let ddl = Ddl {
-        core,
-        transaction: context.transaction,
-        eval: &context.eval,
-        parameters: &[],
-        parameter_types: &[],
-    };
+    let ddl = Ddl::new(core, context.transaction, &context.eval);
     core.on_commit.borrow_mut().retain(|(oid, _)| core.catalog().table(*oid).is_some());
     let actions = core.on_commit.borrow().clone();
     for (oid, action) in actions {

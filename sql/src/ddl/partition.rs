@@ -1,6 +1,7 @@
 //! PARTITION BY and partition bounds: what is written made into descriptors, and checked against what is there.
 
 use super::{Ddl, names};
+use crate::bind::Names;
 use crate::catalog::{PartitionBound, PartitionKey, Partitioning, RangeDatum, Strategy, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::ExecContext;
@@ -97,7 +98,7 @@ impl Ddl<'_> {
                     }
                     PartitionKey {
                         column: None,
-                        expression: Some(part.text.clone()),
+                        expression: Some(self.spelled_out(&part.text, Names::Table(table), None)?),
                         data_type: bound.data_type().0,
                     }
                 }

@@ -544,10 +544,7 @@ impl Ddl<'_> {
             let lines = described.iter().map(|trigger| format!("{trigger} depends on {what}"));
             return Err(must_cascade(&what, lines.collect::<Vec<_>>().join("\n")));
         }
-        match &described[..] {
-            [one] => self.notice(format!("drop cascades to {one}")),
-            many => self.notice(format!("drop cascades to {} other objects", many.len())),
-        }
+        self.goes_too(described);
         for table in users {
             self.lock(table.oid, RelationLockMode::AccessExclusive)?;
             let mut changed = Table::clone(&table);

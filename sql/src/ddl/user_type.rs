@@ -6,6 +6,7 @@
 use super::drop::must_cascade;
 use super::privilege::Target;
 use super::{Ddl, names};
+use crate::bind::Names;
 use crate::catalog::acl::denied;
 use crate::catalog::store::NameSpace;
 use crate::catalog::user_type::{Attribute, Domain, DomainCheck, LABEL_GAP, Label, RangeType};
@@ -156,8 +157,7 @@ impl Ddl<'_> {
                     if domain.default.is_some() {
                         return Err(Error::new(SqlState::SYNTAX_ERROR, "multiple default expressions"));
                     }
-                    self.check_default(expr, base, modifier)?;
-                    domain.default = Some(text.clone());
+                    domain.default = Some(self.checked_default(expr, text, base, modifier)?);
                 }
                 DomainConstraintKind::Check(expr, text) => {
                     let check = self.new_check(&name, &domain, constraint, expr, text)?;
@@ -168,10 +168,10 @@ impl Ddl<'_> {
         self.new_type(&create.name, TypeKind::Domain(domain))
     }
 
-    fn check_default(&self, expr: &Expr, base: Type, modifier: i32) -> Result<()> {
+    fn checked_default(&self, expr: &Expr, text: &str, base: Type, modifier: i32) -> Result<String> {
         let target = (base, modifier);
         self.with_plan_context(|context| crate::bind::standalone_expression(expr, target, context))?;
-        Ok(())
+        self.spelled_out(text, Names::None, Some(target))
     }
 
     fn new_check(
@@ -200,7 +200,7 @@ impl Ddl<'_> {
         Ok(DomainCheck {
             oid: self.new_oid()?,
             name,
-            text: text.to_owned(),
+            text: self.spelled_out(text, Names::Value(Type(domain.base)), Some((Type::BOOL, -1)))?,
             validated: !constraint.not_valid,
         })
     }
@@ -500,8 +500,8 @@ impl Ddl<'_> {
         match action {
             AlterType::Default(None) => domain.default = None,
             AlterType::Default(Some((expr, text))) => {
-                self.check_default(expr, Type(domain.base), domain.modifier)?;
-                domain.default = Some(text.clone());
+                domain.default =
+                    Some(self.checked_default(expr, text, Type(domain.base), domain.modifier)?);
             }
             AlterType::NotNull(not_null) => {
                 if domain.not_null == *not_null {
@@ -685,7 +685,7 @@ impl Ddl<'_> {
             let lines: Vec<String> = shown.iter().map(|line| format!("{line} depends on {what}")).collect();
             return Err(must_cascade(what, lines.join("\n")));
         }
-        self.report_cascade(shown);
+        self.goes_too(shown);
         for dependent in dependents {
             match dependent {
                 Dependent::Column(table, column) => {

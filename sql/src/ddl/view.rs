@@ -21,6 +21,7 @@ impl Ddl<'_> {
         text: &str,
     ) -> Result<()> {
         let statement = StatementKind::Query(Box::new(query.clone()));
+        let text = &*self.spelled_out_query(text)?;
         let catalog = self.catalog();
         let plan = crate::session::plan_statement(&statement, &[], &catalog, self.core, self.eval)?;
         let fields = plan.fields.clone().unwrap_or_default();

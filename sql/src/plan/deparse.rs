@@ -192,7 +192,7 @@ fn write_expr(expr: &Expr, names: &dyn Names, out: &mut String) {
             }
         },
         Expr::Routine(call) => {
-            let _ = write!(out, "{}(", quote_identifier(&call.routine.name));
+            let _ = write!(out, "{}(", crate::types::user::routine_name(&call.routine));
             list(&call.arguments, ", ", names, out);
             out.push(')');
         }

@@ -276,13 +276,7 @@ impl<'a> Nested<'a> {
         }
         self.core.check_writable(command)?;
         self.within_statement(|| {
-            let ddl = crate::ddl::Ddl {
-                core: self.core,
-                transaction: self.context.transaction,
-                eval: &self.context.eval,
-                parameters: &[],
-                parameter_types: &[],
-            };
+            let ddl = crate::ddl::Ddl::new(self.core, self.context.transaction, &self.context.eval);
             ddl.run(kind).map(drop)
         })
     }

@@ -356,14 +356,8 @@ impl Session {
             let eval = context.eval();
             let transaction = self.block.transaction.as_ref();
             let transaction = transaction.ok_or_else(|| Error::internal("no transaction is in progress"))?;
-            let ddl = crate::ddl::Ddl {
-                core: &self.core,
-                transaction,
-                eval: &eval,
-                parameters: &portal.parameters,
-                parameter_types: &portal.parameter_types,
-            };
-            ddl.run(kind)?
+            let ddl = crate::ddl::Ddl::new(&self.core, transaction, &eval);
+            ddl.with_parameters(&portal.parameters, &portal.parameter_types).run(kind)?
         };
         if let Some(transaction) = &self.block.transaction {
             transaction.borrow_mut().end_statement();
@@ -597,14 +591,7 @@ impl Session {
         let eval = context.eval();
         let transaction = self.block.transaction.as_ref();
         let transaction = transaction.ok_or_else(|| Error::internal("no transaction is in progress"))?;
-        let ddl = crate::ddl::Ddl {
-            core: &self.core,
-            transaction,
-            eval: &eval,
-            parameters: &[],
-            parameter_types: &[],
-        };
-        ddl.drop_schema_contents(schema)
+        crate::ddl::Ddl::new(&self.core, transaction, &eval).drop_schema_contents(schema)
     }
 
     /// At the session's end. Failing is not worth more than a log line; what is left then, as after a
@@ -621,14 +608,7 @@ impl Session {
                 let eval = context.eval();
                 let transaction = self.block.transaction.as_ref();
                 let transaction = transaction.ok_or_else(|| Error::internal("no transaction"))?;
-                let ddl = crate::ddl::Ddl {
-                    core: &self.core,
-                    transaction,
-                    eval: &eval,
-                    parameters: &[],
-                    parameter_types: &[],
-                };
-                ddl.drop_temporary_schema(schema)?;
+                crate::ddl::Ddl::new(&self.core, transaction, &eval).drop_temporary_schema(schema)?;
             }
             self.commit()
         })();

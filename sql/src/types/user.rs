@@ -127,6 +127,13 @@ pub(super) fn template(oid: Oid) -> Option<Record> {
     with(|catalog, _| catalog.row_template(oid))
 }
 
+/// A function's name, with its schema where the search path does not lead to it.
+pub(crate) fn routine_name(routine: &crate::catalog::Routine) -> String {
+    let shown =
+        with(|catalog, path| Some(crate::catalog::system::deparse::routine_name(catalog, routine, path)));
+    shown.unwrap_or_else(|| crate::parse::quote_identifier(&routine.name))
+}
+
 impl Type {
     pub fn is_enum(self) -> bool {
         info(self.0) == Some(TypeInfo::Enum)
