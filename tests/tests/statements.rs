@@ -16,6 +16,7 @@ const GROUPS: &[&str] = &[
     "changes",
     "self_modified",
     "row_locks",
+    "search_path",
     "row_by_row",
     "queries",
     "types",

@@ -4,6 +4,7 @@
 
 use super::column::Pending;
 use super::constraint::Added;
+use super::expression::Named;
 use super::privilege::Target;
 use super::{Ddl, drop, expression, names};
 use crate::catalog::{ConstraintKind, Relation, Sequence, Table};
@@ -332,6 +333,7 @@ impl Ddl<'_> {
 
     /// Sequences share ALTER … OWNER TO and SET SCHEMA with tables.
     fn alter_other(&self, actions: &[Action], sequence: &Sequence) -> Result<()> {
+        let before = sequence;
         let mut sequence = sequence.clone();
         for action in actions {
             match action {
@@ -362,7 +364,17 @@ impl Ddl<'_> {
                 }
             }
         }
-        self.put_sequence(sequence)
+        self.put_sequence(sequence.clone())?;
+        match sequence.schema == before.schema {
+            true => Ok(()),
+            false => self.follow_relation((before.schema, &before.name), (sequence.schema, &sequence.name)),
+        }
+    }
+
+    /// A relation was renamed or moved.
+    fn follow_relation(&self, from: (Oid, &str), to: (Oid, &str)) -> Result<()> {
+        let (from, to) = (self.full_name(from.0, from.1), self.full_name(to.0, to.1));
+        self.follow_names(&|name, named| (named == Named::Relation && *name == from).then(|| Ok(to.clone())))
     }
 
     fn alter(&self, table: &mut Table, action: &Action, place: Place) -> Result<()> {
@@ -1308,15 +1320,7 @@ impl Ddl<'_> {
                 self.give_relation_name(sequence.schema, &sequence.name)?;
                 let renamed = Sequence { name: to.to_string(), ..Sequence::clone(&sequence) };
                 self.put_sequence(renamed.clone())?;
-                let catalog = self.catalog();
-                let users =
-                    catalog.tables().filter(|t| t.columns.iter().any(|c| c.sequence == Some(sequence.oid)));
-                for user in users {
-                    self.lock(user.oid, RelationLockMode::AccessExclusive)?;
-                    let mut user = Table::clone(user);
-                    self.refresh_serial_default(&mut user, &renamed);
-                    self.put_table(user)?;
-                }
+                self.follow_relation((sequence.schema, &sequence.name), (sequence.schema, to))?;
             }
             Relation::System(_) => return Err(names::wrong_kind(name, "a table")),
         }

@@ -12,6 +12,48 @@ use std::sync::Arc;
 
 /// Dependents listed in a message, as in PostgreSQL.
 const REPORTED_MAX: usize = 100;
+/// What several objects of one DROP are called.
+const DESIRED: &str = "desired object(s)";
+
+/// What goes with a relation.
+struct Dependent {
+    /// A view or child, or the table that has the foreign key.
+    table: Arc<Table>,
+    constraint: Option<Oid>,
+    on: Oid,
+}
+
+impl Dependent {
+    fn describe(&self, catalog: &Catalog) -> String {
+        let table = describe(catalog, self.table.oid);
+        match self.constraint {
+            Some(oid) => {
+                let name = self.table.constraint(oid).map_or("", |constraint| &constraint.name);
+                format!("constraint {name} on {table}")
+            }
+            None => table,
+        }
+    }
+}
+
+/// In the order in which they were made. Parts of a foreign key go with the whole.
+fn direct_dependents(catalog: &Catalog, on: Oid) -> Vec<Dependent> {
+    let depends =
+        |table: &&Arc<Table>| table.depends_on.contains(&on) || table.inheritance.parents.contains(&on);
+    let tables = catalog.tables().filter(depends).map(|table| Dependent {
+        table: table.clone(),
+        constraint: None,
+        on,
+    });
+    let keys = catalog.references_to(on).iter().filter_map(|&(referencing, oid)| {
+        let table = catalog.table(referencing)?;
+        let is_whole = table.constraint(oid).is_none_or(|constraint| constraint.parent == 0);
+        is_whole.then_some(Dependent { table, constraint: Some(oid), on })
+    });
+    let mut found: Vec<Dependent> = tables.chain(keys).collect();
+    found.sort_by_key(|found| found.constraint.unwrap_or(found.table.oid));
+    found
+}
 
 impl Ddl<'_> {
     pub(super) fn drop_objects(
@@ -117,7 +159,6 @@ impl Ddl<'_> {
             }
         }
         partitions.retain(|oid| !tables.contains(oid));
-        self.clear_dependents_with(&tables, &partitions, cascade)?;
         for relation in &doomed {
             if let Relation::Table(table) = relation
                 && table.row_type != 0
@@ -126,6 +167,7 @@ impl Ddl<'_> {
                 self.clear_type_users(table.row_type, table.row_array_type, &what, cascade)?;
             }
         }
+        self.clear_dependents_with(&tables, &partitions, cascade)?;
         for oid in partitions.into_iter().rev() {
             if let Some(partition) = self.catalog().table(oid) {
                 self.remove_table(&partition)?;
@@ -172,57 +214,42 @@ impl Ddl<'_> {
     fn clear_dependents_with(&self, named: &[Oid], others: &[Oid], cascade: bool) -> Result<()> {
         let relations: &[Oid] = &[named, others].concat();
         let catalog = self.catalog();
-        let mut dependents: Vec<(Arc<Table>, Oid)> = Vec::new();
-        let mut at = 0;
+        let mut dependents: Vec<Dependent> = Vec::new();
         let mut seen = relations.to_vec();
-        while at < seen.len() {
-            let relation = seen[at];
-            let depends = |table: &&Arc<Table>| {
-                table.depends_on.contains(&relation) || table.inheritance.parents.contains(&relation)
-            };
-            for view in catalog.tables().filter(depends) {
-                if !seen.contains(&view.oid) {
-                    seen.push(view.oid);
-                    dependents.push((view.clone(), relation));
+        // What depends on a relation comes after it and before the next one, as PostgreSQL tells of them.
+        let mut open: Vec<Dependent> = Vec::new();
+        for &relation in relations.iter().rev() {
+            open.extend(direct_dependents(&catalog, relation).into_iter().rev());
+        }
+        while let Some(dependent) = open.pop() {
+            if dependent.constraint.is_none() {
+                if seen.contains(&dependent.table.oid) {
+                    continue;
                 }
+                seen.push(dependent.table.oid);
+                open.extend(direct_dependents(&catalog, dependent.table.oid).into_iter().rev());
             }
-            at += 1;
+            dependents.push(dependent);
         }
         // Foreign keys of tables that stay.
-        let mut keys: Vec<(Arc<Table>, Oid, Oid)> = Vec::new();
-        for &relation in relations {
-            for &(referencing, constraint) in catalog.references_to(relation) {
-                if !seen.contains(&referencing)
-                    && let Some(table) = catalog.table(referencing)
-                {
-                    keys.push((table, constraint, relation));
-                }
-            }
-        }
-        let name = |table: &Table, constraint: Oid| {
-            let name = table.constraint(constraint).map_or("", |constraint| &constraint.name);
-            format!("constraint {name} on {}", describe(&catalog, table.oid))
-        };
-        // Parts of a foreign key go with the whole.
-        keys.retain(|(table, constraint, _)| {
-            table.constraint(*constraint).is_none_or(|constraint| constraint.parent == 0)
-        });
-        let views = dependents.iter().map(|(view, on)| (describe(&catalog, view.oid), *on));
-        let constraints = keys.iter().map(|(table, constraint, on)| (name(table, *constraint), *on));
-        let found: Vec<(String, Oid)> = views.chain(constraints).collect();
-        if found.is_empty() {
+        dependents.retain(|found| found.constraint.is_none() || !seen.contains(&found.table.oid));
+        if dependents.is_empty() {
             return Ok(());
         }
+        let found: Vec<(String, Oid)> =
+            dependents.iter().map(|found| (found.describe(&catalog), found.on)).collect();
         if cascade {
-            self.goes_too(found.iter().map(|(what, _)| what.clone()));
-            for (view, _) in dependents {
-                self.lock(view.oid, RelationLockMode::AccessExclusive)?;
-                if let Some(table) = self.catalog().table(view.oid) {
-                    self.remove_table(&table)?;
+            self.goes_too(found.into_iter().map(|(what, _)| what));
+            for Dependent { table, constraint, .. } in dependents {
+                match constraint {
+                    Some(constraint) => self.remove_constraint(table.oid, constraint)?,
+                    None => {
+                        self.lock(table.oid, RelationLockMode::AccessExclusive)?;
+                        if let Some(table) = self.catalog().table(table.oid) {
+                            self.remove_table(&table)?;
+                        }
+                    }
                 }
-            }
-            for (table, constraint, _) in keys {
-                self.remove_constraint(table.oid, constraint)?;
             }
             return Ok(());
         }
@@ -232,7 +259,7 @@ impl Ddl<'_> {
             .map(|(what, on)| format!("{what} depends on {}", describe(&catalog, *on)));
         let what = match named {
             [one] => describe(&catalog, *one),
-            _ => "desired object(s)".to_string(),
+            _ => DESIRED.to_string(),
         };
         Err(must_cascade(&what, lines.collect::<Vec<_>>().join("\n")))
     }
@@ -474,22 +501,8 @@ impl Ddl<'_> {
         for &table in &tables {
             self.lock(table, RelationLockMode::AccessExclusive)?;
         }
-        let views_elsewhere = catalog.tables().filter(|view| {
-            view.schema != schema && view.depends_on.iter().any(|relation| tables.contains(relation))
-        });
-        for view in views_elsewhere {
-            self.clear_dependents(&[view.oid], true)?;
-            self.lock(view.oid, RelationLockMode::AccessExclusive)?;
-            self.remove_table(view)?;
-        }
-        for &table in &tables {
-            let catalog = self.catalog();
-            for &(referencing, constraint) in catalog.references_to(table) {
-                if !tables.contains(&referencing) {
-                    self.remove_constraint(referencing, constraint)?;
-                }
-            }
-        }
+        // Views and foreign keys of other schemas.
+        self.clear_dependents(&tables, true)?;
         for table in tables {
             if let Some(table) = self.catalog().table(table) {
                 self.remove_table(&table)?;
@@ -561,7 +574,8 @@ pub(super) fn describe(catalog: &Catalog, oid: Oid) -> String {
 }
 
 pub(super) fn must_cascade(what: &str, detail: String) -> Error {
-    let message = format!("cannot drop {what} because other objects depend on it");
+    let them = if what == DESIRED { "them" } else { "it" };
+    let message = format!("cannot drop {what} because other objects depend on {them}");
     Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
         .detail(detail)
         .hint("Use DROP ... CASCADE to drop the dependent objects too.")

@@ -1,6 +1,7 @@
 //! CREATE, ALTER and DROP of functions and procedures.
 
 use super::drop::must_cascade;
+use super::expression::Named;
 use super::privilege::Target;
 use super::{Ddl, names};
 use crate::catalog::routine::{Argument, Language, Mode, ResultShape, Routine};
@@ -614,7 +615,22 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::DUPLICATE_FUNCTION, message));
             }
         }
-        self.write(Change::put(Object::Routine(Arc::new(routine))))
+        let (from, to) =
+            (self.full_name(found.schema, &found.name), self.full_name(routine.schema, &routine.name));
+        let is_overloaded = self.catalog().routines_named(Some(&from.0), &from.1, &[]).len() > 1;
+        self.write(Change::put(Object::Routine(Arc::new(routine))))?;
+        if from == to {
+            return Ok(());
+        }
+        self.follow_names(&|name, named| {
+            (named == Named::Function && *name == from).then(|| match is_overloaded {
+                // Texts do not tell which of them they mean.
+                true => Err(Error::unsupported(
+                    "renaming or moving one of several functions of a name that is in use",
+                )),
+                false => Ok(to.clone()),
+            })
+        })
     }
 }
 

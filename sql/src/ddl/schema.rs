@@ -106,7 +106,10 @@ impl Ddl<'_> {
             return Err(schema_exists(to));
         }
         trees.give_name(&mut self.transaction.borrow_mut(), space, name)?;
-        self.put_schema(Schema { name: to.to_string(), ..schema.clone() })
+        self.put_schema(Schema { name: to.to_string(), ..schema.clone() })?;
+        self.follow_names(&|(schema, object), _| {
+            (schema == name).then(|| Ok((to.to_owned(), object.clone())))
+        })
     }
 }
 

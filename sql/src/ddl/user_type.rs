@@ -4,6 +4,7 @@
 //! ACCESS EXCLUSIVE. What depends on a type is found by looking for it (columns, domains, composite types, functions).
 
 use super::drop::must_cascade;
+use super::expression::Named;
 use super::privilege::Target;
 use super::{Ddl, names};
 use crate::bind::Names;
@@ -315,6 +316,7 @@ impl Ddl<'_> {
 
     pub(super) fn alter_type(&self, domain: bool, name: &ObjectName, action: &AlterType) -> Result<()> {
         let mut changed = self.open_type(name, domain)?;
+        let from = self.full_name(changed.schema, &changed.name);
         match action {
             AlterType::Owner(role) => {
                 let to = self.spec_role(role)?;
@@ -358,7 +360,12 @@ impl Ddl<'_> {
                 }
             }
         }
-        self.put_type(changed)
+        let to = self.full_name(changed.schema, &changed.name);
+        self.put_type(changed)?;
+        if from == to {
+            return Ok(());
+        }
+        self.follow_names(&|name, named| (named == Named::Type && *name == from).then(|| Ok(to.clone())))
     }
 
     /// False: it was there already, and that is fine.
@@ -680,12 +687,10 @@ impl Ddl<'_> {
         if dependents.is_empty() {
             return Ok(());
         }
-        let shown: Vec<String> = dependents.iter().map(Dependent::describe).collect();
         if !cascade {
-            let lines: Vec<String> = shown.iter().map(|line| format!("{line} depends on {what}")).collect();
-            return Err(must_cascade(what, lines.join("\n")));
+            return Err(must_cascade(what, self.type_users(oid, array).join("\n")));
         }
-        self.goes_too(shown);
+        self.goes_too(dependents.iter().map(Dependent::describe));
         for dependent in dependents {
             match dependent {
                 Dependent::Column(table, column) => {
