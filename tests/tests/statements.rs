@@ -34,6 +34,7 @@ const GROUPS: &[&str] = &[
     "geometry",
     "money",
     "lsn",
+    "textsearch",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -129,6 +129,7 @@ fn build() -> Library {
         super::geometry::register,
         super::money::register,
         super::lsn::register,
+        super::textsearch::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,
