@@ -79,3 +79,19 @@ SELECT array_to_tsvector('{b,""}');
 SELECT * FROM unnest('base:7 hidden:6A,8C rebel'::tsvector);
 SELECT 'a:1 b:2'::tsvector || 'a:1 c:16383', ''::tsvector || 'a', 'a'::tsvector || 'b:1', 'a:16383' || 'a:1'::tsvector;
 SELECT ARRAY['a b'::tsvector, 'c:1'], ARRAY['a & b'::tsquery], '{"''a'' b:1"}'::tsvector[], pg_typeof('a'::tsvector), 'a:1'::tsvector::text, 'a & b'::tsquery::text::varchar;
+-- GIN
+CREATE TABLE documents (id int PRIMARY KEY, v tsvector);
+INSERT INTO documents SELECT n, ('w' || n % 7 || ':1A x' || n % 10 || ':2 all:3')::tsvector FROM generate_series(1, 500) n;
+INSERT INTO documents VALUES (501, ''), (502, NULL), (503, repeat('long', 500)::tsvector);
+CREATE INDEX documents_v ON documents USING gin (v);
+SET enable_seqscan = off;
+SELECT q, (SELECT count(*) FROM documents WHERE v @@ q::tsquery), (SELECT sum(id) FROM documents WHERE q::tsquery @@ v)
+  FROM unnest(ARRAY['w1', 'w1 & x1', 'w1 | x1', 'w1 <-> x1', 'w1 <2> x1', 'w1:B', 'w1:A', 'w:*', '!w1', 'w1 & !x1', 'w1 | !x1', '!(w1 | x1)', '', 'none', 'none | w2', 'lo:*', '(w1 | w2) & (x1 | x2) & !x3', 'w1 & x1 | w2 & x2', '!none']) q;
+EXPLAIN (COSTS OFF) SELECT * FROM documents WHERE v @@ 'w1 & x1';
+INSERT INTO documents VALUES (504, 'fresh:1');
+UPDATE documents SET v = 'changed' WHERE v @@ 'w3 & x3';
+DELETE FROM documents WHERE v @@ 'w4';
+SELECT count(*) FROM documents WHERE v @@ 'w4 | w3 & x3';
+SELECT id FROM documents WHERE v @@ 'fresh';
+SELECT count(*) FROM documents WHERE v @@ 'changed';
+DROP TABLE documents;

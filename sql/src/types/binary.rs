@@ -464,6 +464,8 @@ mod tests {
             (Type::VARBIT, ""),
             (Type::JSONB, r#"{"a": [1.50, null]}"#),
             (Type::JSON, " [1] "),
+            (Type::TSVECTOR, "'it''s':1A,3 b"),
+            (Type::TSQUERY, "a:*A & !(b <3> c | d:B)"),
         ];
         let mut seed = 1u32;
         for (data_type, text) in cases {
@@ -482,5 +484,15 @@ mod tests {
         let mut bytes = Vec::new();
         write_numeric(&mut bytes, &Numeric::parse("-1.50").unwrap());
         assert_eq!(bytes, [0, 2, 0, 0, 0x40, 0, 0, 2, 0, 1, 0x13, 0x88]);
+        // What PostgreSQL's tsvectorsend and tsquerysend give.
+        for (data_type, text, expected) in [
+            (Type::TSVECTOR, "b:3A,4 a", "000000026100000062000002c0030004"),
+            (Type::TSQUERY, "a:*A & !b <3> c", "000000060202020400030100006300020101000062000108016100"),
+        ] {
+            let mut bytes = Vec::new();
+            write_binary_datum(&mut bytes, &parse_datum(text, data_type, -1, &render).unwrap(), data_type);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, expected);
+        }
     }
 }
