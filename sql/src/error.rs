@@ -364,7 +364,8 @@ impl From<serin_txn::Error> for Error {
             E::PreparedExists(_) => SqlState::DUPLICATE_OBJECT,
             E::NoSuchPrepared(_) => SqlState::UNDEFINED_OBJECT,
             E::PreparedBusy(_) | E::PreparedDisabled => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            E::PreparedMixedLocks => SqlState::FEATURE_NOT_SUPPORTED,
+            E::NoSuchSnapshot(_) => SqlState::INVALID_PARAMETER_VALUE,
+            E::PreparedMixedLocks | E::SnapshotImport(_) => SqlState::FEATURE_NOT_SUPPORTED,
             E::PreparedDamaged(_) => SqlState::DATA_CORRUPTED,
         };
         let hint = match &error {

@@ -161,4 +161,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { partitions partition_definitions partition_changes inheritance grouping_sets views functions merge plpgsql privileges transactions triggers window definitions sequences constraints alter cursors copy select change plans parameters foreign_keys deferrable_unique indexes spill notify types ranges timetz ordered_sets }
+scripts! { partitions partition_definitions partition_changes inheritance grouping_sets views functions merge plpgsql privileges transactions exported_snapshots triggers window definitions sequences constraints alter cursors copy select change plans parameters foreign_keys deferrable_unique indexes spill notify types ranges timetz ordered_sets }

@@ -36,11 +36,10 @@
 use crate::mutation::{Mutation, planted};
 use crate::page::{PAGE_SIZE, Page};
 use crate::store::Shared;
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::wal::{Operation, RECORD_HEADER_BYTES, RecordHeader, decode_operation, encode_segment_header};
 use crate::{Error, Lsn, PageId, Result};
-use parking_lot::Condvar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

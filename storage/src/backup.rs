@@ -276,9 +276,7 @@ impl Store {
     /// Copies the state of now into `dir`, which must be empty or absent: all of it, or what changed since the backup in `previous`.
     /// Commits and folds go on meanwhile.
     pub fn backup(&self, dir: &Path, previous: Option<&Path>) -> Result<BackupReport> {
-        let mut result = Err(Error::Stopped("the backup did not run".to_owned()));
-        self.blocking().run(&mut || result = self.copy_to(dir, previous));
-        result
+        self.blocking().call(|| self.copy_to(dir, previous))
     }
 
     fn copy_to(&self, dir: &Path, previous: Option<&Path>) -> Result<BackupReport> {

@@ -118,7 +118,10 @@ fn fold_at(shared: &Shared, state: &mut FoldState, snapshot: &Snapshot, replay_s
     let old = &snapshot.generation;
     assert_eq!(old.number, state.meta.generation, "the fold's mutex is held, so the generation is current");
     let mut writer = PageWriter::new(shared, Purpose::Fold);
-    let outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
+    let mut outcome = build(shared, state, snapshot, replay_start, &mut writer)?;
+    if planted(Mutation::ReplayFromFoldEnd) {
+        outcome.meta.replay_start = shared.wal.durable_lsn();
+    }
     // The writer's pages are referred to from here on; on a failure below the store stops anyway.
     drop(writer);
     if planted(Mutation::RecycleTooEarly) {
@@ -161,6 +164,7 @@ fn build(
     writer: &mut PageWriter<'_>,
 ) -> Result<Outcome> {
     let (old, fold_ts) = (&snapshot.generation, snapshot.timestamp());
+    let up_to = || if planted(Mutation::FoldLateComers) { shared.wal.last_commit() } else { fold_ts };
     let mut roots = old.roots.clone();
     // No snapshot reads the free list; it is recovery that needs it until the next generation is durable.
     let born = old.number;
@@ -168,8 +172,7 @@ fn build(
         state.free_list_pages.iter().map(|page| Replaced { page: *page, born }).collect();
     let mut directory = Vec::new();
     let (mut included, mut obsolete) = (Vec::new(), Vec::new());
-    let mut trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
-    trees.sort_unstable_by_key(|tree| tree.id());
+    let trees = shared.trees_by_id();
     let work = shared.delta_bytes().max(1);
     let mut done = 0;
     for tree in trees {
@@ -194,7 +197,7 @@ fn build(
         let root = known.or_else(|| tree.initial_base()).unwrap_or_default();
         let dirty = tree.last_commit.load(Ordering::Acquire) > old.fold_ts.0;
         let new_root = if dirty {
-            let mut changes = TreeChanges::new(&tree, old.fold_ts, fold_ts, share)?;
+            let mut changes = TreeChanges::new(&tree, old.fold_ts, up_to(), share)?;
             let merged = merge(&shared.pager, writer, id, &root, &mut changes, &mut replaced)?;
             changes.failed?;
             merged
@@ -308,10 +311,8 @@ fn write_free_list(
 /// Steps 4 and 5.
 fn switch(shared: &Shared, meta: &Meta) -> Result<()> {
     if !planted(Mutation::SkipDataSync) {
-        shared.pager.file.sync_data().context("sync", &shared.pager.path)?;
+        shared.pager.sync()?;
     }
-    // A bulk load's sync may have failed meanwhile: then the pages of this fold may be what was lost.
-    shared.wal.check_running()?;
     write_meta(&shared.pager, meta)
 }
 
@@ -502,8 +503,7 @@ fn trim_locked(shared: &Shared, state: &mut FoldState) {
     if state.trimmed_for != needs {
         let live = shared.registry.live(|| shared.wal.watermark());
         let live = live.borrow();
-        let trees: Vec<Arc<Tree>> = shared.trees.read().values().cloned().collect();
-        for tree in trees {
+        for tree in shared.trees_by_id() {
             trim_tree(&tree, &live);
             tree.trim_layers(&live);
             if tree.created_at.load(Ordering::Acquire) <= limit.0 {
@@ -570,7 +570,7 @@ pub(crate) fn write_meta(pager: &Pager, meta: &Meta) -> Result<()> {
     if planted(Mutation::SkipMetaSync) {
         return Ok(());
     }
-    pager.file.sync_data().context("sync", &pager.path)
+    pager.sync()
 }
 
 pub(crate) fn read_directory(pager: &Pager, directory: &TreeRoot) -> Result<HashMap<TreeId, TreeRoot>> {

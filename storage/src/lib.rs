@@ -38,6 +38,8 @@ mod store;
 mod sync;
 mod tree;
 pub mod vfs;
+#[cfg(any(test, feature = "testing"))]
+pub mod virtual_time;
 mod wal;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! Faults planted into this crate by its own tests, to show that the simulation would find them.
 //!
 //! A test names one; the line that it breaks asks [`planted`]. In a build without the feature `testing` that is the
-//! constant `false`. One thread's mutations are not another's: tests run side by side.
+//! constant `false`. One test's mutations are not another's, for they run side by side: a mutation is a thread's, and its store's threads'.
 
 /// What is done wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,10 +46,20 @@ pub enum Mutation {
     ForgetPins,
     /// The archive's position moves on before the object is stored.
     ArchiveAhead,
+    /// What was committed while a sync ran counts as synced.
+    AcknowledgeLateComers,
+    /// Replay begins where the log was when the fold ended, not where it was when it began.
+    ReplayFromFoldEnd,
+    /// A fold takes whatever is committed when it comes to a tree, not what was when it began.
+    FoldLateComers,
+    /// Who waits for durability is not told.
+    ForgetWaiters,
+    /// The flusher is not told of work.
+    ForgetFlusher,
 }
 
 impl Mutation {
-    pub const ALL: [Mutation; 20] = [
+    pub const ALL: [Mutation; 25] = [
         Mutation::SkipLogSync,
         Mutation::AcknowledgeBeforeFlush,
         Mutation::IgnoreFailedSync,
@@ -70,6 +80,11 @@ impl Mutation {
         Mutation::RecycleUnarchived,
         Mutation::ForgetPins,
         Mutation::ArchiveAhead,
+        Mutation::AcknowledgeLateComers,
+        Mutation::ReplayFromFoldEnd,
+        Mutation::FoldLateComers,
+        Mutation::ForgetWaiters,
+        Mutation::ForgetFlusher,
     ];
 }
 
@@ -90,12 +105,17 @@ mod switch {
     pub(crate) fn planted(mutation: Mutation) -> bool {
         PLANTED.get() == Some(mutation)
     }
+
+    /// What a thread that this one starts should [`plant`].
+    pub(crate) fn inherited() -> Option<Mutation> {
+        PLANTED.get()
+    }
 }
 
 #[cfg(any(test, feature = "testing"))]
 pub use switch::plant;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use switch::planted;
+pub(crate) use switch::{inherited, planted};
 
 #[cfg(not(any(test, feature = "testing")))]
 #[inline(always)]

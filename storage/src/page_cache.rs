@@ -95,6 +95,8 @@ pub(crate) struct Pager {
     pub file: Arc<dyn VfsFile>,
     pub path: PathBuf,
     cache: PageCache,
+    /// Why a sync failed, once one did.
+    sync_failed: Mutex<{ sync::SYNC }, Option<String>>,
     blocking: Arc<dyn Blocking>,
     /// The generation in force. A page written for a later one than the next can't belong to what is read: the newest
     /// meta page was lost, and pages of the older generation were used anew since.
@@ -117,11 +119,27 @@ impl Pager {
             file,
             path,
             cache: PageCache::new(cache_bytes),
+            sync_failed: Mutex::new(None),
             blocking,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             pages_written: AtomicU64::new(0),
         }
+    }
+
+    /// Makes all pages written so far durable. The operating system tells of a failure once, and may have lost whatever was written
+    /// by then: others' pages, too, whose own sync it would let succeed. So one sync runs at a time, and after a failure none
+    /// succeeds any more.
+    pub fn sync(&self) -> Result<()> {
+        self.blocking.call(|| {
+            let mut failed = self.sync_failed.lock();
+            match &*failed {
+                Some(reason) => Err(Error::Stopped(reason.clone())),
+                None => self.file.sync_data().context("sync", &self.path).inspect_err(|error| {
+                    *failed = Some(error.to_string());
+                }),
+            }
+        })
     }
 
     #[inline]
@@ -139,9 +157,7 @@ impl Pager {
     pub fn read_uncached(&self, id: PageId) -> Result<Arc<Page>> {
         self.misses.fetch_add(1, Ordering::Relaxed);
         let mut bytes = vec![0; PAGE_SIZE].into_boxed_slice();
-        let mut result = Ok(());
-        self.blocking.run(&mut || result = self.file.read_at(&mut bytes, id.0 * PAGE_SIZE as u64));
-        match result {
+        match self.blocking.call(|| self.file.read_at(&mut bytes, id.0 * PAGE_SIZE as u64)) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(self.corrupt(id, format!("page {id} is beyond the end of the file")));
             }
@@ -188,5 +204,30 @@ impl Pager {
         }
         self.pages_written.fetch_add((bytes.len() / PAGE_SIZE) as u64, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Inline;
+    use crate::vfs::Vfs;
+    use crate::vfs::sim::SimVfs;
+    use std::path::Path;
+
+    #[test]
+    fn after_a_failed_sync_none_succeeds() {
+        let vfs = SimVfs::new(1);
+        let path = Path::new("/pages");
+        let pager = Pager::new(vfs.open(path, true).unwrap(), path.into(), 1 << 20, Arc::new(Inline), 0);
+        let page = vec![0; PAGE_SIZE];
+        pager.write(PageId(2), &page, false).unwrap();
+        pager.sync().unwrap();
+        // Written by one, lost by the sync of another.
+        pager.write(PageId(3), &page, false).unwrap();
+        vfs.fail_sync_after(0);
+        assert!(matches!(pager.sync(), Err(Error::Io { .. })));
+        assert!(pager.file.sync_data().is_ok(), "the file system says no more of it");
+        assert!(matches!(pager.sync(), Err(Error::Stopped(_))));
     }
 }

@@ -21,10 +21,9 @@
 
 use crate::base::TreeRoot;
 use crate::delta::LiveSnapshots;
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 use crate::{Error, Result, Timestamp, TreeId};
 use hashbrown::HashMap;
-use parking_lot::Condvar;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -17,7 +17,7 @@ use crate::page_cache::Pager;
 use crate::recovery::{self, LogReader};
 use crate::replay::{InPlace, Replayer};
 use crate::snapshot::{Generation, Registry, Request};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Mutex, Thread};
 use crate::tree::NEVER;
 use crate::vfs::{IoContext, RealVfs, Vfs, VfsFile};
 use crate::wal::{Wal, WalOptions, WalPosition};
@@ -29,13 +29,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Told before anything that may block or run long, so that an async edge can move its other work elsewhere.
 /// The server's implementation is `tokio::task::block_in_place`.
 pub trait Blocking: Send + Sync {
     fn run(&self, work: &mut dyn FnMut());
+}
+
+impl dyn Blocking {
+    /// As [`Blocking::run`], for work that has a result.
+    pub fn call<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut work = Some(work);
+        let mut result = None;
+        self.run(&mut || {
+            if let Some(work) = work.take() {
+                result = Some(work());
+            }
+        });
+        result.expect("`run` runs the work")
+    }
 }
 
 /// Runs the work in place: for tests and tools.
@@ -191,14 +204,12 @@ impl Shared {
     }
 
     /// Syncs the data file for pages that a commit record is about to name. A failure may concern a fold's pages as
-    /// well, and is reported only once: it stops the store.
+    /// well: it stops the store.
     pub fn sync_data_file(&self) -> Result<()> {
         if planted(Mutation::SkipLayerSync) {
             return Ok(());
         }
-        let mut synced = Ok(());
-        self.options.blocking.run(&mut || synced = self.pager.file.sync_data());
-        synced.context("sync", &self.pager.path).inspect_err(|error| self.wal.stop(error))
+        self.pager.sync().inspect_err(|error| self.wal.stop(error))
     }
 
     pub fn with_live_snapshots<T>(&self, work: impl FnOnce(&LiveSnapshots<'_>) -> T) -> T {
@@ -207,6 +218,12 @@ impl Shared {
 
     pub fn forget_tree(&self, id: TreeId) {
         self.trees.write().remove(&id);
+    }
+
+    pub fn trees_by_id(&self) -> Vec<Arc<Tree>> {
+        let mut trees: Vec<Arc<Tree>> = self.trees.read().values().cloned().collect();
+        trees.sort_unstable_by_key(|tree| tree.id());
+        trees
     }
 
     pub fn mark_dropped(&self, id: TreeId, at: Timestamp) {
@@ -417,7 +434,7 @@ impl Shared {
 
 pub struct Store {
     shared: Arc<Shared>,
-    threads: Mutex<{ sync::WAITERS }, Vec<JoinHandle<()>>>,
+    threads: Mutex<{ sync::WAITERS }, Vec<Thread>>,
     closed: AtomicBool,
     lock: Mutex<{ sync::WAITERS }, Option<Box<dyn Send + Sync>>>,
 }
@@ -695,12 +712,9 @@ impl Store {
     }
 
     fn start_threads(&self) -> Result<()> {
-        let spawn = |name: &str, work: fn(&Shared)| -> Result<JoinHandle<()>> {
+        let spawn = |name: &str, work: fn(&Shared)| -> Result<Thread> {
             let shared = self.shared.clone();
-            std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || work(&shared))
-                .context("start a thread for", &self.shared.options.dir)
+            Thread::start(name, move || work(&shared)).context("start a thread for", &self.shared.options.dir)
         };
         let flusher = spawn("serin-flusher", |shared| shared.wal.run_flusher())?;
         let folder = spawn("serin-folder", run_folder)?;
@@ -804,17 +818,13 @@ impl Store {
     pub fn fold_now(&self) -> Result<()> {
         let last = self.last_commit();
         self.wait_durable(last)?;
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = fold::fold(&self.shared));
-        result
+        self.shared.options.blocking.call(|| fold::fold(&self.shared))
     }
 
     /// Folds, and gives the space of free pages back to the file system: what VACUUM does.
     pub fn give_back_space(&self) -> Result<()> {
         self.fold_now()?;
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = fold::give_back_space(&self.shared));
-        result
+        self.shared.options.blocking.call(|| fold::give_back_space(&self.shared))
     }
 
     pub fn stats(&self) -> StoreStats {
@@ -857,9 +867,7 @@ impl Store {
     /// Archives everything that is durable, now. Nothing to do where the log is not archived.
     pub fn archive_now(&self) -> Result<()> {
         let Some(archiver) = &self.shared.archiver else { return Ok(()) };
-        let mut result = Ok(());
-        self.shared.options.blocking.run(&mut || result = archiver.pass(&self.shared, true));
-        result
+        self.shared.options.blocking.call(|| archiver.pass(&self.shared, true))
     }
 
     /// End of the log: what commits from now on is behind it.

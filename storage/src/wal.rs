@@ -55,10 +55,9 @@
 
 use crate::base::TreeRoot;
 use crate::mutation::{Mutation, planted};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 use crate::vfs::{IoContext, Vfs, VfsFile};
 use crate::{Blocking, Error, Lsn, PageId, Result, Timestamp, TreeId, WriterId};
-use parking_lot::Condvar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -548,7 +547,7 @@ impl Wal {
         }
         let wake = std::mem::take(&mut log.flusher_idle);
         drop(log);
-        if wake {
+        if wake && !planted(Mutation::ForgetFlusher) {
             self.work.notify_one();
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
@@ -605,21 +604,16 @@ impl Wal {
 
     /// Allocates a segment that has room for `needed` bytes, unless somebody else just did.
     fn make_spare(&self, needed: u64) -> Result<()> {
-        let mut result = Ok(());
-        self.blocking.run(&mut || {
+        self.blocking.call(|| {
             let mut next_spare = self.grow.lock();
             if self.log.lock().spares.iter().any(|spare| spare.capacity >= needed) {
-                return;
+                return Ok(());
             }
-            match create_spare(&*self.vfs, &self.dir, *next_spare, needed.max(self.segment_bytes)) {
-                Ok(spare) => {
-                    *next_spare += 1;
-                    self.log.lock().spares.push_back(spare);
-                }
-                Err(error) => result = Err(error),
-            }
-        });
-        result
+            let spare = create_spare(&*self.vfs, &self.dir, *next_spare, needed.max(self.segment_bytes))?;
+            *next_spare += 1;
+            self.log.lock().spares.push_back(spare);
+            Ok(())
+        })
     }
 
     /// Steps 3 and 4: makes everything in the buffer durable. Any failure stops the store.
@@ -644,6 +638,10 @@ impl Wal {
             self.stop(&error);
             return Err(Error::Stopped(error.to_string()));
         }
+        let last = match planted(Mutation::AcknowledgeLateComers) {
+            true => self.log.lock().last,
+            false => last,
+        };
         // First the watermark: a fold reads the position, then the watermark, and must not find it below.
         self.durable.fetch_max(last.0, Ordering::AcqRel);
         self.watermark.fetch_max(last.0, Ordering::AcqRel);
@@ -700,7 +698,9 @@ impl Wal {
                 waits
             });
         }
-        self.durable_changed.notify_all();
+        if !planted(Mutation::ForgetWaiters) {
+            self.durable_changed.notify_all();
+        }
         ready.into_iter().for_each(Waker::wake);
     }
 
@@ -758,18 +758,16 @@ impl Wal {
                 Err(Error::Stopped("a timestamp was awaited that was never committed".into()))
             });
         }
-        let mut result = Ok(());
-        self.blocking.run(&mut || {
+        self.blocking.call(|| {
             let mut waiters = self.waiters.lock();
             while self.durable.load(Ordering::Acquire) < ts.0 {
                 if let Some(reason) = &waiters.stopped {
-                    result = Err(Error::Stopped(reason.clone()));
-                    return;
+                    return Err(Error::Stopped(reason.clone()));
                 }
                 waiters.wait(&self.durable_changed);
             }
-        });
-        result
+            Ok(())
+        })
     }
 
     pub fn is_threaded(&self) -> bool {

@@ -162,9 +162,7 @@ impl Writer {
     fn admit_slowly(&mut self) -> Result<()> {
         if self.shared.should_spill(self.bytes) {
             let shared = self.shared.clone();
-            let mut result = Ok(());
-            shared.options.blocking.run(&mut || result = self.spill());
-            result?;
+            shared.options.blocking.call(|| self.spill())?;
         }
         self.shared.throttle(&mut self.debt)
     }

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::simulation::{RESTORED, run_many};
+use common::simulation::{self, RESTORED, run_many};
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -33,13 +33,25 @@ fn acknowledged_survives_and_nothing_is_half_there() {
         None => (number("SERIN_FIRST_SEED").unwrap_or(0), number("SERIN_SEEDS").unwrap_or(20_000)),
     };
     match run_many(first, first + count) {
-        Ok(injected) => eprintln!(
-            "{count} seeds: {injected:?}, restored {}",
+        Ok(course) => eprintln!(
+            "{count} seeds: {course:?}, restored {}",
             RESTORED.load(std::sync::atomic::Ordering::Relaxed)
         ),
         Err((seed, what)) => panic!(
             "seed {seed}: {what}\nagain: SERIN_SEED={seed} cargo test -p serin-storage --test crash acknowledged"
         ),
+    }
+}
+
+/// Also where the store's threads take part: who runs when is decided by the seed.
+#[test]
+fn a_seed_is_a_run() {
+    let slow = (0..).filter_map(|seed| {
+        let course = simulation::run(seed).expect("a run without a failure");
+        (course.slow > 0).then_some((seed, course))
+    });
+    for (seed, course) in slow.take(40) {
+        assert_eq!(simulation::run(seed).as_ref(), Ok(&course), "seed {seed}, for a second time");
     }
 }
 

@@ -43,3 +43,24 @@ SELECT 1, jsonb_array_elements(NULL::jsonb);
 SELECT ARRAY['11 22'::int2vector, '33'], unnest(ARRAY['11 22'::int2vector, '33']);
 SELECT ARRAY[ARRAY['11 22'::oidvector], ARRAY['33'::oidvector]], array_dims(ARRAY[ARRAY['11 22'::oidvector]]);
 SELECT unnest(ARRAY(SELECT '11 22'::int2vector FROM generate_series(1, 2)));
+
+-- A table's row is a value of its row type; two nulls in it are equal, as they are not field by field.
+create table tab (a int, b text); insert into tab values (1, 'x'), (2, null);
+create view tab_view as select a, b, a + 1 as c from tab;
+select pg_typeof(tab), pg_typeof(tab_view), pg_typeof(s) from tab, tab_view, (select 1) s limit 1;
+select tab from tab \gdesc
+select tab_view from tab_view \gdesc
+select s from (select tab from tab) s \gdesc
+select x from tab x (c, d) \gdesc
+select to_json(x), row_to_json(x) from tab x (c, d) order by x.c;
+select pg_typeof(array_agg(tab)), array_agg(tab order by a) from tab;
+select t1.a, t2.a, t1 = t2, t1 <> t2, t1 < t2 from tab t1, tab t2 order by 1, 2; select nullif(tab, tab) from tab;
+select a, tab = row(1, 'x'::text), row(1, 'x'::text) = tab, row(1, 'x')::tab = tab from tab order by a;
+select row(1, null) = row(1, null), row(1, null)::tab = row(1, null)::tab;
+select a, (a, b) = (1, 'x'), (a, b) in ((1, 'x'), (3, 'y')), tab in (select tab from tab) from tab order by a;
+select t1.a from tab t1 join tab t2 on t1 = t2 order by 1; select t1.a from tab t1 join tab t2 using (a, b); select tab = any(array[tab]) from tab;
+select tab is distinct from tab from tab; select a, case tab when row(1, 'x')::tab then 1 end from tab order by a;
+select t1, t2 from tab t1 left join tab t2 on t2.a = t1.a + 1 order by t1.a; select (t2).a, t2 is null from tab t1 left join tab t2 on t2.a = t1.a + 1 order by 1;
+alter table tab add column z date; create table copies as select tab from tab; \d copies
+select (tab).a from copies order by 1; select (tab).nosuch from copies;
+drop table copies; drop view tab_view; drop table tab;

@@ -188,6 +188,36 @@ fn a_prepared_statement_keeps_its_result_type() {
     }
 }
 
+/// What CALL takes is described as its procedure's, not as text: drivers encode their values by it.
+#[test]
+fn a_procedures_parameters_have_its_types() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE seen (a int, b text, c numeric[]);
+            CREATE PROCEDURE note(a int, b text, c numeric[] DEFAULT '{1.5}') LANGUAGE sql AS 'INSERT INTO seen VALUES (a, b, c)';
+            CREATE PROCEDURE double(INOUT a bigint, OUT b text) LANGUAGE plpgsql AS 'BEGIN a := a * 2; b := a; END'",
+        )
+        .unwrap();
+    let note = client.prepare("CALL note($1, $2 || $3)").unwrap();
+    let types: Vec<&str> = note.params().iter().map(postgres::types::Type::name).collect();
+    assert_eq!((types, note.columns().len()), (vec!["int4", "text", "text"], 0));
+    client.execute(&note, &[&7, &"x", &"y"]).unwrap();
+    client.execute(&note, &[&None::<i32>, &"null", &""]).unwrap();
+    client.execute("CALL note($1 + 1, b => $2)", &[&1, &"named"]).unwrap();
+    let seen = client.query("SELECT a, b, c::text FROM seen ORDER BY a", &[]).unwrap();
+    let seen: Vec<(Option<i32>, &str, &str)> =
+        seen.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(seen, [(Some(2), "named", "{1.5}"), (Some(7), "xy", "{1.5}"), (None, "null", "{1.5}")]);
+    let double = client.prepare("CALL double($1, NULL)").unwrap();
+    assert_eq!(double.columns().iter().map(|column| column.name()).collect::<Vec<_>>(), ["a", "b"]);
+    let row = client.query_one(&double, &[&21i64]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (42, "42"));
+    let error = client.prepare("CALL nobody($1)").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42883");
+}
+
 #[test]
 fn drop_database_with_force() {
     let server = TestServer::start();

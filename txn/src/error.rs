@@ -30,6 +30,12 @@ pub enum Error {
     /// 53200: the lock table is at its budget.
     #[error("out of shared memory for locks")]
     OutOfLocks,
+    /// 22023.
+    #[error("invalid snapshot identifier: \"{0}\"")]
+    NoSuchSnapshot(String),
+    /// 0A000: this transaction can't take that snapshot.
+    #[error("{0}")]
+    SnapshotImport(&'static str),
     /// 42710.
     #[error("transaction identifier \"{0}\" is already in use")]
     PreparedExists(String),

@@ -10,6 +10,7 @@
 mod conflict;
 mod dirty;
 mod error;
+mod exported;
 mod key_ranges;
 mod lock_mode;
 mod lock_table;
@@ -40,6 +41,7 @@ mod tests;
 pub use conflict::{Conflict, ConflictKind, ConflictObject, ConflictStep, PastConflict};
 pub use dirty::{DirtyRow, DirtyScan};
 pub use error::{Error, Result};
+pub use exported::SnapshotOrigin;
 pub use manager::TransactionManager;
 pub use options::{
     AdvisoryScope, Committed, Inserted, Isolation, LockInfo, Mode, RelationLockMode, RowLock, RowLockMode,

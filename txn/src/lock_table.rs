@@ -744,9 +744,7 @@ impl LockTable {
             session.leave(Left::new(request, patience));
             return Ok(Acquired::Queued);
         }
-        let mut outcome = Ok(());
-        self.blocking.run(&mut || outcome = self.wait_blocked(request, &mut patience));
-        outcome.map(|()| Acquired::Now)
+        self.blocking.call(|| self.wait_blocked(request, &mut patience)).map(|()| Acquired::Now)
     }
 
     /// Looks after the request that the session has left in a queue, if any. None: it waits for nothing any more. Otherwise when to ask again,

@@ -1,6 +1,7 @@
 //! The transaction manager: what all transactions of a store share.
 
 use crate::conflict::{ConflictLog, PastConflict};
+use crate::exported::ExportedSnapshots;
 use crate::lock_mode::LockMode;
 use crate::lock_table::{LockTable, ObjectRef, Owner};
 use crate::prepared::Prepared;
@@ -24,6 +25,7 @@ pub struct TransactionManager {
     pub(crate) ssi: Ssi,
     pub(crate) conflicts: Arc<ConflictLog>,
     pub(crate) prepared: Prepared,
+    pub(crate) exported: ExportedSnapshots,
     session_locks: Mutex<HashMap<u64, SessionLocks>>,
     pub(crate) commit_count: AtomicU64,
     pub(crate) rollback_count: AtomicU64,
@@ -63,6 +65,7 @@ impl TransactionManager {
             ssi: Ssi::new(conflicts.clone()),
             conflicts,
             prepared: Prepared::default(),
+            exported: ExportedSnapshots::default(),
             session_locks: Mutex::default(),
             commit_count: AtomicU64::new(0),
             rollback_count: AtomicU64::new(0),

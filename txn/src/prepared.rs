@@ -616,6 +616,13 @@ impl TransactionManager {
         slots.iter().filter_map(info).collect()
     }
 
+    /// At the end, after every session: prepared transactions keep this manager alive, and with it the store. What was prepared stays in
+    /// the store, and waits there for the next start.
+    pub fn leave_prepared(&self) {
+        let left = std::mem::take(&mut *self.prepared.slots.lock());
+        drop(left);
+    }
+
     /// At start, before any other transaction: `tree` has the records, under keys that begin with `p`; what they tell is brought
     /// about again. At most `max` transactions may be prepared from here on, beside those found.
     pub fn open_prepared(self: &Arc<Self>, tree: Arc<Tree>, max: usize) -> Result<Restored> {

@@ -161,9 +161,7 @@ impl Transaction {
         if store.watermark() >= last {
             return Ok(());
         }
-        let mut outcome = Ok(());
-        self.manager.locks.blocking.run(&mut || outcome = store.wait_durable(last));
-        Ok(outcome?)
+        Ok(store.wait_durable(last)?)
     }
 
     /// Up to which commit this statement's reads look.
@@ -363,11 +361,8 @@ impl Transaction {
             return Ok(participant.is_safe());
         }
         let manager = &self.manager;
-        let mut outcome = Ok(false);
-        manager.locks.blocking.run(&mut || {
-            outcome = manager.ssi.wait_for_safe_snapshot(participant, &self.options.session);
-        });
-        outcome
+        let session = &self.options.session;
+        manager.locks.blocking.call(|| manager.ssi.wait_for_safe_snapshot(participant, session))
     }
 
     // ---- the serial mode's read-only side ----

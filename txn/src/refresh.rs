@@ -64,9 +64,7 @@ impl Transaction {
         }
         let store = &manager.store;
         if store.watermark() < newest {
-            let mut outcome = Ok(());
-            manager.locks.blocking.run(&mut || outcome = store.wait_durable(newest));
-            outcome?;
+            store.wait_durable(newest)?;
         }
         let snapshot = store.snapshot();
         // Again, up to the snapshot that it is to be.

@@ -49,6 +49,8 @@ pub struct Transaction {
     pub(crate) retries: bool,
     /// Two-phase commit (`prepared.rs`): it waits for the word, and does nothing else any more.
     pub(crate) prepared: bool,
+    /// The names of its snapshots that others may import.
+    pub(crate) exported: Vec<String>,
     ended: bool,
 }
 
@@ -90,6 +92,7 @@ impl Transaction {
             seen: Timestamp::ZERO,
             retries: false,
             prepared: false,
+            exported: Vec::new(),
             ended: false,
         }
     }
@@ -125,6 +128,9 @@ impl Transaction {
         }
         self.options.read_only = read_only;
         Ok(())
+    }
+    pub fn in_savepoint(&self) -> bool {
+        !self.savepoints.is_empty()
     }
     pub fn has_snapshot(&self) -> bool {
         self.snapshot.is_some()
@@ -496,6 +502,7 @@ impl Transaction {
     fn release_everything(&mut self) {
         self.ended = true;
         self.options.session.set_running(None);
+        self.forget_exported();
         self.snapshot = None;
         self.catalog_snapshot = None;
         self.gate = None;

@@ -273,8 +273,10 @@ impl Binder<'_> {
 
     pub fn operator(&mut self, operator: &str, operands: Vec<Expr>, position: usize) -> Result<Expr> {
         let types: Vec<Option<Type>> = operands.iter().map(Self::open_type).collect();
-        // Rows built on the spot are compared field by field.
-        if let [Expr::Row { fields: a, .. }, Expr::Row { fields: b, .. }] = operands.as_slice() {
+        // Rows built on the spot are compared field by field; rows of a type, whose fields have names, as values: two nulls are equal.
+        if let [Expr::Row { fields: a, names: None, .. }, Expr::Row { fields: b, names: None, .. }] =
+            operands.as_slice()
+        {
             return self.compare_rows(operator, a.clone(), b.clone(), position);
         }
         let resolved = resolve_operator(operator, &types).map_err(|error| error.at(position))?;
@@ -702,7 +704,7 @@ impl Binder<'_> {
     fn cast(&mut self, operand: &ast::Expr, to: &ast::TypeName, position: usize) -> Result<Expr> {
         let (data_type, modifier) = type_name(to)?;
         if let ast::Expr::Array(elements, _) = operand
-            && data_type.is_array()
+            && (data_type.is_array() || [Type::INT2VECTOR, Type::OIDVECTOR].contains(&data_type))
         {
             return self.cast_array(elements, (data_type, modifier), position);
         }

@@ -154,6 +154,7 @@ impl Binder<'_> {
                     columns_visible: true,
                     locks: Locks::Nothing("a system catalog"),
                     table_oid,
+                    row_type: None,
                     nullable: false,
                 };
                 Ok((Logical::System { relation, alias: label, columns: ids }, item))
@@ -289,6 +290,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a sequence"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         let this = Expr::Constant { value: Datum::Oid(sequence.oid), data_type: Type::OID };
@@ -386,6 +388,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks,
             table_oid: None,
+            row_type: view.type_of_rows(),
             nullable: false,
         };
         let mut plan = bound.plan;
@@ -421,6 +424,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a subquery"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         })
     }
@@ -483,6 +487,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a WITH query"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         Ok((plan, item))
@@ -528,6 +533,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a function"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         Ok((Logical::Function { calls: scans, ordinality: ordinal, alias: label }, item))
@@ -836,6 +842,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a join"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         let mut items = vec![own];
@@ -848,6 +855,7 @@ impl Binder<'_> {
                 columns_visible: false,
                 locks: Locks::Nothing("a join"),
                 table_oid: None,
+                row_type: None,
                 nullable: false,
             });
         }

@@ -91,6 +91,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Rows(tables),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         Ok(Some((plan, item)))

@@ -51,7 +51,7 @@ pub fn statement(
     context: &PlanContext<'_>,
 ) -> Result<BoundStatement> {
     let mut binder = Binder::new(context);
-    binder.parameters = parameter_types.iter().map(|t| t.filter(|t| *t != Type::UNKNOWN)).collect();
+    binder.declare_parameters(parameter_types);
     let (plan, results) = match statement {
         ast::StatementKind::Query(query) => {
             let bound = binder.query(query)?;
@@ -66,15 +66,7 @@ pub fn statement(
     let results = results.map(|columns| {
         columns.into_iter().map(|id| (id, binder.columns[id].name.clone())).collect::<Vec<_>>()
     });
-    let mut parameter_types = Vec::with_capacity(binder.parameters.len());
-    for (i, parameter) in binder.parameters.iter().enumerate() {
-        parameter_types.push(parameter.ok_or_else(|| {
-            Error::new(
-                SqlState::INDETERMINATE_DATATYPE,
-                format!("could not determine data type of parameter ${}", i + 1),
-            )
-        })?);
-    }
+    let parameter_types = binder.parameter_types()?;
     Ok(BoundStatement {
         plan,
         results,
@@ -137,6 +129,7 @@ pub(crate) fn domain_check(expr: &ast::Expr, base: Type, context: &PlanContext<'
         columns_visible: true,
         locks: scope::Locks::Nothing("a value"),
         table_oid: None,
+        row_type: None,
         nullable: false,
     };
     binder.scopes.push(Scope::new(vec![item]));
@@ -155,14 +148,17 @@ pub fn standalone_expression(
     Ok(crate::plan::fold_expression(bound, context))
 }
 
-/// Binds CALL. What stands for an OUT parameter is only there for its place.
+/// Binds CALL, and says of which types its parameters are. What stands for an OUT parameter is only there for its place.
 pub(crate) fn procedure_call(
     call: &ast::FunctionCall,
+    parameter_types: &[Option<Type>],
     context: &PlanContext<'_>,
-) -> Result<crate::expr::RoutineCall> {
+) -> Result<(crate::expr::RoutineCall, Vec<Type>)> {
     let mut binder = Binder::new(context);
+    binder.declare_parameters(parameter_types);
     binder.scopes.push(Scope::new(Vec::new()));
-    binder.procedure_call(call)
+    let bound = binder.procedure_call(call)?;
+    Ok((bound, binder.parameter_types()?))
 }
 
 /// Binds an expression of a function's body. None: it takes more than evaluation (a subquery, an aggregate, a set).
@@ -264,6 +260,20 @@ impl Clause {
 }
 
 impl<'a> Binder<'a> {
+    /// What the client has said of its parameters.
+    fn declare_parameters(&mut self, types: &[Option<Type>]) {
+        self.parameters = types.iter().map(|t| t.filter(|t| *t != Type::UNKNOWN)).collect();
+    }
+    /// What the parameters have turned out to be.
+    fn parameter_types(&self) -> Result<Vec<Type>> {
+        let types = self.parameters.iter().enumerate().map(|(index, found)| {
+            found.ok_or_else(|| {
+                let message = format!("could not determine data type of parameter ${}", index + 1);
+                Error::new(SqlState::INDETERMINATE_DATATYPE, message)
+            })
+        });
+        types.collect()
+    }
     fn new(context: &'a PlanContext<'a>) -> Binder<'a> {
         Binder {
             context,

@@ -73,6 +73,7 @@ impl Binder<'_> {
             columns_visible: true,
             locks: Locks::Nothing("a query"),
             table_oid: None,
+            row_type: None,
             nullable: false,
         };
         self.scopes.push(Scope::new(vec![item]));

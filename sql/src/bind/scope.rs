@@ -24,6 +24,8 @@ pub struct NamedItem {
     pub locks: Locks,
     /// The system column of that name.
     pub table_oid: Option<ColumnId>,
+    /// What `t` alone is: a row of this type. None: a record.
+    pub row_type: Option<Type>,
     /// On the nullable side of an outer join.
     pub nullable: bool,
 }
@@ -85,6 +87,7 @@ impl NamedItem {
             columns_visible: true,
             locks: Locks::Nothing("a table"),
             table_oid: None,
+            row_type: table.type_of_rows(),
             nullable: false,
         }
     }
@@ -200,8 +203,13 @@ impl Binder<'_> {
             {
                 let fields: Vec<Expr> = item.columns.iter().map(|column| column.expr.clone()).collect();
                 let types = fields.iter().map(Expr::data_type).collect();
-                let names = item.columns.iter().map(|column| column.name.clone()).collect();
-                let row = Expr::Row { fields, types, names: Some(names), data_type: Type::RECORD };
+                let template = item.row_type.and_then(Type::row_template);
+                let names = match template.and_then(|template| template.names) {
+                    Some(names) => names,
+                    None => item.columns.iter().map(|column| column.name.clone()).collect(),
+                };
+                let result = item.row_type.unwrap_or(Type::RECORD);
+                let row = Expr::Row { fields, types, names: Some(names), data_type: result };
                 // A row that an outer join did not find is no row, rather than a row of nulls. Every table's row has a tableoid.
                 return Ok(Some(match (item.nullable, item.table_oid) {
                     (true, Some(id)) => {
@@ -209,9 +217,9 @@ impl Binder<'_> {
                         let missing = Expr::IsNull { operand, negated: false };
                         Expr::Case {
                             operand: None,
-                            arms: vec![(missing, Expr::null(Type::RECORD))],
+                            arms: vec![(missing, Expr::null(result))],
                             otherwise: Some(Box::new(row)),
-                            result: Type::RECORD,
+                            result,
                         }
                     }
                     _ => row,

@@ -203,6 +203,9 @@ impl Table {
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| !column.dropped && column.name == name)
     }
+    pub fn type_of_rows(&self) -> Option<Type> {
+        (self.row_type != 0).then_some(Type(self.row_type))
+    }
     pub fn is_view(&self) -> bool {
         self.view.is_some() && !self.is_materialized()
     }

@@ -120,9 +120,7 @@ impl CatalogView {
         let committed = publisher.published.lock().committed;
         if let Some(committed) = committed {
             let store = publisher.runtime.store();
-            let mut durable = Ok(());
-            store.blocking().run(&mut || durable = store.wait_durable(committed));
-            if let Err(error) = durable {
+            if let Err(error) = store.wait_durable(committed) {
                 // The store has stopped: whatever this session does next fails with the reason.
                 tracing::warn!(%error, "a catalog change did not become durable");
             }

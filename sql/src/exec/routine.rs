@@ -182,14 +182,7 @@ pub(crate) fn within<T>(
     let outermost = core.routine_stack.get().is_none();
     if outermost {
         // Wherever the call comes from, a constraint at COMMIT for instance: nobody knows how long it will take.
-        let mut work = Some(work);
-        let mut result = Err(Error::internal("not called"));
-        core.engine.store().blocking().run(&mut || {
-            if let Some(work) = work.take() {
-                result = surrounded(routine, context, &nested, work);
-            }
-        });
-        return result;
+        return core.engine.store().blocking().call(|| surrounded(routine, context, &nested, work));
     }
     surrounded(routine, context, &nested, work)
 }
@@ -298,8 +291,12 @@ pub(crate) fn run_block(language: &str, body: &str, context: &ExecContext<'_>) -
 pub(crate) type Outputs = Option<(Arc<[(String, Type)]>, Vec<Datum>)>;
 
 /// CALL: the output columns with their values, if the procedure has any.
-pub(crate) fn run_call(call: &ast::FunctionCall, context: &ExecContext<'_>) -> Result<Outputs> {
-    let bound = bind_call(call, context, None)?;
+pub(crate) fn run_call(
+    call: &ast::FunctionCall,
+    parameter_types: &[Option<Type>],
+    context: &ExecContext<'_>,
+) -> Result<Outputs> {
+    let bound = bind_call(call, parameter_types, context, None)?;
     let mut values = Vec::with_capacity(bound.arguments.len());
     for argument in &bound.arguments {
         values.push(super::eval::eval_row(argument, &[], context)?);
@@ -323,6 +320,7 @@ pub(crate) fn call_with(bound: &RoutineCall, values: &[Datum], context: &ExecCon
 /// Binds CALL's procedure and arguments; those for OUT parameters are not evaluated.
 pub(crate) fn bind_call(
     call: &ast::FunctionCall,
+    parameter_types: &[Option<Type>],
     context: &ExecContext<'_>,
     variables: Option<&dyn crate::plan::Variables>,
 ) -> Result<RoutineCall> {
@@ -337,7 +335,7 @@ pub(crate) fn bind_call(
         settings,
         variables,
     };
-    crate::bind::procedure_call(call, &plan_context)
+    crate::bind::procedure_call(call, parameter_types, &plan_context).map(|(bound, _)| bound)
 }
 
 /// What a routine of this shape yields, for CREATE's checks.

@@ -245,6 +245,10 @@ pub trait Services {
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64>;
     fn transaction_id(&self) -> Result<u64>;
     fn transaction_id_if_assigned(&self) -> Option<u64>;
+    /// pg_export_snapshot.
+    fn export_snapshot(&self) -> Result<String> {
+        Err(crate::error::Error::internal("a snapshot outside of a session"))
+    }
     /// pg_advisory_lock family. False: a try-lock found it taken.
     fn advisory_lock(
         &self,
@@ -330,6 +334,7 @@ pub trait Services {
 }
 
 /// What an evaluation depends on besides its arguments.
+#[derive(Clone, Copy)]
 pub struct EvalContext<'a> {
     pub render: &'a RenderSettings,
     /// Microseconds since 2000-01-01 UTC.

@@ -187,6 +187,7 @@ pub fn register(r: &mut Registry) {
         context.services.setval(sequence.0, value, called)
     });
 
+    scalar!(r, "pg_export_snapshot", |context;| context.services.export_snapshot());
     scalar!(r, "pg_current_xact_id", |context;| context.services.transaction_id().map(|id| id as i64));
     scalar!(r, "pg_current_xact_id_if_assigned", |context;| {
         context.services.transaction_id_if_assigned().map(|id| id as i64)

@@ -42,7 +42,7 @@ impl Parser<'_> {
     }
 
     fn set_transaction(&mut self, session: bool) -> Result<StatementKind> {
-        if self.eat(K::Snapshot) {
+        if !session && self.eat(K::Snapshot) {
             let snapshot = Some(self.string()?);
             return Ok(StatementKind::SetTransaction {
                 modes: TransactionModes::default(),

@@ -1062,7 +1062,7 @@ impl<'a> Frame<'a> {
         let (bound, references) = {
             let resolver = Resolver::new(self.function, scope, &self.values);
             let bound = self.nested.with_context(&[], |context| {
-                crate::exec::routine::bind_call(call, context, Some(&resolver))
+                crate::exec::routine::bind_call(call, &[], context, Some(&resolver))
             })?;
             (bound, resolver.references.take())
         };

@@ -293,6 +293,18 @@ impl Session {
         self.core.set_characteristics(wanted, transaction)
     }
 
+    /// SET TRANSACTION SNAPSHOT.
+    pub(super) fn import_snapshot(&mut self, name: &str) -> Result<()> {
+        let mut transaction = self.block.transaction.as_ref().ok_or_else(no_transaction)?.borrow_mut();
+        if transaction.has_snapshot() {
+            let message = "SET TRANSACTION SNAPSHOT must be called before any query";
+            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        let origin = transaction.import_snapshot(name, self.core.catalog().database().oid)?;
+        self.block.snapshot_version = origin.catalog_version;
+        Ok(())
+    }
+
     /// COMMIT; the answer is its tag.
     pub(super) fn commit_block(&mut self, chain: bool) -> Result<&'static str> {
         let chained = self.chained(chain, "COMMIT")?;

@@ -346,6 +346,12 @@ impl Session {
         if prepared.planned().is_some() {
             return Ok(self.plan_of(prepared)?.parameter_types.clone());
         }
+        if let Some(StatementKind::Call(call)) = prepared.kind() {
+            if self.block.state == State::Failed {
+                return Err(in_failed_transaction());
+            }
+            return Ok(self.describe_call(call, &prepared.declared)?.0);
+        }
         // Those of the statement that it prepares are no parameters of PREPARE.
         if matches!(prepared.kind(), Some(StatementKind::Prepare { .. })) {
             return Ok(prepared.declared.iter().map(|declared| declared.unwrap_or(Type::TEXT)).collect());
@@ -371,7 +377,7 @@ impl Session {
                 }
                 Ok(self.plan_of(prepared)?.fields.clone())
             }
-            Some(kind) => self.utility_fields(kind),
+            Some(kind) => self.utility_fields(kind, &prepared.declared),
         }
     }
 

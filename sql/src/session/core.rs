@@ -13,7 +13,7 @@ use crate::sequence::Position;
 use crate::settings::{IsolationLevel, Settings, Source};
 use crate::types::{Oid, RenderSettings};
 use serin_storage::{Timestamp, TreeId};
-use serin_txn::{AdvisoryScope, Mode, RelationLockMode, Transaction, WaitPolicy};
+use serin_txn::{AdvisoryScope, Mode, RelationLockMode, SnapshotOrigin, Transaction, WaitPolicy};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -705,6 +705,18 @@ impl Services for StatementContext<'_> {
     }
     fn transaction_id_if_assigned(&self) -> Option<u64> {
         self.transaction?.borrow().id_if_assigned()
+    }
+    fn export_snapshot(&self) -> Result<String> {
+        let catalog = self.core.catalog();
+        // A transaction that keeps its snapshot has taken it when the catalog was older.
+        let catalog_version = self.core.trees_version_max.get().min(catalog.version);
+        let mut transaction = self.transaction()?.borrow_mut();
+        if transaction.in_savepoint() {
+            let message = "cannot export a snapshot from a subtransaction";
+            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        let origin = SnapshotOrigin { database: catalog.database().oid, catalog_version };
+        Ok(transaction.export_snapshot(origin)?)
     }
     fn advisory_lock(
         &self,

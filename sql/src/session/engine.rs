@@ -74,6 +74,12 @@ struct Oids {
     reserved: Oid,
 }
 
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.transactions.leave_prepared();
+    }
+}
+
 impl Engine {
     /// Opens the catalog in the store, creating database `postgres` and superuser `postgres` on first start.
     /// `settings` are server-wide values from flags and configuration, by PostgreSQL or Serin setting name.
@@ -100,20 +106,7 @@ impl Engine {
         transaction.rollback();
         let runtime = Runtime::new(store.clone(), temporary_dir(settings));
         let next = stored_oid(&store, &trees)?;
-        let max = check.show("max_prepared_transactions")?.parse().unwrap_or(0);
-        let prepared = transactions.open_prepared(trees.counters.clone(), max)?;
-        if prepared.transactions > 0 {
-            tracing::info!(
-                transactions = prepared.transactions,
-                "prepared transactions wait for their outcome"
-            );
-        }
-        // Their rows' hidden ids are taken.
-        for (tree, greatest) in prepared.counters {
-            runtime.row_ids(&runtime.tree(tree)?)?;
-            runtime.set_row_ids(tree, greatest.saturating_add(1));
-        }
-        Ok(Arc::new(Engine {
+        let engine = Arc::new(Engine {
             sequences: SequenceStore::new(store.clone(), trees.sequences.clone()),
             publisher: Publisher::new(objects, runtime.clone()),
             transactions,
@@ -127,7 +120,22 @@ impl Engine {
             oids: Mutex::new(Oids { next, reserved: next }),
             retries: Default::default(),
             store,
-        }))
+        });
+        let max = check.show("max_prepared_transactions")?.parse().unwrap_or(0);
+        let prepared = engine.transactions.open_prepared(engine.trees.counters.clone(), max)?;
+        if prepared.transactions > 0 {
+            tracing::info!(
+                transactions = prepared.transactions,
+                "prepared transactions wait for their outcome"
+            );
+        }
+        // Their rows' hidden ids are taken.
+        for (tree, greatest) in prepared.counters {
+            let runtime = &engine.runtime;
+            runtime.row_ids(&runtime.tree(tree)?)?;
+            runtime.set_row_ids(tree, greatest.saturating_add(1));
+        }
+        Ok(engine)
     }
 
     pub fn store(&self) -> &Arc<Store> {

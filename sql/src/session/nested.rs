@@ -257,7 +257,8 @@ impl<'a> Nested<'a> {
                     .without_control(|| crate::exec::routine::run_block(language, body, self.context));
             }
             StatementKind::Call(call) => {
-                return self.without_control(|| crate::exec::routine::run_call(call, self.context).map(drop));
+                return self
+                    .without_control(|| crate::exec::routine::run_call(call, &[], self.context).map(drop));
             }
             _ => {}
         }

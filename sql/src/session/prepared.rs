@@ -112,6 +112,9 @@ impl Session {
         }
         let no_transaction = || Error::internal("a block has a transaction");
         let transaction = self.block.transaction.take().ok_or_else(no_transaction)?;
+        if transaction.borrow().has_exported() {
+            return Err(unsupported("exported snapshots"));
+        }
         if self.is_temporary(&transaction) {
             return Err(unsupported("operated on temporary objects"));
         }

@@ -8,6 +8,7 @@ use super::{Field, Format, Output, Progress};
 use crate::catalog::acl;
 use crate::column::{Batch, Column};
 use crate::error::{Error, Result, SqlState};
+use crate::exec::ExecContext;
 use crate::functions::EvalContext;
 use crate::parse::ast::{self, SetValue, StatementKind};
 use crate::types::{Datum, Repr, Type};
@@ -70,7 +71,11 @@ pub(super) fn text_batches<'a>(
 
 impl Session {
     /// The columns of a utility statement's result.
-    pub(super) fn utility_fields(&mut self, kind: &StatementKind) -> Result<Option<Vec<Field>>> {
+    pub(super) fn utility_fields(
+        &mut self,
+        kind: &StatementKind,
+        declared: &[Option<Type>],
+    ) -> Result<Option<Vec<Field>>> {
         Ok(match kind {
             StatementKind::Show(Some(name)) => {
                 let canonical = crate::settings::Settings::canonical_name(name);
@@ -94,20 +99,17 @@ impl Session {
                     self.core.statements.borrow().get(name).cloned().ok_or_else(|| no_statement(name))?;
                 self.plan_of(&prepared)?.fields.clone()
             }
-            StatementKind::Call(call) => self.call_fields(call),
+            StatementKind::Call(call) => self.describe_call(call, declared)?.1,
             _ => None,
         })
     }
 
-    /// What CALL answers: its procedure's OUT parameters. Not known, before it runs, where it takes the parameters' values to say which
-    /// procedure is meant.
-    fn call_fields(&self, call: &ast::FunctionCall) -> Option<Vec<Field>> {
-        let mut call = call.clone();
-        for argument in &mut call.arguments {
-            if let ast::Expr::Parameter(..) = argument.value {
-                argument.value = ast::Expr::Literal(ast::Literal::Null, 0);
-            }
-        }
+    /// The types of CALL's parameters, and what it answers: its procedure's OUT parameters.
+    pub(super) fn describe_call(
+        &self,
+        call: &ast::FunctionCall,
+        declared: &[Option<Type>],
+    ) -> Result<(Vec<Type>, Option<Vec<Field>>)> {
         let context = self.context();
         let search_path = self.core.search_path.borrow().clone();
         let context = crate::plan::PlanContext {
@@ -117,9 +119,10 @@ impl Session {
             settings: self.core.settings.borrow().typed().planner,
             variables: None,
         };
-        let bound = crate::bind::procedure_call(&call, &context).ok()?;
-        let outputs = (bound.is_row && !bound.columns.is_empty()).then_some(&bound.columns)?;
-        Some(outputs.iter().map(|(name, data_type)| field(name, *data_type)).collect())
+        let (bound, types) = crate::bind::procedure_call(call, declared, &context)?;
+        let outputs = (bound.is_row && !bound.columns.is_empty()).then_some(&bound.columns);
+        let fields = outputs.map(|outputs| outputs.iter().map(|(name, data_type)| field(name, *data_type)));
+        Ok((types, fields.map(Iterator::collect)))
     }
 
     /// Transaction control; the answer is the tag.
@@ -158,8 +161,11 @@ impl Session {
         portal: &mut Portal,
         out: &mut dyn Output,
     ) -> Result<Option<Progress>> {
-        let fields = self.utility_fields(kind)?;
-        portal.set_fields(fields.as_deref())?;
+        // CALL says what it answers once it has run.
+        if !matches!(kind, StatementKind::Call(_)) {
+            let fields = self.utility_fields(kind, &[])?;
+            portal.set_fields(fields.as_deref())?;
+        }
         let tag = match kind {
             StatementKind::Show(name) => {
                 self.show(name.as_deref(), portal)?;
@@ -209,7 +215,7 @@ impl Session {
                 "CLOSE CURSOR ALL"
             }
             StatementKind::SetTransaction { modes, session, snapshot } => {
-                self.set_transaction(modes, *session, snapshot.is_some())?;
+                self.set_transaction(modes, *session, snapshot.as_deref())?;
                 "SET"
             }
             StatementKind::SetConstraints { names, deferred } => {
@@ -285,10 +291,11 @@ impl Session {
                 "DO"
             }
             StatementKind::Call(call) => {
-                let mut call = call.clone();
-                self.fill_call_parameters(&mut call, portal)?;
+                let types: Vec<_> = portal.parameter_types.iter().copied().map(Some).collect();
+                let parameters = &portal.parameters[..];
                 let results = self.in_statement(portal.is_alone(), |context| {
-                    crate::exec::routine::run_call(&call, context)
+                    let context = ExecContext { parameters, ..*context };
+                    crate::exec::routine::run_call(call, &types, &context)
                 })?;
                 let Some((columns, row)) = results else {
                     return Ok(Some(Progress::Complete("CALL".to_string())));
@@ -330,37 +337,6 @@ impl Session {
             transaction.borrow_mut().end_statement();
         }
         Ok(result)
-    }
-
-    /// A client's parameters of CALL are constants by now.
-    fn fill_call_parameters(&self, call: &mut ast::FunctionCall, portal: &Portal) -> Result<()> {
-        let context = self.context();
-        for argument in &mut call.arguments {
-            let number = match &argument.value {
-                ast::Expr::Parameter(number, _) => *number as usize,
-                ast::Expr::Cast { operand, .. } => match &**operand {
-                    ast::Expr::Parameter(number, _) => *number as usize,
-                    _ => continue,
-                },
-                _ => continue,
-            };
-            let at = number.saturating_sub(1);
-            let value = portal.parameters.get(at).cloned().unwrap_or_default();
-            let data_type = portal.parameter_types.get(at).copied().unwrap_or(Type::TEXT);
-            let literal = match value {
-                Datum::Null => ast::Literal::Null,
-                value => {
-                    let eval = context.eval();
-                    ast::Literal::String(crate::functions::format_in_context(&value, data_type, &eval)?)
-                }
-            };
-            let literal = ast::Expr::Literal(literal, 0);
-            match &mut argument.value {
-                ast::Expr::Cast { operand, .. } => **operand = literal,
-                other => *other = literal,
-            }
-        }
-        Ok(())
     }
 
     /// Statements that change definitions; the answer is the tag.
@@ -429,17 +405,17 @@ impl Session {
         &mut self,
         modes: &ast::TransactionModes,
         session: bool,
-        snapshot: bool,
+        snapshot: Option<&str>,
     ) -> Result<()> {
-        if snapshot {
-            return Err(Error::unsupported("SET TRANSACTION SNAPSHOT"));
-        }
         if !session {
             if self.block.state == super::block::State::Implicit && self.block.statements == 1 {
                 let message = "SET TRANSACTION can only be used in transaction blocks";
                 self.core.warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
             }
-            return self.set_transaction_modes(modes);
+            return match snapshot {
+                Some(name) => self.import_snapshot(name),
+                None => self.set_transaction_modes(modes),
+            };
         }
         let on_off = |on: bool| Some(if on { "on" } else { "off" });
         let defaults = [

@@ -9,9 +9,12 @@
 //! | [`SimVfs::set_capacity`] | growing files beyond it is `StorageFull` |
 //! | [`SimVfs::flip_bit`] | a bit of a file changes |
 //!
+//! For who takes part in a clock (`virtual_time.rs`) calls take their time, in which others go on; what a call does it does at its end.
+//!
 //! Not simulated: reads that return stale data, sectors that tear within themselves, a lying `sync_data`.
 
 use super::{Vfs, VfsFile};
+use crate::virtual_time::{self, Call};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +32,7 @@ pub struct Faults {
 }
 
 /// What was injected so far, by kind.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Injected {
     pub crashes: u64,
     pub torn_writes: u64,
@@ -59,7 +62,7 @@ impl std::ops::AddAssign for Injected {
 }
 
 /// SplitMix64: small, seedable, good enough to choose faults.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -70,7 +73,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
@@ -353,6 +356,7 @@ struct SimHandle {
 
 impl VfsFile for SimHandle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        virtual_time::disk(Call::Read);
         let mut state = self.vfs.0.lock();
         state.check(self.life)?;
         let fails = state.may_fail().is_err();
@@ -369,6 +373,7 @@ impl VfsFile for SimHandle {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.vfs.0.lock();
         let change = Change::Write { offset: offset as usize, bytes: bytes.to_vec() };
         if let Err(error) = state.step(self.life) {
@@ -390,6 +395,7 @@ impl VfsFile for SimHandle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        virtual_time::disk(Call::Sync);
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
         if state.may_fail().is_err() {
@@ -419,6 +425,7 @@ impl VfsFile for SimHandle {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
         state.may_fail()?;
@@ -426,6 +433,7 @@ impl VfsFile for SimHandle {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
         state.may_fail()?;
@@ -436,6 +444,7 @@ impl VfsFile for SimHandle {
     }
 
     fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.vfs.0.lock();
         state.step(self.life)?;
         state.may_fail()?;
@@ -466,6 +475,7 @@ impl Vfs for SimVfs {
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn VfsFile>> {
+        virtual_time::disk(Call::Write);
         let mut state = self.0.lock();
         let life = state.life;
         state.check(life)?;
@@ -498,6 +508,7 @@ impl Vfs for SimVfs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;
@@ -508,6 +519,7 @@ impl Vfs for SimVfs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        virtual_time::disk(Call::Write);
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;
@@ -520,6 +532,7 @@ impl Vfs for SimVfs {
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        virtual_time::disk(Call::Sync);
         let mut state = self.0.lock();
         let life = state.life;
         state.step(life)?;

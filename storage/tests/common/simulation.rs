@@ -12,12 +12,16 @@
 //! 5. in a third of the runs the log is archived (to the same disk) and backups are made, full and incremental: at the end one of the
 //!    states since is restored from them, and is that state.
 //!
+//! In a quarter of the runs the disk is slow: the store's own threads flush, fold and archive beside the transactions, and virtual time
+//! (`virtual_time.rs`) says who runs while a call of the disk or a mutex is waited for. In the others there are no threads.
+//!
 //! A violation is an `Err`, or a panic of an assertion in the store: see [`run_caught`].
 
 use super::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serin_storage::vfs::sim::{Faults, Injected, SimVfs};
+use serin_storage::virtual_time::{self, Clock, Pace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,20 +41,41 @@ fn archive(vfs: &SimVfs) -> Arc<dyn ArchiveTarget> {
     Arc::new(DirectoryArchive::new(Arc::new(vfs.clone()), Path::new("/archive")))
 }
 
-fn open(vfs: &SimVfs, writer_bytes_max: u64, archives: bool) -> Result<Arc<Store>> {
-    Store::open_with(Arc::new(vfs.clone()), options(vfs, writer_bytes_max, archives))
+/// What differs between runs.
+#[derive(Clone, Copy)]
+struct Setting {
+    writer_bytes_max: u64,
+    archives: bool,
+    /// With threads, which need a clock to take turns by.
+    slow: bool,
 }
 
-fn options(vfs: &SimVfs, writer_bytes_max: u64, archives: bool) -> StoreOptions {
+fn open(vfs: &SimVfs, setting: Setting) -> Result<Arc<Store>> {
+    Store::open_with(Arc::new(vfs.clone()), options(vfs, setting))
+}
+
+fn options(vfs: &SimVfs, setting: Setting) -> StoreOptions {
     let mut options = StoreOptions::new(Path::new("/sim"));
-    options.threads = false;
+    options.threads = setting.slow;
     options.page_cache_bytes = 256 << 10;
     options.wal_segment_bytes = 8 << 10;
-    options.writer_bytes_max = writer_bytes_max;
-    if archives {
+    options.writer_bytes_max = setting.writer_bytes_max;
+    if setting.slow {
+        // Folds all the time, and now and then a writer that is delayed until the fold has made room.
+        options.fold_interval_ms = 30;
+        options.delta_bytes_soft = 32 << 10;
+        options.delta_bytes_high = 128 << 10;
+        options.delta_bytes_max = 1 << 20;
+    }
+    if setting.archives {
         options.archiving = Archiving::To { target: archive(vfs), timeout: Duration::MAX };
     }
     options
+}
+
+/// A disk whose sync takes up to 20 ms, and threads that are held up anywhere.
+fn slow_clock(seed: u64) -> Clock {
+    Clock::new(seed, Pace { read: 300, write: 500, sync: 20_000, preempt_one_in: 16 })
 }
 
 /// What `snapshot` shows, where pages can be read.
@@ -117,7 +142,7 @@ struct Run<'a> {
     rng: &'a mut StdRng,
     /// Old snapshots, and what they show.
     snapshots: Vec<(Snapshot, Tables)>,
-    archives: bool,
+    setting: Setting,
     /// Complete ones in order, the last full one and those that continue it, with the commit that each has.
     backups: Vec<(PathBuf, Timestamp)>,
     backups_begun: u32,
@@ -239,7 +264,7 @@ impl Run<'_> {
     fn acknowledge(&mut self, store: &Arc<Store>) {
         self.history.acknowledge();
         let (at, state) = self.history.states.last().expect("there is always one");
-        if self.archives && self.moments.last().is_none_or(|(known, ..)| known < at) {
+        if self.setting.archives && self.moments.last().is_none_or(|(known, ..)| known < at) {
             self.moments.push((*at, store.wal_end(), state.clone()));
         }
     }
@@ -258,7 +283,7 @@ impl Run<'_> {
     }
 
     fn step(&mut self, store: &Arc<Store>) -> Result<(), Failure> {
-        match self.rng.random_range(0..if self.archives { 15 } else { 12 }) {
+        match self.rng.random_range(0..if self.setting.archives { 15 } else { 12 }) {
             12 | 13 => store.archive_now()?,
             14 => self.backup(store)?,
             0 | 1 => {
@@ -297,7 +322,7 @@ impl Run<'_> {
     /// The state that a start found is what history goes on from.
     fn recovered(&mut self, store: &Arc<Store>, found: Tables) {
         let at = store.last_commit();
-        if self.archives && self.moments.last().is_none_or(|(known, ..)| *known < at) {
+        if self.setting.archives && self.moments.last().is_none_or(|(known, ..)| *known < at) {
             self.moments.push((at, store.wal_end(), found.clone()));
         }
         self.history.states = vec![(at, found)];
@@ -305,7 +330,7 @@ impl Run<'_> {
 
     /// One of the moments since the last full backup, from the archive and the backups up to then. Everything was archived when the
     /// store was shut down.
-    fn restore(&mut self, vfs: &SimVfs, room: u64) -> Verdict {
+    fn restore(&mut self, vfs: &SimVfs) -> Verdict {
         let Some((_, first)) = self.backups.first() else { return Ok(()) };
         let since: Vec<_> = self.moments.iter().filter(|(at, ..)| at >= first).collect();
         if since.is_empty() {
@@ -314,7 +339,7 @@ impl Run<'_> {
         let (at, lsn, state) = since[self.rng.random_range(0..since.len())];
         let chain: Vec<PathBuf> =
             self.backups.iter().filter(|(_, backup)| backup <= at).map(|(dir, _)| dir.clone()).collect();
-        let mut options = options(vfs, room, false);
+        let mut options = options(vfs, Setting { archives: false, slow: false, ..self.setting });
         options.dir = PathBuf::from("/restored");
         let target = match self.rng.random_range(0..4) {
             0 if self.moments.last().is_some_and(|(last, ..)| last == at) => RestoreTarget::End,
@@ -340,6 +365,8 @@ impl Run<'_> {
     fn live(&mut self, store: &Arc<Store>, vfs: &SimVfs) -> Verdict {
         for _ in 0..40 {
             let failed_calls = vfs.injected().io_errors;
+            // On a slow disk, where there is a clock: meanwhile the store's threads go on.
+            virtual_time::sleep(Duration::from_micros(self.rng.random_range(0..6000)));
             let result = self.step(store);
             if std::env::var_os("SERIN_SEED").is_some() {
                 let said = match &result {
@@ -380,20 +407,45 @@ fn check_is_clean(vfs: &SimVfs) -> Verdict {
     if report.is_clean() { Ok(()) } else { Err(format!("check: {:#?}", report.problems)) }
 }
 
+/// What a run went through.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Course {
+    pub injected: Injected,
+    /// Writes, syncs and renames.
+    pub operations: u64,
+    pub virtual_us: u64,
+    /// Runs with a clock.
+    pub slow: u64,
+}
+
+impl std::ops::AddAssign for Course {
+    fn add_assign(&mut self, other: Course) {
+        self.injected += other.injected;
+        self.operations += other.operations;
+        self.virtual_us += other.virtual_us;
+        self.slow += other.slow;
+    }
+}
+
 /// One seed. `Err` says what is wrong.
-pub fn run(seed: u64) -> Verdict<Injected> {
+pub fn run(seed: u64) -> Verdict<Course> {
     let mut rng = StdRng::seed_from_u64(seed);
     let vfs = SimVfs::new(seed);
-    // In a part of the runs transactions have so little room that they move to disk all the time.
-    let room = [1 << 10, 6 << 10, 1 << 20][rng.random_range(0..3)];
     let lives = rng.random_range(2..5);
     let history = History { states: vec![(Timestamp::ZERO, Tables::new())], past: Vec::new() };
-    let archives = rng.random_range(0..3) == 0;
+    let setting = Setting {
+        // In a part of the runs transactions have so little room that they move to disk all the time.
+        writer_bytes_max: [1 << 10, 6 << 10, 1 << 20][rng.random_range(0..3)],
+        archives: rng.random_range(0..3) == 0,
+        slow: rng.random_range(0..4) == 0,
+    };
+    let clock = setting.slow.then(|| slow_clock(seed));
+    let _presence = clock.as_ref().map(Clock::enter);
     let mut run = Run {
         history,
         rng: &mut rng,
         snapshots: Vec::new(),
-        archives,
+        setting,
         backups: Vec::new(),
         backups_begun: 0,
         moments: Vec::new(),
@@ -408,7 +460,7 @@ pub fn run(seed: u64) -> Verdict<Injected> {
             2 => vfs.fail_sync_after(run.rng.random_range(0..40)),
             _ => {}
         }
-        if let Ok(store) = open(&vfs, room, archives) {
+        if let Ok(store) = open(&vfs, setting) {
             if let Ok(found) = read_all(&store) {
                 if !run.history.may_be(&found) {
                     return Err("what recovery found is none of the states that could have survived".into());
@@ -422,7 +474,7 @@ pub fn run(seed: u64) -> Verdict<Injected> {
         vfs.crash();
         check_is_clean(&vfs)?;
     }
-    let store = open(&vfs, room, archives).map_err(|error| format!("it does not open any more: {error}"))?;
+    let store = open(&vfs, setting).map_err(|error| format!("it does not open any more: {error}"))?;
     let found = read_all(&store).map_err(|error| format!("it does not read any more: {error}"))?;
     if !run.history.may_be(&found) {
         return Err("what recovery found is none of the states that could have survived".into());
@@ -441,9 +493,17 @@ pub fn run(seed: u64) -> Verdict<Injected> {
     run.acknowledge(&store);
     drop(store);
     check_is_clean(&vfs)?;
-    run.restore(&vfs, room)?;
+    run.restore(&vfs)?;
     flip_a_bit(&vfs, &run.history, run.rng)?;
-    Ok(vfs.injected())
+    let mut course =
+        Course { injected: vfs.injected(), operations: vfs.operations(), virtual_us: 0, slow: 0 };
+    if let Some(clock) = clock {
+        if clock.panics() > 0 {
+            return Err("a thread of the store ended in a panic".into());
+        }
+        course = Course { virtual_us: clock.now_us(), slow: 1, ..course };
+    }
+    Ok(course)
 }
 
 /// Corruption at rest is found or does not matter; it is never served as data. (The log is empty after a shutdown, and a
@@ -452,7 +512,9 @@ fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
     let path = Path::new(DATA);
     let bytes = vfs.file_bytes(path).expect("the store was there").len() as u64;
     vfs.flip_bit(path, rng.random_range(0..bytes), rng.random_range(0..8));
-    let Ok(store) = open(vfs, 1 << 20, false) else { return Ok(()) };
+    let Ok(store) = open(vfs, Setting { writer_bytes_max: 1 << 20, archives: false, slow: false }) else {
+        return Ok(());
+    };
     let newest = history.newest();
     for (id, table) in newest {
         let Some(tree) = store.tree(*id) else { continue };
@@ -476,7 +538,7 @@ fn flip_a_bit(vfs: &SimVfs, history: &History, rng: &mut StdRng) -> Verdict {
 }
 
 /// As [`run`], with panics as verdicts.
-pub fn run_caught(seed: u64) -> Verdict<Injected> {
+pub fn run_caught(seed: u64) -> Verdict<Course> {
     std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -485,10 +547,10 @@ pub fn run_caught(seed: u64) -> Verdict<Injected> {
 }
 
 /// Seeds `from..to` on as many threads as there are processors; the first failure, if any.
-pub fn run_many(from: u64, to: u64) -> std::result::Result<Injected, (u64, String)> {
+pub fn run_many(from: u64, to: u64) -> std::result::Result<Course, (u64, String)> {
     use std::sync::Mutex;
     let next = AtomicU64::new(from);
-    let outcome: Mutex<(Injected, Option<(u64, String)>)> = Mutex::default();
+    let outcome: Mutex<(Course, Option<(u64, String)>)> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -501,7 +563,7 @@ pub fn run_many(from: u64, to: u64) -> std::result::Result<Injected, (u64, Strin
                     let verdict = run_caught(seed);
                     let mut outcome = outcome.lock().expect("panics are caught");
                     match verdict {
-                        Ok(injected) => outcome.0 += injected,
+                        Ok(course) => outcome.0 += course,
                         Err(what) => {
                             next.store(to, Ordering::Relaxed);
                             let _ = outcome.1.get_or_insert((seed, what));
@@ -511,6 +573,6 @@ pub fn run_many(from: u64, to: u64) -> std::result::Result<Injected, (u64, Strin
             });
         }
     });
-    let (injected, failure) = outcome.into_inner().expect("panics are caught");
-    failure.map_or(Ok(injected), Err)
+    let (course, failure) = outcome.into_inner().expect("panics are caught");
+    failure.map_or(Ok(course), Err)
 }
