@@ -35,6 +35,7 @@ const GROUPS: &[&str] = &[
     "geometry",
     "money",
     "lsn",
+    "textsearch",
 ];
 
 fn file(group: &str, extension: &str) -> PathBuf {

@@ -47,6 +47,7 @@ mod resolve;
 mod series;
 pub(crate) mod system;
 pub(crate) mod text;
+mod textsearch;
 mod timetz;
 mod window;
 

@@ -129,6 +129,7 @@ fn build() -> Library {
         super::geometry::register,
         super::money::register,
         super::lsn::register,
+        super::textsearch::register,
         super::bits::register,
         super::formatting::register,
         super::enumeration::register,
@@ -302,9 +303,9 @@ pub fn operator_facts() -> &'static [OperatorFact] {
 pub fn operator_symbol(function: &Function) -> Option<&'static str> {
     static SYMBOLS: OnceLock<HashMap<Oid, &'static str>> = OnceLock::new();
     let symbols = SYMBOLS.get_or_init(|| {
-        // `?#` of boxes is their `&&` as well, `<^` and `>^` of points are `<<|` and `|>>`: by what operator classes know.
+        // `?#` of boxes is their `&&` as well, `<^` and `>^` of points are `<<|` and `|>>`, `@@@` is `@@`: by what operator classes know.
         let (other, known): (Vec<&OperatorFact>, Vec<&OperatorFact>) =
-            operator_facts().iter().partition(|operator| matches!(operator.name, "?#" | "<^" | ">^"));
+            operator_facts().iter().partition(|operator| matches!(operator.name, "?#" | "<^" | ">^" | "@@@"));
         other.into_iter().chain(known).map(|operator| (operator.function, operator.name)).collect()
     });
     symbols.get(&function.oid).copied()

@@ -1,7 +1,7 @@
 //! The operator classes of GIN and GiST by name. Those of B-trees need no code: all of them order as `key.rs` does.
 
 use super::boxes::{BOX_OPS, CIRCLE_OPS, POINT_OPS, POLY_OPS};
-use super::gin::{ArrayOps, ScalarItem};
+use super::gin::{ArrayOps, ScalarItem, TextSearchOps};
 use super::gist::{InetOps, RangeOps};
 use super::jsonb::{JsonbOps, JsonbPathOps};
 use super::{Method, Part};
@@ -82,6 +82,14 @@ const OWN: &[ClassFacts] = &[
         is_default: true,
         accepts: Type::is_array,
         part: |_| Part::Items(&ArrayOps),
+        extension: None,
+    },
+    ClassFacts {
+        method: Method::Gin,
+        name: "tsvector_ops",
+        is_default: true,
+        accepts: |t| t == Type::TSVECTOR,
+        part: |_| Part::Items(&TextSearchOps),
         extension: None,
     },
     ClassFacts {

@@ -9,6 +9,7 @@ use super::array_text::{DIMENSIONS_MAX, ELEMENTS_MAX, too_many_dimensions};
 use super::calendar::{self, DATE_MAX, DATE_MIN};
 use super::format::parse_datum;
 use super::interval::MICROS_PER_DAY;
+use super::textsearch::{Query, Vector};
 use super::{ArrayValue, Datum, Interval, Numeric, Record, RenderSettings, Repr, Type};
 use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
@@ -107,6 +108,8 @@ fn write_text(out: &mut Vec<u8>, text: &[u8], data_type: Type) {
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type) {
     match (data_type.base(), super::network::Inet::from_bytes(bytes)) {
         (base @ (Type::INET | Type::CIDR), Some(inet)) => super::network::write_binary(out, &inet, base),
+        (Type::TSVECTOR, _) => Vector::from_bytes(bytes).write_binary(out),
+        (Type::TSQUERY, _) => Query::from_bytes(bytes).write_binary(out),
         _ => out.extend_from_slice(bytes),
     }
 }
@@ -210,6 +213,8 @@ pub fn read_binary(bytes: &[u8], data_type: Type) -> Result<Datum> {
         Repr::Bytea => match data_type {
             Type::INET | Type::CIDR => super::network::read_binary(bytes, data_type)?.to_datum(),
             _ if super::geometry::is_geometric(data_type) => super::geometry::read_binary(bytes, data_type)?,
+            Type::TSVECTOR => Datum::Bytea(Vector::read_binary(bytes)?.to_bytes().into()),
+            Type::TSQUERY => Datum::Bytea(Query::read_binary(bytes)?.to_bytes().into()),
             Type::MACADDR => Datum::Bytea(exact::<6>(bytes)?.into()),
             Type::MACADDR8 if bytes.len() == 6 => {
                 Datum::Bytea([&bytes[..3], &[0xff, 0xfe], &bytes[3..]].concat().into())
@@ -459,6 +464,8 @@ mod tests {
             (Type::VARBIT, ""),
             (Type::JSONB, r#"{"a": [1.50, null]}"#),
             (Type::JSON, " [1] "),
+            (Type::TSVECTOR, "'it''s':1A,3 b"),
+            (Type::TSQUERY, "a:*A & !(b <3> c | d:B)"),
         ];
         let mut seed = 1u32;
         for (data_type, text) in cases {
@@ -477,5 +484,15 @@ mod tests {
         let mut bytes = Vec::new();
         write_numeric(&mut bytes, &Numeric::parse("-1.50").unwrap());
         assert_eq!(bytes, [0, 2, 0, 0, 0x40, 0, 0, 2, 0, 1, 0x13, 0x88]);
+        // What PostgreSQL's tsvectorsend and tsquerysend give.
+        for (data_type, text, expected) in [
+            (Type::TSVECTOR, "b:3A,4 a", "000000026100000062000002c0030004"),
+            (Type::TSQUERY, "a:*A & !b <3> c", "000000060202020400030100006300020101000062000108016100"),
+        ] {
+            let mut bytes = Vec::new();
+            write_binary_datum(&mut bytes, &parse_datum(text, data_type, -1, &render).unwrap(), data_type);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, expected);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::datetime_output::{write_date, write_interval, write_time, write_timestamp};
 use super::float::{write_float4, write_float8};
+use super::textsearch::{Query, Vector};
 use super::{ArrayValue, Datum, RenderSettings, Type};
 use crate::catalog::FIRST_USER_OID;
 use crate::column::{Column, Values};
@@ -93,6 +94,8 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], data_type: Type, render: &Render
             out.extend_from_slice(super::network::format(bytes, base).as_bytes());
         }
         Type::PG_LSN => write_lsn(out, bytes),
+        Type::TSVECTOR => Vector::from_bytes(bytes).write_text(out),
+        Type::TSQUERY => Query::from_bytes(bytes).write_text(out),
         base if super::geometry::is_geometric(base) => {
             super::geometry::write_text(out, bytes, base, render.extra_float_digits);
         }
@@ -195,6 +198,8 @@ pub fn parse_datum(text: &str, data_type: Type, modifier: i32, render: &RenderSe
         Type::INT4 => Datum::Int4(parse_integer(text, "integer")?),
         Type::MONEY => Datum::Int8(super::money::parse(text)?),
         Type::PG_LSN => parse_lsn(text)?,
+        Type::TSVECTOR => Datum::Bytea(Vector::parse(text)?.to_bytes().into()),
+        Type::TSQUERY => Datum::Bytea(Query::parse(text)?.to_bytes().into()),
         Type::INT8 | Type::XID8 => Datum::Int8(parse_integer(text, "bigint")?),
         Type::INT2 => Datum::Int2(parse_integer(text, "smallint")?),
         Type::BOOL => Datum::Bool(parse_bool(text)?),

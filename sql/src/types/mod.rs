@@ -22,6 +22,7 @@ pub mod network;
 pub mod numeric;
 pub mod range;
 mod record_text;
+pub(crate) mod textsearch;
 mod timezone;
 pub(crate) use timezone::offset as timezone_offset;
 pub(crate) mod user;
@@ -177,6 +178,8 @@ types! {
     INT8MULTIRANGE = 4536, 6157, "int8multirange", Range, -1;
     UUID = 2950, 2951, "uuid", Uuid, 16;
     PG_LSN = 3220, 3221, "pg_lsn", Bytea, 8;
+    TSVECTOR = 3614, 3643, "tsvector", Bytea, -1;
+    TSQUERY = 3615, 3645, "tsquery", Bytea, -1;
     JSONB = 3802, 3807, "jsonb", Text, -1;
     JSONPATH = 4072, 4073, "jsonpath", Text, -1;
     REGNAMESPACE = 4089, 4090, "regnamespace", Oid, 4;
