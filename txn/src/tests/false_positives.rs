@@ -105,6 +105,12 @@ impl Client<'_> {
                 found.len() < limit
             })? && found.len() < limit
             {}
+            // Of what is behind the last one that was wanted it has seen nothing.
+            if let (true, Some(last), Some(read)) =
+                (found.len() >= limit, found.last(), client.record.scans.last_mut())
+            {
+                read.1 = *last;
+            }
             Ok(found)
         })
     }
