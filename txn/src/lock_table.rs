@@ -37,7 +37,9 @@
 //!    materialised on its behalf. One of the two always sees the other.
 //! 5. An owner that ends sets `finished` under its lock list first, then gives up its locks one by one; each release
 //!    grants the next waiters.
-//! 6. A deadlock check runs when a wait starts, and again every `deadlock_timeout` (`waits_for.rs`).
+//! 6. A deadlock check runs when a wait starts, and again every `deadlock_timeout` (`waits_for.rs`). Edges come into being with a wait of
+//!    the owner that they lead to or from, so whose wait closes a cycle finds it; but for one kind: an implicit lock that is materialised for a writer
+//!    which waits elsewhere leads there from all who were waiting for the key. Those check once more.
 //! 7. A writer that waits for a range shuts a *gate* at its key: an object that it holds until its version is installed. Who asks later for
 //!    a range over the key waits at the gate, and so behind the writer, as in a key's queue; otherwise readers that overlap each other
 //!    could keep a writer out for ever. Two exceptions, as in rule 2: who holds a range over the key already is what the writer waits for,
@@ -532,6 +534,11 @@ impl LockTable {
         if !queue.held_by(writer).covers(mode) {
             queue.add_holder(writer, mode);
             queue.promote(writer);
+            if writer.session.waiting().is_some() {
+                for waiter in queue.waiters.iter().filter(|waiter| !Arc::ptr_eq(&waiter.owner, writer)) {
+                    waiter.owner.session.suspect_deadlock();
+                }
+            }
             self.explicit_count.fetch_add(1, Ordering::Relaxed);
             held.materialised.push(HeldLock { hash, object: queue.object.clone(), mode });
         }
@@ -794,7 +801,7 @@ impl LockTable {
         if patience.timeout_at.is_some_and(|at| now >= at) {
             return give_up(Error::LockTimeout);
         }
-        if now >= patience.check_at {
+        if session.take_suspicion() || now >= patience.check_at {
             self.check_deadlock(request)?;
             patience.check_at = now + session.deadlock_timeout();
         }
@@ -1035,6 +1042,52 @@ mod tests {
         table.check();
         table.finish(&writer);
         assert!(reader.session.waiting().is_none());
+        table.finish(&reader);
+        assert_eq!(table.explicit_count(), 0);
+    }
+
+    /// W has a version of k in progress; R is granted its explicit lock and has not yet looked at the chain; T queues behind R; W waits for
+    /// something of T's. That is no deadlock until R registers W's lock, and then it is one of T and W, through which R's wait does not lead.
+    #[test]
+    fn who_waits_for_a_key_notices_the_deadlock_that_a_materialised_lock_closes() {
+        let table = Arc::new(LockTable::new(Arc::new(Inline), Arc::default()));
+        let [reader, writer, third] = [1, 2, 3].map(|pid| Owner::new(SessionHandle::new(pid), true));
+        for owner in [&reader, &writer, &third] {
+            owner.session.set_deadlock_timeout(Duration::from_secs(24 * 60 * 60));
+            owner.session.set_lock_timeout(Duration::from_secs(60));
+        }
+        const KEY: ObjectRef<'static> = ObjectRef::Key(TreeId(1), b"k");
+        const OTHER: ObjectRef<'static> = ObjectRef::Key(TreeId(1), b"l");
+        let (share, exclusive) = (LockMode::RowShare, LockMode::Exclusive);
+        let take = |owner, object, mode| {
+            assert!(matches!(table.acquire(owner, object, mode, WaitPolicy::Block), Ok(Acquired::Now)));
+        };
+        take(&reader, KEY, share);
+        take(&third, OTHER, exclusive);
+        let waiting = [(&third, KEY), (&writer, OTHER)].map(|(owner, object)| {
+            let waits = {
+                let (table, owner) = (table.clone(), owner.clone());
+                std::thread::spawn(move || {
+                    let answer = table.acquire(&owner, object, exclusive, WaitPolicy::Block);
+                    table.finish(&owner);
+                    answer
+                })
+            };
+            while !owner.session.is_asleep() {
+                std::thread::yield_now();
+            }
+            waits
+        });
+        let hash = table.hash(KEY);
+        let mut shard = table.shard(hash);
+        assert!(table.materialise(&mut shard, hash, KEY, &writer, exclusive));
+        let ticket = table.give_way(&mut shard, hash, KEY, &reader, share);
+        drop(shard);
+        let request = Request { owner: &reader, hash, object: KEY, ticket };
+        assert!(matches!(table.await_grant(request, WaitPolicy::Block), Ok(Acquired::Now)));
+        let [third, writer] = waiting.map(|thread| thread.join().unwrap());
+        assert!(matches!(third, Err(Error::Deadlock(_))), "{third:?}");
+        assert!(matches!(writer, Ok(Acquired::Now)), "{writer:?}");
         table.finish(&reader);
         assert_eq!(table.explicit_count(), 0);
     }

@@ -99,6 +99,8 @@ struct WaitSlot {
     waiting: Option<Waiting>,
     /// Set by [`SessionHandle::nudge`]: look again, though nothing was granted.
     nudged: bool,
+    /// Look for a deadlock, too, and not only at the next `deadlock_timeout`.
+    suspects_deadlock: bool,
     /// The deadlock check is behind it and the session sleeps.
     asleep: bool,
     left: Option<Left>,
@@ -296,6 +298,7 @@ impl SessionHandle {
         debug_assert!(slot.waiting.is_none(), "a session waits for one lock at a time");
         slot.waiting = Some(waiting);
         slot.nudged = false;
+        slot.suspects_deadlock = false;
     }
     /// The request was granted or withdrawn.
     pub(crate) fn stop_waiting(&self) {
@@ -304,6 +307,16 @@ impl SessionHandle {
     /// Makes a waiting session look around itself.
     pub(crate) fn nudge(&self) {
         self.wake(|slot| slot.nudged = true);
+    }
+    /// Makes a waiting session look for a deadlock: another edge leads from it.
+    pub(crate) fn suspect_deadlock(&self) {
+        self.wake(|slot| {
+            slot.nudged = true;
+            slot.suspects_deadlock = true;
+        });
+    }
+    pub(crate) fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.slot.lock().suspects_deadlock)
     }
     fn wake(&self, change: impl FnOnce(&mut WaitSlot)) {
         let mut slot = self.slot.lock();
